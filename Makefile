@@ -1,0 +1,62 @@
+# What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check format lock clean
+SHELL := /bin/sh
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11 python
+# Another one: make PYTHON=/path/to/python
+PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$p && break; done)
+
+BIN := .venv/bin
+UV := .tools/bin/uv
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+install: .venv/installed ## Set up .venv with exactly what requirements.txt says; nothing to do when it is so already
+
+run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
+	@exec $(BIN)/switchboard run
+
+test: .venv/installed ## Set up what is missing and run every test; more: make test ARGS="-k alias -x"
+	@$(BIN)/pytest $(ARGS)
+
+check: .venv/installed ## Lint, formatting, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy shared services tests
+	$(BIN)/lint-imports
+
+format: .venv/installed ## Format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes
+	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --all-extras --python-version 3.11 \
+		--quiet pyproject.toml -o requirements.txt
+
+clean: ## Remove what make has made; the data in .switchboard stays
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(UV):
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(NEW_ENOUGH)' || { \
+		echo "Switchboard needs Python 3.11 or newer and found none. Name one: make PYTHON=/path/to/python3.12" >&2; \
+		exit 1; }
+	@echo "Setting up uv in .tools …"
+	@$(PYTHON) -m venv .tools || { \
+		echo "$(PYTHON) cannot make virtual environments (on Debian: apt install python3-venv)." >&2; \
+		rm -rf .tools; exit 1; }
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9'
+
+# uv does not read pip's configuration: where only pip knows the index, pip installs the same locked files.
+.venv/installed: requirements.txt pyproject.toml | $(UV)
+	@echo "Setting up .venv …"
+	@test -x $(BIN)/python || $(UV) venv --quiet --clear --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --require-hashes --python $(BIN)/python requirements.txt || \
+		.tools/bin/python -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

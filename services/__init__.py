@@ -1,0 +1,1 @@
+"""One room per microservice; they know each other by messages only."""

@@ -1,0 +1,1 @@
+"""What every service may import; it imports no service."""
