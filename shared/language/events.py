@@ -1,0 +1,330 @@
+"""What Switchboard tells: past tense, one fact each, every one of them public.
+
+A body carries the fields of the command that the fact keeps, resolved, as full sets rather than differences.
+`aggregate` names the stream's kind and stands in the subject. The stored name is `switchboard.<Event>.v<version>`:
+stored names are for ever, and the golden file pins them with their fields.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.language.rules import Rule
+from shared.language.text import (
+    Access,
+    AddressText,
+    Availability,
+    Cause,
+    Kind,
+    Name,
+    Note,
+    Permission,
+    PersonName,
+    Plan,
+    Policy,
+    Provider,
+    ProviderIdentity,
+    Signature,
+    Tool,
+)
+
+Aggregate = Literal["account", "user", "inbox", "address"]
+
+
+class Event(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    aggregate: ClassVar[Aggregate]
+    version: ClassVar[int] = 1
+
+    @classmethod
+    def stored_name(cls) -> str:
+        return f"switchboard.{cls.__name__}.v{cls.version}"
+
+
+# ---- account
+
+
+class AccountEvent(Event):
+    aggregate = "account"
+
+
+class AccountRegistered(AccountEvent):
+    plan: Plan
+    admin: str
+
+
+class PlanChanged(AccountEvent):
+    plan: Plan
+
+
+class TeamCreated(AccountEvent):
+    team: str
+    name: Name
+    members: tuple[str, ...] = ()
+
+
+class TeamMembersChanged(AccountEvent):
+    team: str
+    members: tuple[str, ...] = ()
+
+
+class AccountNeverLogChanged(AccountEvent):
+    entries: tuple[AddressText, ...] = ()
+
+
+# ---- user
+
+
+class UserEvent(Event):
+    aggregate = "user"
+
+    user: str
+
+
+class UserAdded(UserEvent):
+    """A beginning, also when the id was used before: nothing of the earlier user is kept but places in lists."""
+
+    name: PersonName
+    permissions: tuple[Permission, ...] = ()
+
+
+class PermissionsChanged(UserEvent):
+    permissions: tuple[Permission, ...] = ()
+
+
+class SeatAssigned(UserEvent):
+    pass
+
+
+class SeatUnassigned(UserEvent):
+    pass
+
+
+class UserDeactivated(UserEvent):
+    pass
+
+
+class UserReactivated(UserEvent):
+    pass
+
+
+class UserRemoved(UserEvent):
+    """The seat is freed with it; permissions and preferences stay for a return."""
+
+    policy: Policy
+    new_owner: str | None = None
+
+
+class AvailabilityChanged(UserEvent):
+    availability: Availability
+    cause: Cause | None = None
+
+
+class DefaultSenderChanged(UserEvent):
+    address: AddressText
+
+
+class SignatureChanged(UserEvent):
+    signature: Signature
+
+
+class DefaultFontChanged(UserEvent):
+    font: str
+    size: int | None = None
+
+
+class LoggingPreferencesChanged(UserEvent):
+    log_replies: bool
+    track_opens: bool
+    track_clicks: bool
+    never_log: tuple[AddressText, ...] = ()
+
+
+# ---- inbox
+
+
+class InboxEvent(Event):
+    aggregate = "inbox"
+
+    inbox: str
+
+
+class InboxCreated(InboxEvent):
+    name: Name
+    access: Access
+    members: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+class InboxRenamed(InboxEvent):
+    name: Name
+
+
+class InboxAccessChanged(InboxEvent):
+    access: Access
+    members: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+class RoutingChanged(InboxEvent):
+    rule: Rule
+
+
+class InboxArchived(InboxEvent):
+    pass
+
+
+class InboxRestored(InboxEvent):
+    pass
+
+
+# ---- address
+
+
+class AddressEvent(Event):
+    aggregate = "address"
+
+    address: AddressText
+
+
+class PersonalConnected(AddressEvent):
+    """`canonical_form` is the version of the canonicaliser that made `address` from `display`."""
+
+    display: AddressText
+    owner: str
+    provider: Provider | None = None
+    provider_identity: ProviderIdentity | None = None
+    from_name: str | None = None
+    canonical_form: int
+
+
+class TeamConnected(AddressEvent):
+    """`connector` is who did it: a user id or `service:<name>`."""
+
+    display: AddressText
+    inbox: str
+    connector: str
+    visibility_acknowledged: bool
+    provider: Provider | None = None
+    provider_identity: ProviderIdentity | None = None
+    from_name: str | None = None
+    canonical_form: int
+
+
+class Disconnected(AddressEvent):
+    """The claim is over; `kind` with `owner` or `inbox` says whose it was."""
+
+    kind: Kind
+    owner: str | None = None
+    inbox: str | None = None
+    note: Note | None = None
+
+
+class ReauthenticationRequired(AddressEvent):
+    cause: Cause
+
+
+class Reconnected(AddressEvent):
+    """`provider_identity` is the pinned one from here on, none when there is no pin."""
+
+    provider_identity: ProviderIdentity | None = None
+
+
+class ConnectionPaused(AddressEvent):
+    """`receive` and `send`: the ways meant; `receiving` and `sending`: whether each is on afterwards."""
+
+    receive: bool
+    send: bool
+    receiving: bool
+    sending: bool
+
+
+class ConnectionResumed(ConnectionPaused):
+    """`receive` and `send`: the ways meant; `receiving` and `sending`: whether each is on afterwards."""
+
+
+class TeamAddressMoved(AddressEvent):
+    """Between two inboxes."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
+class ConnectionConverted(AddressEvent):
+    """To personal: `owner` is new and `inbox` was left. To team: `inbox` is new and `owner` is the former one."""
+
+    from_: Kind = Field(alias="from")
+    to: Kind
+    owner: str
+    inbox: str
+    connector: str | None = None
+    visibility_acknowledged: bool | None = None
+
+
+class OwnershipTransferred(AddressEvent):
+    """Between two users; tools are unbound and the From name is cleared with it."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
+class AddressOrphaned(AddressEvent):
+    """`owner` is the user who was removed."""
+
+    owner: str
+
+
+class AddressReclaimed(AddressEvent):
+    """`owner` is the new one, `from` the former; for another person tools are unbound and the From name cleared."""
+
+    from_: str = Field(alias="from")
+    owner: str
+    cause: Literal["reclaimed", "owner_returned"]
+
+
+class AddressReleased(AddressEvent):
+    """`owner` is the former one."""
+
+    owner: str
+
+
+class ToolBound(AddressEvent):
+    tool: Tool
+
+
+class ToolUnbound(AddressEvent):
+    tool: Tool
+
+
+class AliasAdded(AddressEvent):
+    """`address` is the alias; it stands on the alias's own stream."""
+
+    display: AddressText
+    primary: AddressText
+    canonical_form: int
+
+
+class AliasRemoved(AddressEvent):
+    """`address` is the alias; it stands on the alias's own stream."""
+
+    primary: AddressText
+
+
+class FromNameChanged(AddressEvent):
+    from_name: str
+
+
+EVENTS: dict[str, type[Event]] = {
+    message.stored_name(): message
+    for message in (
+        AccountRegistered, PlanChanged, TeamCreated, TeamMembersChanged, AccountNeverLogChanged,
+        UserAdded, PermissionsChanged, SeatAssigned, SeatUnassigned, UserDeactivated, UserReactivated, UserRemoved,
+        AvailabilityChanged, DefaultSenderChanged, SignatureChanged, DefaultFontChanged, LoggingPreferencesChanged,
+        InboxCreated, InboxRenamed, InboxAccessChanged, RoutingChanged, InboxArchived, InboxRestored,
+        PersonalConnected, TeamConnected, Disconnected, ReauthenticationRequired, Reconnected,
+        ConnectionPaused, ConnectionResumed, TeamAddressMoved, ConnectionConverted, OwnershipTransferred,
+        AddressOrphaned, AddressReclaimed, AddressReleased, ToolBound, ToolUnbound, AliasAdded, AliasRemoved,
+        FromNameChanged,
+    )
+}  # fmt: skip

@@ -1,0 +1,44 @@
+"""An event with what is known of its recording: where it stands, who caused it, when."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from shared.language.events import AddressEvent, Event, InboxEvent, UserEvent
+
+# Never to be changed: with it every stream's id is made from its name, and reused for ever.
+STREAMS = UUID("6f1d1f5e-6f0c-5c3c-9a43-1c6f5b0f7a11")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """`position` counts the whole log and `version` its stream, both from 1; `time` is RFC 3339 in UTC."""
+
+    id: str
+    account: str
+    stream: UUID
+    version: int
+    position: int
+    actor: str
+    command_id: str
+    correlation_id: str | None
+    traceparent: str | None
+    time: str
+    event: Event
+
+    @property
+    def subject(self) -> str:
+        """The `ce-subject`: `<aggregate>/<id>`; an address stands there as its stream's id."""
+        match self.event:
+            case UserEvent(user=user):
+                return f"user/{user}"
+            case InboxEvent(inbox=inbox):
+                return f"inbox/{inbox}"
+            case AddressEvent():
+                return f"address/{self.stream}"
+            case _:
+                return f"account/{self.account}"
+
+
+def stream_id(account: str, aggregate: str, name: str) -> UUID:
+    """The stream of one aggregate; `name` is the canonical address, the id of the user or inbox, or the account's."""
+    return uuid5(STREAMS, f"{account}/{aggregate}/{name}")

@@ -1,0 +1,54 @@
+"""Where things are said: every subject, stream and header name of the wire, spelled here only."""
+
+COMMAND = "switchboard.command.v1"
+QUERY = "switchboard.query.v1"
+EVENT = "switchboard.event.v1"
+
+COMMANDS = f"{COMMAND}.*.*"
+QUERIES = f"{QUERY}.*.*"
+EVENTS = f"{EVENT}.>"
+
+EVENT_STREAM = "SWITCHBOARD_EVENTS"
+EVENT_SOURCE = "/switchboard/connections"
+
+# Within Switchboard only: a hint that the log has grown, and a process's answer to "are you ready?".
+COMMITTED = "switchboard.internal.v1.committed"
+HEALTH = "switchboard.internal.v1.health"
+
+ERROR = "Nats-Service-Error"
+ERROR_CODE = "Nats-Service-Error-Code"
+MESSAGE_ID = "Nats-Msg-Id"
+
+
+def command(account: str, name: str) -> str:
+    return f"{COMMAND}.{account}.{name}"
+
+
+def query(account: str, name: str) -> str:
+    return f"{QUERY}.{account}.{name}"
+
+
+def event(account: str, aggregate: str, name: str) -> str:
+    return f"{EVENT}.{account}.{aggregate}.{name}"
+
+
+def health(service: str) -> str:
+    return f"{HEALTH}.{service}"
+
+
+class Ce:
+    """Header names of a CloudEvent in the binary mode of its NATS binding; all values are text."""
+
+    SPECVERSION = "ce-specversion"
+    ID = "ce-id"
+    SOURCE = "ce-source"
+    TYPE = "ce-type"
+    SUBJECT = "ce-subject"
+    TIME = "ce-time"
+    ACCOUNT = "ce-account"
+    POSITION = "ce-position"
+    STREAM_VERSION = "ce-streamversion"
+    ACTOR = "ce-actor"
+    CAUSATION_ID = "ce-causationid"
+    CORRELATION_ID = "ce-correlationid"
+    TRACEPARENT = "traceparent"
