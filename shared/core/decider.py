@@ -1,0 +1,42 @@
+"""A decider: from a command and what is known, to the facts that follow; the host commits them if it still holds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shared.language.events import Aggregate, Event
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the host must know of one kind of aggregate.
+
+    `evolve(state, event, time)` never judges and never fails. `memberships(state)` names the sets, within the
+    account, that an aggregate in this state belongs to; the host keeps them in the commit of the events.
+    """
+
+    initial: Any
+    evolve: Callable[[Any, Any, str], Any]
+    memberships: Callable[[Any], frozenset[str]]
+
+
+class Reads(Protocol):
+    """What a decision may look at. Everything looked at must be unchanged when the decision is committed."""
+
+    def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
+        """The state of one aggregate, the page's initial one if nothing ever happened to it."""
+
+    def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
+        """The states of all aggregates of this kind in the set, in no particular order."""
+
+    def count(self, account: str, set_name: str) -> int:
+        """How many aggregates are in the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Events, none when everything is so already, and what the caller should know beside."""
+
+    events: Sequence[Event]
+    warnings: Sequence[Mapping[str, Any]] = field(default=())
+    next_steps: Sequence[Mapping[str, str]] = field(default=())
