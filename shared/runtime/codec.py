@@ -1,0 +1,204 @@
+"""How a recorded event is written: as the state of a stored event, and as a CloudEvent on the bus."""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from shared.language import subjects
+from shared.language.events import EVENTS, Event
+from shared.language.recorded import Recorded, stream_id
+from shared.language.subjects import Ce
+
+_DATA = b',"data":'
+_STORED_NAME = re.compile(r"switchboard\.([A-Za-z0-9_]+)\.v[0-9]+")
+
+# Looked up once: reaching it through an instance costs as much as writing the event.
+_SERIALIZERS = {message: message.__pydantic_serializer__ for message in EVENTS.values()}
+
+
+def _body(event: Event) -> bytes:
+    return _SERIALIZERS[type(event)].to_json(event, by_alias=True, exclude_none=True)
+
+
+class Undecodable(Exception):
+    """An event of an unknown type or version, or with a body that its type does not allow."""
+
+
+def to_state(recorded: Recorded) -> bytes:
+    """The stored form: the envelope, then the body under `data`. Kept for ever; see the golden file."""
+    head = orjson.dumps(
+        {
+            "id": recorded.id,
+            "account": recorded.account,
+            "actor": recorded.actor,
+            "command_id": recorded.command_id,
+            "correlation_id": recorded.correlation_id,
+            "traceparent": recorded.traceparent,
+            "time": recorded.time,
+        }
+    )
+    body = _body(recorded.event)
+    return head[:-1] + b',"data":' + body + b"}"
+
+
+def from_state(stream: UUID, version: int, topic: str, state: bytes, position: int) -> Recorded:
+    """Reads the stored form.
+
+    Raises:
+        Undecodable: the topic is unknown here, or the state is not what it says.
+    """
+    try:
+        envelope = orjson.loads(state)
+        event = EVENTS[topic].model_validate(envelope["data"])
+        return Recorded(
+            id=envelope["id"],
+            account=envelope["account"],
+            stream=stream,
+            version=version,
+            position=position,
+            actor=envelope["actor"],
+            command_id=envelope["command_id"],
+            correlation_id=envelope["correlation_id"],
+            traceparent=envelope["traceparent"],
+            time=envelope["time"],
+            event=event,
+        )
+    except (ValidationError, ValueError, KeyError, TypeError) as error:
+        raise Undecodable(f"position {position}: {topic}: {error}") from error
+
+
+def to_wire(recorded: Recorded) -> tuple[str, dict[str, str], bytes]:
+    """Subject, headers and body of the CloudEvent."""
+    event = recorded.event
+    headers = {
+        subjects.MESSAGE_ID: recorded.id,
+        Ce.SPECVERSION: "1.0",
+        Ce.ID: recorded.id,
+        Ce.SOURCE: subjects.EVENT_SOURCE,
+        Ce.TYPE: event.stored_name(),
+        Ce.SUBJECT: recorded.subject,
+        Ce.TIME: recorded.time,
+        Ce.ACCOUNT: recorded.account,
+        Ce.POSITION: str(recorded.position),
+        Ce.STREAM_VERSION: str(recorded.version),
+        Ce.ACTOR: recorded.actor,
+        Ce.CAUSATION_ID: recorded.command_id,
+    }
+    if recorded.correlation_id:
+        headers[Ce.CORRELATION_ID] = recorded.correlation_id
+    if recorded.traceparent:
+        headers[Ce.TRACEPARENT] = recorded.traceparent
+    body = _body(event)
+    return subjects.event(recorded.account, event.aggregate, type(event).__name__), headers, body
+
+
+def from_wire(headers: Mapping[str, str], body: bytes, stream: UUID) -> Recorded:
+    """Reads a CloudEvent; `stream` is the id that `ce-subject` stands for.
+
+    Raises:
+        Undecodable: the type is unknown here, a header is missing, or the body is not what the type says.
+    """
+    try:
+        return Recorded(
+            id=headers[Ce.ID],
+            account=headers[Ce.ACCOUNT],
+            stream=stream,
+            version=int(headers[Ce.STREAM_VERSION]),
+            position=int(headers[Ce.POSITION]),
+            actor=headers[Ce.ACTOR],
+            command_id=headers[Ce.CAUSATION_ID],
+            correlation_id=headers.get(Ce.CORRELATION_ID),
+            traceparent=headers.get(Ce.TRACEPARENT),
+            time=headers[Ce.TIME],
+            event=EVENTS[headers[Ce.TYPE]].model_validate_json(body),
+        )
+    except (ValidationError, ValueError, KeyError) as error:
+        raise Undecodable(f"{headers.get(Ce.TYPE)} at {headers.get(Ce.POSITION)}: {error}") from error
+
+
+def stored_to_wire(
+    stream: UUID, version: int, topic: str, state: bytes, position: int
+) -> tuple[str, dict[str, str], bytes]:
+    """Subject, headers and body of the CloudEvent, cut out of the stored form without validating the event.
+
+    The same as `to_wire(from_state(...))` for a known event, and an answer too for one that this code does not know:
+    its body goes out as it was stored.
+
+    Raises:
+        Undecodable: the state is no stored form at all.
+    """
+    try:
+        # The envelope comes first, and inside a JSON text a quotation mark never follows a comma unescaped.
+        cut = state.index(_DATA)
+        envelope, body = orjson.loads(state[:cut] + b"}"), state[cut + len(_DATA) : -1]
+        data = orjson.loads(body)
+        account = envelope["account"]
+        name, known = _named(topic)
+        aggregate = known or _aggregate_of(stream, account, data)
+        headers = {
+            subjects.MESSAGE_ID: envelope["id"],
+            Ce.SPECVERSION: "1.0",
+            Ce.ID: envelope["id"],
+            Ce.SOURCE: subjects.EVENT_SOURCE,
+            Ce.TYPE: topic,
+            Ce.SUBJECT: f"{aggregate}/{_id_in(aggregate, stream, account, data)}",
+            Ce.TIME: envelope["time"],
+            Ce.ACCOUNT: account,
+            Ce.POSITION: str(position),
+            Ce.STREAM_VERSION: str(version),
+            Ce.ACTOR: envelope["actor"],
+            Ce.CAUSATION_ID: envelope["command_id"],
+        }
+        if correlation_id := envelope["correlation_id"]:
+            headers[Ce.CORRELATION_ID] = correlation_id
+        if traceparent := envelope["traceparent"]:
+            headers[Ce.TRACEPARENT] = traceparent
+    except (ValueError, KeyError, TypeError) as error:
+        raise Undecodable(f"position {position}: {topic}: {error!r}") from error
+    return subjects.event(account, aggregate, name), headers, body
+
+
+def id_in_state(state: bytes) -> str:
+    """The event's id.
+
+    Raises:
+        Undecodable: the state is no stored form.
+    """
+    try:
+        return str(orjson.loads(state)["id"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Undecodable(repr(error)) from error
+
+
+@lru_cache(maxsize=1024)
+def _named(topic: str) -> tuple[str, str | None]:
+    """The event's name and, when it is known here, its aggregate."""
+    if known := EVENTS.get(topic):
+        return known.__name__, known.aggregate
+    found = _STORED_NAME.fullmatch(topic)
+    if found is None:
+        raise ValueError("not a stored name")
+    return found.group(1), None
+
+
+def _id_in(aggregate: str, stream: UUID, account: str, data: Mapping[str, Any]) -> str:
+    match aggregate:
+        case "address":
+            return str(stream)
+        case "account":
+            return account
+        case _:
+            return str(data[aggregate])
+
+
+def _aggregate_of(stream: UUID, account: str, data: Mapping[str, Any]) -> str:
+    """The kind of stream that an unknown event stands on: the one whose name gives that id."""
+    for aggregate, name in (("account", account), ("user", data.get("user")), ("inbox", data.get("inbox"))):
+        if isinstance(name, str) and stream_id(account, aggregate, name) == stream:
+            return aggregate
+    return "address"

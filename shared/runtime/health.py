@@ -1,0 +1,104 @@
+"""Whether a process is alive and whether it can do its work, told over HTTP on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import orjson
+
+READY = "ok"
+PROBE_SECONDS = 2.0
+_REQUEST_SECONDS = 5.0
+_LONGEST_HEAD = 16_384
+_PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+
+Probe = Callable[[], Awaitable[str | None]]
+
+
+class PortTaken(Exception):
+    """Something else listens on the port already."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """`parts` names each part with `ok` or why it is not ready."""
+
+    service: str
+    parts: Mapping[str, str]
+
+    @property
+    def ready(self) -> bool:
+        return all(state == READY for state in self.parts.values())
+
+    def to_json(self) -> bytes:
+        return orjson.dumps({"service": self.service, "ready": self.ready, "parts": dict(self.parts)})
+
+
+async def examine(service: str, parts: Mapping[str, Probe]) -> Health:
+    """Asks all parts at once; one that fails or takes longer than `PROBE_SECONDS` is not ready."""
+    states = await asyncio.gather(*(_state(probe) for probe in parts.values()))
+    return Health(service, dict(zip(parts, states, strict=True)))
+
+
+async def _state(probe: Probe) -> str:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return await probe() or READY
+    except TimeoutError:
+        return f"no answer within {PROBE_SECONDS:g} s"
+    except Exception as error:  # noqa: BLE001  a probe's failure is its answer
+        return f"{type(error).__name__}: {error}"
+
+
+@asynccontextmanager
+async def serve_http(port: int, health: Callable[[], Awaitable[Health]]) -> AsyncIterator[None]:
+    """Answers GET `/health/live` (200) and `/health/ready` (200 or 503, with the parts as JSON) on 127.0.0.1.
+
+    Raises:
+        PortTaken: something listens there already.
+    """
+
+    async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A caller that goes away or sends nothing has nobody left to tell.
+        with suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                head = await reader.readuntil(b"\r\n\r\n")
+                status, body = await _answer(head, health)
+                writer.write(_response(status, body, with_body=not head.startswith(b"HEAD ")))
+                await writer.drain()
+        writer.close()
+
+    try:
+        server = await asyncio.start_server(on_connection, "127.0.0.1", port, limit=_LONGEST_HEAD)
+    except OSError as error:
+        raise PortTaken(f"port {port} on 127.0.0.1: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def _answer(head: bytes, health: Callable[[], Awaitable[Health]]) -> tuple[int, bytes]:
+    try:
+        method, target, _version = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
+    except ValueError:
+        return 400, orjson.dumps({"error": "not a request"})
+    if method not in {"GET", "HEAD"}:
+        return 405, orjson.dumps({"error": "only GET"})
+    match target.partition("?")[0]:
+        case "/health/live":
+            return 200, orjson.dumps({"live": True})
+        case "/health/ready":
+            found = await health()
+            return (200 if found.ready else 503), found.to_json()
+        case _:
+            return 404, orjson.dumps({"error": "try /health/ready or /health/live"})
+
+
+def _response(status: int, body: bytes, *, with_body: bool) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (body if with_body else b"")

@@ -1,0 +1,228 @@
+"""The life of one service process: connect, start, answer, drain, stop; nothing it took is left unanswered."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import NoReturn
+
+import nats.errors
+import structlog
+import uvloop
+from faststream.nats import NatsBroker
+from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from shared.language import subjects
+from shared.runtime import logs
+from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
+from shared.runtime.settings import Settings
+
+DRAIN_SECONDS = 5.0
+STOP_SECONDS = 15.0
+
+log = structlog.get_logger(__name__)
+
+
+class Service:
+    """What a service process has at hand.
+
+    `broker` is connected and not started, with `apply_types=False`: a handler gets the decoded message alone. `parts`
+    are the conditions of readiness by name: each answers None when it is ready, else why not. `stopping` is set once
+    the process was asked to end.
+    """
+
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.name = name
+        self.settings = settings
+        self.nats_url = settings.nats_url or ""
+        self.postgres_url = settings.postgres_url or ""
+        self.stopping = asyncio.Event()
+        self.started = False
+        self.given_up = False
+        self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
+        self.broker = NatsBroker(
+            self.nats_url,
+            name=f"switchboard-{name}",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; nats-py does nothing but sleep for it
+            ping_interval=10,
+            max_outstanding_pings=2,
+            drain_timeout=5,
+            graceful_timeout=DRAIN_SECONDS,
+            apply_types=False,
+            logger=None,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnect,
+            reconnected_cb=self._on_reconnect,
+            closed_cb=self._on_close,
+        )
+        self._trouble = ""
+
+    async def drain(self) -> None:
+        """Takes no more messages, and returns when every message already taken has been handled.
+
+        `broker.stop()` alone would drop requests that have been routed here and are not handled yet.
+        """
+        await asyncio.gather(*(self._drain(subscriber) for subscriber in self.broker.subscribers))
+
+    async def health(self) -> Health:
+        """The state of every part, asked now."""
+        return await examine(self.name, self.parts)
+
+    async def _drain(self, subscriber: object) -> None:
+        if not isinstance(subscriber, CoreSubscriber) or subscriber.subscription is None:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await subscriber.subscription.drain()  # type: ignore[no-untyped-call]
+        except (nats.errors.Error, TimeoutError) as error:
+            log.warning("drain.incomplete", error=repr(error))
+        # Else broker.stop() would unsubscribe it a second time, which nats-py refuses.
+        subscriber.subscription = None
+
+    async def _process(self) -> str | None:
+        if self.stopping.is_set():
+            return "stopping"
+        return None if self.started else "starting"
+
+    async def _nats(self) -> str | None:
+        connection = self.broker.config.connection_state
+        if not connection or not connection.connection.is_connected:
+            return "not connected"
+        await connection.connection.flush(timeout=1)
+        return None
+
+    async def _on_error(self, error: Exception) -> None:
+        trouble = f"{type(error).__name__}: {error}"
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("nats.trouble", error=trouble)
+
+    async def _on_disconnect(self) -> None:
+        if not self.stopping.is_set():
+            log.warning("nats.lost")
+
+    async def _on_reconnect(self) -> None:
+        self._trouble = ""
+        log.info("nats.back")
+
+    async def _on_close(self) -> None:
+        if not self.stopping.is_set():
+            # nats-py gives a connection up for good after some errors: only a new process helps.
+            log.error("nats.closed_for_good")
+            self.given_up = True
+            self.stopping.set()
+
+
+Wire = Callable[[Service], AbstractAsyncContextManager[None]]
+
+
+def run(name: str, wire: Wire) -> NoReturn:
+    """Serves as `name` until SIGINT or SIGTERM, then ends the process.
+
+    `wire` registers subscribers, starts the broker and its own tasks, yields while the process serves, and drains on
+    exit. Whatever it raises (the failure of a task group around its `yield` too) ends the process with code 1; a
+    missing or wrong setting with code 2.
+    """
+    settings = _settings(name)
+    logs.configure(name, settings.log_format)
+    sys.exit(uvloop.run(_life(name, settings, wire)))
+
+
+def _settings(name: str) -> Settings:
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        _refuse(f"{name}: {error}")
+    missing = [field for field in ("nats_url", "postgres_url") if getattr(settings, field) is None]
+    if missing:
+        names = " and ".join(f"SWITCHBOARD_{field.upper()}" for field in missing)
+        _refuse(
+            f"{name}: {names} not set. A single service needs a NATS and a PostgreSQL that run already; "
+            "`switchboard run` starts everything."
+        )
+    return settings
+
+
+def _refuse(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+async def _life(name: str, settings: Settings, wire: Wire) -> int:
+    service = Service(name, settings)
+    serving = asyncio.create_task(_serve(service, wire))
+    _listen_to_signals(service, serving)
+    asked = asyncio.create_task(service.stopping.wait())
+    await asyncio.wait({serving, asked}, return_when=asyncio.FIRST_COMPLETED)
+    if not service.started:
+        serving.cancel()
+    await asyncio.wait({serving}, timeout=STOP_SECONDS)
+    asked.cancel()
+    return _verdict(service, serving)
+
+
+def _listen_to_signals(service: Service, serving: asyncio.Task[None]) -> None:
+    def asked_to_end() -> None:
+        if service.stopping.is_set():
+            serving.cancel()
+        service.stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked_to_end)
+
+
+def _verdict(service: Service, serving: asyncio.Task[None]) -> int:
+    if not serving.done():
+        log.error("service.stop_took_too_long", seconds=STOP_SECONDS)
+        return 1
+    if serving.cancelled():
+        return 0 if service.stopping.is_set() and not service.given_up else 1
+    if error := serving.exception():
+        if isinstance(error, PortTaken):
+            log.error("service.failed", error=str(error), advice="set SWITCHBOARD_HTTP_PORT, 0 for none")
+        else:
+            log.error("service.failed", exc_info=error)
+        return 1
+    log.info("service.stopped")
+    return 1 if service.given_up else 0
+
+
+async def _serve(service: Service, wire: Wire) -> None:
+    async with AsyncExitStack() as stack:
+        if service.settings.http_port:
+            await stack.enter_async_context(serve_http(service.settings.http_port, service.health))
+        await stack.enter_async_context(_connected(service))
+        await stack.enter_async_context(wire(service))
+        service.started = True
+        log.info("service.started")
+        await service.stopping.wait()
+        log.info("service.stopping")
+
+
+@asynccontextmanager
+async def _connected(service: Service) -> AsyncIterator[None]:
+    async def tell(message: Msg) -> None:
+        await message.respond((await service.health()).to_json())
+
+    await service.broker.connect()
+    try:
+        await service.broker.connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell)
+        yield
+    finally:
+        # From here on a closed connection is what we want.
+        service.stopping.set()
+        await _close(service.broker)
+
+
+async def _close(broker: NatsBroker) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await broker.stop()
+    except (nats.errors.Error, TimeoutError, ExceptionGroup) as error:
+        # NATS is away; the process ends next, and its connection with it.
+        log.warning("nats.closed_uncleanly", error=repr(error))

@@ -1,0 +1,28 @@
+"""What can be set from outside: one frozen object, read from the environment once per process."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of `SWITCHBOARD_…`; an empty variable counts as unset, an unknown one is left alone.
+
+    Raises:
+        pydantic.ValidationError: a value is not of its type.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SWITCHBOARD_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    nats_url: str | None = None
+    postgres_url: str | None = None
+    nats_port: int = Field(default=4222, ge=1, le=65535)
+    http_port: int = Field(default=8025, ge=0, le=65535)
+    data_dir: Path = Path(".switchboard")
+    log_format: Literal["console", "json"] | None = None
+
+    def nats_url_to_ask(self) -> str:
+        """Where a caller on this machine finds NATS: the URL, or the port that `switchboard run` uses."""
+        return self.nats_url or f"nats://127.0.0.1:{self.nats_port}"

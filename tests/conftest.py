@@ -1,0 +1,87 @@
+"""Fixtures over real servers. Two runs side by side do not meet: every folder and port is new."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard, new_folder
+
+# What a developer has set for a Switchboard of theirs is not for the tests.
+for _name in [name for name in os.environ if name.startswith("SWITCHBOARD_")]:
+    del os.environ[_name]
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[RunningPostgres]:
+    """One PostgreSQL for the session; ask it for a `new_database()`."""
+    with new_folder() as folder:
+        server = RunningPostgres(folder)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def database(postgres: RunningPostgres) -> str:
+    """The URL of an empty database."""
+    return postgres.new_database()
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[RunningNats]:
+    """One NATS with JetStream for the session: streams and subjects are shared by its tests."""
+    with new_folder() as folder:
+        server = RunningNats(folder)
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def private_postgres() -> Iterator[RunningPostgres]:
+    """A PostgreSQL to stop, kill, pause and wipe."""
+    with new_folder() as folder:
+        server = RunningPostgres(folder)
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def private_nats() -> Iterator[RunningNats]:
+    """A NATS to stop, kill, pause and wipe, with streams of its own."""
+    with new_folder() as folder:
+        server = RunningNats(folder)
+        yield server
+        server.kill()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A new folder under a short path."""
+    with new_folder() as path:
+        yield path
+
+
+MakeSwitchboard = Callable[..., RunningSwitchboard]
+
+
+@pytest.fixture
+def make_switchboard() -> Iterator[MakeSwitchboard]:
+    """Makes Switchboards that are not started yet, and closes them after the test."""
+    with ExitStack() as stack:
+
+        def make(environment: Mapping[str, str] | None = None, argv: Sequence[str] | None = None) -> RunningSwitchboard:
+            made = RunningSwitchboard(stack.enter_context(new_folder()), environment, argv)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def switchboard(make_switchboard: MakeSwitchboard) -> RunningSwitchboard:
+    """A whole Switchboard that is ready, with servers of its own."""
+    made = make_switchboard()
+    made.start()
+    return made

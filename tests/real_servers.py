@@ -1,0 +1,259 @@
+"""Real servers and a whole Switchboard for tests: each in a folder and on ports of its own, gone when the test is."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from shared.runtime import clock
+from shared.runtime.children import Child, last_lines
+from shared.runtime.servers import Nats, Postgres, Server
+
+ROOT = Path(__file__).parent.parent
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0, what: str = "it") -> None:
+    """Returns as soon as the condition holds.
+
+    Raises:
+        AssertionError: it does not hold in time.
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+        time.sleep(0.02)
+
+
+def still_run(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; a zombie has."""
+
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    return [process for process in processes if runs(process)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A new folder under a short path; not pytest's own, whose permissions the next run takes back."""
+    path = Path(tempfile.mkdtemp(prefix="switchboard-test-"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class _RunningServer:
+    """A server that a test may stop, kill, wipe and start again; it keeps its URL through all of it."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._child: Child | None = None
+        self.start()
+
+    def start(self) -> None:
+        """Returns when the server answers."""
+        self._server.prepare()
+        child = self._child = Child(self._server.program())
+        with ThreadPoolExecutor(1) as beside:  # the test's own event loop may be in this thread
+
+            def answers() -> bool:
+                if child.poll() is not None:
+                    raise AssertionError(f"{self._server.name} ended:\n{last_lines(child.program)}")
+                return beside.submit(asyncio.run, self._server.answers()).result() is None
+
+            wait_until(answers, what=f"{self._server.name} to answer")
+
+    def stop(self) -> None:
+        """Stops it cleanly."""
+        if self._child is not None:
+            self._child.stop()
+            self._child = None
+
+    def kill(self) -> None:
+        """As by kill -9."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def pause(self) -> None:
+        """It keeps its connections and does nothing, until `resume`."""
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def wipe(self) -> None:
+        """Stops it and removes its data; `start` begins anew."""
+        self.kill()
+        shutil.rmtree(self._server.folder)
+
+
+class RunningPostgres(_RunningServer):
+    """A PostgreSQL, `url` being its database `switchboard`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._postgres = Postgres(data_dir)
+        self.url = self._postgres.url()
+        super().__init__(self._postgres)
+
+    def new_database(self) -> str:
+        """The URL of an empty database of its own."""
+        name = f"test_{clock.new_id().replace('-', '')}"
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return self._postgres.url(name)
+
+
+class RunningNats(_RunningServer):
+    """A NATS with JetStream."""
+
+    def __init__(self, data_dir: Path) -> None:
+        server = Nats(data_dir, free_port())
+        self.url = server.url()
+        super().__init__(server)
+
+
+class RunningSwitchboard:
+    """`switchboard run` as a process of its own, on free ports.
+
+    `environment` adds to its settings, such as `SWITCHBOARD_NATS_URL`; `argv` is what is run instead of
+    `switchboard run`. Its output is in `output()`.
+    """
+
+    def __init__(
+        self, data_dir: Path, environment: Mapping[str, str] | None = None, argv: Sequence[str] | None = None
+    ) -> None:
+        self.data_dir = data_dir
+        self.http_port = free_port()
+        self.nats_port = free_port()
+        self.settings = {
+            "SWITCHBOARD_DATA_DIR": str(data_dir / "data"),
+            "SWITCHBOARD_HTTP_PORT": str(self.http_port),
+            "SWITCHBOARD_NATS_PORT": str(self.nats_port),
+            "SWITCHBOARD_LOG_FORMAT": "json",
+            **(environment or {}),
+        }
+        self._argv = argv or (sys.executable, "-m", "services.ops.cli", "run")
+        self._log = data_dir / "output.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def nats_url(self) -> str:
+        return self.settings.get("SWITCHBOARD_NATS_URL") or f"nats://127.0.0.1:{self.nats_port}"
+
+    @property
+    def postgres_url(self) -> str:
+        return self.settings.get("SWITCHBOARD_POSTGRES_URL") or Postgres(self.data_dir / "data").url()
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        assert self._process is not None
+        return self._process
+
+    def start(self, seconds: float = 60.0) -> None:
+        """Returns when `/health/ready` says so."""
+        self.launch()
+        self.wait_until_ready(seconds)
+
+    def launch(self) -> None:
+        """Starts it and does not wait."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._argv,
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **self.settings},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self, seconds: float = 60.0) -> None:
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"it ended with {self.process.returncode}:\n{self.output()}")
+            return self.ready()
+
+        try:
+            wait_until(ready, seconds, "Switchboard to be ready")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.health()}\n{self.output()}") from error
+
+    def ready(self) -> bool:
+        return self.health()[0] == 200
+
+    def health(self, path: str = "/health/ready") -> tuple[int, Any]:
+        """Status and JSON body; (0, None) when nothing answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, json.load(refused)
+        except (OSError, ValueError):
+            return 0, None
+
+    def output(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    def processes(self) -> list[psutil.Process]:
+        """The launcher and everything it started that still runs, PostgreSQL's own processes too."""
+        launcher = psutil.Process(self.process.pid)
+        return [launcher, *launcher.children(recursive=True)]
+
+    def interrupt(self) -> None:
+        """As by Ctrl-C at its terminal."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+    def stop(self, seconds: float = 40.0) -> int:
+        """As by Ctrl-C, and waits; the exit code."""
+        if self.process.poll() is None:
+            self.interrupt()
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        """As by kill -9 of its whole process group."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """Whatever the test left, nothing of it runs on."""
+        if self._process is not None and self._process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
