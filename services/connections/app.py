@@ -1,0 +1,88 @@
+"""The write side as a process: commands in over the bus, decided in groups, answered when they are durable."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from services.connections import door
+from services.connections.handlers import PAGES
+from shared.language import subjects
+from shared.language.reasons import CODES
+from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
+from shared.runtime.ledger import Answer, Ledger, Pending
+from shared.runtime.service import Service, run
+from shared.runtime.writer import Answers, Writer
+
+DRAIN_SECONDS = 8.0
+
+
+class Commands:
+    """The endpoint of all commands: reads each at the door, hands it to the writer, replies what comes back."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._domain = door.Domain()
+        self._sending: set[asyncio.Task[None]] = set()
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, "connections", self._take)
+        self.writer = Writer(self._open_ledger, self._tell)
+
+    async def drain(self) -> None:
+        """Takes no more commands, and returns when all that were taken have their replies."""
+        await self.endpoint.drain()
+        await self.writer.drain(DRAIN_SECONDS)
+        # The last answers come through the loop's queue of callbacks.
+        await asyncio.sleep(0)
+        while self._sending:
+            await asyncio.gather(*self._sending)
+
+    async def ready(self) -> str | None:
+        return self.writer.trouble()
+
+    def _open_ledger(self) -> Ledger:
+        return Ledger(self._service.postgres_url, PAGES, self._domain)
+
+    def _take(self, request: Request) -> None:
+        account, name = request.subject.split(".")[-2:]
+        pending = door.read(account, name, request.data, request.headers)
+        pending.request = request
+        if not self.writer.submit(pending):
+            verdict = self._domain.busy(pending)
+            self._send([reply_of(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))], committed=False)
+
+    def _tell(self, answers: Answers) -> None:
+        committed = any(answer.outcome == "accepted" for _, answer in answers)
+        self._send([reply_of(pending, answer) for pending, answer in answers], committed=committed)
+
+    def _send(self, replies: Sequence[Reply], *, committed: bool) -> None:
+        sending = asyncio.create_task(self._reply(replies, committed=committed))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+
+    async def _reply(self, replies: Sequence[Reply], *, committed: bool) -> None:
+        if committed:
+            await self.endpoint.hint(subjects.COMMITTED)
+        await self.endpoint.reply(replies)
+
+
+def reply_of(pending: Pending, answer: Answer) -> Reply:
+    error = (CODES[answer.reason], str(answer.reason)) if answer.reason else None
+    return Reply(pending.request, answer.reply, error)
+
+
+@asynccontextmanager
+async def connections(service: Service) -> AsyncIterator[None]:
+    commands = Commands(service)
+    service.parts["postgres"] = commands.ready
+    await service.broker.start()
+    client = service.broker.connection
+    commands.writer.start()
+    await commands.endpoint.open(client)
+    async with discoverable(client, "switchboard-connections", "Decides commands.", [commands.endpoint]):
+        try:
+            yield
+        finally:
+            await commands.drain()
+
+
+if __name__ == "__main__":
+    run("connections", connections)

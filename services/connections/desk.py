@@ -1,0 +1,124 @@
+"""What one decision has in front of it: who asks, canonical addresses, and typed access to what is known."""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+from services.connections.domain import account as accounts
+from services.connections.domain import actor as actors
+from services.connections.domain import address as addresses
+from services.connections.domain import inbox as inboxes
+from services.connections.domain.account import Account, AccountState
+from services.connections.domain.actor import Actor
+from services.connections.domain.address import AddressState, Alias, Claimed, Orphaned, Personal, Team
+from services.connections.domain.disclosure import explain, may_see
+from services.connections.domain.inbox import Inbox, InboxState, NoInbox
+from services.connections.domain.user import SUPER_ADMINS, User, UserState
+from shared.core.address import CanonicalAddress
+from shared.core.decider import Reads
+from shared.core.refusal import Refused
+
+
+class Desk:
+    """`canonical` holds the command's address fields by name, `lists` its never-log lists, both canonical."""
+
+    def __init__(
+        self,
+        reads: Reads,
+        account: str,
+        actor: str,
+        canonical: Mapping[str, CanonicalAddress],
+        lists: Mapping[str, list[str]],
+    ) -> None:
+        self._reads = reads
+        self._canonical = canonical
+        self._actor = actor
+        self.name = account
+        self.lists = lists
+
+    # ---- single aggregates
+
+    def account_state(self) -> AccountState:
+        return cast(AccountState, self._reads.state(self.name, "account", self.name))
+
+    def account(self) -> Account:
+        """Raises the refusal ACCOUNT_NOT_FOUND."""
+        return accounts.found(self.account_state(), self.name)
+
+    def actor(self) -> Actor:
+        """Raises the refusal PERMISSION_MISSING for an actor who is unknown, deactivated or removed."""
+        if self._actor.startswith(actors.SERVICE):
+            return Actor(self._actor, None)
+        return actors.identify(self._actor, self.user(self._actor))
+
+    def user(self, name: str) -> UserState:
+        return cast(UserState, self._reads.state(self.name, "user", name))
+
+    def inbox(self, name: str) -> InboxState:
+        return cast(InboxState, self._reads.state(self.name, "inbox", name))
+
+    def target(self, field: str = "address") -> CanonicalAddress:
+        return self._canonical[field]
+
+    def address(self, canonical: str) -> AddressState:
+        return cast(AddressState, self._reads.state(self.name, "address", canonical))
+
+    def primary(self, state: AddressState) -> AddressState:
+        """What an alias follows; anything else is its own primary."""
+        return self.address(state.primary) if isinstance(state, Alias) else state
+
+    # ---- sets
+
+    def owned(self, user: str) -> list[Personal]:
+        return [c for c in self._claims(addresses.owned_by(user)) if isinstance(c, Personal)]
+
+    def orphaned(self, user: str) -> list[Orphaned]:
+        return [c for c in self._claims(addresses.orphaned_from(user)) if isinstance(c, Orphaned)]
+
+    def connected_to(self, inbox: str) -> list[Team]:
+        return [c for c in self._claims(addresses.connected_to(inbox)) if isinstance(c, Team)]
+
+    def aliases(self, address: str) -> list[Alias]:
+        return [c for c in self._claims(addresses.aliases_of(address)) if isinstance(c, Alias)]
+
+    def mailbox(self, provider: str | None, identity: str | None, but: str) -> Iterable[AddressState]:
+        """The other addresses pinned to the same provider identity."""
+        if identity is None:
+            return ()
+        claims = self._claims(addresses.mailbox(provider, identity))
+        return [c for c in claims if isinstance(c, Personal | Team | Orphaned) and c.address != but]
+
+    def siblings(self, state: AddressState) -> Iterable[AddressState]:
+        """The other addresses of the mailbox behind this one."""
+        if not isinstance(state, Personal | Team | Orphaned):
+            return ()
+        return self.mailbox(state.link.provider, state.link.provider_identity, state.address)
+
+    def open_inboxes(self) -> list[Inbox]:
+        found = cast(list[Inbox], self._reads.members(self.name, "inbox", inboxes.OPEN))
+        return sorted(found, key=lambda inbox: inbox.id)
+
+    def open_inbox_count(self) -> int:
+        return self._reads.count(self.name, inboxes.OPEN)
+
+    def name_taken(self, name: str, by_another_than: str) -> bool:
+        holders = cast(list[Inbox], self._reads.members(self.name, "inbox", inboxes.name_set(name)))
+        return any(inbox.id != by_another_than for inbox in holders)
+
+    def is_last_super_admin(self, user: User) -> bool:
+        admins = cast(list[User], self._reads.members(self.name, "user", SUPER_ADMINS))
+        return [admin.id for admin in admins] == [user.id]
+
+    def _claims(self, set_name: str) -> list[AddressState]:
+        found = cast(list[AddressState], self._reads.members(self.name, "address", set_name))
+        return sorted(found, key=lambda claim: getattr(claim, "address", ""))
+
+    # ---- what a refusal may tell
+
+    def explain(self, claimed: Claimed, command: str) -> Refused:
+        claim = claimed.claim
+        primary = self.primary(claim)
+        inbox = self.inbox(primary.inbox) if isinstance(primary, Team) else NoInbox()
+        visible = may_see(self.actor(), primary, inbox, self.account())
+        named = {address.address for address in self._canonical.values()}
+        name = claim.address if claim.address in named else self.target().address
+        return explain(claimed, command, name, primary, visible=visible)

@@ -1,0 +1,227 @@
+"""One inbox is one shared place: its name is its own, its members see everything in it, its rule says who gets what."""
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from services.connections.domain import account as accounts
+from services.connections.domain.account import DEFAULT_INBOX, Account
+from services.connections.domain.user import User, UserState, present
+from shared.core.refusal import NextAction, Refused
+from shared.language.commands import CreateInbox, RenameInbox, SetInboxAccess, SetRouting
+from shared.language.events import (
+    Event,
+    InboxAccessChanged,
+    InboxArchived,
+    InboxCreated,
+    InboxEvent,
+    InboxRenamed,
+    InboxRestored,
+    RoutingChanged,
+)
+from shared.language.reasons import Reason
+from shared.language.rules import ContactOwner, Rule, Unassigned, UsersAndTeams
+from shared.language.text import Access
+
+OPEN: Final = "inboxes"
+
+
+@dataclass(frozen=True, slots=True)
+class NoInbox:
+    """No inbox ever had this id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    id: str
+    name: str
+    access: Access
+    members: frozenset[str] = frozenset()
+    teams: frozenset[str] = frozenset()
+    rule: Rule = Unassigned()
+    archived: bool = False
+
+    def admits(self, user: str, account: Account) -> bool:
+        """Whether the user is a member: named, through a team, or because it is open to everyone."""
+        return self.access == "everyone" or user in self.members or account.in_any(self.teams, user)
+
+
+InboxState: TypeAlias = NoInbox | Inbox
+
+
+def name_key(name: str) -> str:
+    """What makes two names the same: NFC, trimmed, case-folded (B1)."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).strip().casefold())
+
+
+def name_set(name: str) -> str:
+    return f"inbox_name:{name_key(name)}"
+
+
+def found(inbox: InboxState, name: str) -> Inbox:
+    if isinstance(inbox, NoInbox):
+        raise Refused(Reason.INBOX_NOT_FOUND, f"There is no inbox {name}.", {"inbox": name})
+    return inbox
+
+
+def opened(inbox: InboxState, name: str) -> Inbox:
+    """The inbox, if it takes part in anything new: it exists and is not archived (A3, B2)."""
+    known = found(inbox, name)
+    if known.archived:
+        raise Refused(
+            Reason.INBOX_ARCHIVED,
+            f"The inbox {name} is archived.",
+            {"inbox": name},
+            [NextAction("RestoreInbox", ("account_access",), "Restore the inbox first.")],
+        )
+    return known
+
+
+def refuse_taken_name(name: str) -> None:
+    raise Refused(
+        Reason.INBOX_NAME_TAKEN,
+        "Another inbox of this account has this name; upper and lower case make no difference.",
+        {"name": name},
+        [NextAction("RenameInbox", ("account_access",), "Rename the other inbox, or choose another name.")],
+    )
+
+
+def require_place(account: Account, used: int) -> None:
+    if used >= account.inbox_limit:
+        raise Refused(
+            Reason.INBOX_LIMIT_REACHED,
+            f"The plan {account.plan} allows {account.inbox_limit} inboxes, and {used} are in use.",
+            {"limit": account.inbox_limit, "used": used},
+            [
+                NextAction("ChangePlan", ("super_admin",), "Choose a plan that allows more inboxes."),
+                NextAction("ArchiveInbox", ("account_access",), "Archive an inbox that is no longer needed."),
+            ],
+        )
+
+
+def create(inbox: InboxState, command: CreateInbox, account: Account, *, name_taken: bool, used: int) -> list[Event]:
+    if isinstance(inbox, Inbox):
+        raise Refused(Reason.INBOX_EXISTS, f"The inbox {command.inbox} exists already.", {"inbox": command.inbox})
+    if name_taken:
+        refuse_taken_name(command.name)
+    require_place(account, used)
+    return [
+        InboxCreated(
+            inbox=command.inbox,
+            name=command.name,
+            access="members" if command.members else "everyone",
+            members=tuple(sorted(set(command.members))),
+        )
+    ]
+
+
+def rename(inbox: Inbox, command: RenameInbox, *, name_taken: bool) -> list[Event]:
+    if name_taken:
+        refuse_taken_name(command.name)
+    return [] if inbox.name == command.name else [InboxRenamed(inbox=inbox.id, name=command.name)]
+
+
+def set_access(inbox: Inbox, command: SetInboxAccess) -> list[Event]:
+    members, teams = frozenset(command.members), frozenset(command.teams)
+    if (inbox.access, inbox.members, inbox.teams) == (command.access, members, teams):
+        return []
+    return [
+        InboxAccessChanged(
+            inbox=inbox.id, access=command.access, members=tuple(sorted(members)), teams=tuple(sorted(teams))
+        )
+    ]
+
+
+def set_routing(inbox: Inbox, command: SetRouting, account: Account, users: Mapping[str, UserState]) -> list[Event]:
+    """`users` are the states of everybody the rule names."""
+    rule = command.rule
+    targets = rule.fallback if isinstance(rule, ContactOwner) else rule
+    if isinstance(targets, UsersAndTeams):
+        for user in targets.users:
+            require_target(inbox, account, present(users[user], user))
+        for team in targets.teams:
+            accounts.team_found(account, team)
+    return [] if inbox.rule == rule else [RoutingChanged(inbox=inbox.id, rule=rule)]
+
+
+def require_target(inbox: Inbox, account: Account, user: User) -> None:
+    """Routing targets are active members with a seat (B4)."""
+    target = {"target": user.id}
+    if not inbox.admits(user.id, account):
+        raise Refused(
+            Reason.ROUTING_TARGET_NOT_MEMBER,
+            f"{user.id} is not a member of the inbox {inbox.id}.",
+            target,
+            [NextAction("SetInboxAccess", ("account_access",), "Make the user a member of the inbox.")],
+        )
+    if not user.active:
+        raise Refused(
+            Reason.ROUTING_TARGET_NOT_ACTIVE,
+            f"{user.id} is deactivated.",
+            target,
+            [NextAction("ReactivateUser", ("super_admin",), "Reactivate the user first.")],
+        )
+    if not user.seat:
+        raise Refused(
+            Reason.ROUTING_TARGET_NO_SEAT,
+            f"{user.id} has no seat.",
+            target,
+            [NextAction("AssignSeat", ("super_admin",), "Assign a seat to the user first.")],
+        )
+
+
+def archive(inbox: Inbox, addresses: list[str], *, cascade: bool) -> list[Event]:
+    """`addresses` are those connected to it, aliases too; cascading disconnects them in the same commit (B2, B3)."""
+    if inbox.id == DEFAULT_INBOX:
+        raise Refused(Reason.DEFAULT_INBOX, "The default inbox stays.", {"inbox": inbox.id})
+    if addresses and not cascade:
+        raise Refused(
+            Reason.INBOX_IN_USE,
+            f"{len(addresses)} addresses are connected to the inbox {inbox.id}.",
+            {"inbox": inbox.id, "addresses": addresses},
+            [
+                NextAction("MoveTeamAddress", ("account_access",), "Move its addresses to another inbox."),
+                NextAction("Disconnect", ("account_access", "super_admin"), "Disconnect its addresses."),
+                NextAction("ArchiveInbox", ("account_access",), "Or archive it with cascade: true."),
+            ],
+        )
+    return [] if inbox.archived else [InboxArchived(inbox=inbox.id)]
+
+
+def restore(inbox: Inbox, account: Account, used: int) -> list[Event]:
+    if not inbox.archived:
+        return []
+    require_place(account, used)
+    return [InboxRestored(inbox=inbox.id)]
+
+
+def evolve(state: InboxState, event: InboxEvent, _: str) -> InboxState:
+    match state, event:
+        case NoInbox(), InboxCreated():
+            return Inbox(
+                id=event.inbox,
+                name=event.name,
+                access=event.access,
+                members=frozenset(event.members),
+                teams=frozenset(event.teams),
+            )
+        case Inbox(), InboxRenamed(name=name):
+            return replace(state, name=name)
+        case Inbox(), InboxAccessChanged(access=access, members=members, teams=teams):
+            return replace(state, access=access, members=frozenset(members), teams=frozenset(teams))
+        case Inbox(), RoutingChanged(rule=rule):
+            return replace(state, rule=rule)
+        case Inbox(), InboxArchived():
+            return replace(state, archived=True)
+        case Inbox(), InboxRestored():
+            return replace(state, archived=False)
+        case _:
+            return state
+
+
+def memberships(state: InboxState) -> frozenset[str]:
+    """Open inboxes are counted against the plan; a name is held by archived ones too."""
+    if isinstance(state, NoInbox):
+        return frozenset()
+    return frozenset((name_set(state.name),) if state.archived else (name_set(state.name), OPEN))

@@ -1,0 +1,465 @@
+"""THE TABLE: which command goes to which decider, with what it reads, in the order in which it may be refused."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from services.connections.desk import Desk
+from services.connections.domain import account as accounts
+from services.connections.domain import actor as actors
+from services.connections.domain import address as addresses
+from services.connections.domain import inbox as inboxes
+from services.connections.domain import user as users
+from services.connections.domain.account import NoAccount
+from services.connections.domain.address import AddressState, Claimed, Free, Personal, Team
+from services.connections.domain.inbox import NoInbox
+from services.connections.domain.user import NoUser, User
+from shared.core import address as canonical
+from shared.core.decider import Decision, Page
+from shared.language import commands as c
+from shared.language.events import Aggregate, Event, UserRemoved
+from shared.language.rules import ContactOwner, UsersAndTeams
+
+PAGES: Final[Mapping[Aggregate, Page]] = {
+    "account": Page(NoAccount(), accounts.evolve, accounts.memberships),
+    "user": Page(NoUser(), users.evolve, users.memberships),
+    "inbox": Page(NoInbox(), inboxes.evolve, inboxes.memberships),
+    "address": Page(Free(), addresses.evolve, addresses.memberships),
+}
+
+Outcome = Decision | Sequence[Event]
+
+
+def decide(desk: Desk, command: c.Command) -> Decision:
+    """The one decision, for real and for a dry run alike.
+
+    Raises:
+        Refused: with what the actor may know.
+    """
+    if not isinstance(command, c.RegisterAccount):
+        desk.account()
+    try:
+        outcome = TABLE[type(command)](desk, command)
+    except Claimed as claimed:
+        raise desk.explain(claimed, type(command).__name__) from None
+    return outcome if isinstance(outcome, Decision) else Decision(outcome)
+
+
+# ---- account
+
+
+def register_account(desk: Desk, command: c.RegisterAccount) -> Outcome:
+    actors.require_service(command.actor)
+    return accounts.register(desk.account_state(), desk.name, command)
+
+
+def change_plan(desk: Desk, command: c.ChangePlan) -> Outcome:
+    desk.actor().require("super_admin")
+    return accounts.change_plan(desk.account(), command)
+
+
+def create_team(desk: Desk, command: c.CreateTeam) -> Outcome:
+    desk.actor().require("account_access")
+    require_users(desk, command.members)
+    return accounts.create_team(desk.account(), command)
+
+
+def set_team_members(desk: Desk, command: c.SetTeamMembers) -> Outcome:
+    desk.actor().require("account_access")
+    accounts.team_found(desk.account(), command.team)
+    require_users(desk, command.members)
+    return accounts.set_team_members(desk.account(), command)
+
+
+def set_account_never_log(desk: Desk, command: c.SetAccountNeverLog) -> Outcome:
+    desk.actor().require("account_access")
+    return accounts.set_never_log(desk.account(), desk.lists["entries"])
+
+
+def require_users(desk: Desk, names: Iterable[str]) -> None:
+    for name in names:
+        users.present(desk.user(name), name)
+
+
+# ---- user
+
+
+def add_user(desk: Desk, command: c.AddUser) -> Outcome:
+    desk.actor().require("super_admin")
+    events = users.add(desk.user(command.user), command)
+    back = returning(desk, command.user) if "personal_email_access" in command.permissions else []
+    warnings = [
+        {
+            "code": "ADDRESSES_RETURNED",
+            "count": len(back),
+            "message": f"{len(back)} addresses of the former user {command.user} came back with the id.",
+        }
+    ]
+    return Decision([*events, *back], warnings if back else ())
+
+
+def returning(desk: Desk, user: str) -> list[Event]:
+    """What is still orphaned from the user's removal comes back with him (A10)."""
+    return [event for claim in desk.orphaned(user) for event in addresses.returned(claim, desk.siblings(claim))]
+
+
+def set_permissions(desk: Desk, command: c.SetPermissions) -> Outcome:
+    desk.actor().require("super_admin")
+    user = users.present(desk.user(command.user), command.user)
+    return users.set_permissions(user, command, last_super_admin=desk.is_last_super_admin(user))
+
+
+def assign_seat(desk: Desk, command: c.AssignSeat) -> Outcome:
+    desk.actor().require("super_admin")
+    return users.assign_seat(users.present(desk.user(command.user), command.user))
+
+
+def unassign_seat(desk: Desk, command: c.UnassignSeat) -> Outcome:
+    desk.actor().require("super_admin")
+    return users.unassign_seat(users.present(desk.user(command.user), command.user))
+
+
+def deactivate_user(desk: Desk, command: c.DeactivateUser) -> Outcome:
+    desk.actor().require("super_admin")
+    user = users.present(desk.user(command.user), command.user)
+    return users.deactivate(user, last_super_admin=desk.is_last_super_admin(user))
+
+
+def reactivate_user(desk: Desk, command: c.ReactivateUser) -> Outcome:
+    desk.actor().require("super_admin")
+    user = users.found(desk.user(command.user), command.user)
+    events = users.reactivate(user)
+    if not events or user.status != "removed" or "personal_email_access" not in user.permissions:
+        return events
+    return [*events, *returning(desk, user.id)]
+
+
+def remove_user(desk: Desk, command: c.RemoveUser) -> Outcome:
+    desk.actor().require("super_admin")
+    user = users.deactivated_before_removal(users.found(desk.user(command.user), command.user))
+    if command.new_owner is not None:
+        users.owner(desk.user(command.new_owner), command.new_owner)
+    if user.status == "removed":
+        return []
+    return [
+        UserRemoved(user=user.id, policy=command.policy, new_owner=command.new_owner),
+        *(event for claim in desk.owned(user.id) for event in left_behind(desk, claim, command)),
+    ]
+
+
+def left_behind(desk: Desk, claim: Personal, command: c.RemoveUser) -> list[Event]:
+    """The policy says what becomes of a removed user's connections (D3)."""
+    if command.policy == "orphan":
+        return addresses.orphaned(claim)
+    if command.policy == "release":
+        return addresses.released(claim, desk.aliases(claim.address))
+    assert command.new_owner is not None, "the message's own rule"
+    return addresses.handed_over(claim, command.new_owner)
+
+
+def set_availability(desk: Desk, command: c.SetAvailability) -> Outcome:
+    desk.actor().require_self(command.user, or_super_admin=True)
+    return users.set_availability(users.present(desk.user(command.user), command.user), command)
+
+
+def set_default_sender(desk: Desk, command: c.SetDefaultSender) -> Outcome:
+    user = own(desk, command.user)
+    return users.set_default_sender(user, desk.target().address, usable_identities(desk, user))
+
+
+def usable_identities(desk: Desk, user: User) -> list[str]:
+    """What the user may send as right now: own addresses by age, their aliases, then those of his inboxes by name."""
+    own_claims = sorted((p for p in desk.owned(user.id) if may_send(p)), key=lambda p: (p.since, p.address))
+    teams = sorted(
+        (
+            claim
+            for inbox in desk.open_inboxes()
+            if inbox.admits(user.id, desk.account())
+            for claim in desk.connected_to(inbox.id)
+            if may_send(claim)
+        ),
+        key=lambda claim: claim.address,
+    )
+    first, last = [p.address for p in own_claims], [t.address for t in teams]
+    aliases = [alias.address for name in (*first, *last) for alias in desk.aliases(name)]
+    return [*first, *aliases, *last]
+
+
+def may_send(claim: Personal | Team) -> bool:
+    return claim.link.sending and not claim.link.reauthenticate
+
+
+def own(desk: Desk, user: str) -> User:
+    """The user who sets something of his own."""
+    desk.actor().require_self(user)
+    return users.present(desk.user(user), user)
+
+
+def set_signature(desk: Desk, command: c.SetSignature) -> Outcome:
+    return users.set_signature(own(desk, command.user), command)
+
+
+def set_default_font(desk: Desk, command: c.SetDefaultFont) -> Outcome:
+    return users.set_default_font(own(desk, command.user), command)
+
+
+def set_logging_preferences(desk: Desk, command: c.SetLoggingPreferences) -> Outcome:
+    return users.set_logging(own(desk, command.user), command, desk.lists.get("never_log"))
+
+
+# ---- inbox
+
+
+def create_inbox(desk: Desk, command: c.CreateInbox) -> Outcome:
+    desk.actor().require("account_access")
+    require_users(desk, command.members)
+    return inboxes.create(
+        desk.inbox(command.inbox),
+        command,
+        desk.account(),
+        name_taken=desk.name_taken(command.name, command.inbox),
+        used=desk.open_inbox_count(),
+    )
+
+
+def rename_inbox(desk: Desk, command: c.RenameInbox) -> Outcome:
+    desk.actor().require("account_access")
+    inbox = inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    return inboxes.rename(inbox, command, name_taken=desk.name_taken(command.name, command.inbox))
+
+
+def set_inbox_access(desk: Desk, command: c.SetInboxAccess) -> Outcome:
+    desk.actor().require("account_access")
+    inbox = inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    require_users(desk, command.members)
+    for team in command.teams:
+        accounts.team_found(desk.account(), team)
+    return inboxes.set_access(inbox, command)
+
+
+def set_routing(desk: Desk, command: c.SetRouting) -> Outcome:
+    desk.actor().require("account_access")
+    inbox = inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    named = {user: desk.user(user) for user in users_of(command)}
+    return inboxes.set_routing(inbox, command, desk.account(), named)
+
+
+def users_of(command: c.SetRouting) -> Sequence[str]:
+    rule = command.rule.fallback if isinstance(command.rule, ContactOwner) else command.rule
+    return rule.users if isinstance(rule, UsersAndTeams) else ()
+
+
+def archive_inbox(desk: Desk, command: c.ArchiveInbox) -> Outcome:
+    desk.actor().require("account_access")
+    inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
+    claims = desk.connected_to(inbox.id)
+    aliases = {claim.address: desk.aliases(claim.address) for claim in claims}
+    in_use = [name for claim in claims for name in (claim.address, *(a.address for a in aliases[claim.address]))]
+    archived = inboxes.archive(inbox, in_use, cascade=command.cascade)
+    return [
+        *(event for claim in claims for event in addresses.end_of_claim(claim, aliases[claim.address])),
+        *archived,
+    ]
+
+
+def restore_inbox(desk: Desk, command: c.RestoreInbox) -> Outcome:
+    desk.actor().require("account_access")
+    inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
+    return inboxes.restore(inbox, desk.account(), desk.open_inbox_count())
+
+
+# ---- address
+
+
+def connect_personal(desk: Desk, command: c.ConnectPersonal) -> Outcome:
+    actor = desk.actor()
+    actor.require("personal_email_access")
+    actor.require_owner_is_actor(command.owner)
+    users.owner(desk.user(command.owner), command.owner)
+    target = desk.target()
+    mailbox = desk.mailbox(command.provider, command.provider_identity, target.address)
+    events = addresses.connect_personal(desk.address(target.address), command, target, mailbox)
+    return Decision(events, warnings_about(target), AFTER_PERSONAL) if events else events
+
+
+def connect_team(desk: Desk, command: c.ConnectTeam) -> Outcome:
+    desk.actor().require("account_access")
+    inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    target = desk.target()
+    mailbox = desk.mailbox(command.provider, command.provider_identity, target.address)
+    events = addresses.connect_team(desk.address(target.address), command, target, mailbox)
+    same_mailbox = [w for w in warnings_about(target) if w["code"] == canonical.SAME_MAILBOX_SUSPECTED]
+    return Decision(events, same_mailbox, AFTER_TEAM) if events else events
+
+
+WARNINGS: Final[Mapping[str, str]] = {
+    canonical.FREE_MAIL_DOMAIN: "This is a free mail provider; better connect the address you use for the company.",
+    canonical.ROLE_BASED_LOCAL_PART: "This looks like an address that several people share; better connect it as team.",
+    canonical.SAME_MAILBOX_SUSPECTED: "Another spelling may reach the same mailbox; each is connected on its own.",
+}
+AFTER_PERSONAL: Final[Sequence[Mapping[str, str]]] = (
+    {"step": "install_extension", "command": "BindTool", "why": "Install the sales extension and bind it."},
+    {"step": "set_logging_and_tracking", "command": "SetLoggingPreferences", "why": "Choose what to log and track."},
+    {"step": "set_default_font", "command": "SetDefaultFont", "why": "Choose the font of your mail."},
+)
+AFTER_TEAM: Final[Sequence[Mapping[str, str]]] = (
+    {"step": "set_from_name", "command": "SetFromName", "why": "Choose the name that recipients see."},
+    {"step": "set_routing", "command": "SetRouting", "why": "Say who gets new conversations."},
+)
+
+
+def warnings_about(target: canonical.CanonicalAddress) -> list[Mapping[str, Any]]:
+    return [{"code": code, "message": WARNINGS[code]} for code in canonical.warnings_about(target)]
+
+
+def held(desk: Desk, *, or_super_admin: bool = False) -> tuple[AddressState, str]:
+    """The address that only its holder may change, and its name."""
+    actor = desk.actor()
+    address = desk.target().address
+    state = desk.address(address)
+    actor.require_holder(state, desk.primary(state), or_super_admin=or_super_admin)
+    return state, address
+
+
+def disconnect(desk: Desk, command: c.Disconnect) -> Outcome:
+    state, address = held(desk, or_super_admin=True)
+    return addresses.disconnect(state, command, desk.aliases(address))
+
+
+def require_reauthentication(desk: Desk, command: c.RequireReauthentication) -> Outcome:
+    state, address = held(desk)
+    return addresses.require_reauthentication(state, command, address)
+
+
+def reconnect(desk: Desk, command: c.Reconnect) -> Outcome:
+    state, address = held(desk)
+    provider = state.link.provider if isinstance(state, Personal | Team) else None
+    mailbox = desk.mailbox(provider, command.provider_identity, address)
+    return addresses.reconnect(state, command, address, mailbox)
+
+
+def pause(desk: Desk, command: c.Pause) -> Outcome:
+    state, address = held(desk)
+    return addresses.pause(state, command, address)
+
+
+def resume(desk: Desk, command: c.Resume) -> Outcome:
+    state, address = held(desk)
+    return addresses.resume(state, command, address)
+
+
+def move_team_address(desk: Desk, command: c.MoveTeamAddress) -> Outcome:
+    desk.actor().require("account_access")
+    inboxes.opened(desk.inbox(command.to_inbox), command.to_inbox)
+    address = desk.target().address
+    return addresses.move(desk.address(address), command, address)
+
+
+def convert_connection(desk: Desk, command: c.ConvertConnection) -> Outcome:
+    actor = desk.actor()
+    actor.require("account_access")
+    address = desk.target().address
+    if command.owner is not None:
+        actor.require_owner_is_actor(command.owner)
+        users.owner(desk.user(command.owner), command.owner)
+        state = desk.address(address)
+        return addresses.convert_to_personal(state, command.owner, address, desk.siblings(state))
+    assert command.inbox is not None, "the message's own rule"
+    inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    state = desk.address(address)
+    return addresses.convert_to_team(
+        state, command, command.inbox, address, desk.siblings(state), on_behalf=actor.service
+    )
+
+
+def transfer_ownership(desk: Desk, command: c.TransferOwnership) -> Outcome:
+    actor = desk.actor()
+    address = desk.target().address
+    state = desk.address(address)
+    actor.require_owner_or_super_admin(state, desk.primary(state))
+    users.owner(desk.user(command.new_owner), command.new_owner)
+    return addresses.transfer(state, command, address, desk.siblings(state))
+
+
+def reclaim_address(desk: Desk, command: c.ReclaimAddress) -> Outcome:
+    desk.actor().require("super_admin")
+    users.owner(desk.user(command.new_owner), command.new_owner)
+    address = desk.target().address
+    state = desk.address(address)
+    return addresses.reclaim(state, command, address, desk.siblings(state))
+
+
+def release_address(desk: Desk, command: c.ReleaseAddress) -> Outcome:
+    desk.actor().require("super_admin")
+    address = desk.target().address
+    return addresses.release(desk.address(address), desk.aliases(address))
+
+
+def bind_tool(desk: Desk, command: c.BindTool) -> Outcome:
+    state, address = held(desk)
+    return addresses.bind_tool(state, command, address)
+
+
+def unbind_tool(desk: Desk, command: c.UnbindTool) -> Outcome:
+    state, address = held(desk)
+    return addresses.unbind_tool(state, command, address)
+
+
+def add_alias(desk: Desk, command: c.AddAlias) -> Outcome:
+    primary, address = held(desk)
+    target = desk.target("alias")
+    return addresses.add_alias(primary, address, desk.address(target.address), target)
+
+
+def remove_alias(desk: Desk, command: c.RemoveAlias) -> Outcome:
+    primary, address = held(desk)
+    alias = desk.target("alias").address
+    return addresses.remove_alias(primary, address, desk.address(alias), alias)
+
+
+def set_from_name(desk: Desk, command: c.SetFromName) -> Outcome:
+    state, address = held(desk)
+    return addresses.set_from_name(state, command, address)
+
+
+TABLE: Final[Mapping[type[c.Command], Callable[[Desk, Any], Outcome]]] = {
+    c.RegisterAccount: register_account,
+    c.ChangePlan: change_plan,
+    c.CreateTeam: create_team,
+    c.SetTeamMembers: set_team_members,
+    c.SetAccountNeverLog: set_account_never_log,
+    c.AddUser: add_user,
+    c.SetPermissions: set_permissions,
+    c.AssignSeat: assign_seat,
+    c.UnassignSeat: unassign_seat,
+    c.DeactivateUser: deactivate_user,
+    c.ReactivateUser: reactivate_user,
+    c.RemoveUser: remove_user,
+    c.SetAvailability: set_availability,
+    c.SetDefaultSender: set_default_sender,
+    c.SetSignature: set_signature,
+    c.SetDefaultFont: set_default_font,
+    c.SetLoggingPreferences: set_logging_preferences,
+    c.CreateInbox: create_inbox,
+    c.RenameInbox: rename_inbox,
+    c.SetInboxAccess: set_inbox_access,
+    c.SetRouting: set_routing,
+    c.ArchiveInbox: archive_inbox,
+    c.RestoreInbox: restore_inbox,
+    c.ConnectPersonal: connect_personal,
+    c.ConnectTeam: connect_team,
+    c.Disconnect: disconnect,
+    c.RequireReauthentication: require_reauthentication,
+    c.Reconnect: reconnect,
+    c.Pause: pause,
+    c.Resume: resume,
+    c.MoveTeamAddress: move_team_address,
+    c.ConvertConnection: convert_connection,
+    c.TransferOwnership: transfer_ownership,
+    c.ReclaimAddress: reclaim_address,
+    c.ReleaseAddress: release_address,
+    c.BindTool: bind_tool,
+    c.UnbindTool: unbind_tool,
+    c.AddAlias: add_alias,
+    c.RemoveAlias: remove_alias,
+    c.SetFromName: set_from_name,
+}

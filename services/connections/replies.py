@@ -1,0 +1,107 @@
+"""The replies of the wire, one function each; `"position":0` is a place that the ledger fills when it is known."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from shared.core.decider import Decision
+from shared.core.refusal import NextAction, Refused
+from shared.language.commands import COMMANDS
+from shared.language.events import Event
+from shared.language.reasons import Reason
+from shared.runtime.ledger import Verdict
+
+LISTED_EVENTS: Final = 100
+RETRY_AFTER_MS: Final = 500
+
+# Answered afresh each time; every other outcome stands for ever under the command's id.
+NOT_KEPT: Final = frozenset(
+    (
+        Reason.COMMAND_INVALID,
+        Reason.COMMAND_UNKNOWN,
+        Reason.ACCOUNT_NOT_FOUND,
+        Reason.COMMAND_ID_REUSED,
+        Reason.BUSY,
+    )
+)
+
+
+def accepted(command_id: str, decision: Decision, events: Sequence[tuple[str, Event]], *, dry_run: bool) -> Verdict:
+    listed = events[:LISTED_EVENTS]
+    if dry_run:
+        head: dict[str, Any] = {"outcome": "accepted", "command_id": command_id, "dry_run": True}
+        told: list[dict[str, str]] = [{"type": type(event).__name__} for _, event in listed]
+    else:
+        head = {"outcome": "accepted", "command_id": command_id, "position": 0}
+        told = [{"id": event_id, "type": type(event).__name__} for event_id, event in listed]
+    tail = {
+        "events": told,
+        "event_count": len(events),
+        "warnings": decision.warnings,
+        "next_steps": decision.next_steps,
+    }
+    return Verdict("accepted", orjson.dumps(head | tail), None, () if dry_run else events)
+
+
+def unchanged(command_id: str, *, dry_run: bool) -> Verdict:
+    where = {"dry_run": True} if dry_run else {"position": 0}
+    return Verdict("unchanged", orjson.dumps({"outcome": "unchanged", "command_id": command_id} | where))
+
+
+def refused(command_id: str | None, refusal: Refused, *, dry_run: bool = False) -> Verdict:
+    reply: dict[str, Any] = {
+        "outcome": "refused",
+        "command_id": command_id,
+        "reason": refusal.reason,
+        "message": refusal.message,
+        "details": refusal.details,
+        "next_actions": [{"command": a.command, "by": a.by, "why": a.why} for a in refusal.next_actions],
+    }
+    if dry_run:
+        reply["dry_run"] = True
+    return Verdict("refused", orjson.dumps(reply), refusal.reason, kept=refusal.reason not in NOT_KEPT)
+
+
+def invalid(errors: Sequence[Mapping[str, str]]) -> Refused:
+    fields = ", ".join(dict.fromkeys(error["field"] for error in errors if error["field"]))
+    return Refused(
+        Reason.COMMAND_INVALID,
+        f"The command cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."[:500],
+        {"errors": errors},
+    )
+
+
+def unknown(name: str) -> Refused:
+    return Refused(
+        Reason.COMMAND_UNKNOWN,
+        f"There is no command {name}.",
+        {"known": sorted(COMMANDS)},
+    )
+
+
+def address_invalid(command: str, problems: Iterable[tuple[str, str, int | None]]) -> Refused:
+    """`problems` are (field, what is wrong, index of the character at fault or None)."""
+    found = [{"field": field, "what": what, "at": at} for field, what, at in problems]
+    first = found[0]
+    return Refused(
+        Reason.ADDRESS_INVALID,
+        f"{first['field']} is not an e-mail address that can be connected: {first['what']}.",
+        {**first, "errors": found},
+        [NextAction(command, ("anyone entitled",), "Ask again with a corrected address.")],
+    )
+
+
+def reused() -> Refused:
+    return Refused(
+        Reason.COMMAND_ID_REUSED,
+        "This command_id was used before for another command; give each command an id of its own.",
+    )
+
+
+def busy() -> Refused:
+    return Refused(
+        Reason.BUSY,
+        "Not decided; ask again with the same command_id.",
+        {"retry_after_ms": RETRY_AFTER_MS},
+    )

@@ -1,0 +1,156 @@
+"""The bus as data: how to stay connected to NATS, what the stream of events is, what a refused reply bears.
+
+The stream is declared here and nowhere else; services subscribe with `declare=False`. A stream that exists in another
+shape is never overwritten: `declare_stream` fails and names each difference.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nats
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import Base, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
+from nats.js.errors import BadRequestError, NotFoundError
+
+from shared.language import subjects
+
+log = structlog.get_logger(__name__)
+
+# Ids are refused a second time for so long; the relay's fence and the consumers' positions do not depend on it.
+DUPLICATE_WINDOW_SECONDS = 120.0
+
+# What the server answers, in `APIError.err_code`.
+STREAM_EXISTS_OTHERWISE = 10058
+WRONG_LAST_SEQUENCE = 10071
+DUPLICATE_IN_BATCH = 10201
+
+# No limit of age, size or count: whoever starts late reads everything. Nothing can be deleted or purged singly, since
+# that would be a hole that nobody notices; a stream that is lost whole is published again from the event store.
+EVENT_STREAM = StreamConfig(
+    name=subjects.EVENT_STREAM,
+    description="Every fact about connected addresses, in the order of ce-position; published again when lost.",
+    subjects=[subjects.EVENTS],
+    storage=StorageType.FILE,
+    retention=RetentionPolicy.LIMITS,
+    discard=DiscardPolicy.OLD,
+    max_age=0,
+    max_bytes=-1,
+    max_msgs=-1,
+    max_msgs_per_subject=-1,
+    max_msg_size=-1,
+    num_replicas=1,
+    duplicate_window=DUPLICATE_WINDOW_SECONDS,
+    deny_delete=True,
+    deny_purge=True,
+    allow_rollup_hdrs=False,
+    allow_direct=True,
+    allow_atomic=True,
+)
+
+# Left to whoever runs the server: on a cluster a stream has more replicas, and a text is only a text.
+_FREE_TO_DIFFER = frozenset({"description", "num_replicas", "metadata", "placement", "max_consumers"})
+# What the server fills in by itself, although nothing was declared.
+_FILLED_IN: Mapping[str, object] = {"compression": "none", "mirror_direct": False}
+
+
+@dataclass(frozen=True)
+class Difference:
+    declared: object
+    found: object
+
+
+class StreamDrifted(Exception):
+    """The stream exists in another shape than declared; `differences` by the field's name."""
+
+    def __init__(self, stream: str, differences: Mapping[str, Difference]) -> None:
+        told = ", ".join(f"{field} is {d.found!r}, not {d.declared!r}" for field, d in sorted(differences.items()))
+        super().__init__(f"stream {stream} is not as declared: {told}")
+        self.stream = stream
+        self.differences = differences
+
+
+async def connect(url: str, name: str, **options: Any) -> Client:
+    """A connection that reconnects for ever and notices a silent server within 20 to 30 seconds.
+
+    With `pending_size=0` nothing published while disconnected is kept and sent later: `publish` raises
+    `nats.errors.OutboundBufferLimitError` instead.
+    """
+    trouble = ""
+
+    async def on_error(error: Exception) -> None:
+        nonlocal trouble
+        told = f"{type(error).__name__}: {error}"
+        if told != trouble:
+            trouble = told
+            log.warning("nats.trouble", connection=name, error=told)
+
+    async def on_reconnect() -> None:
+        nonlocal trouble
+        trouble = ""
+        log.info("nats.back", connection=name)
+
+    settings: dict[str, Any] = {
+        "name": name,
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 0.25,
+        "ping_interval": 10,
+        "max_outstanding_pings": 2,
+        "error_cb": on_error,
+        "reconnected_cb": on_reconnect,
+    }
+    return await nats.connect(url, **(settings | options))
+
+
+async def declare_stream(js: JetStreamContext, declared: StreamConfig = EVENT_STREAM) -> StreamInfo:
+    """Makes the stream if there is none; safe when several do so at once.
+
+    Raises:
+        StreamDrifted: it exists in another shape.
+        nats.errors.Error: JetStream is off, or gave no answer.
+    """
+    try:
+        found = await js.stream_info(str(declared.name))
+    except NotFoundError:
+        found = await _make_stream(js, declared)
+    differences = stream_differences(declared, found.config)
+    if differences:
+        raise StreamDrifted(str(declared.name), differences)
+    return found
+
+
+async def _make_stream(js: JetStreamContext, declared: StreamConfig) -> StreamInfo:
+    try:
+        return await js.add_stream(declared)
+    except BadRequestError as error:
+        if error.err_code != STREAM_EXISTS_OTHERWISE:
+            raise
+        # Somebody else made it in between.
+        return await js.stream_info(str(declared.name))
+
+
+def stream_differences(declared: StreamConfig, found: StreamConfig) -> dict[str, Difference]:
+    """Each field of the shape that is not as declared."""
+    ours, theirs = _shape(declared), _shape(found)
+    return {
+        field: Difference(ours.get(field), theirs.get(field))
+        for field in sorted(ours.keys() | theirs.keys())
+        if ours.get(field) != theirs.get(field)
+    }
+
+
+def _shape(config: StreamConfig) -> dict[str, object]:
+    fields = dict(_FILLED_IN) | {field: value for field, value in vars(config).items() if value is not None}
+    return {field: value for field, value in fields.items() if field not in _FREE_TO_DIFFER and _says_anything(value)}
+
+
+def _says_anything(value: object) -> bool:
+    """None, empty, False and a limit of 0 say the same of a field; so does an object with only such fields."""
+    return any(vars(value).values()) if isinstance(value, Base) else bool(value)
+
+
+def error_headers(code: int, description: str) -> dict[str, str]:
+    """The headers of the NATS micro protocol by which a reply says that it is no success; one line of text each."""
+    return {subjects.ERROR_CODE: str(code), subjects.ERROR: " ".join(description.split())}

@@ -1,0 +1,162 @@
+"""Requests in, replies out, when they are ready: endpoints of a NATS micro service whose answers may come later.
+
+`nats.micro` waits for a request's handler before it takes the next, which rules out answering in groups; so discovery
+(`$SRV.PING`, `INFO`, `STATS`, ADR-32 of NATS) is spoken here, with figures that count until the reply has left.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats.errors
+import orjson
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from shared.runtime.bus import error_headers
+from shared.runtime.clock import new_id, now
+
+VERSION = "0.1.0"
+DRAIN_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Request:
+    """One request; answer it once, now or later, with `Endpoint.reply`."""
+
+    subject: str
+    data: bytes
+    headers: Mapping[str, str] | None
+    reply_to: str
+    began: int
+
+
+@dataclass(slots=True)
+class Reply:
+    """`error` is the code and the name that go into the micro error headers; None for a success."""
+
+    request: Request
+    data: bytes
+    error: tuple[int, str] | None = None
+
+
+@dataclass
+class Endpoint:
+    """One subject, shared by the processes of its queue group. `handle` takes each request, and must not fail."""
+
+    name: str
+    subject: str
+    queue: str
+    handle: Callable[[Request], None]
+    requests: int = 0
+    errors: int = 0
+    last_error: str = ""
+    nanoseconds: int = 0
+    _client: Client | None = field(default=None, repr=False)
+    _subscription: Subscription | None = field(default=None, repr=False)
+
+    async def open(self, client: Client) -> None:
+        self._client = client
+        self._subscription = await client.subscribe(self.subject, queue=self.queue, cb=self._take)
+
+    async def drain(self) -> None:
+        """Takes no more, and returns when everything routed here has gone through `handle`."""
+        if self._subscription is None:
+            return
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await self._subscription.drain()  # type: ignore[no-untyped-call]
+        except (nats.errors.Error, TimeoutError) as error:
+            log.warning("endpoint.drained_partly", endpoint=self.name, error=repr(error))
+        self._subscription = None
+
+    async def reply(self, replies: Sequence[Reply]) -> None:
+        """Sends them; a caller who wanted no reply, or a bus that is away, loses only the reply."""
+        assert self._client is not None
+        for reply in replies:
+            self._count(reply)
+            if not reply.request.reply_to:
+                continue
+            headers = error_headers(*reply.error) if reply.error else None
+            try:
+                await self._client.publish(reply.request.reply_to, reply.data, headers=headers)
+            except nats.errors.Error as error:
+                log.warning("reply.lost", endpoint=self.name, error=repr(error), bytes=len(reply.data))
+
+    async def hint(self, subject: str) -> None:
+        """An empty message to whoever listens now; nobody relies on it."""
+        assert self._client is not None
+        try:
+            await self._client.publish(subject)
+        except nats.errors.Error as error:
+            log.warning("hint.lost", subject=subject, error=repr(error))
+
+    async def _take(self, message: Msg) -> None:
+        self.requests += 1
+        self.handle(Request(message.subject, message.data, message.headers, message.reply, time.perf_counter_ns()))
+
+    def _count(self, reply: Reply) -> None:
+        self.nanoseconds += time.perf_counter_ns() - reply.request.began
+        if reply.error is not None:
+            self.errors += 1
+            self.last_error = f"{reply.error[0]}:{reply.error[1]}"
+
+    def info(self) -> dict[str, Any]:
+        return {"name": self.name, "subject": self.subject, "queue_group": self.queue, "metadata": None}
+
+    def stats(self) -> dict[str, Any]:
+        """Times in nanoseconds, from the request's arrival to its reply."""
+        return {
+            "name": self.name,
+            "subject": self.subject,
+            "queue_group": self.queue,
+            "num_requests": self.requests,
+            "num_errors": self.errors,
+            "last_error": self.last_error,
+            "processing_time": self.nanoseconds,
+            "average_processing_time": self.nanoseconds // max(self.requests, 1),
+        }
+
+
+@asynccontextmanager
+async def discoverable(
+    client: Client, name: str, description: str, endpoints: Sequence[Endpoint]
+) -> AsyncIterator[None]:
+    """Answers the discovery of the NATS micro protocol for these endpoints."""
+    identity = {"name": name, "id": new_id().replace("-", ""), "version": VERSION, "metadata": {}}
+    started = now()
+
+    def answer(verb: str) -> dict[str, Any]:
+        kind = {"type": f"io.nats.micro.v1.{verb.lower()}_response"}
+        match verb:
+            case "INFO":
+                return identity | kind | {"description": description, "endpoints": [e.info() for e in endpoints]}
+            case "STATS":
+                return identity | kind | {"started": started, "endpoints": [e.stats() for e in endpoints]}
+            case _:
+                return identity | kind
+
+    async def tell(message: Msg) -> None:
+        if message.reply:
+            await message.respond(orjson.dumps(answer(message.subject.split(".")[1])))
+
+    subscriptions = [
+        await client.subscribe(f"$SRV.{verb}{to}", cb=tell)
+        for verb in ("PING", "INFO", "STATS")
+        for to in ("", f".{name}", f".{name}.{identity['id']}")
+    ]
+    try:
+        yield
+    finally:
+        for subscription in subscriptions:
+            try:
+                await subscription.unsubscribe()
+            except nats.errors.Error as error:
+                log.warning("discovery.left_uncleanly", error=repr(error))

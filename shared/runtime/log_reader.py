@@ -1,0 +1,60 @@
+"""Reads the log in the order of its positions: every event there is, from any place, in large steps."""
+
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import psycopg
+
+from shared.runtime.ledger import connection_arguments
+
+
+class Stored(NamedTuple):
+    """One row of the log; `state` is as `codec.to_state` wrote it."""
+
+    stream: UUID
+    version: int
+    topic: str
+    state: bytes
+    position: int
+
+
+class LogReader:
+    """One connection, made anew when it was lost. Use it as an async context manager.
+
+    Raises, from `read` and `end`:
+        psycopg.OperationalError: PostgreSQL does not answer; ask again later.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def read(self, after: int, limit: int) -> list[Stored]:
+        """The next events after a position, at most `limit` of them; fewer only at the end of the log."""
+        rows = await self._rows(
+            "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events"
+            " WHERE notification_id > %s ORDER BY notification_id LIMIT %s",
+            (after, limit),
+        )
+        return [Stored(*row) for row in rows]
+
+    async def end(self) -> int:
+        """The position of the last event, 0 when there is none."""
+        ((end,),) = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
+        return int(end)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _rows(self, sql: str, arguments: tuple[int, ...]) -> list[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._url), autocommit=True)
+        return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()

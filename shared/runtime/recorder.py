@@ -1,0 +1,213 @@
+"""Commits a group of decided commands in one call: all of what was read is unchanged, or nothing is written.
+
+The call of one plpgsql function is one transaction of its own. Under the lock that orders all writers it (1) hands
+back the answers that the journal has already given to these command ids, else (2) the events and the memberships
+that came since they were read, else (3) appends the events at the next positions, with memberships and journal.
+Positions are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no hole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import psycopg
+import structlog
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresApplicationRecorder
+
+SCHEMA = Path(__file__).with_name("event_store.sql")
+# Writers that start at the same moment make the schema one after the other.
+MAKING_SCHEMA = 5_824_113_002
+
+APPEND = """
+    SELECT * FROM connections.append(
+        %b::uuid[], %b::bigint[], %b::uuid[], %b::bigint[],
+        %b::uuid[], %b::bigint[], %b::text[], %b::bytea[],
+        %b::uuid[], %b::uuid[], %b::boolean[], %b::bigint[],
+        %b::uuid[], %b::text[], %b::uuid[], %b::boolean[], %b::text[], %b::text[], %b::text[], %b::text[],
+        %b::bigint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::timestamptz[]
+    )
+"""
+SINCE = "SELECT * FROM connections.since(%b::uuid[], %b::bigint[], %b::uuid[], %b::bigint[])"
+
+
+class NotSent(Exception):
+    """The store could not be asked, or it refused cleanly: nothing was written. Ask again later."""
+
+
+class Unclear(Exception):
+    """The connection broke while the call was under way: it may have been committed. Only asking again tells."""
+
+
+class Read(NamedTuple):
+    """What was looked at: streams at versions, and sets at positions (0 = nothing known)."""
+
+    streams: dict[UUID, int]
+    sets: dict[UUID, int]
+
+
+class JournalEntry(NamedTuple):
+    """`ordinal` counts the group's events up to and with this command's; none for a refusal. `time` is RFC 3339."""
+
+    entry: str
+    account: str
+    command_id: str | None
+    kept: bool
+    command: str
+    actor: str | None
+    outcome: str
+    reason: str | None
+    ordinal: int | None
+    digest: bytes | None
+    body: bytes | None
+    reply: bytes
+    time: str
+
+
+class Membership(NamedTuple):
+    """That an aggregate is in a set, or no longer; `ordinal` is that of the event in the group that says so."""
+
+    set_id: UUID
+    member: UUID
+    present: bool
+    ordinal: int
+
+
+class Answered(NamedTuple):
+    """What the journal told before, under this account and id; `reply` bears position 0 in place of `position`."""
+
+    account: str
+    command_id: UUID
+    digest: bytes
+    reply: bytes
+    position: int | None
+    entry: UUID
+
+
+@dataclass(slots=True)
+class Group:
+    """What one commit carries beside its events."""
+
+    read: Read
+    memberships: Sequence[Membership] = ()
+    journal: Sequence[JournalEntry] = ()
+
+
+@dataclass(slots=True)
+class Newer:
+    """What came since it was read: events in log order as (stored event, position), and memberships."""
+
+    events: list[tuple[StoredEvent, int]] = field(default_factory=list)
+    members: list[tuple[UUID, UUID, bool, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Committed:
+    """The log ended at `log_end` before this group; its k-th event, from 1, stands at `log_end + k`."""
+
+    log_end: int
+
+
+Outcome = Committed | Newer | list[Answered]
+
+
+class GroupRecorder(PostgresApplicationRecorder):
+    """The library's recorder with a table of our own shape; a save is one call of `append`.
+
+    It has one connection, made with `arguments` and used by one thread at a time. The stock save would hang on large
+    groups, and leaves holes in the positions of rolled-back ones.
+    """
+
+    _own: psycopg.Connection[Any] | None = None
+    arguments: Mapping[str, Any] = {}
+
+    def create_table(self) -> None:
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_SCHEMA,))
+            cursor.execute(SCHEMA.read_bytes())
+
+    def append(self, stored_events: Sequence[StoredEvent], group: Group) -> Outcome:
+        """Commits the group, or says what stands against it.
+
+        Raises:
+            NotSent: nothing was written.
+            Unclear: it may have been written.
+        """
+        connection = self._connected()
+        arguments: list[list[Any]] = [
+            list(group.read.streams.keys()),
+            list(group.read.streams.values()),
+            list(group.read.sets.keys()),
+            list(group.read.sets.values()),
+            [event.originator_id for event in stored_events],
+            [event.originator_version for event in stored_events],
+            [event.topic for event in stored_events],
+            [event.state for event in stored_events],
+            *_columns(group.memberships, 4),
+            *_columns(group.journal, 13),
+        ]
+        try:
+            rows = connection.execute(APPEND, arguments, prepare=True, binary=True).fetchall()
+        except psycopg.Error as error:
+            if connection.closed:
+                self._own = None
+                raise Unclear(str(error)) from error
+            if not isinstance(error, psycopg.OperationalError):
+                raise
+            raise NotSent(str(error)) from error
+        if rows[0][0] == "done":
+            return Committed(rows[0][2])
+        if rows[0][0] == "answer":
+            return [Answered(row[3], row[1], row[4], row[5], row[2], row[6]) for row in rows]
+        return _newer(rows)
+
+    def since(self, read: Read) -> Newer:
+        """The events and memberships after those versions and positions.
+
+        Raises:
+            NotSent: the store does not answer.
+        """
+        connection = self._connected()
+        arguments = [list(part) for known in read for part in (known.keys(), known.values())]
+        try:
+            return _newer(connection.execute(SINCE, arguments, prepare=True, binary=True).fetchall())
+        except psycopg.Error as error:
+            if connection.closed:
+                self._own = None
+            elif not isinstance(error, psycopg.OperationalError):
+                raise
+            raise NotSent(str(error)) from error
+
+    def close(self) -> None:
+        if self._own is not None:
+            self._own.close()
+            self._own = None
+
+    def _connected(self) -> psycopg.Connection[Any]:
+        if self._own is None:
+            try:
+                self._own = psycopg.connect(**self.arguments, autocommit=True)
+                # Accepted means flushed, whatever the database's own setting; a paused writer must not stop all others.
+                self._own.execute("SET synchronous_commit = on")
+                self._own.execute("SET lock_timeout = '2s'")
+            except psycopg.Error as error:
+                self._own = None
+                raise NotSent(str(error)) from error
+            structlog.get_logger().info("event store connected")
+        return self._own
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+
+
+def _newer(rows: Sequence[tuple[Any, ...]]) -> Newer:
+    newer = Newer()
+    for kind, id_, number, name, payload, _, member, place in rows:
+        if kind == "event":
+            newer.events.append((StoredEvent(id_, number, name, payload), place))
+        else:
+            newer.members.append((id_, member, bool(number), place))
+    return newer
