@@ -16,7 +16,6 @@ from eventsourcing.application import Application
 from eventsourcing.persistence import ApplicationRecorder, InfrastructureFactory, Mapper, StoredEvent, Transcoder
 from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
-from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 from shared.core.decider import Page
@@ -24,6 +23,7 @@ from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, U
 from shared.language.reasons import Reason
 from shared.language.recorded import STREAMS, Recorded, stream_id
 from shared.runtime import codec
+from shared.runtime.postgres import connection_arguments
 from shared.runtime.recorder import (
     Answered,
     Committed,
@@ -495,15 +495,3 @@ def told_before(row: Answered) -> Answer:
 def placed(reply: bytes, position: int) -> bytes:
     """The first `"position":0` stands right behind outcome and id, before any text of the caller's."""
     return reply.replace(POSITION, b'"position":%d' % position, 1)
-
-
-def connection_arguments(url: str) -> dict[str, Any]:
-    """What psycopg connects with: the URL, and time-outs that find a dead peer within seconds."""
-    return {
-        "application_name": "switchboard",
-        "connect_timeout": 3,
-        "keepalives_idle": 5,
-        "keepalives_interval": 2,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
-    } | conninfo_to_dict(url)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import psycopg
 
-from shared.runtime.ledger import connection_arguments
+from shared.runtime.postgres import connection_arguments
 
 
 class Stored(NamedTuple):
@@ -46,8 +46,8 @@ class LogReader:
 
     async def end(self) -> int:
         """The position of the last event, 0 when there is none."""
-        ((end,),) = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
-        return int(end)
+        rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
+        return int(rows[0][0]) if rows else 0
 
     async def close(self) -> None:
         if self._connection is not None:
@@ -57,4 +57,8 @@ class LogReader:
     async def _rows(self, sql: str, arguments: tuple[int, ...]) -> list[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._url), autocommit=True)
-        return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()
+        try:
+            return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            # No writer has ever started on this database.
+            return []
