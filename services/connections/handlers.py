@@ -167,8 +167,14 @@ def set_default_sender(desk: Desk, command: c.SetDefaultSender) -> Outcome:
 
 
 def usable_identities(desk: Desk, user: User) -> list[str]:
-    """What the user may send as right now: own addresses by age, their aliases, then those of his inboxes by name."""
-    own_claims = sorted((p for p in desk.owned(user.id) if may_send(p)), key=lambda p: (p.since, p.address))
+    """What the user may send as right now: own addresses by age, their aliases, then those of his inboxes by name.
+
+    A condition of the claim that was lost since makes it ineffective (A4).
+    """
+    if not user.active:
+        return []
+    effective = desk.owned(user.id) if "personal_email_access" in user.permissions else []
+    own_claims = sorted((p for p in effective if may_send(p)), key=lambda p: (p.since, p.address))
     teams = sorted(
         (
             claim
