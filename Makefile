@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check format lock clean
+.PHONY: help install run test check bench format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -29,6 +29,14 @@ check: .venv/installed ## Lint, formatting, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy shared services tests
 	$(BIN)/lint-imports
+
+# A straightforward service on the same two libraries, to compare with; make bench RIVAL=/path/to/compare.py
+RIVAL ?= ../shared/rival/compare.py
+
+bench: .venv/installed ## Measure: reading one's own write, the writer and the rebuild of views, and the rival if it is there
+	$(BIN)/python -m tests.bench.freshness
+	$(BIN)/python -m tests.bench.rebuild
+	@test ! -f $(RIVAL) || $(BIN)/python $(RIVAL)
 
 format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

@@ -385,7 +385,7 @@ async def test_servers_and_log_may_come_after_the_relay(
         await not_ready(relay, "stream", "not connected")
         await asyncio.to_thread(private_nats.start)
         await asyncio.to_thread(private_postgres.start)
-        await not_ready(relay, "postgres", "connections.events")
+        await ready(relay)
         log = Log(private_postgres.url)
         log.append_new(3)
         await all_told(private_nats.url, log)
