@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from shared.language.reasons import Reason
+
+# So many names stand in a refusal's details at most, beside their number: an answer must fit into one message.
+LISTED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,16 @@
+"""What a row of a view holds: JSON values only, so that what is stored is what was folded."""
+
+from typing import Any
+
+Doc = dict[str, Any]
+
+
+class NoBeginning(Exception):
+    """An event of an aggregate whose beginning was never seen."""
+
+
+def begun(doc: Doc | None) -> Doc:
+    """The document of an aggregate that has begun."""
+    if doc is None:
+        raise NoBeginning("the aggregate has not begun here")
+    return doc

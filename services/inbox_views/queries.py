@@ -1,0 +1,371 @@
+"""Each question is read from one snapshot: rows by SQL, everything derived by the pages of the domain."""
+
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, LiteralString, cast
+
+from services.inbox_views.domain import account as accounts
+from services.inbox_views.domain import address as addresses
+from services.inbox_views.domain import inbox as inboxes
+from services.inbox_views.domain import user as users
+from services.inbox_views.domain.address import Around
+from services.inbox_views.domain.document import Doc
+from services.inbox_views.domain.identities import default_of, identities
+from shared.core.address import AddressInvalid, CanonicalAddress, canonical
+from shared.language import questions as q
+from shared.language.reasons import QuestionError
+from shared.runtime.answering import SERVICE, NotAnswered, Page, after, not_allowed
+from shared.runtime.view import Snapshot
+
+
+class Asked:
+    """One question in front of the view: who asks, and typed access to the rows, each look on record."""
+
+    def __init__(self, snapshot: Snapshot, actor: str) -> None:
+        self._snapshot = snapshot
+        self.actor = actor
+        self.account = cast(Doc, snapshot.account_doc)
+        self.administers = actor.startswith(SERVICE) or users.administers(snapshot.actor_doc)
+
+    def require_administrator(self) -> None:
+        if not self.administers:
+            raise not_allowed("account_access", "Only administrators may ask this.")
+
+    def require_self(self, user: str) -> None:
+        if not self.administers and self.actor != user:
+            raise not_allowed("self", "Only the user himself and administrators may ask this.")
+
+    async def user(self, name: str) -> Doc:
+        self._snapshot.looked_at("user", name)
+        rows = await self._select("SELECT doc FROM users WHERE account = %(account)s AND key = %(key)s", key=name)
+        if not rows:
+            raise NotAnswered(QuestionError.USER_NOT_FOUND, f"There is no user {name}.", {"user": name})
+        return cast(Doc, rows[0][0])
+
+    async def users(self, after_key: str = "", limit: int | None = None) -> list[Doc]:
+        self._snapshot.looked_at("user")
+        return [
+            doc
+            for (doc,) in await self._select(
+                """
+                SELECT doc FROM users WHERE account = %(account)s AND key > %(after)s ORDER BY key LIMIT %(limit)s
+                """,
+                after=after_key,
+                limit=limit,
+            )
+        ]
+
+    async def active_users(self) -> list[str]:
+        self._snapshot.looked_at("user")
+        rows = await self._select(
+            "SELECT key FROM users WHERE account = %(account)s AND doc->>'status' = 'active' ORDER BY key"
+        )
+        return [key for (key,) in rows]
+
+    async def inbox(self, name: str) -> Doc:
+        self._snapshot.looked_at("inbox", name)
+        rows = await self._select("SELECT doc FROM inboxes WHERE account = %(account)s AND key = %(key)s", key=name)
+        if not rows:
+            raise NotAnswered(QuestionError.INBOX_NOT_FOUND, f"There is no inbox {name}.", {"inbox": name})
+        return cast(Doc, rows[0][0])
+
+    async def inboxes(self) -> list[Doc]:
+        self._snapshot.looked_at("inbox")
+        rows = await self._select("SELECT doc FROM inboxes WHERE account = %(account)s ORDER BY key")
+        return [doc for (doc,) in rows]
+
+    async def address(self, name: CanonicalAddress) -> tuple[Doc, Around]:
+        """What is known of an address, free when nothing is."""
+        self._snapshot.looked_at("address", name.address)
+        rows = await self._select(ONE_ADDRESS, key=name.address)
+        if not rows:
+            return {"address": name.address, "display": name.display} | addresses.FREE, Around()
+        doc, around = in_context(rows[0])
+        claim = addresses.follows(doc, around)
+        if doc["primary"] is not None:
+            self._snapshot.looked_at("address", doc["primary"])
+        self._snapshot.looked_at("user", *(user for user in (claim["owner"], claim["connector"]) if user))
+        return doc, around
+
+    async def addresses(self, question: q.Addresses) -> list[tuple[Doc, Around]]:
+        self._snapshot.looked_at("address")
+        self._snapshot.looked_at("user")
+        rows = await self._select(
+            SOME_ADDRESSES,
+            after=after(question),
+            limit=question.limit + 1,
+            state=question.state,
+            kind=question.kind,
+            inbox=question.inbox,
+            owner=question.owner,
+        )
+        return [in_context(row) for row in rows]
+
+    async def addresses_in(self, names: Iterable[str]) -> list[tuple[Doc, Around]]:
+        """The addresses connected to these inboxes, by name, without their aliases."""
+        self._snapshot.looked_at("address")
+        self._snapshot.looked_at("user")
+        rows = await self._select(ADDRESSES_IN, inboxes=list(names))
+        return [in_context(row) for row in rows]
+
+    async def owned(self, *users: str) -> list[Doc]:
+        """The personal addresses of these users, orphaned ones not among them."""
+        self._snapshot.looked_at("address")
+        rows = await self._select(OWNED, owners=list(users))
+        return [doc for (doc,) in rows]
+
+    async def aliases(self, primaries: Iterable[str]) -> list[Doc]:
+        self._snapshot.looked_at("address")
+        rows = await self._select(ALIASES, primaries=list(primaries))
+        return [doc for (doc,) in rows]
+
+    async def orphans(self, after_key: str, limit: int) -> list[Doc]:
+        self._snapshot.looked_at("address")
+        return [doc for (doc,) in await self._select(ORPHANS, after=after_key, limit=limit)]
+
+    async def open_inboxes(self) -> int:
+        self._snapshot.looked_at("inbox")
+        rows = await self._select(
+            "SELECT count(*) FROM inboxes WHERE account = %(account)s AND NOT (doc->>'archived')::boolean"
+        )
+        return int(rows[0][0])
+
+    async def _select(self, query: LiteralString, **params: Any) -> list[tuple[Any, ...]]:
+        return await self._snapshot.select(query, params)
+
+
+# ---- statements; `a` is the address, `c` where its state stands (itself, or the primary of an alias)
+
+ADDRESS: Final[LiteralString] = """
+    SELECT a.doc, p.doc, o.doc, n.doc, ARRAY(
+        SELECT x.key FROM addresses x
+        WHERE x.account = a.account AND x.doc->>'primary' = a.key ORDER BY x.key
+    )
+    FROM addresses a
+    LEFT JOIN addresses p ON p.account = a.account AND p.key = a.doc->>'primary'
+    CROSS JOIN LATERAL (SELECT coalesce(p.doc, a.doc) AS doc) c
+    LEFT JOIN users o ON o.account = a.account AND o.key = c.doc->>'owner'
+    LEFT JOIN users n ON n.account = a.account AND n.key = c.doc->>'connector'
+    WHERE a.account = %(account)s
+"""
+ONE_ADDRESS: Final[LiteralString] = ADDRESS + "AND a.key = %(key)s"
+ADDRESSES_IN: Final[LiteralString] = ADDRESS + "AND a.doc->>'inbox' = ANY(%(inboxes)s) ORDER BY a.key"
+SOME_ADDRESSES: Final[LiteralString] = (
+    ADDRESS
+    + """
+    AND a.key > %(after)s
+    AND (%(state)s::text IS NULL OR c.doc->>'state' = %(state)s)
+    AND (%(kind)s::text IS NULL OR c.doc->>'kind' = %(kind)s)
+    AND (%(inbox)s::text IS NULL OR c.doc->>'inbox' = %(inbox)s)
+    AND (%(owner)s::text IS NULL OR c.doc->>'owner' = %(owner)s)
+    ORDER BY a.key LIMIT %(limit)s
+    """
+)
+OWNED: Final[LiteralString] = """
+    SELECT doc FROM addresses
+    WHERE account = %(account)s AND doc->>'owner' = ANY(%(owners)s) AND doc->>'state' <> 'orphaned' ORDER BY key
+"""
+ALIASES: Final[LiteralString] = """
+    SELECT doc FROM addresses WHERE account = %(account)s AND doc->>'primary' = ANY(%(primaries)s) ORDER BY key
+"""
+ORPHANS: Final[LiteralString] = """
+    SELECT doc FROM addresses
+    WHERE account = %(account)s AND doc->>'state' = 'orphaned' AND key > %(after)s ORDER BY key LIMIT %(limit)s
+"""
+
+
+def in_context(row: tuple[Any, ...]) -> tuple[Doc, Around]:
+    doc, primary, owner, connector, aliases = row
+    return doc, Around(primary, owner, connector, tuple(aliases))
+
+
+# ---- answers
+
+
+async def answer(snapshot: Snapshot, question: q.Question) -> Any:
+    """The result of any question of this room.
+
+    Raises:
+        NotAnswered: it may not be asked by this actor, or what it names is not there.
+    """
+    return await ANSWERS[type(question)](Asked(snapshot, question.actor), question)
+
+
+async def address(asked: Asked, question: q.Address) -> Doc:
+    name = canonical_or_refused("address", question.address)
+    doc, around = await asked.address(name)
+    claim = addresses.follows(doc, around)
+    if claim["kind"] is None:
+        return addresses.free(name.address, name.display)
+    return addresses.shown(doc, around) if await may_see(asked, claim) else addresses.concealed(claim)
+
+
+async def may_see(asked: Asked, claim: Doc) -> bool:
+    """Administrators, the holder, and for a team address the members of its inbox."""
+    if asked.administers:
+        return True
+    if claim["kind"] == "personal":
+        return bool(claim["state"] != "orphaned" and claim["owner"] == asked.actor)
+    return inboxes.admits(await asked.inbox(claim["inbox"]), asked.actor, asked.account)
+
+
+def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
+    try:
+        return canonical(text)
+    except AddressInvalid as error:
+        details = {"field": field, "what": error.what, "at": error.at}
+        message = f"{field} is no e-mail address: {error.what}."
+        raise NotAnswered(QuestionError.ADDRESS_INVALID, message, details) from None
+
+
+async def address_list(asked: Asked, question: q.Addresses) -> Page:
+    asked.require_administrator()
+    found = await asked.addresses(question)
+    items = [(doc["address"], addresses.shown(doc, around)) for doc, around in found[: question.limit]]
+    return Page(items, more=len(found) > question.limit)
+
+
+async def inbox(asked: Asked, question: q.Inbox) -> Doc:
+    found = await asked.inbox(question.inbox)
+    if not asked.administers and not inboxes.admits(found, asked.actor, asked.account):
+        raise not_allowed("member", "Only members of the inbox and administrators may ask this.")
+    (shown,) = await with_addresses(asked, [found])
+    return shown
+
+
+async def inbox_list(asked: Asked, question: q.Inboxes) -> Page:
+    start = after(question)
+    found = [
+        doc
+        for doc in await asked.inboxes()
+        if doc["inbox"] > start and (asked.administers or inboxes.admits(doc, asked.actor, asked.account))
+    ]
+    shown = await with_addresses(asked, found[: question.limit])
+    return Page([(one["inbox"], one) for one in shown], more=len(found) > question.limit)
+
+
+async def with_addresses(asked: Asked, found: list[Doc]) -> list[Doc]:
+    active = await asked.active_users()
+    connected: dict[str, list[Doc]] = {doc["inbox"]: [] for doc in found}
+    for doc, around in await asked.addresses_in(connected):
+        connected[doc["inbox"]].append(addresses.in_inbox(doc, around))
+    return [inboxes.shown(doc, connected[doc["inbox"]], inboxes.readers(doc, asked.account, active)) for doc in found]
+
+
+async def identities_of(asked: Asked, docs: Sequence[Doc]) -> dict[str, list[dict[str, Any]]]:
+    """What each of these users may send as, by user."""
+    names = [doc["user"] for doc in docs]
+    opened = {doc["inbox"]: doc for doc in await asked.inboxes() if not doc["archived"]}
+    places = {name: inboxes_of(name, opened, asked.account) for name in names}
+    own = await asked.owned(*names)
+    team = [doc for doc, _ in await asked.addresses_in(set().union(*places.values()))]
+    aliases = await asked.aliases(doc["address"] for doc in (*own, *team))
+    return {
+        doc["user"]: identities(
+            doc,
+            [one for one in own if one["owner"] == doc["user"]],
+            places[doc["user"]],
+            [one for one in team if one["inbox"] in places[doc["user"]]],
+            aliases,
+        )
+        for doc in docs
+    }
+
+
+def inboxes_of(user: str, opened: Mapping[str, Doc], account: Doc) -> dict[str, Doc]:
+    """Those of the inboxes that a user is in, by id."""
+    return {name: doc for name, doc in opened.items() if inboxes.admits(doc, user, account)}
+
+
+async def identity_list(asked: Asked, question: q.Identities) -> Page:
+    """Best first, so that the cursor is the place in the list."""
+    asked.require_self(question.user)
+    found = (await identities_of(asked, [await asked.user(question.user)]))[question.user]
+    start = place_in_list(question)
+    items = [(str(place), one) for place, one in enumerate(found, 1)][start:]
+    return Page(items[: question.limit], more=len(items) > question.limit)
+
+
+def place_in_list(question: q.ListQuestion) -> int:
+    text = after(question)
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+
+
+async def user(asked: Asked, question: q.User) -> Doc:
+    asked.require_self(question.user)
+    (shown,) = await shown_users(asked, [await asked.user(question.user)])
+    return shown
+
+
+async def shown_users(asked: Asked, docs: Sequence[Doc]) -> list[Doc]:
+    found = await identities_of(asked, docs)
+    return [
+        users.shown(doc, accounts.teams_of(asked.account, doc["user"]), default_of(found[doc["user"]])) for doc in docs
+    ]
+
+
+async def user_list(asked: Asked, question: q.Users) -> Page:
+    asked.require_administrator()
+    found = await asked.users(after(question), question.limit + 1)
+    shown = await shown_users(asked, found[: question.limit])
+    return Page([(one["user"], one) for one in shown], more=len(found) > question.limit)
+
+
+async def team_list(asked: Asked, question: q.Teams) -> Page:
+    asked.require_administrator()
+    start = after(question)
+    found = [team for team in accounts.team_list(asked.account) if team["team"] > start]
+    items = [(team["team"], team) for team in found[: question.limit]]
+    return Page(items, more=len(found) > question.limit)
+
+
+async def account(asked: Asked, _: q.Account) -> Doc:
+    asked.require_administrator()
+    return accounts.shown(asked.account)
+
+
+async def orphan_list(asked: Asked, question: q.Orphans) -> Page:
+    asked.require_administrator()
+    found = await asked.orphans(after(question), question.limit + 1)
+    items = [
+        (doc["address"], {"address": doc["address"], "former_owner": doc["owner"], "since": doc["since"]})
+        for doc in found[: question.limit]
+    ]
+    return Page(items, more=len(found) > question.limit)
+
+
+async def usage(asked: Asked, _: q.Usage) -> Doc:
+    asked.require_administrator()
+    return accounts.usage(asked.account, await asked.open_inboxes())
+
+
+async def removal_impact(asked: Asked, question: q.RemovalImpact) -> Mapping[str, list[str]]:
+    """What the user holds by name, aliases of his addresses too."""
+    asked.require_administrator()
+    name = (await asked.user(question.user))["user"]
+    own = [doc["address"] for doc in await asked.owned(name)]
+    aliases = [doc["address"] for doc in await asked.aliases(own)]
+    places = await asked.inboxes()
+    return {
+        "addresses": sorted([*own, *aliases]),
+        "inboxes": [doc["inbox"] for doc in places if inboxes.names(doc, name)],
+        "teams": accounts.teams_of(asked.account, name),
+        "rules": [doc["inbox"] for doc in places if inboxes.rule_names(doc, name)],
+    }
+
+
+Handler = Callable[[Asked, Any], Awaitable[Any]]
+ANSWERS: Final[Mapping[type[q.Question], Handler]] = {
+    q.Address: address,
+    q.Addresses: address_list,
+    q.Inbox: inbox,
+    q.Inboxes: inbox_list,
+    q.Identities: identity_list,
+    q.User: user,
+    q.Users: user_list,
+    q.Teams: team_list,
+    q.Account: account,
+    q.Orphans: orphan_list,
+    q.Usage: usage,
+    q.RemovalImpact: removal_impact,
+}

@@ -1,0 +1,21 @@
+"""Answers where mail goes and why, from its own rows."""
+
+from typing import Final
+
+from services.routing.handlers import DESIGN
+from services.routing.queries import answer
+from shared.language import subjects
+from shared.language.questions import ROUTING_QUESTIONS
+from shared.runtime.view_service import Room, main
+
+ROOM: Final = Room(
+    name="routing",
+    description="Answers where mail goes and why.",
+    design=DESIGN,
+    questions=ROUTING_QUESTIONS,
+    answer=answer,
+    subjects=tuple(subjects.query("*", name) for name in ROUTING_QUESTIONS),
+)
+
+if __name__ == "__main__":
+    main(ROOM)

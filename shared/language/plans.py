@@ -1,0 +1,9 @@
+"""What each plan allows. Plans are data: every plan connects addresses, and they differ in the number of inboxes (S11)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from shared.language.text import Plan
+
+# Open inboxes, the default one among them.
+INBOX_LIMITS: Final[Mapping[Plan, int]] = {"free": 1, "starter": 5, "professional": 100, "enterprise": 200}

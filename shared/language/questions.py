@@ -1,0 +1,119 @@
+"""What may be asked about the present state: one frozen message per question, exactly as it stands on the wire.
+
+`null` equals absent and is taken away before validation. Addresses are in any spelling. A list takes `limit` and
+`after`, the `next` of the page before. Class names and field names are public.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.language.text import Actor, AddressText, AddressTexts, Id, Kind
+
+DEFAULT_WAIT_MS = 2_000
+LONGEST_WAIT_MS = 30_000
+DEFAULT_LIMIT = 100
+LARGEST_LIMIT = 1_000
+
+Position = Annotated[int, Field(ge=0, le=2**63 - 1)]
+State = Literal["free", "connected", "paused", "reauth_required", "orphaned"]
+
+
+class Question(BaseModel):
+    """Who asks; `at_least` is the position that the answer must have reached, waited for at most `wait_ms`.
+
+    A `wait_ms` above `LONGEST_WAIT_MS` is cut to it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    actor: Actor
+    at_least: Position = 0
+    wait_ms: Annotated[int, Field(ge=0)] = DEFAULT_WAIT_MS
+
+
+class ListQuestion(Question):
+    """A page of at most `limit` items; fewer when they would be too large for one message."""
+
+    limit: Annotated[int, Field(ge=1, le=LARGEST_LIMIT)] = DEFAULT_LIMIT
+    after: Annotated[str, Field(max_length=1_000)] | None = None
+
+
+# ---- inbox views
+
+
+class Address(Question):
+    address: AddressText
+
+
+class Addresses(ListQuestion):
+    state: State | None = None
+    kind: Kind | None = None
+    inbox: Id | None = None
+    owner: Id | None = None
+
+
+class Inbox(Question):
+    inbox: Id
+
+
+class Inboxes(ListQuestion):
+    pass
+
+
+class Identities(ListQuestion):
+    user: Id
+
+
+class User(Question):
+    user: Id
+
+
+class Users(ListQuestion):
+    pass
+
+
+class Teams(ListQuestion):
+    pass
+
+
+class Account(Question):
+    pass
+
+
+class Orphans(ListQuestion):
+    pass
+
+
+class Usage(Question):
+    pass
+
+
+class RemovalImpact(Question):
+    user: Id
+
+
+# ---- routing
+
+
+class Routing(Question):
+    inbox: Id
+
+
+class Resolve(Question):
+    """`turn` replaces the stable choice per sender for callers that count."""
+
+    recipients: AddressTexts
+    sender: AddressText
+    contact_owner: Id | None = None
+    turn: Annotated[int, Field(ge=0)] | None = None
+
+
+VIEW_QUESTIONS: dict[str, type[Question]] = {
+    message.__name__: message
+    for message in (
+        Address, Addresses, Inbox, Inboxes, Identities, User, Users, Teams, Account, Orphans, Usage, RemovalImpact,
+    )
+}  # fmt: skip
+ROUTING_QUESTIONS: dict[str, type[Question]] = {message.__name__: message for message in (Resolve, Routing)}
+QUESTIONS: dict[str, type[Question]] = VIEW_QUESTIONS | ROUTING_QUESTIONS

@@ -1,0 +1,339 @@
+"""Every question gets one answer in time: a result with the position it is as of, or an error that says why not.
+
+Questions run side by side. Each reads one snapshot of the view; a database that is away or slow is BUSY, and a body
+that cannot be read is QUERY_INVALID, never silence.
+"""
+
+import asyncio
+import base64
+import json
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+import psycopg
+import structlog
+from pydantic import ValidationError
+
+from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
+from shared.language.reasons import CODES, QuestionError
+from shared.runtime.endpoint import Endpoint, Reply, Request
+from shared.runtime.view import Snapshot, View
+
+ANSWER_SECONDS = 8.0
+DRAIN_SECONDS = 5.0
+# Another process of the same view may have gone on; asked only while somebody waits.
+POLL_SECONDS = 0.05
+# NATS carries 1 MiB, headers and all.
+LARGEST_REPLY = 1_000_000
+LARGEST_PAGE = 800_000
+SERVICE: Final = "service:"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class NotAnswered(Exception):
+    """Raised by whoever answers a question; becomes the error reply."""
+
+    error: QuestionError
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: items, each with the key to go on after it."""
+
+    items: Sequence[tuple[str, Any]]
+    more: bool
+
+
+Result = Any | Page
+Answerer = Callable[[Snapshot, Question], Awaitable[Result]]
+
+
+class Answers:
+    """Answers the questions of one view; `known` by name, `foreign` are left to another service in silence."""
+
+    def __init__(
+        self, view: View, known: Mapping[str, type[Question]], answer: Answerer, foreign: frozenset[str] = frozenset()
+    ) -> None:
+        self._view = view
+        self._known = known
+        self._foreign = foreign
+        self._answer = answer
+        self._running: set[asyncio.Task[None]] = set()
+        self._stuck: set[asyncio.Task[bytes]] = set()
+        self._poller: asyncio.Task[None] | None = None
+
+    def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
+        """An endpoint whose requests are answered here."""
+
+        def take(request: Request) -> None:
+            if request.subject.rpartition(".")[2] not in self._foreign:
+                task = asyncio.create_task(self._reply(endpoint, request))
+                self._running.add(task)
+                task.add_done_callback(self._running.discard)
+
+        endpoint = Endpoint(name, subject, queue, take)
+        return endpoint
+
+    async def drain(self) -> None:
+        """Returns when every question taken has its answer."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAIN_SECONDS)
+        if self._poller is not None:
+            self._poller.cancel()
+
+    async def ready(self) -> str | None:
+        """None when the view can be read."""
+        try:
+            await self._view.position()
+        except psycopg.Error as error:
+            return f"{type(error).__name__}: {error}".strip()
+        return None
+
+    async def _reply(self, endpoint: Endpoint, request: Request) -> None:
+        _, _, _, account, name = request.subject.split(".")
+        try:
+            data = await self._ask(account, name, request.data)
+        except NotAnswered as error:
+            await endpoint.reply([failure(request, error)])
+        except Exception:
+            # Nobody is left without an answer because of a mistake of ours.
+            log.exception("question.failed", question=printable(name))
+            await endpoint.reply([failure(request, busy("something went wrong here"))])
+        else:
+            await endpoint.reply([Reply(request, data)])
+
+    async def _ask(self, account: str, name: str, data: bytes) -> bytes:
+        question = read(self._known, account, name, data)
+        until = time.monotonic() + min(question.wait_ms, LONGEST_WAIT_MS) / 1_000
+        while True:
+            await self._wait(question.at_least, until)
+            try:
+                return await self._in_time(account, question)
+            except Behind:
+                if time.monotonic() >= until:
+                    raise self._behind(question.at_least) from None
+
+    async def _wait(self, at_least: int, until: float) -> None:
+        progress = self._view.progress
+        if progress.position >= at_least:
+            return
+        if self._poller is None or self._poller.done():
+            self._poller = asyncio.create_task(self._poll())
+        if not await progress.reaches(at_least, max(until - time.monotonic(), POLL_SECONDS)):
+            raise self._behind(at_least)
+
+    async def _poll(self) -> None:
+        """While somebody waits and nothing is told here: another process may have carried the view on."""
+        progress = self._view.progress
+        while True:
+            before = progress.position
+            await asyncio.sleep(POLL_SECONDS)
+            if not progress.awaited:
+                return
+            if progress.position == before:
+                try:
+                    await self._view.position()
+                except psycopg.Error as error:
+                    # The wait goes on: the database may be back in time, and the answer itself tells if not.
+                    log.warning("view.unreadable", view=self._view.design.name, error=type(error).__name__)
+
+    def _behind(self, at_least: int) -> NotAnswered:
+        position = self._view.progress.position
+        return NotAnswered(
+            QuestionError.VIEW_BEHIND,
+            f"The view stands at position {position}, before {at_least}; ask again.",
+            {"position": position, "at_least": at_least},
+        )
+
+    async def _in_time(self, account: str, question: Question) -> bytes:
+        """The answer; BUSY when the database gives none. What hangs there is left to end by itself."""
+        task = asyncio.create_task(self._twice(account, question))
+        await asyncio.wait({task}, timeout=ANSWER_SECONDS)
+        if not task.done():
+            self._stuck.add(task)
+            task.add_done_callback(self._unstuck)
+            task.cancel()
+            raise busy("the database takes too long")
+        return task.result()
+
+    def _unstuck(self, task: "asyncio.Task[bytes]") -> None:
+        self._stuck.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("question.ended_late", error=type(error).__name__)
+
+    async def _twice(self, account: str, question: Question) -> bytes:
+        """A connection that a restart of the database broke is noticed by using it, and replaced."""
+        try:
+            return await self._once(account, question)
+        except psycopg.OperationalError:
+            await self._view.mend_readers()
+        try:
+            return await self._once(account, question)
+        except psycopg.OperationalError as error:
+            log.warning("question.busy", question=type(question).__name__, error=type(error).__name__)
+            raise busy("the database is away") from None
+        except psycopg.ProgrammingError as error:
+            log.warning("question.busy", question=type(question).__name__, error=str(error).splitlines()[0])
+            raise busy("the view is being made") from None
+
+    async def _once(self, account: str, question: Question) -> bytes:
+        async with self._view.snapshot(account, question.actor) as snapshot:
+            if snapshot.position < question.at_least:
+                self._view.progress.told(snapshot.position)
+                raise Behind
+            require_actor(snapshot, question.actor)
+            result = await self._answer(snapshot, question)
+            incomplete = await snapshot.incomplete_since()
+        reply = orjson.dumps(reply_of(snapshot.position, result, incomplete))
+        if len(reply) > LARGEST_REPLY:
+            problem = {"field": "", "message": "the answer is larger than one message carries; ask for less at once"}
+            raise invalid([problem])
+        return reply
+
+
+class Behind(Exception):
+    """The snapshot is older than the question allows."""
+
+
+def require_actor(snapshot: Snapshot, actor: str) -> None:
+    """The account exists; the actor is a service or an active user of it."""
+    if snapshot.account_doc is None:
+        # A parked first event of the account is the one reason why it may be missing here.
+        raise NotAnswered(QuestionError.ACCOUNT_NOT_FOUND, f"There is no account {printable(snapshot.account)}.")
+    if actor.startswith(SERVICE):
+        return
+    snapshot.looked_at("user", actor)
+    if snapshot.actor_doc is None or snapshot.actor_doc["status"] != "active":
+        raise not_allowed("active_user", "The actor is not an active user of this account.")
+
+
+def failure(request: Request, error: NotAnswered) -> Reply:
+    body = {"error": error.error, "message": error.message, "details": dict(error.details)}
+    return Reply(request, orjson.dumps(body), (CODES[error.error], error.error))
+
+
+def not_allowed(permission: str, message: str) -> NotAnswered:
+    return NotAnswered(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
+
+
+def busy(why: str) -> NotAnswered:
+    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": 500})
+
+
+def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
+    fields = ", ".join(dict.fromkeys(problem["field"] for problem in problems if problem["field"]))
+    message = f"The question cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."
+    return NotAnswered(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
+
+
+def reply_of(position: int, result: Result, incomplete_since: int | None) -> dict[str, Any]:
+    """The reply's body; a page is cut where it would grow too large for a message."""
+    reply: dict[str, Any] = {"position": position}
+    if isinstance(result, Page):
+        items: list[Any] = []
+        size = 0
+        for _, item in result.items:
+            size += len(orjson.dumps(item)) + 1
+            if items and size > LARGEST_PAGE:
+                break
+            items.append(item)
+        more = result.more or len(items) < len(result.items)
+        reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
+    else:
+        reply["result"] = result
+    if incomplete_since is not None:
+        reply["incomplete_since"] = incomplete_since
+    return reply
+
+
+# ---- cursors
+
+
+def cursor(key: str) -> str:
+    """The opaque text by which a caller asks for what follows a key."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def after(question: ListQuestion) -> str:
+    """The key to go on after; the empty text at the beginning."""
+    if question.after is None:
+        return ""
+    try:
+        padded = question.after + "=" * (-len(question.after) % 4)
+        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        key = "\x00"
+    if "\x00" in key:
+        raise invalid([{"field": "after", "message": "this is no cursor that was given out"}])
+    return key
+
+
+# ---- reading
+
+
+ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
+
+
+def read(known: Mapping[str, type[Question]], account: str, name: str, data: bytes) -> Question:
+    """The question of one message.
+
+    Raises:
+        NotAnswered: there is no such question, or the body does not say it.
+    """
+    message = known.get(name)
+    if message is None:
+        raise NotAnswered(
+            QuestionError.QUERY_UNKNOWN, f"There is no question {printable(name)}.", {"known": sorted(known)}
+        )
+    if not ACCOUNT.match(account):
+        raise invalid([{"field": "", "message": "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -"}])
+    try:
+        body, problem = orjson.loads(data), "the body is not a JSON object"
+    except orjson.JSONDecodeError as error:
+        body, problem = _leniently(data), f"the body is not JSON: {error}"
+        if isinstance(body, dict):
+            _validated(message, body)
+        body = None
+    if not isinstance(body, dict):
+        raise invalid([{"field": "", "message": problem}])
+    return _validated(message, body)
+
+
+def _validated(message: type[Question], body: dict[str, Any]) -> Question:
+    """The question, read from what is not null."""
+    try:
+        return message.model_validate({name: value for name, value in body.items() if value is not None})
+    except ValidationError as error:
+        raise invalid(_problems_of(error)) from None
+
+
+def _leniently(data: bytes) -> object:
+    """What orjson refuses, such as a lone surrogate, may still be read well enough to name the field at fault."""
+    try:
+        return json.loads(data, parse_constant=lambda _: object())
+    except (ValueError, RecursionError):
+        return None
+
+
+def _problems_of(error: ValidationError) -> list[dict[str, str]]:
+    """Every field error, at most 100 of them."""
+    return [
+        {"field": ".".join(printable(str(part)) for part in found["loc"]), "message": found["msg"]}
+        for found in error.errors(include_url=False, include_context=False, include_input=False)[:100]
+    ]
+
+
+def printable(text: str) -> str:
+    """A caller's text as it may stand in a reply or a log: short, without control characters."""
+    return text[:64].encode("ascii", "backslashreplace").decode().translate(_CONTROLS)
+
+
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
