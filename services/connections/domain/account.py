@@ -17,11 +17,10 @@ from shared.language.events import (
     TeamMembersChanged,
     UserAdded,
 )
+from shared.language.plans import INBOX_LIMITS
 from shared.language.reasons import Reason
 from shared.language.text import Plan
 
-# Plans are data: the number of open inboxes each allows, the default one among them.
-INBOX_LIMITS: Final[Mapping[Plan, int]] = {"free": 1, "starter": 5, "professional": 100, "enterprise": 200}
 DEFAULT_INBOX: Final = "inbox"
 
 

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 from services.connections.domain import account as accounts
 from services.connections.domain.account import DEFAULT_INBOX, Account
 from services.connections.domain.user import User, UserState, present
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import LISTED, NextAction, Refused
 from shared.language.commands import CreateInbox, RenameInbox, SetInboxAccess, SetRouting
 from shared.language.events import (
     Event,
@@ -179,7 +179,7 @@ def archive(inbox: Inbox, addresses: list[str], *, cascade: bool) -> list[Event]
         raise Refused(
             Reason.INBOX_IN_USE,
             f"{len(addresses)} addresses are connected to the inbox {inbox.id}.",
-            {"inbox": inbox.id, "addresses": addresses},
+            {"inbox": inbox.id, "addresses": addresses[:LISTED], "address_count": len(addresses)},
             [
                 NextAction("MoveTeamAddress", ("account_access",), "Move its addresses to another inbox."),
                 NextAction("Disconnect", ("account_access", "super_admin"), "Disconnect its addresses."),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import LISTED, NextAction, Refused
 from shared.language.commands import (
     AddUser,
     SetAvailability,
@@ -171,7 +171,7 @@ def set_default_sender(user: User, address: str, usable: list[str]) -> list[Even
         raise Refused(
             Reason.IDENTITY_NOT_USABLE,
             f"{user.id} cannot send as {address} now.",
-            {"usable": usable},
+            {"usable": usable[:LISTED], "usable_count": len(usable)},
             [NextAction("SetDefaultSender", ("self",), "Choose one of the usable identities.")],
         )
     return [] if user.default_sender == address else [DefaultSenderChanged(user=user.id, address=address)]
