@@ -1,8 +1,10 @@
 """Real servers and a whole Switchboard for tests: each in a folder and on ports of its own, gone when the test is."""
 
 import asyncio
+import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -53,11 +55,30 @@ def still_run(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if runs(process)]
 
 
+# Below the ports that systems give to clients (32768 and up on Linux).
+PORTS = range(20_000, 32_000)
+_reserved: dict[int, int] = {}
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that no other test run takes while this one lasts.
+
+    A port given twice would let the services of one run, which reconnect for ever, answer in the other.
+    """
+    folder = Path(tempfile.gettempdir()) / "switchboard-test-ports"
+    folder.mkdir(exist_ok=True)
+    for port in random.SystemRandom().sample(PORTS, 1_000):
+        lock = os.open(folder / str(port), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(lock)
+        else:
+            _reserved[port] = lock
+            return port
+    raise AssertionError("no port is free")
 
 
 @contextmanager

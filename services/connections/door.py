@@ -1,7 +1,6 @@
 """What comes in over the bus, read strictly: a command that can be decided, or the refusal that says what is wrong."""
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -21,15 +20,12 @@ from shared.language.commands import COMMANDS, Command
 from shared.language.events import Aggregate
 from shared.runtime.clock import new_id, now
 from shared.runtime.ledger import Pending, Session, Verdict
+from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 
 LARGEST_BODY: Final = 256 * 1024
-ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 COMMAND_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 # W3C Trace Context, level 1, where version ff and ids of zeros are invalid; anything else is dropped.
 TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\Z")
-# Deeper than any message is; what is nested further is refused as it stands.
-DEEPEST: Final = 8
-LONGEST_PROBLEM: Final = 200
 
 ADDRESS_FIELDS: Final = ("address", "alias")
 LIST_FIELDS: Final = ("entries", "never_log")
@@ -116,69 +112,6 @@ def _take_in(pending: Pending, command: Command, fields: dict[str, Any], headers
     ):
         raise replies.invalid([problem("alias", "the alias is the address itself")])
     pending.known, pending.known_sets = known(pending.account, command, payload.canonical)
-
-
-def fields_of(data: bytes) -> tuple[dict[str, Any], str | None]:
-    """The body's fields without those that are null, and a sentence when the body is no JSON object in UTF-8.
-
-    Of some broken bodies there are fields all the same, so that the one at fault can be named.
-    """
-    trouble = None
-    try:
-        body = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        body, trouble = leniently(data), f"the body is not JSON: {error}"
-    if isinstance(body, dict):
-        return without_nulls(body), trouble
-    return {}, trouble or "the body is not a JSON object"
-
-
-def leniently(data: bytes) -> object:
-    """What orjson refuses, such as a lone surrogate, may still be read well enough to name the field at fault."""
-    try:
-        return json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=lambda _: object())
-    except (ValueError, RecursionError):
-        return None
-
-
-def unwritable(fields: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The fields whose text is no Unicode text."""
-    return [
-        problem(printable(name), "the text has a lone surrogate")
-        for name, value in fields.items()
-        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
-    ]
-
-
-def without_nulls(body: dict[str, Any], depth: int = 0) -> dict[str, Any]:
-    """`null` equals absent, in the objects within too."""
-    if depth == DEEPEST or not any(value is None or isinstance(value, dict) for value in body.values()):
-        return body
-    return {
-        key: without_nulls(value, depth + 1) if isinstance(value, dict) else value
-        for key, value in body.items()
-        if value is not None
-    }
-
-
-def problem(field: str, message: str) -> dict[str, str]:
-    return {"field": field, "message": message}
-
-
-def problems_of(error: ValidationError) -> list[dict[str, str]]:
-    """Every field error, at most 100 of them."""
-    return [
-        problem(".".join(printable(str(part)) for part in found["loc"]), found["msg"][:LONGEST_PROBLEM])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)[:100]
-    ]
-
-
-def printable(text: str) -> str:
-    """A caller's text as it may stand in a reply, a log or the journal: short, without control characters."""
-    return text[:64].encode("ascii", "backslashreplace").decode().translate(_CONTROLS)
-
-
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
 
 
 def _canonical(command: Command) -> dict[str, CanonicalAddress]:

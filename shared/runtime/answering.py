@@ -6,8 +6,6 @@ that cannot be read is QUERY_INVALID, never silence.
 
 import asyncio
 import base64
-import json
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +14,13 @@ from typing import Any, Final
 import orjson
 import psycopg
 import structlog
+from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
 from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError
 from shared.runtime.endpoint import Endpoint, Reply, Request
+from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
@@ -172,11 +172,13 @@ class Answers:
     async def _twice(self, account: str, question: Question) -> bytes:
         """A connection that a restart of the database broke is noticed by using it, and replaced."""
         try:
-            return await self._once(account, question)
-        except psycopg.OperationalError:
-            await self._view.mend_readers()
-        try:
-            return await self._once(account, question)
+            try:
+                return await self._once(account, question)
+            except PoolTimeout:
+                raise busy("no connection to the database was free in time") from None
+            except psycopg.OperationalError:
+                await self._view.mend_readers()
+                return await self._once(account, question)
         except psycopg.OperationalError as error:
             log.warning("question.busy", question=type(question).__name__, error=type(error).__name__)
             raise busy("the database is away") from None
@@ -194,8 +196,7 @@ class Answers:
             incomplete = await snapshot.incomplete_since()
         reply = orjson.dumps(reply_of(snapshot.position, result, incomplete))
         if len(reply) > LARGEST_REPLY:
-            problem = {"field": "", "message": "the answer is larger than one message carries; ask for less at once"}
-            raise invalid([problem])
+            raise invalid([problem("", "the answer is larger than one message carries; ask for less at once")])
         return reply
 
 
@@ -272,14 +273,11 @@ def after(question: ListQuestion) -> str:
     except ValueError:
         key = "\x00"
     if "\x00" in key:
-        raise invalid([{"field": "after", "message": "this is no cursor that was given out"}])
+        raise invalid([problem("after", "this is no cursor that was given out")])
     return key
 
 
 # ---- reading
-
-
-ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 
 
 def read(known: Mapping[str, type[Question]], account: str, name: str, data: bytes) -> Question:
@@ -294,46 +292,14 @@ def read(known: Mapping[str, type[Question]], account: str, name: str, data: byt
             QuestionError.QUERY_UNKNOWN, f"There is no question {printable(name)}.", {"known": sorted(known)}
         )
     if not ACCOUNT.match(account):
-        raise invalid([{"field": "", "message": "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -"}])
+        raise invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
+    fields, trouble = fields_of(data)
+    if trouble and not fields:
+        raise invalid([problem("", trouble)])
     try:
-        body, problem = orjson.loads(data), "the body is not a JSON object"
-    except orjson.JSONDecodeError as error:
-        body, problem = _leniently(data), f"the body is not JSON: {error}"
-        if isinstance(body, dict):
-            _validated(message, body)
-        body = None
-    if not isinstance(body, dict):
-        raise invalid([{"field": "", "message": problem}])
-    return _validated(message, body)
-
-
-def _validated(message: type[Question], body: dict[str, Any]) -> Question:
-    """The question, read from what is not null."""
-    try:
-        return message.model_validate({name: value for name, value in body.items() if value is not None})
+        question = message.model_validate(fields)
     except ValidationError as error:
-        raise invalid(_problems_of(error)) from None
-
-
-def _leniently(data: bytes) -> object:
-    """What orjson refuses, such as a lone surrogate, may still be read well enough to name the field at fault."""
-    try:
-        return json.loads(data, parse_constant=lambda _: object())
-    except (ValueError, RecursionError):
-        return None
-
-
-def _problems_of(error: ValidationError) -> list[dict[str, str]]:
-    """Every field error, at most 100 of them."""
-    return [
-        {"field": ".".join(printable(str(part)) for part in found["loc"]), "message": found["msg"]}
-        for found in error.errors(include_url=False, include_context=False, include_input=False)[:100]
-    ]
-
-
-def printable(text: str) -> str:
-    """A caller's text as it may stand in a reply or a log: short, without control characters."""
-    return text[:64].encode("ascii", "backslashreplace").decode().translate(_CONTROLS)
-
-
-_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
+        raise invalid(problems_of(error)) from None
+    if trouble:
+        raise invalid(unwritable(fields) or [problem("", trouble)])
+    return question

@@ -15,6 +15,10 @@ from shared.runtime.clock import new_id
 from tests.real_servers import RunningSwitchboard, new_folder
 
 
+class NotWhatWasWritten(Exception):
+    """The answer, when it does not show the command's effect."""
+
+
 async def ask(client: Client, subject: str, **body: object) -> dict[str, object]:
     reply = await client.request(subject, json.dumps(body).encode(), timeout=30)
     return dict(json.loads(reply.data))
@@ -37,7 +41,7 @@ async def one(client: Client, account: str, number: int, due: float, seen: list[
     )
     result = answer.get("result")
     if not isinstance(result, dict) or result["owner"] != "ana":
-        raise SystemExit(f"not what was written: {answer}")
+        raise NotWhatWasWritten(str(answer))
     seen.append((asked - due, time.perf_counter() - asked))
 
 

@@ -1,0 +1,78 @@
+"""A message's body read strictly, as JSON in UTF-8; whatever is wrong with it is named field by field, never raised."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+
+ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
+# Deeper than any message is; what is nested further is refused as it stands.
+DEEPEST: Final = 8
+MOST_PROBLEMS: Final = 100
+LONGEST_PROBLEM: Final = 200
+
+
+def fields_of(data: bytes) -> tuple[dict[str, Any], str | None]:
+    """The body's fields without those that are null, and a sentence when the body is no JSON object in UTF-8.
+
+    Of some broken bodies there are fields all the same, so that the one at fault can be named.
+    """
+    trouble = None
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        body, trouble = leniently(data), f"the body is not JSON: {error}"
+    if isinstance(body, dict):
+        return without_nulls(body), trouble
+    return {}, trouble or "the body is not a JSON object"
+
+
+def leniently(data: bytes) -> object:
+    """What orjson refuses, such as a lone surrogate, may still be read well enough to name the field at fault."""
+    try:
+        return json.loads(data.decode("utf-8", "surrogatepass"), parse_constant=lambda _: object())
+    except (ValueError, RecursionError):
+        return None
+
+
+def unwritable(fields: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The fields whose text is no Unicode text."""
+    return [
+        problem(printable(name), "the text has a lone surrogate")
+        for name, value in fields.items()
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value)
+    ]
+
+
+def without_nulls(body: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """`null` equals absent, in the objects within too."""
+    if depth == DEEPEST or not any(value is None or isinstance(value, dict) for value in body.values()):
+        return body
+    return {
+        key: without_nulls(value, depth + 1) if isinstance(value, dict) else value
+        for key, value in body.items()
+        if value is not None
+    }
+
+
+def problem(field: str, message: str) -> dict[str, str]:
+    return {"field": field, "message": message}
+
+
+def problems_of(error: ValidationError) -> list[dict[str, str]]:
+    """Every field error, at most `MOST_PROBLEMS` of them."""
+    return [
+        problem(".".join(printable(str(part)) for part in found["loc"]), found["msg"][:LONGEST_PROBLEM])
+        for found in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
+    ]
+
+
+def printable(text: str) -> str:
+    """A caller's text as it may stand in a reply, a log or the journal: short, without control characters."""
+    return text[:64].encode("ascii", "backslashreplace").decode().translate(_CONTROLS)
+
+
+_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
