@@ -5,9 +5,8 @@ import random
 import time
 from datetime import UTC, datetime
 
-
 # Unique, not secret. A generator of our own, so that nobody else's seed repeats its numbers; seeded again after a fork.
-_bits = random.Random()
+_bits = random.Random()  # noqa: S311  ids are no secrets
 os.register_at_fork(after_in_child=_bits.seed)
 
 
