@@ -24,7 +24,7 @@ class Commands:
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
         self.endpoint = Endpoint("commands", subjects.COMMANDS, "connections", self._take)
-        self.writer = Writer(self._open_ledger, self._tell)
+        self.writer = Writer(self._open_ledger, self._tell, self._domain.busy)
 
     async def drain(self) -> None:
         """Takes no more commands, and returns when all that were taken have their replies."""

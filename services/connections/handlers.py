@@ -91,7 +91,7 @@ def add_user(desk: Desk, command: c.AddUser) -> Outcome:
         {
             "code": "ADDRESSES_RETURNED",
             "count": len(back),
-            "message": f"{len(back)} addresses of the former user {command.user} came back with the id.",
+            "message": f"Addresses of the former user {command.user} came back with the id: {len(back)}.",
         }
     ]
     return Decision([*events, *back], warnings if back else ())

@@ -263,7 +263,7 @@ class ConnectionConverted(AddressEvent):
 
 
 class OwnershipTransferred(AddressEvent):
-    """Between two users; tools are unbound and the From name is cleared with it."""
+    """Between two users; for another person tools are unbound and the From name is cleared."""
 
     from_: str = Field(alias="from")
     to: str

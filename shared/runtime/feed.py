@@ -29,7 +29,7 @@ from shared.runtime.lease import Lease
 from shared.runtime.rebuild import LogTooShort, rebuild, start_over
 from shared.runtime.view import DesignChanged, Entry, FromBus, View
 
-BATCH = 256
+BATCH = 1_000
 HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.5
 REQUEST_SECONDS = 30.0

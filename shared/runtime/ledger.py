@@ -133,8 +133,6 @@ class Decides(Protocol):
 
     def reused(self, pending: Pending) -> Verdict: ...
 
-    def busy(self, pending: Pending) -> Verdict: ...
-
 
 @dataclass(slots=True)
 class Seen:

@@ -191,6 +191,8 @@ class GroupRecorder(PostgresApplicationRecorder):
                 self._own = psycopg.connect(**self.arguments, autocommit=True)
                 # Accepted means flushed, whatever the database's own setting; a paused writer must not stop all others.
                 self._own.execute("SET synchronous_commit = on")
+                # Each statement of `append` must see what was committed before it got the lock.
+                self._own.execute("SET default_transaction_isolation = 'read committed'")
                 self._own.execute("SET lock_timeout = '2s'")
             except psycopg.Error as error:
                 self._own = None

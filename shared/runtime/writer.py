@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from eventsourcing.persistence import PersistenceError
 
-from shared.runtime.ledger import Answer, Ledger, Pending
+from shared.runtime.ledger import Answer, Ledger, Pending, Verdict
 from shared.runtime.recorder import NotSent, Unclear
 
 LARGEST_GROUP = 512
@@ -29,11 +29,18 @@ Answers = Sequence[tuple[Pending, Answer]]
 class Writer:
     """Commands go in with `submit`, on the event loop; their answers come to `tell`, on the loop too.
 
-    `open_ledger` is called in the thread, again and again until the store answers.
+    `open_ledger` is called in the thread, again and again until the store answers; `busy` makes the answer of a
+    command that is not decided in time.
     """
 
-    def __init__(self, open_ledger: Callable[[], Ledger], tell: Callable[[Answers], None]) -> None:
+    def __init__(
+        self,
+        open_ledger: Callable[[], Ledger],
+        tell: Callable[[Answers], None],
+        busy: Callable[[Pending], Verdict],
+    ) -> None:
         self._open_ledger = open_ledger
+        self._make_busy = busy
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Pending] = deque()
@@ -41,7 +48,6 @@ class Writer:
         self._stopping = threading.Event()
         self._idle = True
         self._trouble: str | None = "not connected to PostgreSQL yet"
-        self._ledger: Ledger | None = None
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -77,15 +83,15 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            self._ledger = self._opened()
-            if self._ledger is None:
+            ledger = self._opened()
+            if ledger is None:
                 return
             self._trouble = None
             while not self._stopping.is_set():
                 group = self._take()
                 if group:
-                    self._settle(self._ledger, group)
-            self._ledger.close()
+                    self._settle(ledger, group)
+            ledger.close()
         except Exception:
             self._trouble = "the writer has failed; see the log"
             log.exception("writer.failed")
@@ -132,7 +138,7 @@ class Writer:
             except NotSent as error:
                 self._tell_trouble(error)
                 if not unclear:
-                    group = self._without_impatient(ledger, group)
+                    group = self._without_impatient(group)
             except Exception:
                 log.exception("writer.group_failed", commands=len(group), unclear=unclear)
                 self._settle_one_by_one(ledger, group)
@@ -146,20 +152,20 @@ class Writer:
             for pending in group:
                 self._settle(ledger, [pending])
         else:
-            self._answer([self._busy(ledger, group[0])])
+            self._answer([self._busy(group[0])])
 
     def _tell_trouble(self, error: Exception) -> None:
         if self._trouble is None:
             log.warning("event_store.away", error=str(error))
         self._trouble = f"PostgreSQL does not answer: {error}"
 
-    def _without_impatient(self, ledger: Ledger, group: list[Pending]) -> list[Pending]:
+    def _without_impatient(self, group: list[Pending]) -> list[Pending]:
         limit = time.monotonic() - PATIENCE_SECONDS
-        self._answer([self._busy(ledger, pending) for pending in group if pending.arrived <= limit])
+        self._answer([self._busy(pending) for pending in group if pending.arrived <= limit])
         return [pending for pending in group if pending.arrived > limit]
 
-    def _busy(self, ledger: Ledger, pending: Pending) -> tuple[Pending, Answer]:
-        verdict = ledger.domain.busy(pending)
+    def _busy(self, pending: Pending) -> tuple[Pending, Answer]:
+        verdict = self._make_busy(pending)
         return pending, Answer(verdict.reply, verdict.outcome, verdict.reason)
 
     def _answer(self, answers: Answers) -> None:
@@ -183,5 +189,5 @@ class Writer:
                     self._waiting.appendleft(pending)
                     break
                 late.append(pending)
-            if late and self._ledger is not None:
-                self._tell([self._busy(self._ledger, pending) for pending in late])
+            if late:
+                self._tell([self._busy(pending) for pending in late])

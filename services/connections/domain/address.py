@@ -608,9 +608,7 @@ def evolve(state: AddressState, event: AddressEvent, time: str) -> AddressState:
             return state
         case Personal(), AddressOrphaned(owner=owner):
             return Orphaned(state.address, owner, time, state.link)
-        case _, OwnershipTransferred(to=owner):
-            return Personal(state.address, owner, time, for_somebody_else(state.link))
-        case _, AddressReclaimed(owner=owner, from_=former):
+        case _, OwnershipTransferred(to=owner, from_=former) | AddressReclaimed(owner=owner, from_=former):
             link = state.link if owner == former else for_somebody_else(state.link)
             return Personal(state.address, owner, time, link)
         case Team(), TeamAddressMoved(to=inbox):

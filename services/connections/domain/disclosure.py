@@ -38,7 +38,7 @@ def explain(claimed: Claimed, command: str, address: str, primary: AddressState,
     else:
         details["advice"] = "ask an administrator"
         message = f"{subject} is taken: {in_short(claim)}. Ask an administrator."
-    return Refused(claimed.reason, message, details, next_actions(claimed.reason, claim, command))
+    return Refused(claimed.reason, message, details, next_actions(claimed.reason, claim, command, visible=visible))
 
 
 def kind_of(state: AddressState) -> str:
@@ -81,7 +81,7 @@ def in_short(claim: Claim | Alias) -> str:
             return "it is an alias of another address"
 
 
-def next_actions(reason: Reason, claim: Claim | Alias, command: str) -> list[NextAction]:
+def next_actions(reason: Reason, claim: Claim | Alias, command: str, *, visible: bool) -> list[NextAction]:
     """What somebody may do next; roles, never names."""
     admins = ("super_admin",)
     match claim:
@@ -92,7 +92,7 @@ def next_actions(reason: Reason, claim: Claim | Alias, command: str) -> list[Nex
             ]
             if reason is Reason.ADDRESS_ALREADY_PERSONAL and command in ("ConnectTeam", "ConvertConnection"):
                 actions.insert(0, NextAction("ConvertConnection", ("owner",), "Turn it into a team address."))
-            if claim.link.reauthenticate:
+            if visible and claim.link.reauthenticate:
                 actions.insert(0, NextAction("Reconnect", ("owner",), "Authenticate the mailbox again."))
         case Team():
             actions = [

@@ -78,9 +78,7 @@ def changes(doc: Doc, event: AddressEvent, time: str, actor: str) -> Doc:
     match event:
         case Disconnected() | AddressReleased() | AliasRemoved():
             return FREE
-        case OwnershipTransferred(to=owner):
-            return personal(owner, time) | SOMEBODY_ELSE
-        case AddressReclaimed(owner=owner, from_=former):
+        case OwnershipTransferred(to=owner, from_=former) | AddressReclaimed(owner=owner, from_=former):
             return personal(owner, time) | ({} if owner == former else SOMEBODY_ELSE)
         case AddressOrphaned():
             return {"orphaned": True, "since": time}

@@ -1,0 +1,296 @@
+"""Given these facts, when this command comes, then these events follow: the write side's rules as sentences.
+
+The command goes the whole way that needs no server: written as JSON, read at the door, decided by the table, answered
+as on the wire. Beside what a test asserts, every case checks what holds for all of them: the dry run decides the same,
+the same input decides the same, asked twice nothing new is accepted, next actions name nobody, and the invariants hold.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias, cast
+
+import orjson
+
+from services.connections import door
+from services.connections.handlers import PAGES
+from shared.language.commands import COMMANDS, AddUser, Command, CreateInbox, RegisterAccount
+from shared.language.events import AddressOrphaned, Aggregate, AliasAdded, Event, PersonalConnected, TeamConnected
+from shared.language.reasons import Reason
+from shared.language.recorded import Recorded, stream_id
+from shared.runtime import codec
+from shared.runtime.clock import new_id
+from shared.runtime.ledger import Pending, Session, Verdict, name_of
+from tests.connections.invariants import broken
+
+ACCOUNT: Final = "acme"
+ADA, ANA, BOB, CLEO, DAN = "ada", "ana", "bob", "cleo", "dan"
+HR: Final = "service:hr"
+ROLES: Final = frozenset(
+    ("user", "holder", "owner", "self", "service", "account_access", "super_admin", "anyone entitled")
+)
+
+Key: TypeAlias = tuple[str, Aggregate, str]
+Fact: TypeAlias = Event | Command
+
+# ada is the super admin, ana administers, bob and cleo connect for themselves, dan may do nothing by himself.
+COMPANY: Final[Sequence[Command]] = (
+    RegisterAccount(actor=HR, plan="starter", admin=ADA),
+    AddUser(actor=ADA, user=ANA, name="Ana", permissions=("account_access", "personal_email_access")),
+    AddUser(actor=ADA, user=BOB, name="Bob", permissions=("personal_email_access",)),
+    AddUser(actor=ADA, user=CLEO, name="Cleo", permissions=("personal_email_access",)),
+    AddUser(actor=ADA, user=DAN, name="Dan", permissions=()),
+    CreateInbox(actor=ANA, inbox="support", name="Support"),
+    CreateInbox(actor=ANA, inbox="sales", name="Sales", members=(CLEO,)),
+)
+
+
+class World:
+    """All that ever happened, folded in memory: what decisions read (shared.core.decider.Reads)."""
+
+    def __init__(self) -> None:
+        self.states: dict[Key, Any] = {}
+        self.sets: dict[tuple[str, str], set[Key]] = {}
+        self.happened: list[Recorded] = []
+        self.read: set[Key | tuple[str, str]] = set()
+
+    def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
+        self.read.add((account, aggregate, name))
+        return self.states.get((account, aggregate, name), PAGES[aggregate].initial)
+
+    def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
+        self.read.add((account, set_name))
+        return [self.states[key] for key in self.sets.get((account, set_name), ()) if key[1] == aggregate]
+
+    def count(self, account: str, set_name: str) -> int:
+        self.read.add((account, set_name))
+        return len(self.sets.get((account, set_name), ()))
+
+    def now(self) -> str:
+        """A time of its own for each event: the n-th happens at n o'clock and counts on from there."""
+        n = len(self.happened)
+        return f"2026-11-{1 + n // 1440:02d}T{n // 60 % 24:02d}:{n % 60:02d}:00.000Z"
+
+    def follow(self, account: str, event: Event, time: str, pending: Pending | None = None) -> None:
+        key: Key = (account, event.aggregate, name_of(event, account))
+        page = PAGES[event.aggregate]
+        before = self.states.get(key, page.initial)
+        after = self.states[key] = page.evolve(before, event, time)
+        for name in page.memberships(before) - page.memberships(after):
+            self.sets[account, name].discard(key)
+        for name in page.memberships(after) - page.memberships(before):
+            self.sets.setdefault((account, name), set()).add(key)
+        self.happened.append(self._recorded(key, event, time, pending))
+
+    def _recorded(self, key: Key, event: Event, time: str, pending: Pending | None) -> Recorded:
+        stream = stream_id(*key)
+        return Recorded(
+            id=new_id(),
+            account=key[0],
+            stream=stream,
+            version=1 + sum(1 for known in self.happened if known.stream == stream),
+            position=len(self.happened) + 1,
+            actor=pending.actor or "" if pending else HR,
+            command_id=pending.command_id or "" if pending else new_id(),
+            correlation_id=pending.correlation_id if pending else None,
+            traceparent=pending.traceparent if pending else None,
+            time=time,
+            event=event,
+        )
+
+    def decide(self, pending: Pending) -> Verdict:
+        return pending.fixed or door.Domain().decide(pending, cast(Session, self))
+
+    def take(self, pending: Pending) -> Verdict:
+        """Decides, and lets what was accepted happen."""
+        verdict = self.decide(pending)
+        if not pending.dry_run:
+            time = self.now()
+            for _, event in verdict.events:
+                self.follow(pending.account, event, time, pending)
+        return verdict
+
+
+def read(command: Command, account: str = ACCOUNT, **more: Any) -> Pending:
+    """The command as the door reads it, from JSON; `more` are further fields of the body."""
+    body = command.model_dump(mode="json", by_alias=True, exclude_none=True) | more
+    return door.read(account, type(command).__name__, orjson.dumps(body), None)
+
+
+def given(*facts: Fact) -> "Given":
+    """The company, and what happened since."""
+    return Given((*COMPANY, *facts))
+
+
+def given_nothing(*facts: Fact) -> "Given":
+    return Given(facts)
+
+
+def personal(address: str, owner: str, **more: Any) -> PersonalConnected:
+    return PersonalConnected(address=address, display=address, owner=owner, canonical_form=1, **more)
+
+
+def team(address: str, inbox: str, connector: str = ANA, **more: Any) -> TeamConnected:
+    return TeamConnected(
+        address=address,
+        display=address,
+        inbox=inbox,
+        connector=connector,
+        visibility_acknowledged=True,
+        canonical_form=1,
+        **more,
+    )
+
+
+def alias(address: str, primary: str) -> AliasAdded:
+    return AliasAdded(address=address, display=address, primary=primary, canonical_form=1)
+
+
+def orphan(address: str, former_owner: str, **more: Any) -> tuple[Event, Event]:
+    return personal(address, former_owner, **more), AddressOrphaned(address=address, owner=former_owner)
+
+
+class Given:
+    def __init__(self, facts: Iterable[Fact]) -> None:
+        self._facts = tuple(facts)
+
+    def world(self) -> World:
+        world = World()
+        for fact in self._facts:
+            if isinstance(fact, Event):
+                world.follow(ACCOUNT, fact, world.now())
+            else:
+                verdict = world.take(read(fact))
+                assert verdict.outcome == "accepted", (fact, verdict.reply)
+        return world
+
+    def when(self, command: Command, **body: Any) -> "Then":
+        """`body` are fields that the message itself would not let one write."""
+        return Then(self.world(), command, body)
+
+
+class Then:
+    """What came of it; every assertion returns this, so that they can be said in a row."""
+
+    def __init__(self, world: World, command: Command, body: dict[str, Any]) -> None:
+        self._command = command
+        self._body = body
+        known_before = persons(world)
+        self.verdict = world.decide(self._read())
+        self.reply = orjson.loads(self.verdict.reply)
+        self._dry_run_decides_the_same(world)
+        self.world = world
+        world.take(self._read())
+        self._next_actions_name_nobody(known_before)
+        self._nothing_new_when_asked_again()
+        assert broken(world.states, world.sets, ACCOUNT) == []
+
+    def _read(self, **more: Any) -> Pending:
+        return read(self._command, **(self._body | more))
+
+    # ---- what a test asserts
+
+    def then(self, *events: Event) -> "Then":
+        assert self.verdict.outcome == "accepted", self.reply
+        assert [event for _, event in self.verdict.events] == list(events)
+        return self
+
+    def accepted(self, *names: str) -> "Then":
+        """The events by name only."""
+        assert self.verdict.outcome == "accepted", self.reply
+        assert [type(event).__name__ for _, event in self.verdict.events] == list(names)
+        return self
+
+    def unchanged(self) -> "Then":
+        assert self.verdict.outcome == "unchanged", self.reply
+        assert not self.verdict.events
+        return self
+
+    def refused(self, reason: Reason, **details: Any) -> "Then":
+        """`details` are those that must be told; there may be more."""
+        assert self.verdict.outcome == "refused", self.reply
+        assert self.reply["reason"] == reason, self.reply
+        told = self.reply["details"]
+        assert {name: told.get(name) for name in details} == details
+        return self
+
+    def telling_only(self, **details: Any) -> "Then":
+        assert self.reply["details"] == details
+        return self
+
+    def never_saying(self, *secrets: str) -> "Then":
+        """In nothing of the reply, nor in that of the dry run."""
+        for secret in secrets:
+            assert secret.encode() not in self.verdict.reply
+            assert secret.encode() not in self.dry_run.reply
+        return self
+
+    def next(self, *commands: str) -> "Then":
+        """These are among the next actions."""
+        named = [action["command"] for action in self.reply["next_actions"]]
+        assert not set(commands) - set(named), named
+        return self
+
+    def warned(self, *codes: str) -> "Then":
+        assert [warning["code"] for warning in self.reply["warnings"]] == list(codes)
+        return self
+
+    def next_steps(self, *steps: str) -> "Then":
+        assert [step["step"] for step in self.reply["next_steps"]] == list(steps)
+        return self
+
+    def state(self, aggregate: Aggregate, name: str) -> Any:
+        return self.world.state(ACCOUNT, aggregate, name)
+
+    def leaves(self, aggregate: Aggregate, name: str, check: Callable[[Any], bool]) -> "Then":
+        state = self.state(aggregate, name)
+        assert check(state), state
+        return self
+
+    # ---- what holds for every case
+
+    def _dry_run_decides_the_same(self, world: World) -> None:
+        before = len(world.happened)
+        self.dry_run = world.take(self._read(dry_run=True))
+        assert len(world.happened) == before
+        assert not self.dry_run.events
+        assert comparable(self.verdict) == comparable(self.dry_run)
+        assert orjson.loads(self.dry_run.reply)["dry_run"] is True
+        assert "position" not in orjson.loads(self.dry_run.reply)
+
+    def _nothing_new_when_asked_again(self) -> None:
+        if self.verdict.outcome == "accepted":
+            again = self.world.decide(self._read())
+            assert again.outcome != "accepted", again.reply
+
+    def _next_actions_name_nobody(self, persons_known: Iterable[str]) -> None:
+        actions = self.reply.get("next_actions", [])
+        if str(self.reply.get("reason", "")).startswith("ADDRESS_"):
+            assert actions
+        for action in actions:
+            assert action["command"] in COMMANDS
+            assert action["by"]
+            assert set(action["by"]) <= ROLES
+            assert not {person for person in persons_known if person in action["why"].split()}
+
+
+def comparable(verdict: Verdict) -> dict[str, Any]:
+    """The reply without what differs from one time to the next: ids, places, and the mark of a dry run."""
+    reply: dict[str, Any] = orjson.loads(verdict.reply)
+    for name in ("position", "command_id", "dry_run"):
+        reply.pop(name, None)
+    if "events" in reply:
+        reply["events"] = [event["type"] for event in reply["events"]]
+    return reply
+
+
+def persons(world: World) -> list[str]:
+    return [name for _, aggregate, name in world.states if aggregate in ("user", "address")]
+
+
+def survives_storing(recorded: Recorded) -> bool:
+    """Written and read again, as stored event and as CloudEvent, it is the same."""
+    topic = recorded.event.stored_name()
+    state = codec.to_state(recorded)
+    stored = codec.from_state(recorded.stream, recorded.version, topic, state, recorded.position)
+    wire = codec.to_wire(recorded)
+    assert wire == codec.stored_to_wire(recorded.stream, recorded.version, topic, state, recorded.position)
+    return stored == recorded and codec.from_wire(wire[1], wire[2], recorded.stream) == recorded

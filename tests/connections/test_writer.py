@@ -1,0 +1,186 @@
+"""The writer's thread: everybody hears in time, also while PostgreSQL is away, and nothing is lost or doubled."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import orjson
+import psycopg
+import pytest
+
+from services.connections.door import Domain
+from services.connections.handlers import PAGES
+from shared.language import commands as c
+from shared.language.reasons import Reason
+from shared.runtime.clock import new_id
+from shared.runtime.ledger import Answer, Ledger, Pending
+from shared.runtime.writer import MOST_WAITING, PATIENCE_SECONDS, Writer
+from tests.connections.conftest import Store, settle
+from tests.connections.given_when_then import ADA, BOB, COMPANY, read
+from tests.real_servers import RunningPostgres
+
+ALREADY = len(COMPANY) + 2
+
+
+class Desk:
+    """Hands commands to a writer and hears the answers."""
+
+    def __init__(self, url: str) -> None:
+        self._heard: dict[str, asyncio.Future[Answer]] = {}
+        self.writer = Writer(lambda: Ledger(url, PAGES, Domain()), self._tell, Domain().busy)
+        self.told_twice = 0
+
+    def _tell(self, answers: Sequence[tuple[Pending, Answer]]) -> None:
+        for pending, answer in answers:
+            heard = self._heard[pending.entry]
+            if heard.done():
+                self.told_twice += 1
+            else:
+                heard.set_result(answer)
+
+    def ask(self, command: c.Command, command_id: str) -> asyncio.Future[Answer]:
+        pending = read(command, command_id=command_id)
+        heard = self._heard[pending.entry] = asyncio.get_running_loop().create_future()
+        assert self.writer.submit(pending)
+        return heard
+
+    async def insist(self, command: c.Command, busy: list[float]) -> Answer:
+        """Asks with the same id until it was decided; `busy` gets the seconds after which each BUSY came."""
+        command_id = new_id()
+        while True:
+            began = time.monotonic()
+            async with asyncio.timeout(30):
+                answer = await self.ask(command, command_id)
+            if answer.reason != Reason.BUSY:
+                return answer
+            told = orjson.loads(answer.reply)
+            assert (told["command_id"], told["details"]["retry_after_ms"] > 0) == (command_id, True)
+            busy.append(time.monotonic() - began)
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def at_work(url: str) -> AsyncIterator[Desk]:
+    desk = Desk(url)
+    desk.writer.start()
+    try:
+        yield desk
+    finally:
+        await desk.writer.drain(5)
+    assert desk.told_twice == 0
+
+
+def connect(n: int) -> c.ConnectPersonal:
+    return c.ConnectPersonal(actor=BOB, address=f"b{n}@acme.example", owner=BOB)
+
+
+def make_company(url: str) -> None:
+    ledger = Ledger(url, PAGES, Domain())
+    settle(ledger, *map(read, COMPANY))
+    ledger.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_everything_taken_is_answered_before_the_writer_stops(database: str) -> None:
+    make_company(database)
+    async with at_work(database) as desk:
+        heard = [desk.ask(connect(n), new_id()) for n in range(2_000)]
+    assert {answer.result().outcome for answer in heard} == {"accepted"}
+    assert len({orjson.loads(answer.result().reply)["position"] for answer in heard}) == 2_000
+    assert not desk.writer.submit(read(connect(0)))
+    assert Store(database).positions() == list(range(1, ALREADY + 2_001))
+
+
+async def test_the_writer_says_whether_commands_are_being_decided(database: str) -> None:
+    desk = Desk(database)
+    assert desk.writer.trouble()
+    desk.writer.start()
+    await until(lambda: desk.writer.trouble() is None)
+    await desk.writer.drain(5)
+
+
+async def test_too_many_that_wait_are_not_taken(database: str) -> None:
+    writer = Desk(database).writer
+    pending = read(connect(0))
+    assert all(writer.submit(pending) for _ in range(MOST_WAITING))
+    assert not writer.submit(pending)
+
+
+@pytest.mark.parametrize("cleanly", [True, False], ids=["stopped", "killed"])
+async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, cleanly: bool) -> None:
+    url, busy = private_postgres.url, list[float]()
+    await asyncio.to_thread(make_company, url)
+    async with at_work(url) as desk:
+        asked: list[asyncio.Task[Answer]] = []
+
+        async def keep_asking() -> None:
+            while True:
+                asked.append(asyncio.create_task(desk.insist(connect(len(asked)), busy)))
+                await asyncio.sleep(0.01)
+
+        asking = asyncio.create_task(keep_asking())
+        await until(lambda: len(asked) > 50)
+        await asyncio.to_thread(private_postgres.stop if cleanly else private_postgres.kill)
+        await until(lambda: len(busy) > 20)
+        assert desk.writer.trouble()
+        await asyncio.to_thread(private_postgres.start)
+        await until(lambda: desk.writer.trouble() is None)
+        enough = len(asked) + 50
+        await until(lambda: len(asked) > enough)
+        asking.cancel()
+        answers = await asyncio.gather(*asked)
+    assert {answer.outcome for answer in answers} == {"accepted"}
+    store = Store(url)
+    assert store.positions() == list(range(1, ALREADY + len(answers) + 1))
+    streams = store.rows("SELECT count(DISTINCT originator_id) FROM connections.events WHERE topic LIKE '%Personal%'")
+    assert streams == [(len(answers),)]
+    assert max(busy) < PATIENCE_SECONDS + 2
+
+
+async def test_a_store_that_hangs_keeps_nobody_waiting_who_was_not_sent(database: str) -> None:
+    make_company(database)
+    async with at_work(database) as desk:
+        assert (await desk.ask(connect(0), new_id())).outcome == "accepted"
+        with psycopg.connect(database, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(5824113001)")
+            began, heard = time.monotonic(), [desk.ask(connect(n), new_id()) for n in range(1, 4)]
+            async with asyncio.timeout(10):
+                answers = await asyncio.gather(*heard)
+        assert {answer.reason for answer in answers} == {Reason.BUSY}
+        assert time.monotonic() - began < PATIENCE_SECONDS + 3
+        assert (await desk.ask(connect(4), new_id())).outcome == "accepted"
+
+
+async def test_one_command_that_cannot_be_decided_does_not_keep_the_others_from_their_answers(database: str) -> None:
+    make_company(database)
+    store = Store(database)
+    # An event of a newer version of this code, on the stream of bob.
+    store.run(
+        "INSERT INTO connections.events SELECT originator_id, originator_version + 1, 'switchboard.UserPromoted.v1',"
+        f' state, {ALREADY + 1} FROM connections.events WHERE state LIKE \'%"user":"{BOB}"%\''
+    )
+    async with at_work(database) as desk:
+        on_bob, on_others = (
+            desk.ask(connect(1), new_id()),
+            [desk.ask(c.AssignSeat(actor=ADA, user=user), new_id()) for user in ("cleo", "dan")],
+        )
+        async with asyncio.timeout(10):
+            assert [(await one).outcome for one in on_others] == ["accepted", "accepted"]
+            assert (await on_bob).reason == Reason.BUSY
+    assert store.positions() == list(range(1, ALREADY + 4))
+
+
+async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private_postgres: RunningPostgres) -> None:
+    await asyncio.to_thread(private_postgres.stop)
+    async with at_work(private_postgres.url) as desk:
+        asked = time.monotonic()
+        async with asyncio.timeout(4 * PATIENCE_SECONDS):
+            answer = await desk.ask(connect(0), new_id())
+        assert answer.reason == Reason.BUSY
+        assert time.monotonic() - asked >= PATIENCE_SECONDS

@@ -1,0 +1,193 @@
+"""What is written down for ever: stored names with their fields, commands, reasons, subjects, and the forms in storage.
+
+`golden.json` beside this file holds it. Something new is added with
+
+    python -m tests.language.golden
+
+which adds what is missing and changes nothing that is there. An entry that no longer fits is not to be edited: history
+and other people's tools rely on it. Give the changed thing a new name or version beside the old one instead.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from pydantic import BaseModel
+
+from services.connections import door
+from services.connections.handlers import PAGES
+from shared.core.address import CANONICAL_FORM, canonical
+from shared.language import subjects
+from shared.language.commands import COMMANDS
+from shared.language.events import EVENTS
+from shared.language.reasons import CODES, QuestionError, Reason
+from shared.language.recorded import STREAMS, Recorded, stream_id
+from shared.runtime import codec
+from shared.runtime.ledger import name_of, set_of
+from tests.connections.anything import any_event, dice_of
+
+GOLDEN: Final = Path(__file__).with_name("golden.json")
+
+
+def written() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    return found
+
+
+def now() -> dict[str, Any]:
+    """The same as this code has it."""
+    return {
+        "events": {name: fields_of(event) | {"aggregate": event.aggregate} for name, event in EVENTS.items()},
+        "commands": {name: fields_of(command) for name, command in COMMANDS.items()},
+        "reasons": {str(reason): CODES[reason] for reason in Reason},
+        "question errors": {str(error): CODES[error] for error in QuestionError},
+        "subjects": spelled(subjects)
+        | {
+            "a command": subjects.command("acme", "ConnectTeam"),
+            "a question": subjects.query("acme", "Address"),
+            "an event": subjects.event("acme", "address", "TeamConnected"),
+        },
+        "headers": spelled(subjects.Ce),
+        "canonical form": {str(CANONICAL_FORM): canonical(" Bob+X@MÜLLER.example").address},
+        "stream ids": {"namespace": str(STREAMS)} | {kind: str(stream_id("acme", kind, "bob")) for kind in PAGES},
+        "sets": sets(),
+        "digests": {name: digest(name, body) for name, body in DIGESTED.items()},
+        "states": {name: state_of(name) for name in EVENTS},
+    }
+
+
+def fields_of(message: type[BaseModel]) -> dict[str, Any]:
+    """Each field by its name on the wire, as a JSON Schema without prose."""
+    schema = without_prose(message.model_json_schema(by_alias=True))
+    required = schema.get("required", [])
+    fields = {name: field | {"required": name in required} for name, field in schema["properties"].items()}
+    return {"fields": fields, "types": schema.get("$defs", {})}
+
+
+def without_prose(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        # A field may itself be called title or description: prose is text, a field is an object.
+        prose = {name for name in ("title", "description") if isinstance(schema.get(name), str)}
+        return {name: without_prose(value) for name, value in schema.items() if name not in prose}
+    return [without_prose(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def spelled(where: object) -> dict[str, str]:
+    return {name: text for name, text in vars(where).items() if name.isupper() and isinstance(text, str)}
+
+
+# The id of a set is kept with its members: what a state belongs to, by a history that leads there.
+HISTORIES: Final[Mapping[str, list[tuple[str, dict[str, Any]]]]] = {
+    "super admins": [("UserAdded", {"user": "bob", "name": "Bob", "permissions": ["super_admin"]})],
+    "open inbox, name": [("InboxCreated", {"inbox": "x", "name": " Größe ", "access": "everyone"})],
+    "owned, mailbox": [
+        (
+            "PersonalConnected",
+            {
+                "address": "a@b.example",
+                "display": "a@b.example",
+                "owner": "bob",
+                "provider": "google",
+                "provider_identity": "m",
+                "canonical_form": 1,
+            },
+        )
+    ],
+    "in an inbox": [
+        (
+            "TeamConnected",
+            {
+                "address": "a@b.example",
+                "display": "a@b.example",
+                "inbox": "x",
+                "connector": "bob",
+                "visibility_acknowledged": True,
+                "provider_identity": "m",
+                "canonical_form": 1,
+            },
+        )
+    ],
+    "orphaned": [
+        ("PersonalConnected", {"address": "a@b.example", "display": "a", "owner": "bob", "canonical_form": 1}),
+        ("AddressOrphaned", {"address": "a@b.example", "owner": "bob"}),
+    ],
+    "aliases": [
+        ("AliasAdded", {"address": "a@b.example", "display": "a", "primary": "p@b.example", "canonical_form": 1})
+    ],
+}
+
+
+def sets() -> dict[str, dict[str, str]]:
+    found = {}
+    for title, history in HISTORIES.items():
+        events = [EVENTS[f"switchboard.{name}.v1"].model_validate(fields) for name, fields in history]
+        page = PAGES[events[0].aggregate]
+        state = page.initial
+        for event in events:
+            state = page.evolve(state, event, "2026-11-23T09:00:00.000Z")
+        found[title] = {name: str(set_of("acme", name)) for name in sorted(page.memberships(state))}
+    return found
+
+
+# The journal keeps a digest of each body, by which the same command is known for ever.
+DIGESTED: Final[Mapping[str, dict[str, Any]]] = {
+    "ConnectTeam": {"visibility_acknowledged": True, "inbox": "x", "address": "a@b.example", "actor": "ana"},
+    "SetRouting": {"actor": "ana", "inbox": "x", "rule": {"kind": "users_and_teams", "users": ["b"], "teams": None}},
+    "SetFromName": {"actor": "service:x", "address": "A@b.example", "from_name": "Größe \u2028 🂡"},
+}
+
+
+def digest(name: str, body: dict[str, Any]) -> str:
+    found = door.read("acme", name, orjson.dumps(body), None).digest
+    assert found is not None
+    return found.hex()
+
+
+def state_of(name: str) -> str:
+    """One stored event of each name. What is in the file is never made again, only read."""
+    thrown = (any_event(dice_of(seed), EVENTS[name]) for seed in range(10_000))
+    event = next(event for event in thrown if None not in event.model_dump().values())
+    recorded = Recorded(
+        id="0198c0de-0000-7000-8000-00000000000a",
+        account="acme",
+        stream=stream_id("acme", event.aggregate, name_of(event, "acme")),
+        version=1,
+        position=1,
+        actor="service:hr",
+        command_id="0198c0de-0000-7000-8000-000000000001",
+        correlation_id="c-1",
+        traceparent=None,
+        time="2026-11-23T09:00:00.000Z",
+        event=event,
+    )
+    return codec.to_state(recorded).decode()
+
+
+def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], list[str]]:
+    """What no longer fits, and what is not written down yet, by path."""
+    if not isinstance(golden, dict) or not isinstance(current, dict):
+        return ([] if golden == current else [f"{path}: written {golden!r}, now {current!r}"]), []
+    changed = [f"{path}/{name}: is gone" for name in golden.keys() - current.keys()]
+    added = [f"{path}/{name}" for name in current.keys() - golden.keys()]
+    for name in golden.keys() & current.keys():
+        if path == "/states":
+            continue  # stored events are read by a test of their own, not made again
+        more_changed, more_added = differences(golden[name], current[name], f"{path}/{name}")
+        changed += more_changed
+        added += more_added
+    return sorted(changed), sorted(added)
+
+
+def with_additions(golden: Any, current: Any) -> Any:
+    if not isinstance(golden, dict) or not isinstance(current, dict):
+        return golden
+    kept = {name: with_additions(value, current[name]) if name in current else value for name, value in golden.items()}
+    return kept | {name: value for name, value in current.items() if name not in golden}
+
+
+if __name__ == "__main__":
+    _changed, _added = differences(written(), now())
+    GOLDEN.write_text(json.dumps(with_additions(written(), now()), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    print(*[f"added {path}" for path in _added], *[f"NOT CHANGED {path}" for path in _changed], sep="\n")
