@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 # Ids are refused a second time for so long; the relay's fence and the consumers' positions do not depend on it.
 DUPLICATE_WINDOW_SECONDS = 120.0
 
+# The key of the stream's metadata that bears the identity of its log.
+LOG = "switchboard-log"
+
 # What the server answers, in `APIError.err_code`.
 STREAM_EXISTS_OTHERWISE = 10058
 WRONG_LAST_SEQUENCE = 10071
@@ -104,21 +107,46 @@ async def connect(url: str, name: str, **options: Any) -> Client:
     return await nats.connect(url, **(settings | options))
 
 
-async def declare_stream(js: JetStreamContext, declared: StreamConfig = EVENT_STREAM) -> StreamInfo:
+class ForeignStream(Exception):
+    """The stream tells of another log than this one: another database was connected to this NATS before."""
+
+
+async def declare_stream(
+    js: JetStreamContext, log_id: str | None = None, declared: StreamConfig = EVENT_STREAM
+) -> StreamInfo:
     """Makes the stream if there is none; safe when several do so at once.
+
+    `log_id` is the identity of the log it tells of; None when that is not known yet.
 
     Raises:
         StreamDrifted: it exists in another shape.
+        ForeignStream: it is another log's.
         nats.errors.Error: JetStream is off, or gave no answer.
     """
     try:
         found = await js.stream_info(str(declared.name))
     except NotFoundError:
-        found = await _make_stream(js, declared)
+        found = await _make_stream(js, _of_log(declared, log_id) if log_id else declared)
     differences = stream_differences(declared, found.config)
     if differences:
         raise StreamDrifted(str(declared.name), differences)
+    if (told := log_of(found.config)) not in (None, log_id):
+        raise ForeignStream(f"the stream {declared.name} is of the log {told}, not of {log_id or 'one begun yet'}")
     return found
+
+
+async def mark_stream(js: JetStreamContext, log_id: str, declared: StreamConfig = EVENT_STREAM) -> None:
+    """Writes onto the stream which log it tells of."""
+    await js.update_stream(_of_log(declared, log_id))
+
+
+def log_of(config: StreamConfig) -> str | None:
+    """The identity of the log that the stream tells of, if it says."""
+    return (config.metadata or {}).get(LOG)
+
+
+def _of_log(declared: StreamConfig, log_id: str) -> StreamConfig:
+    return declared.evolve(metadata={LOG: log_id})
 
 
 async def _make_stream(js: JetStreamContext, declared: StreamConfig) -> StreamInfo:

@@ -2,6 +2,13 @@
 
 CREATE SCHEMA IF NOT EXISTS connections;
 
+-- Which log this is: the stream bears the same id, so that nobody takes another log's events for this one's.
+CREATE TABLE IF NOT EXISTS connections.log (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id uuid NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO connections.log DEFAULT VALUES ON CONFLICT DO NOTHING;
+
 CREATE TABLE IF NOT EXISTS connections.events (
     originator_id uuid NOT NULL,
     originator_version bigint NOT NULL,

@@ -26,6 +26,7 @@ from shared.language.subjects import Ce
 from shared.runtime import bus
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
+from shared.runtime.log_reader import LogReader
 from shared.runtime.rebuild import LogTooShort, rebuild, start_over
 from shared.runtime.view import DesignChanged, Entry, FromBus, View
 
@@ -176,7 +177,7 @@ class Feed:
             except LeaseOver:
                 self._trouble = "starting"
             except (
-                ConsumerLost, DesignChanged, LogTooShort, bus.StreamDrifted,
+                ConsumerLost, DesignChanged, LogTooShort, bus.StreamDrifted, bus.ForeignStream,
                 psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._in_trouble(error)
@@ -198,7 +199,8 @@ class Feed:
 
     async def _follow(self) -> None:
         await self._prepare()
-        await bus.declare_stream(self._js)
+        async with LogReader(self._postgres_url) as events:
+            await bus.declare_stream(self._js, await events.identity())
         await self._bind()
         self._waiting.clear()
         pull = Pull(self._client, subjects.EVENT_STREAM, self._name)

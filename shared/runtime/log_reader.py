@@ -49,6 +49,11 @@ class LogReader:
         rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
         return int(rows[0][0]) if rows else 0
 
+    async def identity(self) -> str | None:
+        """Which log it is, for ever; None while no writer has begun one."""
+        rows = await self._rows("SELECT id FROM connections.log", ())
+        return str(rows[0][0]) if rows else None
+
     async def close(self) -> None:
         if self._connection is not None:
             await self._connection.close()

@@ -32,6 +32,8 @@ from shared.runtime.log_reader import LogReader, Stored
 BATCH_EVENTS = 1_000  # the server's own limit
 BATCH_BYTES = 4_000_000
 POLL_SECONDS = 0.25
+# Batches do not follow one another faster: under load fewer, larger ones cost everybody less; a lone event never waits.
+BATCH_INTERVAL_SECONDS = 0.01
 STREAM_CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 1.0
@@ -96,6 +98,10 @@ class NextEvents:
         self._limit = min(BATCH_EVENTS, self._limit * 2) if fit == len(found) else fit
         return found[:fit]
 
+    async def identity(self) -> str | None:
+        """Which log it is; None while no writer has begun one."""
+        return await self._answer(self._reader.identity())
+
     async def end(self) -> int:
         return await self._answer(self._reader.end())
 
@@ -156,8 +162,15 @@ class StreamEnd:
         if self._client is not None:
             await self._client.close()
 
-    async def declare(self) -> None:
-        await bus.declare_stream(self._js())
+    async def declare(self, log_id: str | None = None) -> bool:
+        """Whether the stream says that it is this log's."""
+        return bus.log_of((await bus.declare_stream(self._js(), log_id)).config) is not None
+
+    async def mark(self, log_id: str) -> None:
+        await bus.mark_stream(self._js(), log_id)
+
+    async def delete(self) -> None:
+        await self._js().delete_stream(subjects.EVENT_STREAM)
 
     async def sequence(self) -> int:
         """The stream's last sequence.
@@ -258,6 +271,7 @@ class Relay:
         self._log_trouble: str | None = None
         self._stream_trouble: str | None = None
         self._settled = False
+        self._may_replace = True
         self._next_check = 0.0
         self._refused_at: Tail | None = None
         self.parts: dict[str, Callable[[], Awaitable[str | None]]] = {
@@ -287,7 +301,14 @@ class Relay:
                 log.info("relay.stream_moved", what=str(moved))
             except (psycopg.Error, Undecodable, LogHasHole) as error:
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
-            except (nats.errors.Error, bus.StreamDrifted, RelayStopped, OSError, TimeoutError) as error:
+            except (
+                nats.errors.Error,
+                bus.StreamDrifted,
+                bus.ForeignStream,
+                RelayStopped,
+                OSError,
+                TimeoutError,
+            ) as error:
                 self._stream_trouble = self._told("stream", self._stream_trouble, error)
             pause = 0.0 if self._settled else min(LONGEST_PAUSE_SECONDS, pause * 2 + 0.05)
             self._settled = False
@@ -300,10 +321,13 @@ class Relay:
             events = await self._log.after(tail.position)
             self._log_trouble = None
             if events:
+                next_batch = asyncio.get_running_loop().time() + BATCH_INTERVAL_SECONDS
                 tail = await self._append(events, tail)
             self._stream_trouble, self._settled = None, True
             if not events:
                 await self._wait(tail)
+            elif len(events) < BATCH_EVENTS:
+                await asyncio.sleep(next_batch - asyncio.get_running_loop().time())
 
     async def _append(self, events: Sequence[Stored], tail: Tail) -> Tail:
         try:
@@ -317,7 +341,8 @@ class Relay:
 
     async def _settle(self) -> Tail:
         """Finds out where to go on, and that the stream and the log belong together."""
-        await self._stream.declare()
+        log_id = await self._log.identity()
+        marked = await self._declare(log_id)
         tail = await self._stream.tail()
         end = await self._log.end()
         if tail.position > end:
@@ -330,8 +355,26 @@ class Relay:
                 f"at position {tail.position} the stream has another event than the log: "
                 "connect the two that belong together, or delete the stream to have it published again"
             )
+        if log_id and not marked:
+            await self._stream.mark(log_id)
+        self._may_replace = False
         log.info("relay.goes_on", after=tail.position, log_end=end)
         return tail
+
+    async def _declare(self, log_id: str | None) -> bool:
+        """Whether the stream says already that it is this log's.
+
+        Another log's is replaced, since it is only an echo of what that database holds; but never by a relay that was
+        at work already: of two databases on one NATS the later one is served, and the earlier one says so.
+        """
+        try:
+            return await self._stream.declare(log_id)
+        except bus.ForeignStream as foreign:
+            if log_id is None or not self._may_replace:
+                raise
+            log.warning("relay.stream_replaced", why=str(foreign))
+            await self._stream.delete()
+            return await self._stream.declare(log_id)
 
     async def _wait(self, tail: Tail) -> None:
         """Returns when the log may have grown; looks after the stream meanwhile.

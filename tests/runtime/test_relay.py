@@ -98,6 +98,12 @@ class Log:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(EVENTS_TABLE)
 
+    def get_identity(self) -> None:
+        """The identity that a writer gives it."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE connections.log (id uuid NOT NULL DEFAULT gen_random_uuid())")
+            connection.execute("INSERT INTO connections.log DEFAULT VALUES")
+
     def append(self, *rows: Row) -> None:
         with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(1)")
@@ -486,6 +492,24 @@ async def test_a_log_behind_the_stream_stops_the_relay_loudly(private_nats: Runn
         log.append_new(10)
         await not_ready(relay, "stream", "StreamOfAnotherLog")
         assert await count_told(private_nats.url) == 20
+
+
+async def test_a_new_log_has_the_stream_to_itself_and_the_earlier_one_says_so(
+    private_nats: RunningNats, postgres: RunningPostgres
+) -> None:
+    first, second = Log(postgres.new_database()), Log(postgres.new_database())
+    for log in (first, second):
+        log.get_identity()
+    first.append_new(20)
+    async with relaying(private_nats.url, first.url) as earlier:
+        await all_told(private_nats.url, first)
+        second.append_new(30)
+        async with relaying(private_nats.url, second.url) as later:
+            await all_told(private_nats.url, second)
+            await ready(later)
+            await not_ready(earlier, "stream", "ForeignStream")
+            first.append_new(5)
+            assert [message.headers["ce-id"] for message in await told(private_nats.url)] == second.ids()
 
 
 async def test_a_hole_in_the_log_stops_the_relay_loudly(private_nats: RunningNats, database: str) -> None:
