@@ -65,7 +65,11 @@ class Difference:
     found: object
 
 
-class StreamDrifted(Exception):
+class StreamUnfit(Exception):
+    """The stream is there, and not as it has to be."""
+
+
+class StreamDrifted(StreamUnfit):
     """The stream exists in another shape than declared; `differences` by the field's name."""
 
     def __init__(self, stream: str, differences: Mapping[str, Difference]) -> None:
@@ -107,7 +111,7 @@ async def connect(url: str, name: str, **options: Any) -> Client:
     return await nats.connect(url, **(settings | options))
 
 
-class ForeignStream(Exception):
+class ForeignStream(StreamUnfit):
     """The stream tells of another log than this one: another database was connected to this NATS before."""
 
 

@@ -177,7 +177,7 @@ class Feed:
             except LeaseOver:
                 self._trouble = "starting"
             except (
-                ConsumerLost, DesignChanged, LogTooShort, bus.StreamDrifted, bus.ForeignStream,
+                ConsumerLost, DesignChanged, LogTooShort, bus.StreamUnfit,
                 psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._in_trouble(error)
