@@ -303,8 +303,7 @@ class Relay:
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
             except (
                 nats.errors.Error,
-                bus.StreamDrifted,
-                bus.ForeignStream,
+                bus.StreamUnfit,
                 RelayStopped,
                 OSError,
                 TimeoutError,
