@@ -21,6 +21,7 @@ from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
+from shared.runtime.shared_snapshots import SharedSnapshots
 from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
@@ -66,6 +67,7 @@ class Answers:
         self._known = known
         self._foreign = foreign
         self._answer = answer
+        self._snapshots = SharedSnapshots(view)
         self._running: set[asyncio.Task[None]] = set()
         self._stuck: set[asyncio.Task[bytes]] = set()
         self._poller: asyncio.Task[None] | None = None
@@ -187,13 +189,15 @@ class Answers:
             raise busy("the view is being made") from None
 
     async def _once(self, account: str, question: Question) -> bytes:
-        async with self._view.snapshot(account, question.actor) as snapshot:
-            if snapshot.position < question.at_least:
-                self._view.progress.told(snapshot.position)
-                raise Behind
-            require_actor(snapshot, question.actor)
-            result = await self._answer(snapshot, question)
-            incomplete = await snapshot.incomplete_since()
+        return await self._snapshots.look(account, question.actor, lambda snapshot: self._look(snapshot, question))
+
+    async def _look(self, snapshot: Snapshot, question: Question) -> bytes:
+        if snapshot.position < question.at_least:
+            self._view.progress.told(snapshot.position)
+            raise Behind
+        require_actor(snapshot, question.actor)
+        result = await self._answer(snapshot, question)
+        incomplete = await snapshot.incomplete_since()
         reply = orjson.dumps(reply_of(snapshot.position, result, incomplete))
         if len(reply) > LARGEST_REPLY:
             raise invalid([problem("", "the answer is larger than one message carries; ask for less at once")])

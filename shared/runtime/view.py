@@ -315,18 +315,19 @@ class View:
         return position
 
     @asynccontextmanager
-    async def snapshot(self, account: str, actor: str) -> AsyncIterator[Snapshot]:
-        """One moment of the view for one answer.
+    async def snapshots(self, askers: Sequence[tuple[str, str]]) -> AsyncIterator[list[Snapshot]]:
+        """One moment of the view for several answers, each for an account and an actor, one after the other.
 
         Raises:
             psycopg.Error: the database is away, or the view is not made yet, or of another version.
         """
+        accounts, actors = [account for account, _ in askers], [actor for _, actor in askers]
         async with self._readers.connection() as connection, connection.cursor() as cursor:
-            await cursor.execute(HEAD, {"account": account, "actor": actor, "design": self.design.version})
-            head = await cursor.fetchone()
-            if head is None:
+            await cursor.execute(HEADS, {"accounts": accounts, "actors": actors, "design": self.design.version})
+            heads = await cursor.fetchall()
+            if len(heads) < len(askers):
                 raise psycopg.OperationalError("the view is being made")
-            yield Snapshot(cursor, head, account)
+            yield [Snapshot(cursor, head, account) for head, account in zip(heads, accounts, strict=True)]
 
     async def mend_readers(self) -> None:
         """Replaces connections that a restart of the database has broken."""
@@ -379,12 +380,14 @@ async def _configure_reader(connection: AsyncConnection[Any]) -> None:
 # ---- rows
 
 
-HEAD: Final[LiteralString] = """
+HEADS: Final[LiteralString] = """
 SELECT v.position, EXISTS (SELECT FROM parked), a.doc, u.doc
 FROM view v
-LEFT JOIN accounts a ON a.account = %(account)s AND a.key = %(account)s
-LEFT JOIN users u ON u.account = %(account)s AND u.key = %(actor)s
+CROSS JOIN unnest(%(accounts)b::text[], %(actors)b::text[]) WITH ORDINALITY AS q (account, actor, number)
+LEFT JOIN accounts a ON a.account = q.account COLLATE "C" AND a.key = q.account COLLATE "C"
+LEFT JOIN users u ON u.account = q.account COLLATE "C" AND u.key = q.actor COLLATE "C"
 WHERE v.design = %(design)s
+ORDER BY q.number
 """
 
 VIEW_TABLES: Final[LiteralString] = """

@@ -154,7 +154,7 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         await cursor.execute("UPDATE parked SET headers = %s WHERE position = 8", (orjson.dumps(mended),))
     assert await view.retry_parked() == 2
     assert [one["position"] for one in await view.parked()] == [11]
-    async with view.snapshot("acme", "ana") as snapshot:
+    async with view.snapshots([("acme", "ana")]) as (snapshot,):
         ((doc,),) = await snapshot.select("SELECT doc FROM addresses WHERE key = %(key)s", {"key": BOB})
     assert (doc["from_name"], doc["tools"]) == ("of a type nobody knows", ["meetings"])
     await view.close()
