@@ -25,7 +25,7 @@ from shared.runtime.servers import Nats, Postgres, Server, ServerTrouble, nats_a
 from shared.runtime.settings import Settings
 
 SERVICE_STOP_SECONDS = 20.0
-FOLLOWER_NICENESS = 3
+FOLLOWER_NICENESS = 5
 SERVER_STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _REMIND_SECONDS = 5.0
