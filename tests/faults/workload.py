@@ -1,0 +1,130 @@
+"""People at work while things break: commands of many kinds, each asked until it is answered, all of it on record."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import nats.errors
+
+from shared.runtime.clock import new_id
+from tests.journeys.wire import Reply, Wire, body, command_subject
+
+TRY_SECONDS = 1.0
+AGAIN_SECONDS = 0.05
+WORKERS = 8
+ADDRESSES = 24
+PACE_SECONDS = 0.01
+
+PEOPLE = ("bob", "cleo", "dora")
+INBOXES = ("inbox", "support", "sales")
+TOOLS = ("one_to_one", "sequences", "extension", "meetings")
+Fields = dict[str, Any]
+
+
+@dataclass
+class Given:
+    """A command that was given: under its id, as often as it took, until `reply` came."""
+
+    id: str
+    subject: str
+    body: bytes
+    tries: int = 0
+    reply: Reply | None = None
+
+
+@dataclass
+class Workload:
+    """`given` holds every command ever sent, by id."""
+
+    accounts: list[str]
+    seed: int
+    given: dict[str, Given] = field(default_factory=dict)
+    unanswered: int = 0
+    _ending: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def answered(self) -> int:
+        return len(self.given) - self.unanswered
+
+    async def run(self, wire: Wire) -> None:
+        """Returns after `end`, when everything given has its answer."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(WORKERS):
+                tasks.create_task(self._work(wire, random.Random(f"{self.seed}/{number}")))  # noqa: S311  seeded
+
+    def end(self) -> None:
+        self._ending.set()
+
+    async def progress(self, commands: int, seconds: float = 60.0) -> None:
+        """Returns when that many more commands were answered."""
+        goal, until = self.answered + commands, time.monotonic() + seconds
+        while self.answered < goal:
+            assert time.monotonic() < until, f"{self.answered} of {goal} commands were answered in {seconds:g} s"
+            await asyncio.sleep(0.02)
+
+    async def _work(self, wire: Wire, chance: random.Random) -> None:
+        for subject, actor, fields in self._wishes(chance):
+            if self._ending.is_set():
+                return
+            command_id = new_id()
+            given = Given(command_id, subject, body(actor, fields | {"command_id": command_id}))
+            self.given[command_id] = given
+            self.unanswered += 1
+            given.reply = await until_answered(wire, given)
+            self.unanswered -= 1
+            await asyncio.sleep(PACE_SECONDS)
+
+    def _wishes(self, chance: random.Random) -> Iterator[tuple[str, str, Fields]]:
+        while True:
+            name, actor, fields = wish(chance)
+            yield command_subject(chance.choice(self.accounts), name), actor, fields
+
+
+async def until_answered(wire: Wire, given: Given) -> Reply:
+    """Asks again under the same id until there is an answer; BUSY is none."""
+    while True:
+        given.tries += 1
+        try:
+            reply = await wire.ask(given.subject, given.body, seconds=TRY_SECONDS)
+        except (nats.errors.Error, OSError):
+            await asyncio.sleep(AGAIN_SECONDS)
+            continue
+        if reply.reason != "BUSY":
+            return reply
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+def wish(chance: random.Random) -> tuple[str, str, Fields]:
+    """One command as (name, actor, fields): sensible ones and such as will be refused."""
+    name = chance.choice(list(WISHES))
+    owner = chance.choice(PEOPLE)
+    address = {"address": f"address-{chance.randrange(ADDRESSES):02}@acme.example"}
+    return name, *WISHES[name](chance, owner, address)
+
+
+Wish = Callable[[random.Random, str, Fields], tuple[str, Fields]]
+WISHES: dict[str, Wish] = {
+    "ConnectPersonal": lambda _, owner, address: (owner, address | {"owner": owner}),
+    "ConnectTeam": lambda chance, _, address: (
+        "ana", address | {"inbox": chance.choice(INBOXES), "visibility_acknowledged": True}),
+    "Disconnect": lambda _, __, address: ("ana", address),
+    "MoveTeamAddress": lambda chance, _, address: ("dora", address | {"to_inbox": chance.choice(INBOXES)}),
+    "TransferOwnership": lambda _, owner, address: ("ana", address | {"new_owner": owner}),
+    "ConvertConnection": lambda _, __, address: ("dora", address | {"to": "personal", "owner": "dora"}),
+    "Pause": lambda chance, _, address: ("service:work", address | {chance.choice(("receive", "send")): True}),
+    "Resume": lambda _, __, address: ("service:work", address),
+    "RequireReauthentication": lambda _, __, address: ("service:work", address | {"cause": "expired"}),
+    "Reconnect": lambda _, __, address: ("service:work", address),
+    "SetFromName": lambda chance, _, address: (
+        "service:work", address | {"from_name": f"Name {chance.randrange(1_000)}"}),
+    "BindTool": lambda chance, owner, address: (owner, address | {"tool": chance.choice(TOOLS)}),
+    "UnbindTool": lambda chance, owner, address: (owner, address | {"tool": chance.choice(TOOLS)}),
+    "AddAlias": lambda chance, _, address: (
+        "service:work", address | {"alias": f"alias-{chance.randrange(ADDRESSES):02}@acme.example"}),
+    "SetAvailability": lambda chance, owner, _: (
+        owner, {"user": owner, "availability": chance.choice(("available", "away"))}),
+    "SetSignature": lambda chance, owner, _: (owner, {"user": owner, "signature": f"-- {chance.randrange(9)}"}),
+}  # fmt: skip

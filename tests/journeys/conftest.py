@@ -1,0 +1,33 @@
+"""One Switchboard for all journeys; each test takes an account of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.journeys import cast
+from tests.journeys.wire import Account, Wire, connected
+from tests.real_servers import RunningSwitchboard, new_folder
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[RunningSwitchboard]:
+    """A whole Switchboard with servers of its own."""
+    with new_folder() as folder:
+        made = RunningSwitchboard(folder)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()
+
+
+@pytest.fixture
+async def wire(running: RunningSwitchboard) -> AsyncIterator[Wire]:
+    async with connected(running.nats_url) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def account(wire: Wire) -> Account:
+    """A furnished account (`cast.py`)."""
+    return await cast.furnished(wire)
