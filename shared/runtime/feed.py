@@ -39,6 +39,9 @@ GAP_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.02
 # A commit costs some milliseconds however few events it has: when they come fast, they wait for company.
 BETWEEN_COMMITS_SECONDS = 0.01
+# In a crowd they wait longer: then the processors are needed for commands, and larger commits cost less for each.
+CROWD = 32
+BETWEEN_CROWDED_COMMITS_SECONDS = 0.05
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -152,7 +155,7 @@ class Feed:
         self._waiting: dict[int, Msg] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
         self._checked = 0.0
-        self._committed = 0.0
+        self._next_commit = 0.0
 
     async def ready(self) -> str | None:
         """None while events flow, here or in the process that holds the lease; else what is in the way."""
@@ -224,7 +227,7 @@ class Feed:
     async def _next(self, pull: Pull) -> None:
         if not self._lease.held:
             raise LeaseOver
-        await asyncio.sleep(max(0.0, self._committed + BETWEEN_COMMITS_SECONDS - time.monotonic()))
+        await asyncio.sleep(max(0.0, self._next_commit - time.monotonic()))
         messages = await pull.take(LOOK_AGAIN_SECONDS if self._waiting else SILENCE_SECONDS)
         for message in messages:
             position = position_of(message)
@@ -234,8 +237,10 @@ class Feed:
             else:
                 self._waiting[position] = message
         if self._waiting:
+            crowded = CROWD < len(self._waiting) < BATCH
             await self._apply()
-            self._committed = time.monotonic()
+            pause = BETWEEN_CROWDED_COMMITS_SECONDS if crowded else BETWEEN_COMMITS_SECONDS
+            self._next_commit = time.monotonic() + pause
         elif not messages:
             await self._check()
         if not self._waiting:
@@ -273,9 +278,9 @@ class Feed:
     async def _acknowledge(self, position: int) -> None:
         """Up to the position, by acknowledging its last message: the policy takes that for all before it."""
         known = [waiting for waiting in self._waiting if waiting <= position]
-        messages = [self._waiting.pop(waiting) for waiting in known]
+        messages = {waiting: self._waiting.pop(waiting) for waiting in known}
         if messages:
-            await max(messages, key=stream_sequence).ack()
+            await messages[max(messages)].ack()
 
     # ---- the consumer
 
@@ -354,11 +359,6 @@ def same_shape(info: ConsumerInfo) -> bool:
 def position_of(message: Msg) -> int | None:
     """The log's position that a message bears; None for a message that is no event of the log."""
     return as_position((message.headers or {}).get(Ce.POSITION))
-
-
-def stream_sequence(message: Msg) -> int:
-    """Where the message stands in the stream."""
-    return int(message.metadata.sequence.stream)
 
 
 def as_position(text: str | None) -> int | None:

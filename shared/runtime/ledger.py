@@ -37,6 +37,7 @@ from shared.runtime.recorder import (
 
 # As many states are kept as fit; whatever falls out is read again.
 KEPT_STATES = 100_000
+FEW_STRANGERS = 0.1
 
 POSITION = b'"position":0'
 
@@ -289,6 +290,8 @@ class Ledger(Application[UUID]):
         self.domain = domain
         self.seen: dict[UUID, Seen] = {}
         self.sets: dict[UUID, SeenSet] = {}
+        # 1.0 when the last commit met what was not known, halved with each that did not.
+        self._strangers = 1.0
         super().__init__()
 
     # ---- seams of the library
@@ -361,25 +364,41 @@ class Ledger(Application[UUID]):
         undecided = list(group)
         while True:
             session = Session(self)
-            self.load(
-                [
-                    (stream_of(p.account, aggregate, name), aggregate, p.account)
-                    for p in undecided
-                    for aggregate, name in p.known
-                ],
-                [set_of(p.account, name) for p in undecided for name in p.known_sets],
-            )
+            self._look_ahead(undecided)
             verdicts, twins, journal = self._decide(undecided, session)
             stored = [self._mapper.to_stored_event(recorded) for recorded in session.events]
             result = self._recorder.append(stored, Group(session.read, session.memberships(), journal))
             match result:
                 case Committed(log_end=log_end):
+                    self._strangers /= 2
                     self._keep(session, log_end)
                     return self._answers(group, given, verdicts, twins, log_end)
                 case Newer():
+                    self._strangers = 1.0
                     self._catch_up(result)
                 case answered:
                     undecided = self._without(undecided, answered, given)
+
+    def _look_ahead(self, undecided: Sequence[Pending]) -> None:
+        """What the group will look at is made known in one go.
+
+        While nothing was found under unknown names lately, the next ones are taken for new: most are, it saves a call
+        for each group, and the commit hands back what there is if not.
+        """
+        streams = [
+            (stream_of(p.account, aggregate, name), aggregate, p.account)
+            for p in undecided
+            for aggregate, name in p.known
+        ]
+        sets = [set_of(p.account, name) for p in undecided for name in p.known_sets]
+        if self._strangers > FEW_STRANGERS:
+            self.load(streams, sets)
+            return
+        for stream, aggregate, account in streams:
+            if stream not in self.seen:
+                self.seen[stream] = Seen(aggregate, account, 0, self.pages[aggregate].initial)
+        for set_id in sets:
+            self.sets.setdefault(set_id, SeenSet(0))
 
     def _decide(
         self, undecided: Sequence[Pending], session: Session

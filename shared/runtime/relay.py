@@ -34,6 +34,8 @@ BATCH_BYTES = 4_000_000
 POLL_SECONDS = 0.25
 # Batches do not follow one another faster: under load fewer, larger ones cost everybody less; a lone event never waits.
 BATCH_INTERVAL_SECONDS = 0.01
+CROWD = 32
+CROWDED_BATCH_INTERVAL_SECONDS = 0.04
 STREAM_CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 1.0
@@ -319,14 +321,15 @@ class Relay:
             self._stream.hinted.clear()
             events = await self._log.after(tail.position)
             self._log_trouble = None
+            began = asyncio.get_running_loop().time()
             if events:
-                next_batch = asyncio.get_running_loop().time() + BATCH_INTERVAL_SECONDS
                 tail = await self._append(events, tail)
             self._stream_trouble, self._settled = None, True
             if not events:
                 await self._wait(tail)
-            elif len(events) < BATCH_EVENTS:
-                await asyncio.sleep(next_batch - asyncio.get_running_loop().time())
+            elif len(events) < BATCH_EVENTS // 2:
+                interval = CROWDED_BATCH_INTERVAL_SECONDS if len(events) > CROWD else BATCH_INTERVAL_SECONDS
+                await asyncio.sleep(began + interval - asyncio.get_running_loop().time())
 
     async def _append(self, events: Sequence[Stored], tail: Tail) -> Tail:
         try:
