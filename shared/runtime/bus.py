@@ -28,7 +28,7 @@ LOG = "switchboard-log"
 # What the server answers, in `APIError.err_code`.
 STREAM_EXISTS_OTHERWISE = 10058
 WRONG_LAST_SEQUENCE = 10071
-DUPLICATE_IN_BATCH = 10201
+WRONG_LAST_MESSAGE_ID = 10070
 
 # No limit of age, size or count: whoever starts late reads everything. Nothing can be deleted or purged singly, since
 # that would be a hole that nobody notices; a stream that is lost whole is published again from the event store.

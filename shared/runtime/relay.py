@@ -1,15 +1,16 @@
 """Every event of the log gets onto the stream: each once, in the order of positions, without holes, again when lost.
 
 Nothing is remembered here. Where to go on is read from the stream's own last message (`ce-position`), again after every
-unclear outcome. Events go out in atomic batches, and each batch names the sequence it expects the stream to end with:
-so of two relays, or of a batch and its own late copy, one is stored and the other refused whole. The lease keeps a
-second relay waiting; it is the fence that makes it harmless.
+unclear outcome. Events go out in batches: the first of a batch names the sequence that it expects the stream to end
+with, each other one the event it expects before it. So of two relays, or of a batch and its own late copy, nothing is
+stored out of order or behind a hole. The lease keeps a second relay waiting; it is the fence that makes it harmless.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import nats.errors
@@ -23,13 +24,13 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus, clock
+from shared.runtime import bus
 from shared.runtime.codec import Undecodable, id_in_state, stored_to_wire
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
 from shared.runtime.log_reader import LogReader, Stored
 
-BATCH_EVENTS = 1_000  # the server's own limit
+BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000
 POLL_SECONDS = 0.25
 # Batches do not follow one another faster: under load fewer, larger ones cost everybody less; a lone event never waits.
@@ -80,7 +81,7 @@ class Tail(NamedTuple):
 
 
 class NextEvents:
-    """The log in portions that one atomic batch can carry; never waits longer than `ANSWER_SECONDS`."""
+    """The log in portions that go out as one batch; never waits longer than `ANSWER_SECONDS`."""
 
     def __init__(self, postgres_url: str) -> None:
         self._reader = LogReader(postgres_url)
@@ -201,24 +202,33 @@ class StreamEnd:
         return Tail(0, None, state.last_seq)
 
     async def append(self, messages: Sequence[WireMessage], tail: Tail) -> Tail:
-        """Stores all the messages right behind `tail`, or none of them.
+        """Stores the messages right behind `tail`, each behind the one before it.
 
         Raises:
-            Moved: the stream does not end at `tail`.
-            IdsStillKnown: it knows an id already.
-            nats.errors.Error: nobody knows whether they are stored; read the tail again.
+            Moved: something else is in the way; some of them may be stored, the first ones without a hole.
+            IdsStillKnown: it knows the first one's id already.
+            nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client = self._live_client()
         messages[0][1][Header.EXPECTED_LAST_SEQUENCE.value] = str(tail.sequence)
-        if len(messages) > 1:
-            _mark_as_batch(messages)
-        # Within a batch only the last message is answered, and it is for all of them.
+        for (_, before, _), (_, headers, _) in pairwise(messages):
+            headers[Header.EXPECTED_LAST_MSG_ID.value] = before[Ce.ID]
+        # Only the last asks for an answer: it goes behind its predecessor, which is there only if all before it are.
         for subject, headers, body in messages[:-1]:
             await client.publish(subject, body, headers=headers)
-        subject, headers, body = messages[-1]
-        answer = await client.request(subject, body, timeout=ANSWER_SECONDS, headers=headers)
-        _check_stored(json.loads(answer.data), len(messages), tail)
-        return Tail(tail.position + len(messages), headers[Ce.ID], tail.sequence + len(messages))
+        try:
+            await self._stored(messages[-1], tail.sequence + len(messages))
+        except Moved:
+            if len(messages) > 1:
+                # The first one, asked about alone, tells what is in the way.
+                await self._stored(messages[0], tail.sequence + 1)
+            raise
+        return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
+
+    async def _stored(self, message: WireMessage, sequence: int) -> None:
+        subject, headers, body = message
+        answer = await self._live_client().request(subject, body, timeout=ANSWER_SECONDS, headers=headers)
+        _check_stored(json.loads(answer.data), sequence)
 
     async def _headers_at(self, sequence: int) -> dict[str, str]:
         try:
@@ -236,28 +246,16 @@ class StreamEnd:
         return self._client
 
 
-def _mark_as_batch(messages: Sequence[WireMessage]) -> None:
-    batch = clock.new_id()
-    for number, (_, headers, _) in enumerate(messages, 1):
-        headers[Header.BATCH_ID.value] = batch
-        headers[Header.BATCH_SEQUENCE.value] = str(number)
-    messages[-1][1][Header.BATCH_COMMIT.value] = "1"
-
-
-def _check_stored(answer: dict[str, object], count: int, tail: Tail) -> None:
+def _check_stored(answer: dict[str, object], sequence: int) -> None:
     error = answer.get("error")
     if isinstance(error, dict):
-        match error.get("err_code"):
-            case bus.WRONG_LAST_SEQUENCE:
-                raise Moved(str(error.get("description")))
-            case bus.DUPLICATE_IN_BATCH:
-                raise IdsStillKnown("the stream refuses ids that it does not hold, until its duplicate window is over")
-            case _:
-                raise APIError.from_error(error)
+        if error.get("err_code") in (bus.WRONG_LAST_SEQUENCE, bus.WRONG_LAST_MESSAGE_ID):
+            raise Moved(str(error.get("description")))
+        raise APIError.from_error(error)
     if answer.get("duplicate"):
         raise IdsStillKnown("the stream refuses an id that it does not hold, until its duplicate window is over")
-    if answer.get("seq") != tail.sequence + count:
-        raise Moved(f"stored up to sequence {answer.get('seq')}, not {count} behind {tail.sequence}")
+    if answer.get("seq") != sequence:
+        raise Moved(f"stored at sequence {answer.get('seq')}, not at {sequence}")
 
 
 class Relay:
