@@ -24,7 +24,7 @@ class Commands:
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
         self.endpoint = Endpoint("commands", subjects.COMMANDS, "connections", self._take)
-        self.writer = Writer(self._open_ledger, self._tell, self._domain.busy)
+        self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
 
     async def drain(self) -> None:
         """Takes no more commands, and returns when all that were taken have their replies."""
@@ -37,6 +37,11 @@ class Commands:
 
     async def ready(self) -> str | None:
         return self.writer.trouble()
+
+    def _failed(self) -> None:
+        """Only a new process helps."""
+        self._service.given_up = True
+        self._service.stopping.set()
 
     def _open_ledger(self) -> Ledger:
         return Ledger(self._service.postgres_url, PAGES, self._domain)

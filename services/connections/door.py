@@ -107,9 +107,7 @@ def _take_in(pending: Pending, command: Command, fields: dict[str, Any], headers
     pending.body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     pending.digest = hashlib.sha256(pending.name.encode() + b"\n" + pending.body).digest()
     pending.payload = payload = Payload(command, _canonical(command), _lists(command))
-    if isinstance(command, c.AddAlias | c.RemoveAlias) and (
-        payload.canonical["address"].address == payload.canonical["alias"].address
-    ):
+    if isinstance(command, c.AddAlias) and (payload.canonical["address"].address == payload.canonical["alias"].address):
         raise replies.invalid([problem("alias", "the alias is the address itself")])
     pending.known, pending.known_sets = known(pending.account, command, payload.canonical)
 

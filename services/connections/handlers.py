@@ -98,8 +98,11 @@ def add_user(desk: Desk, command: c.AddUser) -> Outcome:
 
 
 def returning(desk: Desk, user: str) -> list[Event]:
-    """What is still orphaned from the user's removal comes back with him (A10)."""
-    return [event for claim in desk.orphaned(user) for event in addresses.returned(claim, desk.siblings(claim))]
+    """What is still orphaned from the user's last removal, one commit with one time, comes back with him (A10)."""
+    state = desk.user(user)
+    removed_at = state.removed_at if isinstance(state, User) else None
+    back = [claim for claim in desk.orphaned(user) if claim.since == removed_at]
+    return [event for claim in back for event in addresses.returned(claim, desk.siblings(claim))]
 
 
 def set_permissions(desk: Desk, command: c.SetPermissions) -> Outcome:

@@ -206,7 +206,11 @@ async def may_see(asked: Asked, claim: Doc) -> bool:
         return True
     if claim["kind"] == "personal":
         return bool(claim["state"] != "orphaned" and claim["owner"] == asked.actor)
-    return inboxes.admits(await asked.inbox(claim["inbox"]), asked.actor, asked.account)
+    try:
+        return inboxes.admits(await asked.inbox(claim["inbox"]), asked.actor, asked.account)
+    except NotAnswered:
+        # Its beginning is parked: nobody can say who its members are.
+        return False
 
 
 def canonical_or_refused(field: str, text: str) -> CanonicalAddress:

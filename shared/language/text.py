@@ -6,10 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 # Rust regular expressions, matched by pydantic-core: \p{Cc} is every control character, NUL among them.
-NO_CONTROL = r"^\P{Cc}*$"
 NOT_BLANK = r"^\P{Cc}*[^\p{Cc}\s]\P{Cc}*$"
 LINES = r"^[\P{Cc}\n\t]*$"
-LINES_NOT_BLANK = r"^[\P{Cc}\n\t]*[^\p{Cc}\s][\P{Cc}\n\t]*$"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from shared.runtime.shared_snapshots import SharedSnapshots
 from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 1.5
 # Another process of the same view may have gone on; asked only while somebody waits.
 POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
@@ -85,7 +85,11 @@ class Answers:
         return endpoint
 
     async def drain(self) -> None:
-        """Returns when every question taken has its answer."""
+        """Returns when every question taken has its answer; those that wait for a position are told to ask again."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=DRAIN_SECONDS)
+        for late in self._running:
+            late.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=DRAIN_SECONDS)
         if self._poller is not None:
@@ -105,6 +109,8 @@ class Answers:
             data = await self._ask(account, name, request.data)
         except NotAnswered as error:
             await endpoint.reply([failure(request, error)])
+        except asyncio.CancelledError:
+            await endpoint.reply([failure(request, busy("this service stops"))])
         except Exception:
             # Nobody is left without an answer because of a mistake of ours.
             log.exception("question.failed", question=printable(name))

@@ -1,5 +1,6 @@
 """One request to a running Switchboard, and its answer; for tools, not for services."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ async def ask(url: str, subject: str, body: Mapping[str, Any], seconds: float) -
     except (NatsError, OSError, TimeoutError) as error:
         raise NoAnswer(f"No NATS at {url}: {error}. Is Switchboard running (`switchboard run`)?") from error
     try:
-        reply = await connection.request(subject, orjson.dumps(body), timeout=seconds)
+        reply = await connection.request(subject, json.dumps(body).encode(), timeout=seconds)
         return orjson.loads(reply.data)
     except NoRespondersError as error:
         raise NoAnswer(f"Nobody answers {subject}: the service is not running.") from error

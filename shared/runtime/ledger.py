@@ -351,6 +351,14 @@ class Ledger(Application[UUID]):
             known.position = max(known.position, position)
             (known.members.add if present else known.members.discard)(member)
 
+    def probe(self) -> None:
+        """Returns when the store answers.
+
+        Raises:
+            NotSent: it does not.
+        """
+        self._recorder.since(Read({}, {}))
+
     # ---- deciding
 
     def settle(self, group: Sequence[Pending]) -> list[tuple[Pending, Answer]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -11,6 +11,8 @@ from pydantic import ValidationError
 ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 # Deeper than any message is; what is nested further is refused as it stands.
 DEEPEST: Final = 8
+RULE_FIELDS: Final = ("rule", "fallback")
+RULE_KINDS: Final = ("unassigned", "users_and_teams", "contact_owner")
 MOST_PROBLEMS: Final = 100
 LONGEST_PROBLEM: Final = 200
 
@@ -62,10 +64,20 @@ def problem(field: str, message: str) -> dict[str, str]:
     return {"field": field, "message": message}
 
 
+def field_of(path: Sequence[int | str]) -> str:
+    """The field as the caller wrote it; pydantic puts the kind of a routing rule in between."""
+    parts = [
+        part
+        for before, part in zip(("", *path), path, strict=False)
+        if not (before in RULE_FIELDS and part in RULE_KINDS)
+    ]
+    return ".".join(printable(str(part)) for part in parts)
+
+
 def problems_of(error: ValidationError) -> list[dict[str, str]]:
     """Every field error, at most `MOST_PROBLEMS` of them."""
     return [
-        problem(".".join(printable(str(part)) for part in found["loc"]), found["msg"][:LONGEST_PROBLEM])
+        problem(field_of(found["loc"]), found["msg"][:LONGEST_PROBLEM])
         for found in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
     ]
 

@@ -45,19 +45,6 @@ class FromLog(Entry):
         return headers, body
 
 
-class Log:
-    """The event log, empty while the write side has not made it."""
-
-    def __init__(self, reader: LogReader) -> None:
-        self._reader = reader
-
-    async def read(self, after: int) -> list[Stored]:
-        try:
-            return await self._reader.read(after, BATCH)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            return []
-
-
 async def rebuild(postgres_url: str, view: View) -> int:
     """Makes the rows anew beside the live ones and puts them in their place; returns the position reached.
 
@@ -72,7 +59,7 @@ async def rebuild(postgres_url: str, view: View) -> int:
         # For the session: a second rebuild waits until this one is through.
         await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (schema,))
         await connection.execute("SET synchronous_commit = off")
-        events = Log(reader)
+        events = reader
         position = await _fill(connection, view, schema, events)
         async with connection.transaction(), connection.cursor(binary=True) as cursor:
             position = await _take_over(cursor, view, schema, events, position)
@@ -81,12 +68,12 @@ async def rebuild(postgres_url: str, view: View) -> int:
     return position
 
 
-async def _fill(connection: AsyncConnection[Row], view: View, schema: str, events: Log) -> int:
+async def _fill(connection: AsyncConnection[Row], view: View, schema: str, events: LogReader) -> int:
     async with connection.transaction(), connection.cursor() as cursor:
         await drop(cursor, schema)
         await create(cursor, view.design, schema)
     position = 0
-    while stored := await events.read(position):
+    while stored := await events.read(position, BATCH):
         async with connection.transaction(), connection.cursor(binary=True) as cursor:
             position = await _apply(cursor, view, schema, stored, position)
     return position
@@ -100,13 +87,13 @@ async def _apply(cursor: AsyncCursor[Row], view: View, schema: str, stored: Sequ
     return run[-1].position
 
 
-async def _take_over(cursor: AsyncCursor[Row], view: View, schema: str, events: Log, position: int) -> int:
+async def _take_over(cursor: AsyncCursor[Row], view: View, schema: str, events: LogReader, position: int) -> int:
     """The last step, while nobody writes: what came meanwhile, then the names are exchanged."""
     live = view.design.name
     await lock_schema(cursor, live)
     there = await _live_position(cursor, live)
     while position < there:
-        stored = await events.read(position)
+        stored = await events.read(position, BATCH)
         if not stored:
             raise LogTooShort(f"the log ends at {position}, the view stands at {there}")
         position = await _apply(cursor, view, schema, stored, position)

@@ -286,7 +286,8 @@ class View:
         async with self._readers.connection() as connection:
             rows = await (await connection.execute("SELECT position FROM view")).fetchall()
         position: int = rows[0][0]
-        self.progress.told(position)
+        # An answer that took its time may be older than what was told since.
+        self.progress.told(max(position, self.progress.position))
         return position
 
     async def apply(self, entries: Sequence[Entry]) -> int:

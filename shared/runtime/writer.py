@@ -19,6 +19,7 @@ LARGEST_GROUP = 512
 MOST_WAITING = 8_192
 # How long a command may wait for a store that does not answer before the caller is told BUSY.
 PATIENCE_SECONDS = 2.5
+PROBE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 log = structlog.get_logger(__name__)
@@ -30,7 +31,7 @@ class Writer:
     """Commands go in with `submit`, on the event loop; their answers come to `tell`, on the loop too.
 
     `open_ledger` is called in the thread, again and again until the store answers; `busy` makes the answer of a
-    command that is not decided in time.
+    command that is not decided in time; `failed` is told when the thread has ended by a mistake of ours.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Writer:
         open_ledger: Callable[[], Ledger],
         tell: Callable[[Answers], None],
         busy: Callable[[Pending], Verdict],
+        failed: Callable[[], None],
     ) -> None:
+        self._failed = failed
         self._open_ledger = open_ledger
         self._make_busy = busy
         self._tell = tell
@@ -91,10 +94,21 @@ class Writer:
                 group = self._take()
                 if group:
                     self._settle(ledger, group)
+                else:
+                    self._probe(ledger)
             ledger.close()
         except Exception:
             self._trouble = "the writer has failed; see the log"
             log.exception("writer.failed")
+            self._loop.call_soon_threadsafe(self._failed)
+
+    def _probe(self, ledger: Ledger) -> None:
+        """While nobody asks: whether commands would be decided."""
+        try:
+            ledger.probe()
+            self._trouble = None
+        except NotSent as error:
+            self._tell_trouble(error)
 
     def _opened(self) -> Ledger | None:
         pause = FIRST_PAUSE_SECONDS
@@ -111,7 +125,7 @@ class Writer:
     def _take(self) -> list[Pending]:
         if not self._waiting:
             self._idle = True
-            self._arrived.wait()
+            self._arrived.wait(PROBE_SECONDS)
         self._idle = False
         self._arrived.clear()
         group: list[Pending] = []
@@ -145,6 +159,8 @@ class Writer:
                 return
             self._stopping.wait(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        # Asked to stop meanwhile: asked again with the same id, the journal tells what became of each.
+        self._answer([self._busy(pending) for pending in group])
 
     def _settle_one_by_one(self, ledger: Ledger, group: list[Pending]) -> None:
         """One command that cannot be decided must not keep the others from their answers."""

@@ -198,7 +198,7 @@ def test_nobody_chosen_is_how_an_inbox_begins() -> None:
 )
 def test_b4_targets_are_members_active_and_seated_in_this_order(wrap: type[ContactOwner]) -> None:
     def route(inbox: str, *users: str, teams: tuple[str, ...] = ()) -> c.SetRouting:
-        rule: Rule = wrap(UsersAndTeams(users=users, teams=teams))  # type: ignore[call-arg, misc, arg-type]
+        rule: Rule = wrap(UsersAndTeams(users=users, teams=teams))  # type: ignore[call-arg, arg-type]
         return c.SetRouting(actor=ANA, inbox=inbox, rule=rule)
 
     away = (*SEATED, c.DeactivateUser(actor=ADA, user=BOB), c.DeactivateUser(actor=ADA, user=CLEO))

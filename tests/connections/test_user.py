@@ -291,6 +291,15 @@ def test_a10_an_owner_added_again_gets_them_back_and_the_count_is_told() -> None
     assert then.reply["warnings"][0]["count"] == 1
 
 
+def test_a10_what_was_left_by_an_earlier_removal_does_not_come_back() -> None:
+    again = (
+        c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=()),
+        c.SetPermissions(actor=ADA, user=BOB, permissions=("personal_email_access",)),
+        *GONE,
+    )
+    given(*HIS, *again).when(c.ReactivateUser(actor=ADA, user=BOB)).then(e.UserReactivated(user=BOB))
+
+
 def test_a10_without_the_permission_they_stay_orphaned() -> None:
     then = given(*HIS).when(c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=("account_access",)))
     then.accepted("UserAdded").warned().leaves("address", BOBS, lambda claim: type(claim).__name__ == "Orphaned")

@@ -28,8 +28,11 @@ class Desk:
 
     def __init__(self, url: str) -> None:
         self._heard: dict[str, asyncio.Future[Answer]] = {}
-        self.writer = Writer(lambda: Ledger(url, PAGES, Domain()), self._tell, Domain().busy)
+        self.writer = Writer(lambda: Ledger(url, PAGES, Domain()), self._tell, Domain().busy, self._failed)
         self.told_twice = 0
+
+    def _failed(self) -> None:
+        raise AssertionError("the writer has failed")
 
     def _tell(self, answers: Sequence[tuple[Pending, Answer]]) -> None:
         for pending, answer in answers:
@@ -184,3 +187,14 @@ async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private
             answer = await desk.ask(connect(0), new_id())
         assert answer.reason == Reason.BUSY
         assert time.monotonic() - asked >= PATIENCE_SECONDS
+
+
+async def test_the_writer_notices_that_postgres_went_and_came_though_nobody_asks(
+    private_postgres: RunningPostgres,
+) -> None:
+    async with at_work(private_postgres.url) as desk:
+        await until(lambda: desk.writer.trouble() is None)
+        await asyncio.to_thread(private_postgres.stop)
+        await until(lambda: desk.writer.trouble() is not None)
+        await asyncio.to_thread(private_postgres.start)
+        await until(lambda: desk.writer.trouble() is None)

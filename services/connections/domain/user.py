@@ -58,6 +58,7 @@ class User:
     signature: str = ""
     font: tuple[str, int | None] | None = None
     logging: Logging = Logging()
+    removed_at: str | None = None
 
     @property
     def active(self) -> bool:
@@ -211,7 +212,7 @@ def set_logging(user: User, command: SetLoggingPreferences, never_log: list[str]
     ]
 
 
-def evolve(state: UserState, event: UserEvent, _: str) -> UserState:
+def evolve(state: UserState, event: UserEvent, time: str) -> UserState:
     match state, event:
         case _, UserAdded(user=user, permissions=permissions):
             return User(id=user, permissions=frozenset(permissions))
@@ -226,7 +227,7 @@ def evolve(state: UserState, event: UserEvent, _: str) -> UserState:
         case User(), UserReactivated():
             return replace(state, status="active")
         case User(), UserRemoved():
-            return replace(state, status="removed", seat=False)
+            return replace(state, status="removed", seat=False, removed_at=time)
         case User(), AvailabilityChanged(availability=availability):
             return replace(state, availability=availability)
         case User(), DefaultSenderChanged(address=address):

@@ -78,10 +78,6 @@ def shown(doc: Doc, teams: list[str], default_sender: str | None) -> Doc:
     )
 
 
-def active(doc: Doc | None) -> bool:
-    return doc is not None and doc["status"] == "active"
-
-
 def administers(doc: Doc | None) -> bool:
     """`super_admin` includes `account_access`."""
     return doc is not None and bool({"account_access", "super_admin"} & set(doc["permissions"]))
