@@ -26,8 +26,6 @@ SERVICES: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
     "routing": "services.routing.app",
 }
-# On one machine under load, commands come first: what follows the log catches up when there is time again.
-FOLLOWERS: Final = frozenset({"relay", "inbox-views", "routing"})
 
 FIELDS = "key=value sends text, key:=json sends JSON: a number, true, a list, an object."
 
@@ -60,7 +58,7 @@ def run(
     from shared.runtime.launcher import launch
 
     programs = {name: (sys.executable, "-m", module) for name, module in SERVICES.items()}
-    raise typer.Exit(launch(settings, programs, FOLLOWERS))
+    raise typer.Exit(launch(settings, programs))
 
 
 @app.command()

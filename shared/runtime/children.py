@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
@@ -20,7 +19,7 @@ class Program:
     """What to run. `farewell` asks it to end; it is also what it gets when this process dies before it.
 
     `user` is the system user to run as (only root can choose), `log` a file for its output (None: ours), `environment`
-    what is added to ours. `niceness`, from 0 to 19, says how far it stands back while processors are scarce.
+    what is added to ours.
     """
 
     name: str
@@ -30,7 +29,6 @@ class Program:
     user: str | None = None
     cwd: Path | None = None
     log: Path | None = None
-    niceness: int = 0
 
 
 class Child:
@@ -91,17 +89,7 @@ def _spawn(program: Program) -> subprocess.Popen[bytes]:
     finally:
         if output is not None:
             os.close(output)
-    if program.niceness:
-        _stand_back(process.pid, program.niceness)
     return process
-
-
-def _stand_back(pid: int, niceness: int) -> None:
-    """Only a favour to the others: a program that has ended already, or a system without it, is no trouble."""
-    with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
-        # With autogroups, Linux shares processors out by session first, and a session has a niceness of its own.
-        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
 
 
 class Identity(TypedDict, total=False):

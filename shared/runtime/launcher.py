@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -25,7 +25,6 @@ from shared.runtime.servers import Nats, Postgres, Server, ServerTrouble, nats_a
 from shared.runtime.settings import Settings
 
 SERVICE_STOP_SECONDS = 20.0
-FOLLOWER_NICENESS = 5
 SERVER_STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _REMIND_SECONDS = 5.0
@@ -34,16 +33,16 @@ _HOPELESS_DEATHS = 3
 log = structlog.get_logger(__name__)
 
 
-def launch(settings: Settings, services: Mapping[str, Sequence[str]], followers: Collection[str] = ()) -> int:
+def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
     """Runs everything until SIGINT, SIGTERM or SIGHUP; a second one hurries. The exit code: 1 when it could not start.
 
     `services` maps each service's name to its command line. NATS and PostgreSQL are started unless the settings bear
-    their URLs. `followers` are services that stand back while processors are scarce.
+    their URLs.
     """
     logs.configure("launcher", settings.log_format)
     try:
         with _alone_in(settings):
-            return asyncio.run(_Launcher(settings, services, followers).run())
+            return asyncio.run(_Launcher(settings, services).run())
     except PortTaken as trouble:
         _complain(f"{trouble}. Set SWITCHBOARD_HTTP_PORT to a free port, or to 0 for none.")
     except (ServerTrouble, OSError) as trouble:
@@ -52,11 +51,10 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]], followers:
 
 
 class _Launcher:
-    def __init__(self, settings: Settings, services: Mapping[str, Sequence[str]], followers: Collection[str]) -> None:
+    def __init__(self, settings: Settings, services: Mapping[str, Sequence[str]]) -> None:
         postgres = Postgres(settings.data_dir)
         bus = Nats(settings.data_dir, settings.nats_port)
         self._settings = settings
-        self._followers = followers
         self._postgres_url = settings.postgres_url or postgres.url()
         self._nats_url = settings.nats_url or bus.url()
         self._servers: list[Server] = []
@@ -155,8 +153,7 @@ class _Launcher:
             "SWITCHBOARD_POSTGRES_URL": self._postgres_url,
             "SWITCHBOARD_HTTP_PORT": "0",
         }
-        niceness = FOLLOWER_NICENESS if name in self._followers else 0
-        return Program(name=name, argv=tuple(argv), environment=environment, niceness=niceness)
+        return Program(name=name, argv=tuple(argv), environment=environment)
 
     async def _ask_postgres(self) -> str | None:
         return await postgres_answers(self._postgres_url)

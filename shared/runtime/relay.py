@@ -52,6 +52,10 @@ class RelayStopped(Exception):
     """Publishing on would be wrong: somebody has to look. It is tried again all the same, for when they did."""
 
 
+class NoLogYet(RelayStopped):
+    """Nobody has written here; whose the stream is shows only then."""
+
+
 class LogBehindStream(RelayStopped):
     """The stream tells of positions that the log has not (yet): the log was restored from an older backup."""
 
@@ -299,7 +303,7 @@ class Relay:
                     await self._lead()
             except Moved as moved:
                 log.info("relay.stream_moved", what=str(moved))
-            except (psycopg.Error, Undecodable, LogHasHole) as error:
+            except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
             except (
                 nats.errors.Error,
@@ -342,6 +346,8 @@ class Relay:
     async def _settle(self) -> Tail:
         """Finds out where to go on, and that the stream and the log belong together."""
         log_id = await self._log.identity()
+        if log_id is None:
+            raise NoLogYet("no writer has begun a log in this database yet")
         marked = await self._declare(log_id)
         tail = await self._stream.tail()
         end = await self._log.end()
@@ -355,13 +361,13 @@ class Relay:
                 f"at position {tail.position} the stream has another event than the log: "
                 "connect the two that belong together, or delete the stream to have it published again"
             )
-        if log_id and not marked:
+        if not marked:
             await self._stream.mark(log_id)
         self._may_replace = False
         log.info("relay.goes_on", after=tail.position, log_end=end)
         return tail
 
-    async def _declare(self, log_id: str | None) -> bool:
+    async def _declare(self, log_id: str) -> bool:
         """Whether the stream says already that it is this log's.
 
         Another log's is replaced, since it is only an echo of what that database holds; but never by a relay that was
@@ -370,7 +376,7 @@ class Relay:
         try:
             return await self._stream.declare(log_id)
         except bus.ForeignStream as foreign:
-            if log_id is None or not self._may_replace:
+            if not self._may_replace:
                 raise
             log.warning("relay.stream_replaced", why=str(foreign))
             await self._stream.delete()

@@ -90,6 +90,14 @@ def state_of(event: Event, stream: Any, version: int) -> bytes:
     )
 
 
+IDENTITY_TABLE = """
+CREATE TABLE IF NOT EXISTS connections.log (
+    one boolean PRIMARY KEY DEFAULT true,
+    id uuid NOT NULL DEFAULT gen_random_uuid()
+)
+"""
+
+
 class Log:
     """A log to write to as the event store does: under a lock, positions counted without holes."""
 
@@ -97,12 +105,8 @@ class Log:
         self.url = url
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(EVENTS_TABLE)
-
-    def get_identity(self) -> None:
-        """The identity that a writer gives it."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("CREATE TABLE connections.log (id uuid NOT NULL DEFAULT gen_random_uuid())")
-            connection.execute("INSERT INTO connections.log DEFAULT VALUES")
+            connection.execute(IDENTITY_TABLE)
+            connection.execute("INSERT INTO connections.log DEFAULT VALUES ON CONFLICT DO NOTHING")
 
     def append(self, *rows: Row) -> None:
         with psycopg.connect(self.url) as connection, connection.cursor() as cursor:
@@ -391,7 +395,7 @@ async def test_servers_and_log_may_come_after_the_relay(
         await not_ready(relay, "stream", "not connected")
         await asyncio.to_thread(private_nats.start)
         await asyncio.to_thread(private_postgres.start)
-        await ready(relay)
+        await not_ready(relay, "postgres", "NoLogYet")
         log = Log(private_postgres.url)
         log.append_new(3)
         await all_told(private_nats.url, log)
@@ -498,8 +502,6 @@ async def test_a_new_log_has_the_stream_to_itself_and_the_earlier_one_says_so(
     private_nats: RunningNats, postgres: RunningPostgres
 ) -> None:
     first, second = Log(postgres.new_database()), Log(postgres.new_database())
-    for log in (first, second):
-        log.get_identity()
     first.append_new(20)
     async with relaying(private_nats.url, first.url) as earlier:
         await all_told(private_nats.url, first)
