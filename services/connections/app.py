@@ -13,7 +13,7 @@ from shared.runtime.ledger import Answer, Ledger, Pending
 from shared.runtime.service import Service, run
 from shared.runtime.writer import Answers, Writer
 
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 6.0
 
 
 class Commands:
@@ -46,13 +46,14 @@ class Commands:
     def _open_ledger(self) -> Ledger:
         return Ledger(self._service.postgres_url, PAGES, self._domain)
 
-    def _take(self, request: Request) -> None:
+    def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[-2:]
         pending = door.read(account, name, request.data, request.headers)
         pending.request = request
         if not self.writer.submit(pending):
             verdict = self._domain.busy(pending)
             self._send([reply_of(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))], committed=False)
+        return True
 
     def _tell(self, answers: Answers) -> None:
         committed = any(answer.outcome == "accepted" for _, answer in answers)

@@ -43,6 +43,7 @@ class NotAnswered(Exception):
     error: QuestionError
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    incomplete_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +76,13 @@ class Answers:
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
         """An endpoint whose requests are answered here."""
 
-        def take(request: Request) -> None:
-            if request.subject.rpartition(".")[2] not in self._foreign:
-                task = asyncio.create_task(self._reply(endpoint, request))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+        def take(request: Request) -> bool:
+            if request.subject.rpartition(".")[2] in self._foreign:
+                return False
+            task = asyncio.create_task(self._reply(endpoint, request))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            return True
 
         endpoint = Endpoint(name, subject, queue, take)
         return endpoint
@@ -201,8 +204,13 @@ class Answers:
         if snapshot.position < question.at_least:
             self._view.progress.told(snapshot.position)
             raise Behind
-        require_actor(snapshot, question.actor)
-        result = await self._answer(snapshot, question)
+        try:
+            require_actor(snapshot, question.actor)
+            result = await self._answer(snapshot, question)
+        except NotAnswered as error:
+            # What is parked may be why it seems not to be there.
+            error.incomplete_since = await snapshot.incomplete_since()
+            raise
         incomplete = await snapshot.incomplete_since()
         reply = orjson.dumps(reply_of(snapshot.position, result, incomplete))
         if len(reply) > LARGEST_REPLY:
@@ -227,7 +235,9 @@ def require_actor(snapshot: Snapshot, actor: str) -> None:
 
 
 def failure(request: Request, error: NotAnswered) -> Reply:
-    body = {"error": error.error, "message": error.message, "details": dict(error.details)}
+    body: dict[str, Any] = {"error": error.error, "message": error.message, "details": dict(error.details)}
+    if error.incomplete_since is not None:
+        body["incomplete_since"] = error.incomplete_since
     return Reply(request, orjson.dumps(body), (CODES[error.error], error.error))
 
 

@@ -29,6 +29,14 @@ class Undecodable(Exception):
     """An event of an unknown type or version, or with a body that its type does not allow."""
 
 
+def why(error: Exception) -> str:
+    """What is wrong, without the values: they are somebody's personal data, and this goes into logs."""
+    if isinstance(error, ValidationError):
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
+    return f"{type(error).__name__}: {error}"
+
+
 def to_state(recorded: Recorded) -> bytes:
     """The stored form: the envelope, then the body under `data`. Kept for ever; see the golden file."""
     head = orjson.dumps(
@@ -69,7 +77,7 @@ def from_state(stream: UUID, version: int, topic: str, state: bytes, position: i
             event=event,
         )
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise Undecodable(f"position {position}: {topic}: {error}") from error
+        raise Undecodable(f"position {position}: {topic}: {why(error)}") from error
 
 
 def to_wire(recorded: Recorded) -> tuple[str, dict[str, str], bytes]:
@@ -118,7 +126,7 @@ def from_wire(headers: Mapping[str, str], body: bytes, stream: UUID) -> Recorded
             event=EVENTS[headers[Ce.TYPE]].model_validate_json(body),
         )
     except (ValidationError, ValueError, KeyError) as error:
-        raise Undecodable(f"{headers.get(Ce.TYPE)} at {headers.get(Ce.POSITION)}: {error}") from error
+        raise Undecodable(f"{headers.get(Ce.TYPE)} at {headers.get(Ce.POSITION)}: {why(error)}") from error
 
 
 def stored_to_wire(

@@ -49,12 +49,15 @@ class Reply:
 
 @dataclass
 class Endpoint:
-    """One subject, shared by the processes of its queue group. `handle` takes each request, and must not fail."""
+    """One subject, shared by the processes of its queue group.
+
+    `handle` must not fail; it says whether it takes the request, or leaves it to another service in silence.
+    """
 
     name: str
     subject: str
     queue: str
-    handle: Callable[[Request], None]
+    handle: Callable[[Request], bool]
     requests: int = 0
     errors: int = 0
     last_error: str = ""
@@ -99,8 +102,8 @@ class Endpoint:
             log.warning("hint.lost", subject=subject, error=repr(error))
 
     async def _take(self, message: Msg) -> None:
-        self.requests += 1
-        self.handle(Request(message.subject, message.data, message.headers, message.reply, time.perf_counter_ns()))
+        request = Request(message.subject, message.data, message.headers, message.reply, time.perf_counter_ns())
+        self.requests += self.handle(request)
 
     def _count(self, reply: Reply) -> None:
         self.nanoseconds += time.perf_counter_ns() - reply.request.began

@@ -32,6 +32,7 @@ from shared.runtime.recorder import (
     JournalEntry,
     Membership,
     Newer,
+    NotSent,
     Read,
 )
 
@@ -370,10 +371,21 @@ class Ledger(Application[UUID]):
         """
         given: dict[str, Answer] = {}
         undecided = list(group)
+        read_anew = False
         while True:
             session = Session(self)
             self._look_ahead(undecided)
-            verdicts, twins, journal = self._decide(undecided, session)
+            try:
+                verdicts, twins, journal = self._decide(undecided, session)
+            except NotSent:
+                raise
+            except Exception:
+                # States kept from different moments may contradict each other, which no decision expects.
+                if read_anew:
+                    raise
+                read_anew = True
+                self._forget(session)
+                continue
             stored = [self._mapper.to_stored_event(recorded) for recorded in session.events]
             result = self._recorder.append(stored, Group(session.read, session.memberships(), journal))
             match result:
@@ -386,6 +398,14 @@ class Ledger(Application[UUID]):
                     self._catch_up(result)
                 case answered:
                     undecided = self._without(undecided, answered, given)
+
+    def _forget(self, session: Session) -> None:
+        """Whatever the session looked at is read again."""
+        self._strangers = 1.0
+        for stream in session.read.streams:
+            self.seen.pop(stream, None)
+        for set_id in session.read.sets:
+            self.sets.pop(set_id, None)
 
     def _look_ahead(self, undecided: Sequence[Pending]) -> None:
         """What the group will look at is made known in one go.

@@ -80,7 +80,7 @@ class Writer:
         self._arrived.set()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await asyncio.to_thread(self._thread.join, seconds)
+        await asyncio.to_thread(self._thread.join, max(0.5, deadline - time.monotonic()))
 
     # ---- in the thread
 
@@ -126,8 +126,8 @@ class Writer:
         if not self._waiting:
             self._idle = True
             self._arrived.wait(PROBE_SECONDS)
-        self._idle = False
         self._arrived.clear()
+        self._idle = not self._waiting
         group: list[Pending] = []
         while len(group) < LARGEST_GROUP:
             try:

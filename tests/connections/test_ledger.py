@@ -323,3 +323,14 @@ def test_a_dry_run_is_decided_against_what_others_committed(company: Ledger, ope
     assert settle(other, read(dry))[0].outcome == "accepted"
     settle(company, read(CONNECT))
     assert settle(other, read(dry))[0].reason == Reason.ADDRESS_ALREADY_PERSONAL
+
+
+def test_what_was_taken_for_new_and_contradicts_a_set_is_read_anew(company: Ledger, open_ledger: OpenLedger) -> None:
+    """A second writer met nothing but new names for a while; then it meets what the first one has written."""
+    second = open_ledger()
+    settle(second, read(c.ChangePlan(actor=ADA, plan="professional")))
+    settle(company, read(c.AddUser(actor=ADA, user="zoe", name="Zoe", permissions=("super_admin",))))
+    for number in range(10):
+        settle(second, read(c.RegisterAccount(actor=HR, plan="free", admin=ADA), account=f"new{number}"))
+    seat, leave = c.AssignSeat(actor=ADA, user="zoe"), c.DeactivateUser(actor=ADA, user=ADA)
+    assert [answer.outcome for answer in settle(second, read(seat), read(leave))] == ["accepted", "accepted"]

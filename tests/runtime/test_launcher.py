@@ -99,7 +99,7 @@ def test_everything_ends_with_a_killed_launcher_and_its_data_is_found_again(laun
     write_a_row(launcher)
     processes = launcher.processes()
     launcher.kill()
-    wait_until(lambda: still_run(processes) == [], what="the children to end")
+    wait_until(lambda: still_run(processes) == [], 60, "the children to end")
     launcher.start()
     assert read_the_row(launcher) == "here"
 
