@@ -7,6 +7,7 @@ follows on the same aggregate, while all other aggregates go on.
 
 import asyncio
 import heapq
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class DesignChanged(Exception):
 # ---- events as they come
 
 
-class Entry:
+class Entry(ABC):
     """One event of the log. `event` is None when it cannot be read here, and `error` says why."""
 
     __slots__ = ("account", "aggregate", "error", "event", "position", "stream", "type")
@@ -87,9 +88,9 @@ class Entry:
         self.event: Recorded | None = None
         self.error = ""
 
+    @abstractmethod
     def evidence(self) -> tuple[Mapping[str, str], bytes]:
         """Headers and body of the CloudEvent, as kept while parked."""
-        raise NotImplementedError
 
 
 class FromBus(Entry):
