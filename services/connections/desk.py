@@ -16,6 +16,7 @@ from services.connections.domain.user import SUPER_ADMINS, User, UserState
 from shared.core.address import CanonicalAddress
 from shared.core.decider import Reads
 from shared.core.refusal import Refused
+from shared.language.text import SERVICE
 
 
 class Desk:
@@ -46,7 +47,7 @@ class Desk:
 
     def actor(self) -> Actor:
         """Raises the refusal PERMISSION_MISSING for an actor who is unknown, deactivated or removed."""
-        if self._actor.startswith(actors.SERVICE):
+        if self._actor.startswith(SERVICE):
             return Actor(self._actor, None)
         return actors.identify(self._actor, self.user(self._actor))
 

@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from services.connections import handlers, replies
 from services.connections.desk import Desk
-from services.connections.domain import actor as actors
 from services.connections.domain import address as addresses
 from services.connections.domain import inbox as inboxes
 from shared.core.address import AddressInvalid, CanonicalAddress, canonical, never_log_entry
@@ -18,6 +17,7 @@ from shared.core.refusal import Refused
 from shared.language import commands as c
 from shared.language.commands import COMMANDS, Command
 from shared.language.events import Aggregate
+from shared.language.text import SERVICE
 from shared.runtime.clock import new_id, now
 from shared.runtime.ledger import Pending, Session, Verdict
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
@@ -147,7 +147,7 @@ def known(
 ) -> tuple[list[tuple[Aggregate, str]], list[str]]:
     """What the command's decision will look at, as far as its fields tell: aggregates and sets by name."""
     found: list[tuple[Aggregate, str]] = [("account", account)]
-    if not command.actor.startswith(actors.SERVICE):
+    if not command.actor.startswith(SERVICE):
         found.append(("user", command.actor))
     for field, aggregate in _NAME_FIELDS[type(command)]:
         value = getattr(command, field)

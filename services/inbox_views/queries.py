@@ -14,7 +14,8 @@ from services.inbox_views.domain.identities import default_of, identities
 from shared.core.address import AddressInvalid, CanonicalAddress, canonical
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
-from shared.runtime.answering import SERVICE, NotAnswered, Page, after, not_allowed
+from shared.language.text import SERVICE
+from shared.runtime.answering import NotAnswered, Page, after, not_allowed
 from shared.runtime.view import Snapshot
 
 

@@ -10,7 +10,8 @@ from shared.core.address import AddressInvalid, canonical
 from shared.core.rule_words import in_words
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
-from shared.runtime.answering import SERVICE, NotAnswered, not_allowed
+from shared.language.text import SERVICE
+from shared.runtime.answering import NotAnswered, not_allowed
 from shared.runtime.view import Snapshot
 
 

@@ -17,6 +17,9 @@ class Personal:
     of: Literal["holder", "user"]
 
 
+# An actor that begins so is a trusted service; any other one is a user's id.
+SERVICE = "service:"
+
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Actor = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_-]{1,32}|service:[A-Za-z0-9._-]{1,64})$")]
 CommandId = Annotated[

@@ -9,7 +9,7 @@ import base64
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import orjson
 import psycopg
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError
+from shared.language.text import SERVICE
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 from shared.runtime.shared_snapshots import SharedSnapshots
@@ -31,7 +32,6 @@ POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
 LARGEST_REPLY = 1_000_000
 LARGEST_PAGE = 800_000
-SERVICE: Final = "service:"
 
 log = structlog.get_logger(__name__)
 

@@ -7,9 +7,7 @@ from services.connections.domain.address import AddressState, Alias, Free, Orpha
 from services.connections.domain.user import User, UserState
 from shared.core.refusal import NextAction, Refused
 from shared.language.reasons import Reason
-from shared.language.text import Permission
-
-SERVICE = "service:"
+from shared.language.text import SERVICE, Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +78,7 @@ class Actor:
 
 
 def identify(actor: str, user: UserState) -> Actor:
-    """The actor, if there is such a one: a service, or an active user."""
-    if actor.startswith(SERVICE):
-        return Actor(actor, None)
+    """The actor who is a user, if he is an active one."""
     if not isinstance(user, User) or not user.active:
         refuse("active_user", actor)
     return Actor(actor, user)

@@ -24,6 +24,7 @@ from shared.language.events import (
     ToolBound,
     ToolUnbound,
 )
+from shared.language.text import SERVICE
 
 # `reauthenticate` and `orphaned` are told by `state` in answers; `state` is kept for the filters.
 FREE: Final[Doc] = {
@@ -192,7 +193,7 @@ def concealed(claim: Doc) -> Doc:
 def connector_gone(claim: Doc, connector: Doc | None) -> bool:
     """Whether the user who connected the team address was removed; a service never is."""
     name = claim["connector"]
-    if claim["kind"] != "team" or name is None or name.startswith("service:"):
+    if claim["kind"] != "team" or name is None or name.startswith(SERVICE):
         return False
     return connector is None or connector["status"] == "removed"
 
