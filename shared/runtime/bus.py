@@ -16,6 +16,7 @@ from nats.js.api import Base, DiscardPolicy, RetentionPolicy, StorageType, Strea
 from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.language import subjects
+from shared.runtime.frames import framed
 
 log = structlog.get_logger(__name__)
 
@@ -108,30 +109,7 @@ async def connect(url: str, name: str, **options: Any) -> Client:
         "error_cb": on_error,
         "reconnected_cb": on_reconnect,
     }
-    return hardened(await nats.connect(url, **(settings | options)))
-
-
-def hardened(client: Client) -> Client:
-    """The client, which from now on survives messages that it cannot read.
-
-    nats-py's reader ends for good on a subject that is not UTF-8 or on broken headers, and the connection stays deaf
-    until its pings go unanswered. Such a message is handed on with a subject that can be read and without headers.
-    """
-    process = client._process_msg
-
-    async def process_any(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        try:
-            await process(sid, subject, reply, data, headers)
-        except (ValueError, LookupError) as error:
-            log.warning("nats.unreadable_message", error=type(error).__name__, bytes=len(data))
-            await process(sid, _readable(subject), _readable(reply), data, b"")
-
-    client._process_msg = process_any  # type: ignore[method-assign]
-    return client
-
-
-def _readable(subject: bytes) -> bytes:
-    return subject.decode(errors="backslashreplace").encode()
+    return framed(await nats.connect(url, **(settings | options)))
 
 
 class ForeignStream(StreamUnfit):

@@ -18,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared.runtime import frames
 from shared.runtime.bus import error_headers
 from shared.runtime.clock import new_id, now
 
@@ -33,9 +34,13 @@ class Request:
 
     subject: str
     data: bytes
-    headers: Mapping[str, str] | None
+    header_block: bytes
     reply_to: str
     began: int
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return frames.headers_of(self.header_block) if self.header_block else {}
 
 
 @dataclass(slots=True)
@@ -67,7 +72,7 @@ class Endpoint:
 
     async def open(self, client: Client) -> None:
         self._client = client
-        self._subscription = await client.subscribe(self.subject, queue=self.queue, cb=self._take)
+        self._subscription = await frames.subscribe(client, self.subject, self._take, self.queue)
 
     async def drain(self) -> None:
         """Takes no more, and returns when everything routed here has gone through `handle`."""
@@ -83,15 +88,19 @@ class Endpoint:
     async def reply(self, replies: Sequence[Reply]) -> None:
         """Sends them; a caller who wanted no reply, or a bus that is away, loses only the reply."""
         assert self._client is not None
+        now, largest = time.perf_counter_ns(), self._client.max_payload
+        written: list[bytes] = []
         for reply in replies:
-            self._count(reply)
-            if not reply.request.reply_to:
-                continue
-            headers = error_headers(*reply.error) if reply.error else None
-            try:
-                await self._client.publish(reply.request.reply_to, reply.data, headers=headers)
-            except nats.errors.Error as error:
-                log.warning("reply.lost", endpoint=self.name, error=repr(error), bytes=len(reply.data))
+            self._count(reply, now)
+            if reply.request.reply_to:
+                headers = error_headers(*reply.error) if reply.error else None
+                written.append(frames.frame(reply.request.reply_to, reply.data, headers))
+                if len(written[-1]) > largest:
+                    log.warning("reply.lost", endpoint=self.name, error="too large", bytes=len(written.pop()))
+        try:
+            await frames.send(self._client, written)
+        except nats.errors.Error as error:
+            log.warning("reply.lost", endpoint=self.name, error=repr(error), replies=len(written))
 
     async def hint(self, subject: str) -> None:
         """An empty message to whoever listens now; nobody relies on it."""
@@ -101,12 +110,13 @@ class Endpoint:
         except nats.errors.Error as error:
             log.warning("hint.lost", subject=subject, error=repr(error))
 
-    async def _take(self, message: Msg) -> None:
-        request = Request(message.subject, message.data, message.headers, message.reply, time.perf_counter_ns())
+    def _take(self, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> None:
+        readable = subject.decode(errors="backslashreplace")
+        request = Request(readable, data, headers, reply.decode(errors="backslashreplace"), time.perf_counter_ns())
         self.requests += self.handle(request)
 
-    def _count(self, reply: Reply) -> None:
-        self.nanoseconds += time.perf_counter_ns() - reply.request.began
+    def _count(self, reply: Reply, now: int) -> None:
+        self.nanoseconds += now - reply.request.began
         if reply.error is not None:
             self.errors += 1
             self.last_error = f"{reply.error[0]}:{reply.error[1]}"

@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
@@ -16,14 +17,13 @@ import orjson
 import psycopg
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus
+from shared.runtime import bus, frames
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
 from shared.runtime.log_reader import LogReader
@@ -63,6 +63,14 @@ class LeaseOver(Exception):
     """Another process of this view may carry events now."""
 
 
+class Delivered(NamedTuple):
+    """A message of the stream; an acknowledgement goes to `reply`."""
+
+    reply: str
+    headers: dict[str, str]
+    body: bytes
+
+
 class Pull:
     """The messages of a durable pull consumer, as they come.
 
@@ -77,19 +85,19 @@ class Pull:
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
         self._wanted = 0
-        self._messages: list[Msg] = []
+        self._messages: list[Delivered] = []
         self._trouble = ""
         self._arrived = asyncio.Event()
 
     async def open(self) -> None:
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._take)
+        self._subscription = await frames.subscribe(self._client, self._inbox, self._take)
 
     async def close(self) -> None:
-        if self._subscription is not None and not self._client.is_closed:
-            await self._subscription.unsubscribe()
+        if self._subscription is not None:
+            await frames.unsubscribe(self._client, self._subscription)
         self._subscription = None
 
-    async def take(self, within: float = SILENCE_SECONDS) -> list[Msg]:
+    async def take(self, within: float = SILENCE_SECONDS) -> list[Delivered]:
         """What has come; nothing on a heartbeat, or when `within` is over and shorter than the server may be silent.
 
         Raises:
@@ -119,16 +127,15 @@ class Pull:
         await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
         self._wanted = BATCH
 
-    async def _take(self, message: Msg) -> None:
-        if message.reply:
+    def _take(self, _subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
+        if reply:
             self._wanted -= 1
-            self._messages.append(message)
+            self._messages.append(Delivered(reply.decode(), frames.headers_of(headers), body))
         else:
-            self._note(message.headers or {})
+            self._note(*frames.status_of(headers))
         self._arrived.set()
 
-    def _note(self, headers: dict[str, str]) -> None:
-        status, told = headers.get("Status", ""), headers.get("Description", "")
+    def _note(self, status: str, told: str) -> None:
         if status == "100":
             return
         # The request has ended: its time is over (408), or the server says why it gives no more.
@@ -152,7 +159,7 @@ class Feed:
         self._name = view.design.name
         self._lease = Lease(postgres_url, f"view {self._name}")
         self._trouble = "starting"
-        self._waiting: dict[int, Msg] = {}
+        self._waiting: dict[int, Delivered] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
         self._checked = 0.0
         self._next_commit = 0.0
@@ -230,10 +237,10 @@ class Feed:
         await asyncio.sleep(max(0.0, self._next_commit - time.monotonic()))
         messages = await pull.take(LOOK_AGAIN_SECONDS if self._waiting else SILENCE_SECONDS)
         for message in messages:
-            position = position_of(message)
+            position = as_position(message.headers.get(Ce.POSITION))
             if position is None:
-                log.warning("feed.foreign_message", view=self._name, bytes=len(message.data))
-                await message.term()
+                log.warning("feed.foreign_message", view=self._name, bytes=len(message.body))
+                await self._client.publish(message.reply, b"+TERM")
             else:
                 self._waiting[position] = message
         if self._waiting:
@@ -280,7 +287,7 @@ class Feed:
         known = [waiting for waiting in self._waiting if waiting <= position]
         messages = {waiting: self._waiting.pop(waiting) for waiting in known}
         if messages:
-            await messages[max(messages)].ack()
+            await self._client.publish(messages[max(messages)].reply, b"+ACK")
 
     # ---- the consumer
 
@@ -356,18 +363,13 @@ def same_shape(info: ConsumerInfo) -> bool:
     return not filters and all(getattr(ours, field) == getattr(theirs, field) for field in fields)
 
 
-def position_of(message: Msg) -> int | None:
-    """The log's position that a message bears; None for a message that is no event of the log."""
-    return as_position((message.headers or {}).get(Ce.POSITION))
-
-
 def as_position(text: str | None) -> int | None:
     return int(text) if text is not None and POSITION.fullmatch(text) else None
 
 
-def entries_of(waiting: Mapping[int, Msg], position: int) -> list[Entry]:
+def entries_of(waiting: Mapping[int, Delivered], position: int) -> list[Entry]:
     """What follows the position one by one, decoded."""
     entries: list[Entry] = []
     while message := waiting.get(position := position + 1):
-        entries.append(FromBus(position, message.headers or {}, message.data))
+        entries.append(FromBus(position, message.headers, message.body))
     return entries

@@ -24,7 +24,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus
+from shared.runtime import bus, frames
 from shared.runtime.codec import Undecodable, id_in_state, stored_to_wire
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
@@ -218,8 +218,10 @@ class StreamEnd:
         for (_, before, _), (_, headers, _) in pairwise(messages):
             headers[Header.EXPECTED_LAST_MSG_ID.value] = before[Ce.ID]
         # Only the last asks for an answer: it goes behind its predecessor, which is there only if all before it are.
-        for subject, headers, body in messages[:-1]:
-            await client.publish(subject, body, headers=headers)
+        written = [frames.frame(subject, body, headers) for subject, headers, body in messages[:-1]]
+        if any(len(piece) > client.max_payload for piece in written):
+            raise nats.errors.MaxPayloadError
+        await frames.send(client, written)
         try:
             await self._stored(messages[-1], tail.sequence + len(messages))
         except Moved:

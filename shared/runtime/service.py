@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from shared.language import subjects
 from shared.runtime import logs
-from shared.runtime.bus import hardened
+from shared.runtime.frames import framed
 from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.settings import Settings
 
@@ -220,7 +220,7 @@ async def _connected(service: Service) -> AsyncIterator[None]:
         await message.respond((await service.health()).to_json())
 
     await service.broker.connect()
-    hardened(service.broker.connection)
+    framed(service.broker.connection)
     try:
         await service.broker.connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell)
         yield

@@ -1,0 +1,176 @@
+"""Messages that come and go in crowds pass nats-py's connection as frames of the protocol, without its work on each.
+
+For one message nats-py makes an object, a place in a queue and a step of a task, and parses headers line by line; of
+what a command or an event costs a service, that was a third. Here whole frames are cut out of what was read and given
+straight to whoever takes them, and what is to be sent is written as one piece. All else stays nats-py's: connecting,
+reconnecting, subscriptions, requests.
+
+Tied to the insides of nats-py 2.16: `Client._ps`, `_process_msg`, `_send_command` and `_flush_pending`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import ProtocolError
+from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
+
+# Subject, reply subject (empty: none), headers as a block of bytes (empty: none), body.
+Take = Callable[[bytes, bytes, bytes, bytes], None]
+
+_PLAIN = re.compile(rb"MSG ([^\s]+) ([0-9]+) (?:([^\s]+) )?([0-9]+)\r\n")
+_WITH_HEADERS = re.compile(rb"HMSG ([^\s]+) ([0-9]+) (?:([^\s]+) )?([0-9]+) ([0-9]+)\r\n")
+_HEADER = re.compile(r"([^\s:]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+_STATUS = re.compile(rb"NATS/1\.0 +([0-9]{3}) *([^\r\n]*)\r\n")
+_FIRST_LINE = b"NATS/1.0\r\n"
+_END = b"\r\n"
+
+log = structlog.get_logger(__name__)
+
+
+class FrameParser(Parser):
+    """Reads a connection's bytes; messages of the subscriptions in `takers` go to them, everything else to nats-py.
+
+    nats-py's reader ends for good on a subject that is not UTF-8 or on broken headers, and the connection stays deaf
+    until its pings go unanswered. Here such a message is handed on with a subject that can be read, without headers.
+    """
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.takers: dict[int, Take] = {}
+
+    async def parse(self, data: bytes = b"") -> None:
+        chunk = bytes(self.buf) + data if self.buf else data
+        self.buf = bytearray()
+        at, rest = 0, b""
+        while at < len(chunk) and not rest:
+            at, rest = await self._next(chunk, at)
+        self.buf += rest
+
+    async def _next(self, chunk: bytes, at: int) -> tuple[int, bytes]:
+        """Handles what begins there: where the next thing begins, and what is too little to be handled yet."""
+        headed = chunk.startswith(b"H", at)
+        found = (_WITH_HEADERS if headed else _PLAIN).match(chunk, at)
+        if found is None:
+            return await self._word(chunk, at)
+        block = found.end()
+        body = block + int(found[4]) if headed else block
+        end = block + int(found[5 if headed else 4])
+        if end + len(_END) > len(chunk):
+            return at, chunk[at:]
+        await self._message(int(found[2]), found[1], found[3] or b"", chunk[block:body], chunk[body:end])
+        return end + len(_END), b""
+
+    async def _word(self, chunk: bytes, at: int) -> tuple[int, bytes]:
+        """A line of the protocol that is no message; nats-py knows them all, and refuses nonsense."""
+        end = chunk.find(_END, at) + len(_END)
+        if end < len(_END):
+            return at, chunk[at:]
+        await super().parse(chunk[at:end])
+        if self.buf or self.state != AWAITING_CONTROL_LINE:
+            raise ProtocolError("nats: a message that is written as no server writes it")
+        return end, b""
+
+    async def _message(self, sid: int, subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
+        take = self.takers.get(sid)
+        try:
+            if take is None:
+                await self.nc._process_msg(sid, subject, reply, body, headers)
+            else:
+                take(subject, reply, headers, body)
+        except Exception as error:
+            log.exception("nats.unreadable_message", error=type(error).__name__, bytes=len(body))
+            if take is None:
+                await self.nc._process_msg(sid, _readable(subject), _readable(reply), body, b"")
+
+
+def framed(client: Client) -> Client:
+    """The client, which from now on survives whatever it reads; best before its first subscription."""
+    _parser(client)
+    return client
+
+
+def _parser(client: Client) -> FrameParser:
+    if not isinstance(client._ps, FrameParser):
+        client._ps = FrameParser(client)
+    return client._ps
+
+
+async def subscribe(client: Client, subject: str, take: Take, queue: str = "") -> Subscription:
+    """Every message goes to `take` as soon as it is read; `take` must not wait."""
+    parser = _parser(client)
+
+    async def before(message: Msg) -> None:
+        """Between the subscription and the next line nats-py would have it."""
+        headers = block_of(message.headers) if message.headers else b""
+        take(message.subject.encode(), message.reply.encode(), headers, message.data)
+
+    subscription = await client.subscribe(subject, queue=queue, cb=before)
+    parser.takers[subscription._id] = take
+    return subscription
+
+
+async def unsubscribe(client: Client, subscription: Subscription) -> None:
+    """Takes no more."""
+    if not client.is_closed:
+        await subscription.unsubscribe()
+    _parser(client).takers.pop(subscription._id, None)
+
+
+def _readable(subject: bytes) -> bytes:
+    return subject.decode(errors="backslashreplace").encode()
+
+
+def headers_of(block: bytes) -> dict[str, str]:
+    """The headers by name; none for a block that has none."""
+    try:
+        return dict([line.split(": ", 1) for line in block.decode().split("\r\n")[1:-2]])
+    except ValueError:
+        # Written otherwise than we and most write them, or not in UTF-8; what cannot be read is replaced.
+        return dict(_HEADER.findall(block.decode("utf-8", "replace")))
+
+
+def status_of(block: bytes) -> tuple[str, str]:
+    """The code that the server puts in place of a message, such as 404, and its words; empty for a message."""
+    found = _STATUS.match(block)
+    return (found[1].decode(), found[2].decode(errors="replace").strip()) if found else ("", "")
+
+
+def frame(subject: str, body: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> bytes:
+    """A message as it is sent. A line break in a header's value becomes a space."""
+    to = f"{subject} {reply}" if reply else subject
+    if headers is None:
+        return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(body), body)
+    block = block_of(headers)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), len(block), len(block) + len(body), block, body)
+
+
+def block_of(headers: Mapping[str, str]) -> bytes:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\r") + lines.count("\n") != 2 * len(headers):
+        lines = "".join([f"{name}: {' '.join(value.splitlines())}\r\n" for name, value in headers.items()])
+    return b"%b%b\r\n" % (_FIRST_LINE, lines.encode())
+
+
+async def send(client: Client, frames: Iterable[bytes]) -> None:
+    """Writes the frames as one piece. Each must fit the server's `client.max_payload`, or it ends the connection.
+
+    Raises:
+        nats.errors.Error: closed, or away and nothing more can be kept for later; nothing was sent.
+    """
+    piece = b"".join(frames)
+    if not piece:
+        return
+    if client.is_closed:
+        raise nats.errors.ConnectionClosedError
+    if client.is_draining_pubs:
+        raise nats.errors.ConnectionDrainingError
+    kept = client.pending_data_size + len(piece)
+    if not client.is_connected and (client._max_pending_size <= 0 or kept > client._max_pending_size):
+        raise nats.errors.OutboundBufferLimitError
+    await client._send_command(piece)
+    await client._flush_pending()
