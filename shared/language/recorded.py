@@ -1,16 +1,17 @@
 """An event with what is known of its recording: where it stands, who caused it, when."""
 
-from dataclasses import dataclass
-from uuid import UUID, uuid5
+import hashlib
+from typing import NamedTuple
+from uuid import UUID
 
 from shared.language.events import AddressEvent, Event, InboxEvent, UserEvent
 
 # Never to be changed: with it every stream's id is made from its name, and reused for ever.
 STREAMS = UUID("6f1d1f5e-6f0c-5c3c-9a43-1c6f5b0f7a11")
+_STREAMS = STREAMS.bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """`position` counts the whole log and `version` its stream, both from 1; `time` is RFC 3339 in UTC."""
 
     id: str
@@ -41,4 +42,10 @@ class Recorded:
 
 def stream_id(account: str, aggregate: str, name: str) -> UUID:
     """The stream of one aggregate; `name` is the canonical address, the id of the user or inbox, or the account's."""
-    return uuid5(STREAMS, f"{account}/{aggregate}/{name}")
+    return named(f"{account}/{aggregate}/{name}")
+
+
+def named(name: str) -> UUID:
+    """`uuid.uuid5(STREAMS, name)` (RFC 9562, version 5), in half its time."""
+    digest = int.from_bytes(hashlib.sha1(_STREAMS + name.encode(), usedforsecurity=False).digest()[:16])
+    return UUID(int=digest & ~(0xF000 << 64 | 0xC000 << 48) | 0x5000 << 64 | 0x8000 << 48)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol, cast
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import orjson
 from eventsourcing.application import Application
@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 from shared.core.decider import Page
 from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, UserEvent
 from shared.language.reasons import Reason
-from shared.language.recorded import STREAMS, Recorded, stream_id
+from shared.language.recorded import Recorded, named, stream_id
 from shared.runtime import codec
 from shared.runtime.postgres import connection_arguments
 from shared.runtime.recorder import (
@@ -48,7 +48,7 @@ stream_of = lru_cache(maxsize=100_000)(stream_id)
 @lru_cache(maxsize=100_000)
 def set_of(account: str, name: str) -> UUID:
     """The id under which a set is kept; the name may hold an address or a provider identity, the id does not."""
-    return uuid5(STREAMS, f"{account}/set/{name}")
+    return named(f"{account}/set/{name}")
 
 
 class RecordedMapper(Mapper[UUID]):
@@ -161,13 +161,18 @@ class Session:
         self._ledger = ledger
         self.read = Read({}, {})
         self.states: dict[UUID, Seen] = {}
+        self._named: dict[tuple[str, Aggregate, str], Seen] = {}
         self.changes: dict[UUID, dict[UUID, tuple[bool, int]]] = {}
         self.events: list[Recorded] = []
 
     # ---- what decisions look at (shared.core.decider.Reads)
 
     def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
-        return self._seen(stream_of(account, aggregate, name), aggregate, account).state
+        key = account, aggregate, name
+        seen = self._named.get(key)
+        if seen is None:
+            seen = self._named[key] = self._seen(stream_of(account, aggregate, name), aggregate, account)
+        return seen.state
 
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         members = self._members(account, set_name)
@@ -207,11 +212,13 @@ class Session:
         """Takes the events of an accepted command in, so that the next command of the group sees them."""
         for event_id, event in verdict.events:
             account = pending.account
-            stream = stream_of(account, event.aggregate, name_of(event, account))
-            before = self._seen(stream, event.aggregate, account)
-            page = self._ledger.pages[event.aggregate]
+            aggregate, name = event.aggregate, name_of(event, account)
+            stream = stream_of(account, aggregate, name)
+            before = self._seen(stream, aggregate, account)
+            page = self._ledger.pages[aggregate]
             state = page.evolve(before.state, event, pending.time)
-            self.states[stream] = Seen(event.aggregate, account, before.version + 1, state)
+            seen = Seen(aggregate, account, before.version + 1, state)
+            self.states[stream] = self._named[account, aggregate, name] = seen
             self.events.append(
                 Recorded(
                     id=event_id,
@@ -413,11 +420,8 @@ class Ledger(Application[UUID]):
         While nothing was found under unknown names lately, the next ones are taken for new: most are, it saves a call
         for each group, and the commit hands back what there is if not.
         """
-        streams = [
-            (stream_of(p.account, aggregate, name), aggregate, p.account)
-            for p in undecided
-            for aggregate, name in p.known
-        ]
+        named = {(p.account, aggregate, name) for p in undecided for aggregate, name in p.known}
+        streams = [(stream_of(account, aggregate, name), aggregate, account) for account, aggregate, name in named]
         sets = [set_of(p.account, name) for p in undecided for name in p.known_sets]
         if self._strangers > FEW_STRANGERS:
             self.load(streams, sets)

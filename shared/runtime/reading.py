@@ -49,9 +49,12 @@ def unwritable(fields: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
+_CHANGEABLE: Final = frozenset((type(None), dict))
+
+
 def without_nulls(body: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     """`null` equals absent, in the objects within too."""
-    if depth == DEEPEST or not any(value is None or isinstance(value, dict) for value in body.values()):
+    if depth == DEEPEST or not _CHANGEABLE.intersection(map(type, body.values())):
         return body
     return {
         key: without_nulls(value, depth + 1) if isinstance(value, dict) else value

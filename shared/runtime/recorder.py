@@ -6,16 +6,19 @@ that came since they were read, else (3) appends the events at the next position
 Positions are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no hole.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
 import structlog
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
+
+from shared.runtime import arrays
+from shared.runtime.arrays import Array
 
 SCHEMA = Path(__file__).with_name("event_store.sql")
 # Writers that start at the same moment make the schema one after the other.
@@ -27,7 +30,7 @@ APPEND = """
         %b::uuid[], %b::bigint[], %b::text[], %b::bytea[],
         %b::uuid[], %b::uuid[], %b::boolean[], %b::bigint[],
         %b::uuid[], %b::text[], %b::uuid[], %b::boolean[], %b::text[], %b::text[], %b::text[], %b::text[],
-        %b::bigint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::timestamptz[]
+        %b::bigint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::text[]::timestamptz[]
     )
 """
 SINCE = "SELECT * FROM connections.since(%b::uuid[], %b::bigint[], %b::uuid[], %b::bigint[])"
@@ -136,18 +139,7 @@ class GroupRecorder(PostgresApplicationRecorder):
             Unclear: it may have been written.
         """
         connection = self._connected()
-        arguments: list[list[Any]] = [
-            list(group.read.streams.keys()),
-            list(group.read.streams.values()),
-            list(group.read.sets.keys()),
-            list(group.read.sets.values()),
-            [event.originator_id for event in stored_events],
-            [event.originator_version for event in stored_events],
-            [event.topic for event in stored_events],
-            [event.state for event in stored_events],
-            *_columns(group.memberships, 4),
-            *_columns(group.journal, 13),
-        ]
+        arguments = [*_read(group.read), *_events(stored_events), *_memberships(group), *_journal(group)]
         try:
             rows = connection.execute(APPEND, arguments, prepare=True, binary=True).fetchall()
         except psycopg.Error as error:
@@ -170,9 +162,8 @@ class GroupRecorder(PostgresApplicationRecorder):
             NotSent: the store does not answer.
         """
         connection = self._connected()
-        arguments = [list(part) for known in read for part in (known.keys(), known.values())]
         try:
-            return _newer(connection.execute(SINCE, arguments, prepare=True, binary=True).fetchall())
+            return _newer(connection.execute(SINCE, _read(read), prepare=True, binary=True).fetchall())
         except psycopg.Error as error:
             if connection.closed:
                 self._own = None
@@ -189,6 +180,7 @@ class GroupRecorder(PostgresApplicationRecorder):
         if self._own is None:
             try:
                 self._own = psycopg.connect(**self.arguments, autocommit=True)
+                arrays.register(self._own)
                 # Accepted means flushed, whatever the database's own setting; a paused writer must not stop all others.
                 self._own.execute("SET synchronous_commit = on")
                 # Each statement of `append` must see what was committed before it got the lock.
@@ -201,8 +193,50 @@ class GroupRecorder(PostgresApplicationRecorder):
         return self._own
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]
+def _read(read: Read) -> list[Array]:
+    return [
+        arrays.uuids(list(read.streams)),
+        arrays.bigints(list(read.streams.values())),
+        arrays.uuids(list(read.sets)),
+        arrays.bigints(list(read.sets.values())),
+    ]
+
+
+def _events(events: Sequence[StoredEvent]) -> list[Array]:
+    return [
+        arrays.uuids([cast(UUID, event.originator_id) for event in events]),
+        arrays.bigints([event.originator_version for event in events]),
+        arrays.texts([event.topic for event in events]),
+        arrays.byteas([event.state for event in events]),
+    ]
+
+
+def _memberships(group: Group) -> list[Array]:
+    sets, members, present, ordinals = zip(*group.memberships, strict=True) if group.memberships else [()] * 4
+    return [arrays.uuids(sets), arrays.uuids(members), arrays.booleans(present), arrays.bigints(ordinals)]
+
+
+def _journal(group: Group) -> list[Array]:
+    columns = zip(*group.journal, strict=True) if group.journal else [()] * len(JOURNAL)
+    return [array(column) for array, column in zip(JOURNAL, columns, strict=True)]
+
+
+# The columns of `JournalEntry`, in its order.
+JOURNAL: Final[Sequence[Callable[[Any], Array]]] = (
+    arrays.uuids,
+    arrays.texts,
+    arrays.uuids,
+    arrays.booleans,
+    arrays.texts,
+    arrays.texts,
+    arrays.texts,
+    arrays.texts,
+    arrays.bigints,
+    arrays.byteas,
+    arrays.byteas,
+    arrays.byteas,
+    arrays.texts,
+)
 
 
 def _newer(rows: Sequence[tuple[Any, ...]]) -> Newer:
