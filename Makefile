@@ -30,13 +30,16 @@ check: .venv/installed ## Lint, formatting, types and import rules
 	$(BIN)/mypy shared services tests
 	$(BIN)/lint-imports
 
-# A straightforward service on the same two libraries, to compare with; make bench RIVAL=/path/to/compare.py
-RIVAL ?= ../shared/rival/compare.py
+# The folder of a straightforward service on the same two libraries, to compare with; make bench RIVAL=/path/to/it
+RIVAL ?= ../shared/rival
+# UmaDB, measured as a peer: where it has no wheel it is left out.
+PEERS := --only-binary :all: --require-hashes -r tests/bench/requirements.txt
 
-bench: .venv/installed ## Measure: reading one's own write, the writer and the rebuild of views, and the rival if it is there
-	$(BIN)/python -m tests.bench.freshness
-	$(BIN)/python -m tests.bench.rebuild
-	@test ! -f $(RIVAL) || $(BIN)/python $(RIVAL)
+bench: .venv/installed ## Measure beside the rival, a peer and the ceilings; a million commands: make bench ARGS=--long
+	@$(BIN)/python -c 'import umadb' 2>/dev/null || \
+		$(UV) pip install --quiet --python $(BIN)/python $(PEERS) || \
+		.tools/bin/python -m pip --python $(BIN)/python install --quiet $(PEERS) || true
+	@$(BIN)/python -m tests.bench --rival $(RIVAL) $(ARGS)
 
 format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
@@ -45,6 +48,8 @@ format: .venv/installed ## Format the code and mend what the linter can mend
 lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --all-extras --python-version 3.11 \
 		--quiet pyproject.toml -o requirements.txt
+	echo umadb | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--quiet - -o tests/bench/requirements.txt
 
 clean: ## Remove what make has made; the data in .switchboard stays
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info

@@ -94,15 +94,25 @@ def new_folder() -> Iterator[Path]:
 class _RunningServer:
     """A server that a test may stop, kill, wipe and start again; it keeps its URL through all of it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, start: bool = True) -> None:
         self._server = server
         self._child: Child | None = None
-        self.start()
+        if start:
+            self.start()
 
     def start(self) -> None:
         """Returns when the server answers."""
+        self.launch()
+        self.wait_until_it_answers()
+
+    def launch(self) -> None:
+        """Starts it and does not wait."""
         self._server.prepare()
-        child = self._child = Child(self._server.program())
+        self._child = Child(self._server.program())
+
+    def wait_until_it_answers(self) -> None:
+        child = self._child
+        assert child is not None
         with ThreadPoolExecutor(1) as beside:  # the test's own event loop may be in this thread
 
             def answers() -> bool:
@@ -162,10 +172,53 @@ class RunningPostgres(_RunningServer):
 class RunningNats(_RunningServer):
     """A NATS with JetStream."""
 
-    def __init__(self, data_dir: Path) -> None:
-        server = Nats(data_dir, free_port())
+    def __init__(self, data_dir: Path, more: str = "") -> None:
+        server = Nats(data_dir, free_port(), more=more)
         self.url = server.url()
         super().__init__(server)
+
+
+class ClusterNode(_RunningServer):
+    """One NATS of a cluster; it answers once most of the others are there."""
+
+    def __init__(self, server: Nats) -> None:
+        self.name = server.server_name
+        self.url = server.url()
+        super().__init__(server, start=False)
+
+
+class RunningCluster:
+    """Three NATS with JetStream that know one another, on loopback; `url` names them all, with commas between.
+
+    `more` is what the configuration of each has beyond that.
+    """
+
+    def __init__(self, data_dir: Path, more: str = "") -> None:
+        ports = [free_port() for _ in range(3)]
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
+        self.nodes = [
+            ClusterNode(
+                Nats(
+                    data_dir / f"n{number}",
+                    free_port(),
+                    f"n{number}",
+                    f'cluster {{ name: "test", listen: "127.0.0.1:{port}", routes: [{routes}] }}\n{more}',
+                )
+            )
+            for number, port in enumerate(ports)
+        ]
+        self.url = ",".join(node.url for node in self.nodes)
+        for node in self.nodes:
+            node.launch()
+        for node in self.nodes:
+            node.wait_until_it_answers()
+
+    def node(self, name: str) -> ClusterNode:
+        return next(node for node in self.nodes if node.name == name)
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
 
 
 class RunningSwitchboard:

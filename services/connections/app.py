@@ -10,10 +10,14 @@ from shared.language import subjects
 from shared.language.reasons import CODES
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
 from shared.runtime.ledger import Answer, Ledger, Pending
+from shared.runtime.partitions import Partitions
 from shared.runtime.service import Service, run
 from shared.runtime.writer import Answers, Writer
 
 DRAIN_SECONDS = 6.0
+QUEUE = "connections"
+# In the subject of a command; its partition may follow.
+ACCOUNT_AND_NAME = slice(3, 5)
 
 
 class Commands:
@@ -23,12 +27,27 @@ class Commands:
         self._service = service
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
-        self.endpoint = Endpoint("commands", subjects.COMMANDS, "connections", self._take)
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take)
+        self._mapped = self._mapped_endpoint()
+        self._partitions: Partitions | None = None
         self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
+
+    async def open(self) -> None:
+        """Takes commands outside all partitions, and from partitions a share if accounts are spread, else from all."""
+        client = self._service.broker.connection
+        await self.endpoint.open(client)
+        if not self._service.settings.spread_accounts:
+            await self._mapped.open(client)
+            return
+        url = self._service.postgres_url
+        self._partitions = Partitions(url, client, subjects.PARTITIONS, self._mapped_endpoint)
+        self._service.parts["partitions"] = self._partitions.ready
+        self._partitions.start()
 
     async def drain(self) -> None:
         """Takes no more commands, and returns when all that were taken have their replies."""
-        await self.endpoint.drain()
+        shared_out = [self._partitions.drain()] if self._partitions else []
+        await asyncio.gather(self.endpoint.drain(), self._mapped.drain(), *shared_out)
         await self.writer.drain(DRAIN_SECONDS)
         # The last answers come through the loop's queue of callbacks.
         await asyncio.sleep(0)
@@ -46,8 +65,16 @@ class Commands:
     def _open_ledger(self) -> Ledger:
         return Ledger(self._service.postgres_url, PAGES, self._domain)
 
+    def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
+        return Endpoint("commands", subjects.commands_of(partition), QUEUE, self._take_mapped)
+
+    def _take_mapped(self, request: Request) -> bool:
+        """What is told of the endpoint of commands counts these too."""
+        self.endpoint.requests += 1
+        return self._take(request)
+
     def _take(self, request: Request) -> bool:
-        account, name = request.subject.split(".")[-2:]
+        account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
         pending = door.read(account, name, request.data, request.headers)
         pending.request = request
         if not self.writer.submit(pending):
@@ -82,7 +109,7 @@ async def connections(service: Service) -> AsyncIterator[None]:
     await service.broker.start()
     client = service.broker.connection
     commands.writer.start()
-    await commands.endpoint.open(client)
+    await commands.open()
     async with discoverable(client, "switchboard-connections", "Decides commands.", [commands.endpoint]):
         try:
             yield

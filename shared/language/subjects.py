@@ -8,6 +8,10 @@ COMMANDS = f"{COMMAND}.*.*"
 QUERIES = f"{QUERY}.*.*"
 EVENTS = f"{EVENT}.>"
 
+# Where NATS spreads accounts over writers (deploy/nats/spread.conf), the partition of its account stands behind a
+# command's public subject.
+PARTITIONS = 32
+
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
 
@@ -22,6 +26,11 @@ MESSAGE_ID = "Nats-Msg-Id"
 
 def command(account: str, name: str) -> str:
     return f"{COMMAND}.{account}.{name}"
+
+
+def commands_of(partition: int | None = None) -> str:
+    """The commands that NATS has put into a partition, or into any."""
+    return f"{COMMANDS}.{'*' if partition is None else partition}"
 
 
 def query(account: str, name: str) -> str:

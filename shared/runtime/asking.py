@@ -9,6 +9,8 @@ import orjson
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from shared.runtime.settings import servers_of
+
 
 class NoAnswer(Exception):
     """Nobody answered; the message says why and what to do."""
@@ -26,7 +28,7 @@ async def ask(url: str, subject: str, body: Mapping[str, Any], seconds: float) -
 
     try:
         connection = await nats.connect(
-            url,
+            servers_of(url),
             connect_timeout=2,
             allow_reconnect=False,
             max_reconnect_attempts=1,

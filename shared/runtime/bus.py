@@ -17,6 +17,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.language import subjects
 from shared.runtime.frames import framed
+from shared.runtime.settings import Settings, servers_of
 
 log = structlog.get_logger(__name__)
 
@@ -83,6 +84,8 @@ class StreamDrifted(StreamUnfit):
 async def connect(url: str, name: str, **options: Any) -> Client:
     """A connection that reconnects for ever and notices a silent server within 20 to 30 seconds.
 
+    `url` may name several servers of a cluster, with commas between.
+
     With `pending_size=0` nothing published while disconnected is kept and sent later: `publish` raises
     `nats.errors.OutboundBufferLimitError` instead.
     """
@@ -109,7 +112,7 @@ async def connect(url: str, name: str, **options: Any) -> Client:
         "error_cb": on_error,
         "reconnected_cb": on_reconnect,
     }
-    return framed(await nats.connect(url, **(settings | options)))
+    return framed(await nats.connect(servers_of(url), **(settings | options)))
 
 
 class ForeignStream(StreamUnfit):
@@ -117,17 +120,18 @@ class ForeignStream(StreamUnfit):
 
 
 async def declare_stream(
-    js: JetStreamContext, log_id: str | None = None, declared: StreamConfig = EVENT_STREAM
+    js: JetStreamContext, log_id: str | None = None, declared: StreamConfig | None = None
 ) -> StreamInfo:
-    """Makes the stream if there is none; safe when several do so at once.
+    """Makes the stream if there is none, and gives it as many replicas as are set; safe when several do so at once.
 
-    `log_id` is the identity of the log it tells of; None when that is not known yet.
+    `log_id` is the identity of the log it tells of; None when that is not known yet. Replicas are never taken away.
 
     Raises:
         StreamDrifted: it exists in another shape.
         ForeignStream: it is another log's.
         nats.errors.Error: JetStream is off, or gave no answer.
     """
+    declared = declared or as_set()
     try:
         found = await js.stream_info(str(declared.name))
     except NotFoundError:
@@ -137,12 +141,22 @@ async def declare_stream(
         raise StreamDrifted(str(declared.name), differences)
     if (told := log_of(found.config)) not in (None, log_id):
         raise ForeignStream(f"the stream {declared.name} is of the log {told}, not of {log_id or 'one begun yet'}")
+    if (found.config.num_replicas or 1) < (declared.num_replicas or 1):
+        log.info("stream.replicas_raised", before=found.config.num_replicas, replicas=declared.num_replicas)
+        found = await js.update_stream(found.config.evolve(num_replicas=declared.num_replicas))
     return found
 
 
+def as_set() -> StreamConfig:
+    """The stream of events as it is made here: with the replicas of `SWITCHBOARD_STREAM_REPLICAS`."""
+    return EVENT_STREAM.evolve(num_replicas=Settings().stream_replicas)
+
+
 async def mark_stream(js: JetStreamContext, log_id: str, declared: StreamConfig = EVENT_STREAM) -> None:
-    """Writes onto the stream which log it tells of."""
-    await js.update_stream(_of_log(declared, log_id))
+    """Writes onto the stream which log it tells of; whatever else may differ stays as it is."""
+    found = (await js.stream_info(str(declared.name))).config
+    kept = {field: getattr(found, field) for field in _FREE_TO_DIFFER}
+    await js.update_stream(_of_log(declared.evolve(**kept), log_id))
 
 
 def log_of(config: StreamConfig) -> str | None:

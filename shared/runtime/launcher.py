@@ -22,7 +22,7 @@ from shared.runtime.children import Program
 from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.keeping import Kept
 from shared.runtime.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
-from shared.runtime.settings import Settings
+from shared.runtime.settings import Settings, servers_of
 
 SERVICE_STOP_SECONDS = 20.0
 SERVER_STOP_SECONDS = 10.0
@@ -77,6 +77,8 @@ class _Launcher:
             asked = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
             asked.cancel()
+            if self._stopping.is_set():
+                _say("\nStopping …")
             if not self._started:
                 working.cancel()
             with suppress(asyncio.CancelledError):
@@ -98,7 +100,6 @@ class _Launcher:
             self._started = True
             self._summarise(time.monotonic() - began)
             await self._stopping.wait()
-            _say("\nStopping …")
 
     @asynccontextmanager
     async def _servers_running(self) -> AsyncIterator[None]:
@@ -120,7 +121,7 @@ class _Launcher:
             """Whether NATS is there is told by the health page; nats-py would write every attempt to the log."""
 
         self._bus = await nats.connect(
-            self._nats_url,
+            servers_of(self._nats_url),
             name="switchboard-launcher",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,
@@ -256,6 +257,9 @@ def _alone_in(settings: Settings) -> Iterator[None]:
 
 
 def _without_password(url: str) -> str:
+    """One URL, or several with commas between."""
+    if "," in url:
+        return ",".join(map(_without_password, servers_of(url)))
     parts = urlsplit(url)
     if not parts.password:
         return url

@@ -25,6 +25,7 @@ import psycopg
 from nats.errors import Error as NatsError
 
 from shared.runtime.children import Program, die_with_parent, identity
+from shared.runtime.settings import servers_of
 
 if TYPE_CHECKING:
     import psutil
@@ -162,14 +163,19 @@ class Postgres:
 
 
 class Nats:
-    """NATS with JetStream on loopback; data in `<data_dir>/nats`."""
+    """NATS with JetStream on loopback; data in `<data_dir>/nats`.
+
+    `more` is what its configuration has beyond ours, such as a cluster; there `server_name` tells it from the others.
+    """
 
     name = "nats"
     title = "NATS"
 
-    def __init__(self, data_dir: Path, port: int) -> None:
+    def __init__(self, data_dir: Path, port: int, server_name: str = "switchboard", more: str = "") -> None:
         self.folder = data_dir.absolute() / "nats"
         self.port = port
+        self.server_name = server_name
+        self._more = more
         self._log = data_dir.absolute() / "logs" / "nats.log"
         self._configuration = self.folder / "nats-server.conf"
 
@@ -190,8 +196,8 @@ class Nats:
                 "free port, or SWITCHBOARD_NATS_URL to the NATS that runs there (JetStream on)."
             )
         self._configuration.write_text(
-            f'server_name: "switchboard"\nlisten: "127.0.0.1:{self.port}"\n'
-            f"jetstream {{ store_dir: {json.dumps(str(self.folder))} }}\n"
+            f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\n'
+            f"jetstream {{ store_dir: {json.dumps(str(self.folder))} }}\n{self._more}"
         )
 
     def program(self) -> Program:
@@ -227,7 +233,7 @@ async def nats_answers(url: str) -> str | None:
 
     try:
         connection = await nats.connect(
-            url,
+            servers_of(url),
             connect_timeout=2,
             allow_reconnect=False,
             max_reconnect_attempts=1,

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -20,10 +21,11 @@ from shared.language import subjects
 from shared.runtime import logs
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
-from shared.runtime.settings import Settings
+from shared.runtime.settings import Settings, servers_of
 
 DRAIN_SECONDS = 5.0
 STOP_SECONDS = 15.0
+LEFT_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +48,7 @@ class Service:
         self.given_up = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
         self.broker = NatsBroker(
-            self.nats_url,
+            servers_of(self.nats_url),
             name=f"switchboard-{name}",
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; nats-py does nothing but sleep for it
@@ -163,8 +165,23 @@ async def _life(name: str, settings: Settings, wire: Wire) -> int:
     if not service.started:
         serving.cancel()
     await asyncio.wait({serving}, timeout=STOP_SECONDS)
-    asked.cancel()
-    return _verdict(service, serving)
+    code = _verdict(service, serving)
+    await _end_what_is_left(code)
+    return code
+
+
+async def _end_what_is_left(code: int) -> None:
+    """The loop's own end would wait for ever for a task that swallows its one cancellation, as nats-py's may do
+    while it reconnects (up to Python 3.11, `asyncio.wait_for` can lose one).
+    """
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    if left and (await asyncio.wait(left, timeout=LEFT_SECONDS))[1]:
+        log.warning("service.left_hard")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _listen_to_signals(service: Service, serving: asyncio.Task[None]) -> None:

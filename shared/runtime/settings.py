@@ -22,7 +22,20 @@ class Settings(BaseSettings):
     http_port: int = Field(default=8025, ge=0, le=65535)
     data_dir: Path = Path(".switchboard")
     log_format: Literal["console", "json"] | None = None
+    stream_replicas: int = Field(default=1, ge=1, le=5)
+    spread_accounts: bool = False
 
     def nats_url_to_ask(self) -> str:
         """Where a caller on this machine finds NATS: the URL, or the port that `switchboard run` uses."""
         return self.nats_url or f"nats://127.0.0.1:{self.nats_port}"
+
+    def postgres_url_to_ask(self) -> str:
+        """Where a tool on this machine finds PostgreSQL: the URL, or the socket of the one `switchboard run` starts."""
+        from shared.runtime.servers import Postgres
+
+        return self.postgres_url or Postgres(self.data_dir).url()
+
+
+def servers_of(url: str) -> list[str]:
+    """The servers of a NATS cluster, which one setting names: URLs with commas between."""
+    return [one for part in url.split(",") if (one := part.strip())]

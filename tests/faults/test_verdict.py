@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.verdict import Stored, of_commands, of_the_stream, passed
+from tests.faults.verdict import Stored, of_commands, of_many_writers, of_the_races, of_the_stream, passed
 from tests.faults.workload import Given
 from tests.journeys.wire import Fact, Reply
 
@@ -65,3 +65,40 @@ def test_what_is_wrong_with_the_stream_is_found(facts: list[Fact], name: str) ->
 
 def test_a_command_without_an_answer_is_found() -> None:
     assert found([*GIVEN, Given("command-3", "s", b"")], STORED, FACTS) == {"never answered"}
+
+
+def connected(position: int, name: str, address: str, **told: str) -> Fact:
+    headers = {"ce-position": str(position), "ce-subject": "address/x", "ce-account": "acme"}
+    return Fact(f"switchboard.event.v1.acme.address.{name}", headers, {"address": address, **told})
+
+
+def test_an_address_that_was_given_away_twice_is_found() -> None:
+    first = connected(1, "PersonalConnected", "a@b.example", owner="bob")
+    freed = connected(2, "Disconnected", "a@b.example")
+    second = connected(3, "PersonalConnected", "a@b.example", owner="cleo")
+    alias = connected(4, "AliasAdded", "a@b.example", primary="c@b.example")
+    assert of_many_writers([], [first, freed, second])["claimed while it was another's"] == []
+    assert of_many_writers([], [first, second])["claimed while it was another's"] == [(3, "acme", "a@b.example")]
+    assert of_many_writers([], [first, freed, alias, second])["claimed while it was another's"] != []
+
+
+def test_a_command_that_two_writers_answered_otherwise_is_found() -> None:
+    same, other = command(1, "a"), command(2, "b")
+    same.elsewhere = [reply for reply in [command(1, "a").reply] if reply]
+    other.elsewhere = [reply for reply in [command(2, "c").reply] if reply]
+    found = of_many_writers([same, other], [])["answered otherwise by another writer"]
+    assert [id_ for id_, *_ in found] == ["command-2"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "right"),
+    [
+        (["accepted", "ADDRESS_ALREADY_PERSONAL"], True),
+        (["accepted", "accepted"], False),
+        (["ADDRESS_ALREADY_PERSONAL", "ADDRESS_ALREADY_PERSONAL"], False),
+        (["accepted", "BUSY"], False),
+    ],
+)
+def test_a_race_without_exactly_one_winner_is_found(outcomes: list[str], right: bool) -> None:
+    told = [Reply({"outcome": "accepted"} if one == "accepted" else {"reason": one}, None, b"") for one in outcomes]
+    assert passed({}, of_the_races({"an address": told})) == right

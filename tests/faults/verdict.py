@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 import psycopg
 
 from tests.faults.workload import Given
-from tests.journeys.directory import directory
-from tests.journeys.wire import Account, Fact, Wire
+from tests.journeys.directory import FREE, change, directory
+from tests.journeys.wire import Account, Fact, Reply, Wire
+
+# Whoever says these has not held the address before.
+CLAIMS = ("PersonalConnected", "TeamConnected", "AliasAdded")
 
 
 class Stored(NamedTuple):
@@ -111,6 +114,41 @@ def destination(entry: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
     if entry["kind"] == "team":
         return "inbox", entry["inbox"], None
     return "personal", None, entry["owner"]
+
+
+def of_many_writers(given: Iterable[Given], facts: Sequence[Fact]) -> Verdict:
+    """What several writers were told at the same time, and whether one of them gave away what was another's."""
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    taken = []
+    for fact in facts:
+        if not fact.headers["ce-subject"].startswith("address/"):
+            continue
+        key = fact.headers["ce-account"], fact.body["address"]
+        before = known.get(key, FREE)
+        if fact.name in CLAIMS and (before["kind"] or before["primary"]):
+            taken.append((fact.position, *key))
+        known[key] = before | change(fact.name, fact.body, before)
+    return {
+        "claimed while it was another's": taken,
+        "answered otherwise by another writer": [
+            (one.id, one.reply.raw, other.raw)
+            for one in given
+            for other in one.elsewhere
+            if one.reply is not None and (other.raw, other.error) != (one.reply.raw, one.reply.error)
+        ],
+    }
+
+
+def of_the_races(races: Mapping[str, Sequence[Reply]]) -> Verdict:
+    """Claims on one address by several people at the same time, by address: one is accepted, the others hear why."""
+    outcomes = {name: sorted(reply.reason or reply.outcome or "" for reply in told) for name, told in races.items()}
+    return {
+        "races without exactly one winner": [
+            (name, told)
+            for name, told in outcomes.items()
+            if told != ["ADDRESS_ALREADY_PERSONAL"] * (len(told) - 1) + ["accepted"]
+        ]
+    }
 
 
 async def of_the_answers(wire: Wire, given: Iterable[Given]) -> Verdict:

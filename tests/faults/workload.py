@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,23 +26,34 @@ Fields = dict[str, Any]
 
 @dataclass
 class Given:
-    """A command that was given: under its id, as often as it took, until `reply` came."""
+    """A command that was given: under its id, as often as it took, until `reply` came.
+
+    `elsewhere` holds the replies to the same command given in other ways at the same time.
+    """
 
     id: str
     subject: str
     body: bytes
     tries: int = 0
     reply: Reply | None = None
+    elsewhere: list[Reply] = field(default_factory=list)
 
 
 @dataclass
 class Workload:
-    """`given` holds every command ever sent, by id."""
+    """`given` holds every command ever sent, by id.
+
+    Each is given in all of `ways` at the same time: a way makes another subject of a command's, under which another
+    writer may take it.
+    """
 
     accounts: list[str]
     seed: int
+    ways: Sequence[Callable[[str], str]] = ()
+    pace: float = PACE_SECONDS
     given: dict[str, Given] = field(default_factory=dict)
     unanswered: int = 0
+    _runs: int = 0
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -50,10 +61,12 @@ class Workload:
         return len(self.given) - self.unanswered
 
     async def run(self, wire: Wire) -> None:
-        """Returns after `end`, when everything given has its answer."""
+        """Returns after `end`, when everything given has its answer; may be run again."""
+        self._ending.clear()
+        self._runs += 1
         async with asyncio.TaskGroup() as tasks:
             for number in range(WORKERS):
-                tasks.create_task(self._work(wire, random.Random(f"{self.seed}/{number}")))  # noqa: S311  seeded
+                tasks.create_task(self._work(wire, random.Random(f"{self.seed}/{self._runs}/{number}")))  # noqa: S311  seeded
 
     def end(self) -> None:
         self._ending.set()
@@ -73,9 +86,12 @@ class Workload:
             given = Given(command_id, subject, body(actor, fields | {"command_id": command_id}))
             self.given[command_id] = given
             self.unanswered += 1
-            given.reply = await until_answered(wire, given)
+            others = [Given(command_id, way(subject), given.body) for way in self.ways]
+            given.reply, *given.elsewhere = await asyncio.gather(
+                *(until_answered(wire, one) for one in (given, *others))
+            )
             self.unanswered -= 1
-            await asyncio.sleep(PACE_SECONDS)
+            await asyncio.sleep(self.pace)
 
     def _wishes(self, chance: random.Random) -> Iterator[tuple[str, str, Fields]]:
         while True:

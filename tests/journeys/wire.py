@@ -171,7 +171,7 @@ class Wire:
 
 
 @asynccontextmanager
-async def connected(url: str, **options: Any) -> AsyncIterator[Wire]:
+async def connected(url: str | list[str], **options: Any) -> AsyncIterator[Wire]:
     client = await nats.connect(url, name="journeys", **options)
     try:
         yield Wire(client)

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -107,7 +108,8 @@ def test_everything_ends_with_a_killed_launcher_and_its_data_is_found_again(laun
 def test_it_starts_again_at_once_after_everything_was_killed(launcher: RunningSwitchboard) -> None:
     write_a_row(launcher)
     for process in launcher.processes():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     launcher.process.wait()
     launcher.start()
     assert read_the_row(launcher) == "here"

@@ -155,6 +155,15 @@ def test_it_can_be_stopped_while_it_waits_for_nats(folder: Path) -> None:
     assert echo.process.wait(20) == 0
 
 
+async def test_a_task_that_nothing_ends_does_not_keep_it(private_nats: RunningNats, echo: RunningEcho) -> None:
+    async with connected(private_nats.url) as connection, asyncio.timeout(40):
+        await ready(connection)
+        await connection.request(SUBJECT, b'"cling"', timeout=10)
+        echo.process.terminate()
+        assert await asyncio.to_thread(echo.process.wait, 30) == 0
+    assert "service.left_hard" in echo.output()
+
+
 async def test_a_failure_of_its_own_tasks_ends_it_with_a_code(private_nats: RunningNats, echo: RunningEcho) -> None:
     async with connected(private_nats.url) as connection, asyncio.timeout(20):
         await ready(connection)
