@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 from pydantic import ValidationError
 
+from services.ops import views
 from shared.language import subjects
 from shared.runtime.clock import new_id
 from shared.runtime.settings import Settings
@@ -35,6 +36,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(views.app, name="views")
 
 Account = Annotated[str, typer.Argument(help="The account, such as acme.")]
 Fields = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=FIELDS)]

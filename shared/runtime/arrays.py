@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from psycopg.abc import AdaptContext
+import psycopg
 from psycopg.adapt import Buffer, Dumper
 from psycopg.postgres import types
 from psycopg.pq import Format
@@ -54,8 +54,18 @@ def uuids(values: Sequence[UUID | str | None]) -> UuidArray:
 
 
 def texts(values: Sequence[str | None]) -> TextArray:
-    """Best where few values come again and again, such as names."""
+    """For values that come again and again, such as names of kinds."""
     return TextArray(_array("text", [_text(value) for value in values], values))
+
+
+def keys(values: Sequence[str]) -> TextArray:
+    """For texts that are all different."""
+    return jsons([value.encode() for value in values])
+
+
+def jsons(values: Sequence[bytes]) -> TextArray:
+    """From documents of JSON in UTF-8, to be cast to jsonb."""
+    return TextArray(_array("text", [_LENGTH(len(value)) + value for value in values], ()))
 
 
 def byteas(values: Sequence[bytes | None]) -> ByteaArray:
@@ -72,12 +82,6 @@ def booleans(values: Sequence[bool]) -> BooleanArray:
     return BooleanArray(_array("bool", [_TRUE if value else _FALSE for value in values], values))
 
 
-def register(context: AdaptContext) -> None:
-    """From now on the connection takes these arrays as parameters."""
-    for array, element in _ELEMENTS.items():
-        context.adapters.register_dumper(array, _dumper(element))
-
-
 def _dumper(element: str) -> type[Dumper]:
     class ArrayDumper(Dumper):
         format = Format.BINARY
@@ -87,9 +91,6 @@ def _dumper(element: str) -> type[Dumper]:
             return bytes(obj)
 
     return ArrayDumper
-
-
-_ELEMENTS = {UuidArray: "uuid", TextArray: "text", ByteaArray: "bytea", BigintArray: "int8", BooleanArray: "bool"}
 
 
 def _array(element: str, items: Sequence[bytes], values: Sequence[object]) -> bytes:
@@ -111,3 +112,9 @@ def _uuid(value: UUID | str | None) -> bytes:
     if value is None:
         return _NULL
     return _UUID + (value.bytes if isinstance(value, UUID) else bytes.fromhex(value.replace("-", "")))
+
+
+_ELEMENTS = {UuidArray: "uuid", TextArray: "text", ByteaArray: "bytea", BigintArray: "int8", BooleanArray: "bool"}
+# For every connection made from now on.
+for _kind, _element in _ELEMENTS.items():
+    psycopg.adapters.register_dumper(_kind, _dumper(_element))

@@ -76,11 +76,11 @@ class Endpoint:
 
     async def drain(self) -> None:
         """Takes no more, and returns when everything routed here has gone through `handle`."""
-        if self._subscription is None:
+        if self._subscription is None or self._client is None:
             return
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await self._subscription.drain()  # type: ignore[no-untyped-call]
+                await frames.drain(self._client, self._subscription)
         except (nats.errors.Error, TimeoutError) as error:
             log.warning("endpoint.drained_partly", endpoint=self.name, error=repr(error))
         self._subscription = None

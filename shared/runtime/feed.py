@@ -24,6 +24,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.runtime import bus, frames
+from shared.runtime.beside import NotPossible
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
 from shared.runtime.log_reader import LogReader
@@ -157,7 +158,8 @@ class Feed:
         self._js: JetStreamContext = client.jetstream(timeout=5)
         self._view = view
         self._name = view.design.name
-        self._lease = Lease(postgres_url, f"view {self._name}")
+        # Of each version one: while one is live, the other may make its rows.
+        self._lease = Lease(postgres_url, f"view {self._name} {view.design.version}")
         self._trouble = "starting"
         self._waiting: dict[int, Delivered] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
@@ -187,13 +189,13 @@ class Feed:
             except LeaseOver:
                 self._trouble = "starting"
             except (
-                ConsumerLost, DesignChanged, LogTooShort, bus.StreamUnfit,
+                ConsumerLost, DesignChanged, LogTooShort, NotPossible, bus.StreamUnfit,
                 psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._in_trouble(error)
             if time.monotonic() - began > 10 * LONGEST_PAUSE_SECONDS:
                 pause = SHORTEST_PAUSE_SECONDS
-            await asyncio.sleep(pause)
+            await self._view.our_turn(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _in_trouble(self, error: Exception) -> None:
@@ -300,7 +302,9 @@ class Feed:
             await self._make(position)
             return
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        if not same_shape(info) or (await self._position_at(floor) or 0) > position:
+        # Who carried events before, for this version or another, may still hold some or take the next.
+        handed_on = info.num_waiting or info.num_ack_pending
+        if handed_on or not same_shape(info) or (await self._position_at(floor) or 0) > position:
             await self._remake(position)
 
     async def _make(self, position: int) -> None:

@@ -114,6 +114,18 @@ async def subscribe(client: Client, subject: str, take: Take, queue: str = "") -
     return subscription
 
 
+async def drain(client: Client, subscription: Subscription) -> None:
+    """Takes no more, and returns when all that was routed here has been given to its taker.
+
+    Raises:
+        nats.errors.Error: the bus is away.
+    """
+    try:
+        await subscription.drain()  # type: ignore[no-untyped-call]
+    finally:
+        _parser(client).takers.pop(subscription._id, None)
+
+
 async def unsubscribe(client: Client, subscription: Subscription) -> None:
     """Takes no more."""
     if not client.is_closed:

@@ -1,120 +1,146 @@
-"""A view made anew from the event log equals the live one, and questions are answered from the old rows meanwhile."""
+"""A view made anew from the event log equals the live one, and the live one answers and follows meanwhile.
 
-from collections.abc import Mapping, Sequence
+It is filled in a schema that nobody reads. However the filling ends, but by being complete, nothing of it is left: who
+is cancelled drops it, and what a killed one left is dropped by the next, or by the service.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, AsyncCursor, sql
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.errors import UniqueViolation
 
-from shared.language.subjects import Ce
-from shared.runtime.codec import Undecodable, from_state, stored_to_wire
-from shared.runtime.log_reader import LogReader, Stored
-from shared.runtime.view import Entry, Row, View, create, drop, following, lock_schema, write_carefully
+from shared.runtime import beside
+from shared.runtime.design import TABLES, Design, Row
+from shared.runtime.filling import Filling, LogTooShort
+from shared.runtime.log_reader import LogReader
+from shared.runtime.meter import Heard, Meter, nobody
+from shared.runtime.postgres import connection_arguments
+from shared.runtime.switching import rename, take_over
+from shared.runtime.view import View
+from shared.runtime.view_rows import create, create_indexes, create_to_fill, drop, lock_schema, named
 
-BATCH = 5_000
+__all__ = ["LogTooShort", "build", "rebuild", "start_over"]
+
+CLEANING_SECONDS = 5
 
 log = structlog.get_logger(__name__)
 
 
-class LogTooShort(Exception):
-    """The event log ends before the view, or has a hole: the view cannot be made from it."""
+Make = Callable[[AsyncCursor[Row], Design, str], Awaitable[None]]
 
 
-class FromLog(Entry):
-    """An event as it stands in the event log."""
-
-    __slots__ = ("_stored",)
-
-    def __init__(self, stored: Stored) -> None:
-        super().__init__(stored.position, stored.stream, "", "", stored.topic)
-        self._stored = stored
-        try:
-            event = self.event = from_state(*stored)
-            self.aggregate, self.account = event.event.aggregate, event.account
-        except Undecodable as error:
-            self.error = str(error)
-            headers, _ = self.evidence()
-            self.aggregate = headers.get(Ce.SUBJECT, "").partition("/")[0]
-            self.account = headers.get(Ce.ACCOUNT, "")
-
-    def evidence(self) -> tuple[Mapping[str, str], bytes]:
-        try:
-            _, headers, body = stored_to_wire(*self._stored)
-        except Undecodable:
-            return {Ce.TYPE: self._stored.topic, Ce.POSITION: str(self.position)}, self._stored.state
-        return headers, body
+# ---- the two ways to use it
 
 
-async def rebuild(postgres_url: str, view: View) -> int:
+async def rebuild(postgres_url: str, view: View, heard: Heard = nobody) -> int:
     """Makes the rows anew beside the live ones and puts them in their place; returns the position reached.
+
+    Who else works on rows beside the live ones is waited for. The rows that were live are kept.
 
     Raises:
         LogTooShort: the log does not reach to where the live rows stand; they stay as they are.
+        NotPossible: others held the live rows for too long.
     """
-    schema = f"{view.design.name}_rebuilt"
-    async with (
-        LogReader(postgres_url) as reader,
-        await AsyncConnection.connect(postgres_url, autocommit=True, connect_timeout=5) as connection,
-    ):
-        # For the session: a second rebuild waits until this one is through.
-        await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (schema,))
-        await connection.execute("SET synchronous_commit = off")
-        events = reader
-        position = await _fill(connection, view, schema, events)
-        async with connection.transaction(), connection.cursor(binary=True) as cursor:
-            position = await _take_over(cursor, view, schema, events, position)
-    view.progress.told(position)
-    log.info("view.rebuilt", view=view.design.name, position=position)
+    design = view.design
+    async with _leaving_nothing(postgres_url, design.name), beside.working(postgres_url) as connection:
+        await beside.claim(connection, design.name)
+        async with _filled(connection, postgres_url, design, heard) as filling:
+            switched = await take_over(filling, beside.old(design.name))
+    view.progress.told(switched.position)
+    log.info("view.rebuilt", view=design.name, position=switched.position)
+    return switched.position
+
+
+async def build(postgres_url: str, design: Design, heard: Heard = nobody) -> int:
+    """Makes the rows anew and leaves them beside the live ones, to be compared and switched to; the position reached.
+
+    Rows that stood there from an earlier time are dropped.
+
+    Raises:
+        Occupied: somebody else works on rows beside the live ones.
+        LogTooShort: the log has a hole.
+    """
+    new = beside.new(design.name)
+    async with _leaving_nothing(postgres_url, design.name), beside.working(postgres_url) as connection:
+        await beside.claimed(connection, design.name)
+        async with _filled(connection, postgres_url, design, heard) as filling:
+            position = await filling.go_on()
+        async with connection.transaction(), connection.cursor() as cursor:
+            await drop(cursor, new)
+            await rename(cursor, filling.schema, new)
+    log.info("view.built", view=design.name, version=design.version, position=position)
     return position
 
 
-async def _fill(connection: AsyncConnection[Row], view: View, schema: str, events: LogReader) -> int:
+# ---- filling
+
+
+@asynccontextmanager
+async def _filled(
+    connection: AsyncConnection[Any], postgres_url: str, design: Design, heard: Heard
+) -> AsyncIterator[Filling]:
+    """Rows that stand, with their indexes, shortly before the log's end."""
+    async with LogReader(postgres_url) as events, LogReader(postgres_url) as end:
+        meter = Meter(design.name, end, heard)
+        try:
+            filling = await _fill(connection, events, design, meter, create_to_fill)
+            meter.say("indexes", filling.position)
+            await _find_by(connection, design, filling.schema)
+        except UniqueViolation as error:
+            # Two aggregates bear one name: which events are at fault is found while they come.
+            log.warning("view.filled_again", view=design.name, error=str(error).splitlines()[0])
+            filling = await _fill(connection, events, design, meter, create)
+        for table in TABLES.values():
+            await connection.execute(named("ANALYZE {schema}.{table}", filling.schema, table))
+        yield filling
+
+
+async def _fill(
+    connection: AsyncConnection[Any], events: LogReader, design: Design, meter: Meter, make: Make
+) -> Filling:
+    schema = beside.building(design.name)
     async with connection.transaction(), connection.cursor() as cursor:
         await drop(cursor, schema)
-        await create(cursor, view.design, schema)
-    position = 0
-    while stored := await events.read(position, BATCH):
-        async with connection.transaction(), connection.cursor(binary=True) as cursor:
-            position = await _apply(cursor, view, schema, stored, position)
-    return position
+        await make(cursor, design, schema)
+    filling = Filling(connection, events, design, schema, 0, meter.told)
+    await filling.go_on()
+    return filling
 
 
-async def _apply(cursor: AsyncCursor[Row], view: View, schema: str, stored: Sequence[Stored], position: int) -> int:
-    run = following((FromLog(event) for event in stored), position)
-    if not run:
-        raise LogTooShort(f"position {position + 1} is missing in the log")
-    await write_carefully(cursor, view.design, schema, run)
-    return run[-1].position
+async def _find_by(connection: AsyncConnection[Any], design: Design, schema: str) -> None:
+    async with connection.transaction(), connection.cursor() as cursor:
+        await create_indexes(cursor, design, schema)
 
 
-async def _take_over(cursor: AsyncCursor[Row], view: View, schema: str, events: LogReader, position: int) -> int:
-    """The last step, while nobody writes: what came meanwhile, then the names are exchanged."""
-    live = view.design.name
-    await lock_schema(cursor, live)
-    there = await _live_position(cursor, live)
-    while position < there:
-        stored = await events.read(position, BATCH)
-        if not stored:
-            raise LogTooShort(f"the log ends at {position}, the view stands at {there}")
-        position = await _apply(cursor, view, schema, stored, position)
-    await drop(cursor, live)
-    names = {"schema": sql.Identifier(schema), "live": sql.Identifier(live)}
-    await cursor.execute(sql.SQL("ALTER SCHEMA {schema} RENAME TO {live}").format(**names))
-    return position
-
-
-async def _live_position(cursor: AsyncCursor[Row], live: str) -> int:
-    """Where the live rows stand, and from here on nobody reads or writes them; 0 when there are none."""
+@asynccontextmanager
+async def _leaving_nothing(postgres_url: str, view: str) -> AsyncIterator[None]:
+    """Whatever ends what is done within, cancelling it too, half-filled rows are dropped."""
     try:
-        async with cursor.connection.transaction():
-            table = sql.Identifier(live, "view")
-            # Answers hold this table from their first statement on, so none sees half of each.
-            await cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
-            await cursor.execute(sql.SQL("SELECT position FROM {}").format(table))
-            row = await cursor.fetchone()
-            return int(row[0]) if row else 0
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return 0
+        yield
+    except beside.Occupied:
+        # What is half filled is somebody else's.
+        raise
+    except BaseException:
+        await _clear(postgres_url, view)
+        raise
+
+
+async def _clear(postgres_url: str, view: str) -> None:
+    arguments = connection_arguments(postgres_url)
+    try:
+        async with (
+            await AsyncConnection.connect(**arguments) as connection,
+            connection.cursor() as cursor,
+        ):
+            # The session that filled them ends a moment after its connection was closed.
+            await cursor.execute(f"SET LOCAL lock_timeout = '{CLEANING_SECONDS}s'")
+            await beside.clear_ruins(cursor, view, wait=True)
+    except psycopg.Error as error:
+        log.warning("view.ruins_left", view=view, error=type(error).__name__)
 
 
 async def start_over(view: View) -> None:

@@ -180,7 +180,6 @@ class GroupRecorder(PostgresApplicationRecorder):
         if self._own is None:
             try:
                 self._own = psycopg.connect(**self.arguments, autocommit=True)
-                arrays.register(self._own)
                 # Accepted means flushed, whatever the database's own setting; a paused writer must not stop all others.
                 self._own.execute("SET synchronous_commit = on")
                 # Each statement of `append` must see what was committed before it got the lock.

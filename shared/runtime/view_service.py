@@ -1,24 +1,40 @@
 """A projection service as a process: events in, rows kept, questions answered, until it is asked to stop."""
 
 import asyncio
+import gc
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
+import orjson
+import psycopg
 import structlog
+from nats.aio.client import Client
 
 from shared.language.questions import Question
 from shared.runtime import logs
 from shared.runtime.answering import Answerer, Answers
-from shared.runtime.endpoint import discoverable
+from shared.runtime.design import Design
+from shared.runtime.ending import asked_to_end
+from shared.runtime.endpoint import Endpoint, discoverable
 from shared.runtime.feed import Feed
 from shared.runtime.rebuild import rebuild
 from shared.runtime.service import Service, run
 from shared.runtime.settings import Settings
-from shared.runtime.view import Design, View
+from shared.runtime.view import View
+from shared.runtime.view_verbs import do
 
 STOP_SECONDS = 5.0
+# How soon a process hears that the rows are of another version now, and of its own again; and how long those of the
+# former version still answer from the rows that are kept, so that those of the new one are there before they leave.
+LOOK_SECONDS = 0.2
+LOOK_FROM_ASIDE_SECONDS = 0.04
+LEAVE_SECONDS = 0.6
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -63,42 +79,122 @@ async def _answering(service: Service, room: Room, view: View) -> AsyncIterator[
     answers = Answers(view, room.questions, room.answer, room.foreign)
     queue = room.design.name
     endpoints = [answers.endpoint(f"questions-{n}", subject, queue) for n, subject in enumerate(room.subjects, 1)]
-    service.parts |= {"events": feed.ready, "view": answers.ready}
-    following = asyncio.create_task(feed.run())
-    following.add_done_callback(lambda task: _ended(service, task))
+    attendance = Attendance(view, client, endpoints)
+    service.parts |= {"events": feed.ready, "view": lambda: _readable(attendance, answers)}
+    await attendance.look()
+    tasks = {asyncio.create_task(feed.run()), asyncio.create_task(attendance.run())}
+    for task in tasks:
+        task.add_done_callback(lambda ended: _ended(service, ended))
     try:
-        for endpoint in endpoints:
-            await endpoint.open(client)
         async with discoverable(client, f"switchboard-{room.name}", room.description, endpoints):
             yield
     finally:
         for endpoint in endpoints:
             await endpoint.drain()
         await answers.drain()
-        following.cancel()
-        await asyncio.wait({following}, timeout=STOP_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+
+
+async def _readable(attendance: "Attendance", answers: Answers) -> str | None:
+    return attendance.aside or await answers.ready()
 
 
 def _ended(service: Service, task: "asyncio.Task[None]") -> None:
-    """A feed never ends by itself: what it did not expect ends the process, and a new one begins."""
+    """These never end by themselves: what they did not expect ends the process, and a new one begins."""
     if not task.cancelled() and (error := task.exception()):
-        log.error("feed.failed", exc_info=error)
+        log.error("service.part_failed", exc_info=error)
         service.given_up = True
         service.stopping.set()
 
 
+class Attendance:
+    """Takes questions while the live rows are of this code's version, and leaves them to others while they are not.
+
+    A process that steps aside is not ready; it answers again as soon as the rows are of its version again.
+    """
+
+    def __init__(self, view: View, client: Client, endpoints: Sequence[Endpoint]) -> None:
+        self.aside: str | None = None
+        self._view = view
+        self._client = client
+        self._endpoints = endpoints
+        self._attends = False
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while not asked_to_end():
+            await asyncio.sleep(LOOK_SECONDS if self._attends else LOOK_FROM_ASIDE_SECONDS)
+            await self.look()
+
+    async def look(self) -> None:
+        """Asks the database, and acts on it; one that does not answer changes nothing."""
+        try:
+            version = await self._view.version()
+        except psycopg.Error:
+            # Away, or the view is not made yet: who asks is told so.
+            version = None
+        ours = self._view.design.version
+        if version is not None:
+            self.aside = None if version == ours else f"the live rows are of version {version}, this code of {ours}"
+        if self.aside is None:
+            await self._attend()
+        else:
+            await self._step_aside()
+
+    async def _attend(self) -> None:
+        if not self._attends:
+            for endpoint in self._endpoints:
+                await endpoint.open(self._client)
+            self._attends = True
+            self._view.take_turn()
+            log.info("view.attends", view=self._view.design.name, version=self._view.design.version)
+
+    async def _step_aside(self) -> None:
+        if self._attends:
+            self._attends = False
+            log.warning("view.steps_aside", view=self._view.design.name, why=self.aside)
+            await asyncio.sleep(LEAVE_SECONDS)
+            for endpoint in self._endpoints:
+                await endpoint.drain()
+
+
+# ---- by hand
+
+
 def main(room: Room) -> None:
-    """Serves the room; with `--rebuild`, makes its rows anew from the event log and ends."""
-    if sys.argv[1:] == ["--rebuild"]:
-        asyncio.run(_rebuild(room))
-    else:
-        run(room.name, serving(room))
+    """Serves the room. `--rebuild` makes its rows anew from the event log, switches to them and ends; `views <verb>
+    <arguments>` does one of `view_verbs.VERBS` and ends.
+    """
+    match sys.argv[1:]:
+        case ["--rebuild"]:
+            _by_hand(room, _rebuild)
+        case ["views", verb, arguments]:
+            given = orjson.loads(arguments)
+            sys.exit(_by_hand(room, lambda url, design: do(url, design, verb, given)))
+        case _:
+            run(room.name, serving(room))
 
 
-async def _rebuild(room: Room) -> None:
+def _by_hand(room: Room, work: Callable[[str, Design], Coroutine[Any, Any, T]]) -> T:
     settings = Settings()
     logs.configure(room.name, settings.log_format)
     if settings.postgres_url is None:
         raise SystemExit(f"{room.name}: SWITCHBOARD_POSTGRES_URL is not set")
-    view = View(settings.postgres_url, room.design)
-    await rebuild(settings.postgres_url, view)
+    # A million events leave no cycles, and looking for them would take two fifths of the time.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
+    return asyncio.run(_until_asked_to_end(work(settings.postgres_url, room.design)))
+
+
+async def _until_asked_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """SIGTERM ends it as Ctrl-C does, so that it leaves nothing."""
+    task = asyncio.current_task()
+    assert task is not None, "this runs in one"
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
+
+
+async def _rebuild(url: str, design: Design) -> None:
+    await rebuild(url, View(url, design))

@@ -50,6 +50,7 @@ class Writer:
         self._arrived = threading.Event()
         self._stopping = threading.Event()
         self._idle = True
+        self._waking = False
         self._trouble: str | None = "not connected to PostgreSQL yet"
         self._thread = threading.Thread(target=self._work, name="writer", daemon=True)
         self._sweeper: asyncio.Task[None] | None = None
@@ -64,8 +65,16 @@ class Writer:
             return False
         pending.arrived = time.monotonic()
         self._waiting.append(pending)
-        self._arrived.set()
+        if not self._waking:
+            # Once for all that was read together: a thread woken by the first would take it alone, and the
+            # interpreter's lock from who reads the rest.
+            self._waking = True
+            self._loop.call_soon(self._wake)
         return True
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._arrived.set()
 
     def trouble(self) -> str | None:
         """Why commands are not being decided now; None when they are."""

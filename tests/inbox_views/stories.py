@@ -27,6 +27,7 @@ from shared.language.events import (
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime import bus, clock
 from shared.runtime.codec import to_wire
+from shared.runtime.frames import framed
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings
 from shared.runtime.view import Fold, key_of
@@ -186,6 +187,7 @@ async def room_open(room: Room, nats_url: str, postgres_url: str) -> AsyncIterat
     """The room's whole service within this process."""
     service = Service(room.name, Settings(nats_url=nats_url, postgres_url=postgres_url, http_port=0))
     await service.broker.connect()
+    framed(service.broker.connection)
     try:
         async with serving(room)(service):
             service.started = True

@@ -24,7 +24,6 @@ KINDS: dict[str, tuple[Callable[[Any], arrays.Array], st.SearchStrategy[Any]]] =
 def test_what_is_written_comes_back(database: str, kind: str) -> None:
     array_of, values = KINDS[kind]
     with psycopg.connect(database, autocommit=True) as connection:
-        arrays.register(connection)
 
         @given(st.lists(values, max_size=20))
         def comes_back(written: Sequence[object]) -> None:
@@ -37,6 +36,5 @@ def test_what_is_written_comes_back(database: str, kind: str) -> None:
 def test_the_text_of_a_uuid_is_taken_for_the_uuid(database: str) -> None:
     text = "0198C0DE-0000-7000-8000-00000000000A"
     with psycopg.connect(database, autocommit=True) as connection:
-        arrays.register(connection)
         read = connection.execute("SELECT %b::uuid[]", [arrays.uuids([text, None])], binary=True).fetchall()
     assert read == [([UUID(text), None],)]

@@ -10,80 +10,28 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
-from nats.errors import NoRespondersError
 
 from services.inbox_views.app import ROOM
 from services.inbox_views.handlers import DESIGN
 from services.routing.app import ROOM as ROUTING
 from shared.language import events as e
 from shared.language import subjects
-from shared.language.recorded import Recorded
+from shared.runtime import parked as parking
 from shared.runtime import rebuild as rebuilding
-from shared.runtime.codec import to_state, to_wire
+from shared.runtime.codec import to_wire
 from shared.runtime.service import Service
 from shared.runtime.view import FromBus, View, following
-from tests.inbox_views.stories import Bus, Story, beginning, eventually, is_ready, on_bus, personal, room_open
+from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, room_open
 from tests.real_servers import RunningNats, RunningPostgres
+from tests.runtime.viewing import reached, rows_of, story, write_log
 
 BOB = "bob@acme.example"
-TABLES = ("accounts", "users", "inboxes", "addresses", "parked")
 
 
 @pytest.fixture
 async def bus(private_nats: RunningNats) -> AsyncIterator[Bus]:
     async with on_bus(private_nats.url) as client:
         yield client
-
-
-def story(addresses: int = 40) -> Story:
-    told = beginning()
-    for number in range(addresses):
-        told.tell(personal(f"{number}@acme.example", "bob"))
-    return told
-
-
-async def rows_of(url: str, schema: str = "inbox_views") -> dict[str, list[Any]]:
-    """Every row of a view, and its position."""
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        found: dict[str, list[Any]] = {}
-        for table in TABLES:
-            columns = "position, stream, type, body" if table == "parked" else "*"
-            rows = await connection.execute(f"SELECT {columns} FROM {schema}.{table} ORDER BY 1".encode())
-            found[table] = await rows.fetchall()
-        rows = await connection.execute(f"SELECT design, position FROM {schema}.view".encode())
-        found["view"] = await rows.fetchall()
-        return found
-
-
-async def write_log(url: str, recorded: list[Recorded], topics: dict[int, str] | None = None) -> None:
-    """The event log as the write side keeps it; `topics` by position replace the true ones."""
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        await connection.execute("CREATE SCHEMA IF NOT EXISTS connections")
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS connections.events (originator_id uuid, originator_version bigint, topic text,"
-            " state bytea, notification_id bigint UNIQUE, PRIMARY KEY (originator_id, originator_version))"
-        )
-        async with (
-            connection.cursor() as cursor,
-            cursor.copy("COPY connections.events FROM STDIN (FORMAT binary)") as copy,
-        ):
-            copy.set_types(["uuid", "int8", "text", "bytea", "int8"])
-            for one in recorded:
-                topic = (topics or {}).get(one.position, one.event.stored_name())
-                await copy.write_row((one.stream, one.version, topic, to_state(one), one.position))
-
-
-async def reached(bus: Bus, position: int, seconds: float = 25.0) -> None:
-    """The view stands there, asked as anybody would."""
-
-    async def there() -> bool:
-        try:
-            told = await bus.ask("Usage", actor="service:test", at_least=position, wait_ms=500)
-        except (NoRespondersError, TimeoutError):
-            return False
-        return told.error is None
-
-    await eventually(there, seconds)
 
 
 async def consumer_is_idle(bus: Bus) -> bool:
@@ -138,13 +86,13 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         assert (await service.health()).ready
     view = View(database, DESIGN)
     await view.open()
-    parked = await view.parked()
-    assert [(one["position"], one["type"]) for one in parked] == [
+    parked = await parking.listed(view)
+    assert [(one.position, one.type) for one in parked] == [
         (8, "switchboard.Unheard.v9"), (9, "switchboard.ToolBound.v1"), (11, "switchboard.PersonalConnected.v1"),
     ]  # fmt: skip
-    assert await view.retry_parked() == 0
-    assert [(one["position"], one["error"]) for one in await view.parked()] == [
-        (one["position"], one["error"]) for one in parked
+    assert await parking.retry(view) == (0, 3)
+    assert [(one.position, one.error) for one in await parking.listed(view)] == [
+        (one.position, one.error) for one in parked
     ]
     async with view.writing() as cursor:
         await cursor.execute("SELECT headers FROM parked WHERE position = 8")
@@ -152,8 +100,8 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         assert row is not None
         mended = orjson.loads(row[0]) | {"ce-type": "switchboard.FromNameChanged.v1"}
         await cursor.execute("UPDATE parked SET headers = %s WHERE position = 8", (orjson.dumps(mended),))
-    assert await view.retry_parked() == 2
-    assert [one["position"] for one in await view.parked()] == [11]
+    assert await parking.retry(view) == (2, 1)
+    assert [one.position for one in await parking.listed(view)] == [11]
     async with view.snapshots([("acme", "ana")]) as (snapshot,):
         ((doc,),) = await snapshot.select("SELECT doc FROM addresses WHERE key = %(key)s", {"key": BOB})
     assert (doc["from_name"], doc["tools"]) == ("of a type nobody knows", ["meetings"])

@@ -52,26 +52,39 @@ ADVICE: Final = "ask an administrator"
 def fold(doc: Doc | None, event: AddressEvent, time: str, actor: str) -> Doc:
     """`time` is the event's, `actor` who caused it."""
     changed = claimed(event, time) or (begun(doc) | changes(begun(doc), event, time, actor))
-    return changed | {"state": state_of(changed)}
+    changed["state"] = state_of(changed)
+    return changed
 
 
 def claimed(event: AddressEvent, time: str) -> Doc | None:
-    """What an event makes of the address whatever it was before; None when it changes what is there."""
+    """What an event makes of the address whatever it was before, a new document; None when it changes what is there."""
     match event:
         case PersonalConnected():
             return held(event, time) | {"kind": "personal", "owner": event.owner}
         case TeamConnected():
             return held(event, time) | {"kind": "team", "inbox": event.inbox, "connector": event.connector}
         case AliasAdded():
-            alias = {"since": time, "primary": event.primary}
-            return {"address": event.address, "display": event.display} | FREE | alias
+            return {
+                "address": event.address,
+                "display": event.display,
+                **FREE,
+                "since": time,
+                "primary": event.primary,
+            }
         case _:
             return None
 
 
 def held(event: PersonalConnected | TeamConnected, time: str) -> Doc:
-    fields = {"since": time, "from_name": event.from_name, "receiving": True, "sending": True}
-    return {"address": event.address, "display": event.display} | FREE | fields
+    return {
+        "address": event.address,
+        "display": event.display,
+        **FREE,
+        "since": time,
+        "from_name": event.from_name,
+        "receiving": True,
+        "sending": True,
+    }
 
 
 def changes(doc: Doc, event: AddressEvent, time: str, actor: str) -> Doc:

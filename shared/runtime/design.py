@@ -1,0 +1,37 @@
+"""What one view is: its name and version, the fold that makes its rows, the indexes that its questions need."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, LiteralString
+
+from shared.language.events import Aggregate
+from shared.language.recorded import Recorded
+
+TABLES: Final[Mapping[Aggregate, str]] = {
+    "account": "accounts",
+    "user": "users",
+    "inbox": "inboxes",
+    "address": "addresses",
+}
+
+Doc = dict[str, Any]
+Row = tuple[Any, ...]
+Fold = Callable[[Doc | None, Recorded], Doc]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What one view is: the name of its schema and of its consumer, its fold, the indexes its questions need.
+
+    `fold` is pure and returns a new document. An index is what follows `CREATE INDEX ON`, its table without schema.
+    Rows of one `version` are written and read by code of that version only; a higher one makes them anew.
+    """
+
+    name: str
+    version: int
+    fold: Fold
+    indexes: Mapping[Aggregate, Sequence[LiteralString]]
+
+
+class DesignChanged(Exception):
+    """The rows in the database are of another version of the view than this code."""

@@ -1,0 +1,42 @@
+"""Who waits for a position is woken when it is reached, and nobody else."""
+
+import asyncio
+import heapq
+from itertools import count
+
+
+class Progress:
+    """The position last known in this process; another process of the same view may be ahead."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self._numbers = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    def told(self, position: int) -> None:
+        """Wakes those whose position is reached, and nobody else."""
+        self.position = position
+        while self._waiting and self._waiting[0][0] <= position:
+            future = heapq.heappop(self._waiting)[2]
+            if not future.done():
+                future.set_result(None)
+
+    async def reaches(self, position: int, seconds: float) -> bool:
+        """Whether the position is reached within the time."""
+        if position <= self.position:
+            return True
+        future = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (position, next(self._numbers), future))
+        try:
+            async with asyncio.timeout(seconds):
+                await future
+        except TimeoutError:
+            self._waiting = [entry for entry in self._waiting if entry[2] is not future]
+            heapq.heapify(self._waiting)
+            return False
+        return True

@@ -1,0 +1,201 @@
+"""What can be done with a view from outside, as a process: a verb in, lines of JSON out, the last of them the outcome.
+
+`python -m services.<room>.app views <verb> '<arguments as JSON>'` prints one object a line: `{"step": …}` while it goes
+on, and at the end `{"done": …}` (exit code 0), `{"refused": "why"}` (1) or `{"no_answer": "why"}` (3). This is for
+`switchboard views`; it needs PostgreSQL only, and works whether the view's service runs or not.
+"""
+
+import asyncio
+import base64
+import dataclasses
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+import psycopg
+
+from shared.language.subjects import Ce
+from shared.runtime import beside, clock, parked
+from shared.runtime.beside import NotPossible
+from shared.runtime.codec import Undecodable, stored_to_wire
+from shared.runtime.comparing import compare
+from shared.runtime.design import Design, DesignChanged
+from shared.runtime.filling import LogTooShort
+from shared.runtime.log_reader import LogReader, Stored
+from shared.runtime.meter import Step
+from shared.runtime.parked import NotParked
+from shared.runtime.rebuild import build
+from shared.runtime.switching import back, drop_beside, switch
+from shared.runtime.view import View
+from shared.runtime.view_rows import named
+
+DONE: Final = 0
+REFUSED: Final = 1
+NO_ANSWER: Final = 3
+
+Arguments = Mapping[str, Any]
+Verb = Callable[[str, Design, Arguments], Awaitable[Any]]
+
+
+# ---- the verbs
+
+
+async def show(url: str, design: Design, _: Arguments) -> Any:
+    """Where the view stands, how far it is behind the log, what is parked, what stands beside it."""
+    async with LogReader(url) as events, beside.working(url) as connection, connection.cursor() as cursor:
+        standing = await beside.standing(cursor, design.name)
+        live, end = standing.live, await events.end()
+        position = live.position if live else 0
+        waiting = await events.read(position, 1)
+        count = 0
+        if live is not None:
+            await cursor.execute(named("SELECT count(*) FROM {schema}.parked", design.name))
+            count = (await cursor.fetchall())[0][0]
+        return {
+            "view": design.name,
+            "code_version": design.version,
+            "version": live.version if live else None,
+            "position": position,
+            "log_end": end,
+            "lag_events": max(end - position, 0),
+            "lag_seconds": age(waiting[0]) if waiting else 0.0,
+            "parked": count,
+            "beside": [
+                {"state": state, **dataclasses.asdict(rows)}
+                for state, rows in (("new", standing.new), ("old", standing.old), ("building", standing.building))
+                if rows is not None
+            ],
+        }
+
+
+async def rebuild(url: str, design: Design, _: Arguments) -> Any:
+    return {"view": design.name, "version": design.version, "position": await build(url, design, say_step)}
+
+
+async def compared(url: str, design: Design, _: Arguments) -> Any:
+    report = await compare(url, design, say_step)
+    return {"view": design.name, "same": report.same, **dataclasses.asdict(report)}
+
+
+async def switched(url: str, design: Design, arguments: Arguments) -> Any:
+    found = await switch(url, design, say_step, force=arguments.get("force", False))
+    return {"view": design.name, **dataclasses.asdict(found)}
+
+
+async def switched_back(url: str, design: Design, arguments: Arguments) -> Any:
+    found = await back(url, design, say_step, force=arguments.get("force", False))
+    return {"view": design.name, **dataclasses.asdict(found)}
+
+
+async def drop(url: str, design: Design, _: Arguments) -> Any:
+    return {"view": design.name, "dropped": [dataclasses.asdict(rows) for rows in await drop_beside(url, design)]}
+
+
+async def parked_list(url: str, design: Design, arguments: Arguments) -> Any:
+    async with opened(url, design) as view:
+        found = await parked.listed(view, arguments.get("after", 0), arguments.get("limit", parked.AT_ONCE))
+    return [dataclasses.asdict(one) for one in found]
+
+
+async def parked_show(url: str, design: Design, arguments: Arguments) -> Any:
+    async with opened(url, design) as view:
+        whole = await parked.shown(view, arguments["position"])
+    return dataclasses.asdict(whole.parked) | {
+        "followers": whole.followers,
+        "headers": dict(whole.headers),
+        "body": readable(whole.body),
+    }
+
+
+async def parked_retry(url: str, design: Design, arguments: Arguments) -> Any:
+    async with opened(url, design) as view:
+        through, left = await parked.retry(view, arguments.get("position"))
+    return {"view": design.name, "applied": through, "left": left}
+
+
+async def parked_drop(url: str, design: Design, arguments: Arguments) -> Any:
+    async with opened(url, design) as view:
+        through, left = await parked.given_up(view, arguments["position"])
+    return {"view": design.name, "dropped": arguments["position"], "applied": through, "left": left}
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "show": show,
+    "rebuild": rebuild,
+    "compare": compared,
+    "switch": switched,
+    "back": switched_back,
+    "drop": drop,
+    "parked-list": parked_list,
+    "parked-show": parked_show,
+    "parked-retry": parked_retry,
+    "parked-drop": parked_drop,
+}
+
+
+# ---- the process
+
+
+async def do(url: str, design: Design, verb: str, arguments: Arguments) -> int:
+    """Does it and says so; the exit code."""
+    try:
+        say({"done": await VERBS[verb](url, design, arguments)})
+    except (NotPossible, NotParked, DesignChanged, LogTooShort) as error:
+        say({"refused": str(error)})
+        return REFUSED
+    except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
+        say({"refused": f"There are no rows of {design.name} yet: its service has never run on this database."})
+        return REFUSED
+    except BrokenPipeError:
+        # Who gave the verb is gone; what was begun is cleared away by now.
+        return NO_ANSWER
+    except (psycopg.OperationalError, OSError) as error:
+        say({"no_answer": str(error).strip() or type(error).__name__})
+        return NO_ANSWER
+    except asyncio.CancelledError:
+        say({"refused": "Cancelled; nothing is left of it."})
+        return REFUSED
+    return DONE
+
+
+def say(line: Mapping[str, Any]) -> None:
+    sys.stdout.write(orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode() + "\n")
+    sys.stdout.flush()
+
+
+def say_step(step: Step) -> None:
+    say({"step": dataclasses.asdict(step)})
+
+
+@asynccontextmanager
+async def opened(url: str, design: Design) -> AsyncIterator[View]:
+    view = View(url, design)
+    await view.open()
+    try:
+        yield view
+    finally:
+        await view.close()
+
+
+def age(stored: Stored) -> float | None:
+    """Seconds since the event happened, None when it does not say."""
+    try:
+        told = stored_to_wire(*stored)[1][Ce.TIME]
+        return round((_moment(clock.now()) - _moment(told)).total_seconds(), 1)
+    except (Undecodable, ValueError):
+        return None
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def readable(body: bytes) -> Any:
+    """The body as JSON if it is that, else in base 64."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
