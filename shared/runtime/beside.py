@@ -1,7 +1,8 @@
 """Rows beside the live ones of a view: what their schemas are called, and what stands where.
 
 The name says what rows are: `<view>` is live, `<view>_building` is being filled and nobody's to read, `<view>_new` is
-complete and waits to be switched to, `<view>_old` was live before the last switch.
+complete and waits to be switched to, `<view>_old` was live before the last switch, `<view>_discarded` is about to be
+dropped.
 """
 
 from collections.abc import AsyncIterator
@@ -48,6 +49,10 @@ def old(view: str) -> str:
     return f"{view}_old"
 
 
+def discarded(view: str) -> str:
+    return f"{view}_discarded"
+
+
 @dataclass(frozen=True)
 class Rows:
     """Rows in a schema of their own, of one version, as of a position."""
@@ -65,6 +70,17 @@ class Standing:
     new: Rows | None
     old: Rows | None
     building: Rows | None
+
+    def waits(self, version: int) -> bool:
+        """Whether rows of this version are complete and wait to be switched to."""
+        return self.new is not None and self.new.version == version
+
+    def why_waiting(self, version: int) -> str:
+        live = self.live and self.live.version
+        return (
+            f"the live rows are of version {live}; those of {version} stand beside them until they are switched to or "
+            f"dropped (`switchboard views`)"
+        )
 
     def schema_of(self, version: int) -> str | None:
         """The rows beside the live ones that are complete and of this version."""
@@ -142,9 +158,9 @@ async def claim(connection: AsyncConnection[Row], view: str) -> None:
 
 async def clear_ruins(cursor: AsyncCursor[Row], view: str, *, wait: bool = False) -> None:
     """Drops what a rebuild that ended early has left; one that is at work is left alone, or waited for."""
-    schema = building(view)
-    if await exists(cursor, schema) and await _alone(cursor, view, wait=wait):
-        await drop(cursor, schema)
+    for schema in (building(view), discarded(view)):
+        if await exists(cursor, schema) and await _alone(cursor, view, wait=wait):
+            await drop(cursor, schema)
 
 
 async def _alone(cursor: AsyncCursor[Row], view: str, *, wait: bool) -> bool:

@@ -112,7 +112,7 @@ class Endpoint:
 
     def _take(self, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> None:
         readable = subject.decode(errors="backslashreplace")
-        request = Request(readable, data, headers, reply.decode(errors="backslashreplace"), time.perf_counter_ns())
+        request = Request(readable, data, headers, reply.decode(errors="surrogateescape"), time.perf_counter_ns())
         self.requests += self.handle(request)
 
     def _count(self, reply: Reply, now: int) -> None:

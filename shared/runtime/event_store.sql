@@ -60,12 +60,17 @@ BEGIN
         SELECT 'event', e.originator_id, e.originator_version, e.topic, e.state, NULL::bytea, NULL::uuid,
                e.notification_id
         FROM unnest(r_streams, r_versions) AS r (stream, version)
-        JOIN connections.events e ON e.originator_id = r.stream AND e.originator_version > r.version
+        CROSS JOIN LATERAL (
+            SELECT * FROM connections.events
+            WHERE originator_id = r.stream AND originator_version > r.version OFFSET 0
+        ) e
         ORDER BY e.notification_id;
     RETURN QUERY
         SELECT 'member', m.set_id, m.present::int::bigint, NULL::text, NULL::bytea, NULL::bytea, m.member, m.position
         FROM unnest(r_sets, r_positions) AS r (set_id, position)
-        JOIN connections.memberships m ON m.set_id = r.set_id AND m.position > r.position;
+        CROSS JOIN LATERAL (
+            SELECT * FROM connections.memberships WHERE set_id = r.set_id AND position > r.position OFFSET 0
+        ) m;
 END $$;
 
 CREATE OR REPLACE FUNCTION connections.append(
@@ -86,20 +91,30 @@ BEGIN
     -- Every process that appends takes this lock; unlike a table's it does not wait for VACUUM.
     PERFORM pg_advisory_xact_lock(5824113001);
 
+    -- LATERAL with LIMIT or OFFSET, here and in `since`: the plan is kept, and one that was made while a table was empty
+    -- would otherwise begin with the table, read whole, for ever.
     RETURN QUERY
         SELECT 'answer', j.command_id, j.position, j.account, j.digest, j.reply, j.entry, NULL::bigint
         FROM unnest(j_accounts, j_ids, j_kept) AS k (account, command_id, kept)
-        JOIN connections.journal j ON j.account = k.account AND j.command_id = k.command_id AND j.kept
+        CROSS JOIN LATERAL (
+            SELECT * FROM connections.journal
+            WHERE account = k.account COLLATE "C" AND command_id = k.command_id AND kept OFFSET 0
+        ) j
         WHERE k.kept;
     IF FOUND THEN RETURN; END IF;
 
     -- Mostly nothing came, and asking that is half as dear as an empty answer of `since`.
     IF EXISTS (
         SELECT FROM unnest(r_streams, r_versions) AS r (stream, version)
-        JOIN connections.events e ON e.originator_id = r.stream AND e.originator_version > r.version
+        CROSS JOIN LATERAL (
+            SELECT FROM connections.events
+            WHERE originator_id = r.stream AND originator_version > r.version LIMIT 1
+        ) e
     ) OR EXISTS (
         SELECT FROM unnest(r_sets, r_positions) AS r (set_id, position)
-        JOIN connections.memberships m ON m.set_id = r.set_id AND m.position > r.position
+        CROSS JOIN LATERAL (
+            SELECT FROM connections.memberships WHERE set_id = r.set_id AND position > r.position LIMIT 1
+        ) m
     ) THEN
         RETURN QUERY SELECT * FROM connections.since(r_streams, r_versions, r_sets, r_positions);
         RETURN;

@@ -28,6 +28,7 @@ from shared.runtime.beside import NotPossible
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
 from shared.runtime.log_reader import LogReader
+from shared.runtime.pacing import rest
 from shared.runtime.rebuild import LogTooShort, rebuild, start_over
 from shared.runtime.view import DesignChanged, Entry, FromBus, View
 
@@ -38,11 +39,8 @@ REQUEST_SECONDS = 30.0
 CHECK_SECONDS = 2.0
 GAP_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.02
-# A commit costs some milliseconds however few events it has: when they come fast, they wait for company.
-BETWEEN_COMMITS_SECONDS = 0.01
-# In a crowd they wait longer: then the processors are needed for commands, and larger commits cost less for each.
-CROWD = 32
-BETWEEN_CROWDED_COMMITS_SECONDS = 0.05
+REST_TIMES = 4.0
+SHORTEST_REST_SECONDS = 0.02
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -246,10 +244,10 @@ class Feed:
             else:
                 self._waiting[position] = message
         if self._waiting:
-            crowded = CROWD < len(self._waiting) < BATCH
+            backlog, began = len(self._waiting) >= BATCH, time.monotonic()
             await self._apply()
-            pause = BETWEEN_CROWDED_COMMITS_SECONDS if crowded else BETWEEN_COMMITS_SECONDS
-            self._next_commit = time.monotonic() + pause
+            now = time.monotonic()
+            self._next_commit = now if backlog else now + rest(now - began, REST_TIMES, SHORTEST_REST_SECONDS)
         elif not messages:
             await self._check()
         if not self._waiting:
@@ -257,7 +255,7 @@ class Feed:
 
     async def _apply(self) -> None:
         entries = entries_of(self._waiting, self._view.progress.position)
-        position = await self._commit(entries)
+        position = await self._commit(entries) if entries else await self._view.position()
         await self._acknowledge(position)
         if not self._waiting:
             return

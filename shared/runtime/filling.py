@@ -62,6 +62,11 @@ class Filling:
         self.told = told
         self._known: Known | None = None
 
+    def stands_at(self, position: int) -> None:
+        """What was applied after that position was rolled back."""
+        self.position = position
+        self._known = None
+
     async def go_on(self, end: int | None = None) -> int:
         """Up to a position, or else to where the log ends; where it got to.
 

@@ -22,8 +22,8 @@ from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
 # Subject, reply subject (empty: none), headers as a block of bytes (empty: none), body.
 Take = Callable[[bytes, bytes, bytes, bytes], None]
 
-_PLAIN = re.compile(rb"MSG ([^\s]+) ([0-9]+) (?:([^\s]+) )?([0-9]+)\r\n")
-_WITH_HEADERS = re.compile(rb"HMSG ([^\s]+) ([0-9]+) (?:([^\s]+) )?([0-9]+) ([0-9]+)\r\n")
+_PLAIN = re.compile(rb"MSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0-9]+)\r\n")
+_WITH_HEADERS = re.compile(rb"HMSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0-9]+) ([0-9]+)\r\n")
 _HEADER = re.compile(r"([^\s:]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 _STATUS = re.compile(rb"NATS/1\.0 +([0-9]{3}) *([^\r\n]*)\r\n")
 _FIRST_LINE = b"NATS/1.0\r\n"
@@ -96,7 +96,9 @@ def framed(client: Client) -> Client:
 
 def _parser(client: Client) -> FrameParser:
     if not isinstance(client._ps, FrameParser):
+        read = bytes(client._ps.buf)
         client._ps = FrameParser(client)
+        client._ps.buf += read
     return client._ps
 
 
@@ -153,12 +155,15 @@ def status_of(block: bytes) -> tuple[str, str]:
 
 
 def frame(subject: str, body: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> bytes:
-    """A message as it is sent. A line break in a header's value becomes a space."""
-    to = f"{subject} {reply}" if reply else subject
+    """A message as it is sent. A line break in a header's value becomes a space.
+
+    Bytes of a subject that are no UTF-8 stand in the text as surrogates (`surrogateescape`).
+    """
+    to = (f"{subject} {reply}" if reply else subject).encode(errors="surrogateescape")
     if headers is None:
-        return b"PUB %b %d\r\n%b\r\n" % (to.encode(), len(body), body)
+        return b"PUB %b %d\r\n%b\r\n" % (to, len(body), body)
     block = block_of(headers)
-    return b"HPUB %b %d %d\r\n%b%b\r\n" % (to.encode(), len(block), len(block) + len(body), block, body)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (to, len(block), len(block) + len(body), block, body)
 
 
 def block_of(headers: Mapping[str, str]) -> bytes:

@@ -97,7 +97,8 @@ class Partitions:
         """Hands its partitions over if there is another writer; returns when all that came through them was taken."""
         self._leaving.set()
         if self._task is not None:
-            await self._task
+            # Whatever it failed of is no reason to leave what came unanswered.
+            await asyncio.wait({self._task})
         await asyncio.gather(*(endpoint.drain() for endpoint in self._open.values()))
 
     async def _run(self) -> None:
@@ -119,7 +120,8 @@ class Partitions:
                     await self._beat(session)
                 self._say(None)
                 await self._pause()
-            await self._leave(session)
+            async with asyncio.timeout(LEAVE_SECONDS + SILENCE_SECONDS):
+                await self._leave(session)
         finally:
             await session.close()
 

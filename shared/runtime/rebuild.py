@@ -14,7 +14,7 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import UniqueViolation
 
 from shared.runtime import beside
-from shared.runtime.design import TABLES, Design, Row
+from shared.runtime.design import TABLES, Design, DesignChanged, Row
 from shared.runtime.filling import Filling, LogTooShort
 from shared.runtime.log_reader import LogReader
 from shared.runtime.meter import Heard, Meter, nobody
@@ -44,15 +44,24 @@ async def rebuild(postgres_url: str, view: View, heard: Heard = nobody) -> int:
     Raises:
         LogTooShort: the log does not reach to where the live rows stand; they stay as they are.
         NotPossible: others held the live rows for too long.
+        DesignChanged: somebody has built rows of this version meanwhile, and they wait to be switched to.
     """
     design = view.design
     async with _leaving_nothing(postgres_url, design.name), beside.working(postgres_url) as connection:
         await beside.claim(connection, design.name)
+        await _require_none_waiting(connection, design)
         async with _filled(connection, postgres_url, design, heard) as filling:
             switched = await take_over(filling, beside.old(design.name))
     view.progress.told(switched.position)
     log.info("view.rebuilt", view=design.name, position=switched.position)
     return switched.position
+
+
+async def _require_none_waiting(connection: AsyncConnection[Any], design: Design) -> None:
+    async with connection.cursor() as cursor:
+        standing = await beside.standing(cursor, design.name)
+    if standing.live and standing.live.version != design.version and standing.waits(design.version):
+        raise DesignChanged(standing.why_waiting(design.version))
 
 
 async def build(postgres_url: str, design: Design, heard: Heard = nobody) -> int:

@@ -29,14 +29,14 @@ from shared.runtime.codec import Undecodable, id_in_state, stored_to_wire
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
 from shared.runtime.log_reader import LogReader, Stored
+from shared.runtime.pacing import rest
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000
 POLL_SECONDS = 0.25
-# Batches do not follow one another faster: under load fewer, larger ones cost everybody less; a lone event never waits.
-BATCH_INTERVAL_SECONDS = 0.01
-CROWD = 32
-CROWDED_BATCH_INTERVAL_SECONDS = 0.04
+# The stream is what everybody waits for: it comes sooner than the views.
+REST_TIMES = 1.0
+SHORTEST_REST_SECONDS = 0.008
 STREAM_CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 1.0
@@ -323,17 +323,16 @@ class Relay:
         tail = await self._settle()
         while self._lease.held and not asked_to_end():
             self._stream.hinted.clear()
+            began = asyncio.get_running_loop().time()
             events = await self._log.after(tail.position)
             self._log_trouble = None
-            began = asyncio.get_running_loop().time()
             if events:
                 tail = await self._append(events, tail)
             self._stream_trouble, self._settled = None, True
             if not events:
                 await self._wait(tail)
             elif len(events) < BATCH_EVENTS // 2:
-                interval = CROWDED_BATCH_INTERVAL_SECONDS if len(events) > CROWD else BATCH_INTERVAL_SECONDS
-                await asyncio.sleep(began + interval - asyncio.get_running_loop().time())
+                await asyncio.sleep(rest(asyncio.get_running_loop().time() - began, REST_TIMES, SHORTEST_REST_SECONDS))
 
     async def _append(self, events: Sequence[Stored], tail: Tail) -> Tail:
         try:

@@ -19,7 +19,7 @@ from shared.runtime.design import Design, Row
 from shared.runtime.filling import Filling, LogTooShort, opened
 from shared.runtime.log_reader import LogReader
 from shared.runtime.meter import Heard, Meter, nobody
-from shared.runtime.view_rows import drop, lock_schema
+from shared.runtime.view_rows import drop, exists, lock_schema
 
 # How many events may be left when the rows are held, and how long the step waits for those who hold them.
 TAIL = 500
@@ -114,14 +114,16 @@ async def take_over(filling: Filling, kept: str) -> Switched:
         LogTooShort: the log does not reach to where the live rows stand; they stay as they are.
         NotPossible: others held the rows for all of `PATIENCE_SECONDS`.
     """
-    connection = filling.connection
-    await _make_room(connection, kept)
+    connection, discarded = filling.connection, beside.discarded(filling.design.name)
+    await _make_room(connection, discarded)
     until, end = time.monotonic() + PATIENCE_SECONDS, -1
     for tries in count(1):
         former, end = end, await filling.go_on()
         try:
             seconds = await _exchange(connection, filling, kept)
         except (LockNotAvailable, _NotYet) as error:
+            # What was applied while the rows were held is undone with the rest.
+            filling.stands_at(end)
             if isinstance(error, _NotYet) and end == former:
                 raise LogTooShort(f"the log ends at {end}: {error}") from error
             if time.monotonic() > until:
@@ -130,15 +132,16 @@ async def take_over(filling: Filling, kept: str) -> Switched:
         else:
             switched = Switched(filling.design.version, filling.position, round(seconds * 1_000, 1), tries)
             log.info("view.switched", view=filling.design.name, **vars(switched))
+            await _make_room(connection, discarded)
             return switched
     raise AssertionError("counting never ends")
 
 
-async def _make_room(connection: AsyncConnection[Row], kept: str) -> None:
+async def _make_room(connection: AsyncConnection[Row], discarded: str) -> None:
+    """Drops what was kept before and is no more; what was filled is on disk before anybody has to wait for it."""
     async with connection.transaction(), connection.cursor() as cursor:
-        # What was filled is on disk before anybody has to wait for it.
         await cursor.execute("SET LOCAL synchronous_commit = on")
-        await drop(cursor, kept)
+        await drop(cursor, discarded)
 
 
 async def _exchange(connection: AsyncConnection[Row], filling: Filling, kept: str) -> float:
@@ -148,6 +151,8 @@ async def _exchange(connection: AsyncConnection[Row], filling: Filling, kept: st
         await cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
         await cursor.execute("SET LOCAL synchronous_commit = on")
         await lock_schema(cursor, live)
+        if await exists(cursor, kept):
+            await rename(cursor, kept, beside.discarded(live))
         began = time.monotonic()
         there = await _hold(cursor, live)
         if there is not None:

@@ -185,11 +185,8 @@ class View:
             return True
         if live.version > design.version:
             raise DesignChanged(f"the live rows are of version {live.version}; this process of {design.version} waits")
-        if standing.new is not None and standing.new.version == design.version:
-            raise DesignChanged(
-                f"the live rows are of version {live.version}; those of {design.version} stand beside them until they "
-                f"are switched to or dropped (`switchboard views`)"
-            )
+        if standing.waits(design.version):
+            raise DesignChanged(standing.why_waiting(design.version))
         return False
 
     async def position(self) -> int:

@@ -65,7 +65,11 @@ CREATE TABLE {schema}.{table} (
 
 BEGIN: Final[LiteralString] = "INSERT INTO {schema}.view (design, position) VALUES (%s, 0)"
 MOVE: Final[LiteralString] = "UPDATE {schema}.view SET position = %s"
-# Rows made before there were editions.
+# Rows made before there were editions. Asked first: ALTER waits for all readers even where there is nothing to add.
+HAS_EDITION: Final[LiteralString] = """
+SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname = 'view' AND a.attname = 'edition' AND NOT a.attisdropped
+"""
 WITH_EDITION: Final[LiteralString] = (
     "ALTER TABLE {schema}.view ADD COLUMN IF NOT EXISTS edition uuid NOT NULL DEFAULT gen_random_uuid()"
 )
@@ -90,7 +94,9 @@ async def exists(cursor: AsyncCursor[Row], schema: str) -> bool:
 async def create(cursor: AsyncCursor[Row], design: Design, schema: str) -> None:
     """The schema with its tables and indexes, if it is not there."""
     if await exists(cursor, schema):
-        await cursor.execute(named(WITH_EDITION, schema))
+        await cursor.execute(HAS_EDITION, (schema,))
+        if await cursor.fetchone() is None:
+            await cursor.execute(named(WITH_EDITION, schema))
     else:
         await create_to_fill(cursor, design, schema)
         await create_indexes(cursor, design, schema)

@@ -82,19 +82,21 @@ async def _answering(service: Service, room: Room, view: View) -> AsyncIterator[
     attendance = Attendance(view, client, endpoints)
     service.parts |= {"events": feed.ready, "view": lambda: _readable(attendance, answers)}
     await attendance.look()
-    tasks = {asyncio.create_task(feed.run()), asyncio.create_task(attendance.run())}
-    for task in tasks:
+    following, attending = asyncio.create_task(feed.run()), asyncio.create_task(attendance.run())
+    for task in (following, attending):
         task.add_done_callback(lambda ended: _ended(service, ended))
     try:
         async with discoverable(client, f"switchboard-{room.name}", room.description, endpoints):
             yield
     finally:
+        # First, or it might open again what is drained.
+        attending.cancel()
+        await asyncio.wait({attending}, timeout=STOP_SECONDS)
         for endpoint in endpoints:
             await endpoint.drain()
         await answers.drain()
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        following.cancel()
+        await asyncio.wait({following}, timeout=STOP_SECONDS)
 
 
 async def _readable(attendance: "Attendance", answers: Answers) -> str | None:

@@ -103,7 +103,7 @@ class Writer:
                 group = self._take()
                 if group:
                     self._settle(ledger, group)
-                else:
+                elif group is None:
                     self._probe(ledger)
             ledger.close()
         except Exception:
@@ -131,10 +131,12 @@ class Writer:
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return None
 
-    def _take(self) -> list[Pending]:
+    def _take(self) -> list[Pending] | None:
+        """What has gathered, which may be nothing; None when nobody asked for a while."""
         if not self._waiting:
             self._idle = True
-            self._arrived.wait(PROBE_SECONDS)
+            if not self._arrived.wait(PROBE_SECONDS):
+                return None
         self._arrived.clear()
         self._idle = not self._waiting
         group: list[Pending] = []

@@ -21,6 +21,7 @@ from shared.runtime.ledger import Answer, Ledger, Pending
 from shared.runtime.recorder import NotSent
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, ADA, ANA, BOB, CLEO, COMPANY, HR, read
+from tests.real_servers import wait_until
 
 BOBS = "bob@acme.example"
 CONNECT = c.ConnectPersonal(actor=BOB, address=BOBS, owner=BOB)
@@ -111,6 +112,33 @@ def test_a_group_of_512_commands_and_five_megabytes_passes(company: Ledger, stor
     assert {answer.outcome for answer in answers} == {"accepted"}
     assert store.positions() == list(range(1, EXPECTED_LOG + 513))
     assert store.rows("SELECT sum(length(state)) > 5000000 FROM connections.events") == [(True,)]
+
+
+def test_a_commit_reads_no_more_rows_as_the_log_grows_though_its_plan_was_made_while_it_was_empty(
+    ledger: Ledger, store: Store
+) -> None:
+    groups, commands = 12, 100
+    for table in ("events", "journal"):
+        store.run(f"ALTER TABLE connections.{table} SET (autovacuum_enabled = off)")
+    store.run("ANALYZE connections.events, connections.memberships, connections.journal")
+    settle(ledger, read(c.RegisterAccount(actor="service:test", plan="enterprise", admin="ana")))
+    for group in range(groups):
+        addresses = [f"{group}.{number}@acme.example" for number in range(commands)]
+        settle(ledger, *(read(c.ConnectPersonal(actor="ana", owner="ana", address=address)) for address in addresses))
+    # Its session tells the statistics when it ends, if not before.
+    ledger.close()
+    written = len(store.positions())
+
+    def counted() -> tuple[int, int]:
+        ((inserted, found),) = store.rows(
+            "SELECT sum(n_tup_ins) FILTER (WHERE relname = 'events'), sum(seq_tup_read + idx_tup_fetch)"
+            " FROM pg_stat_user_tables WHERE schemaname = 'connections' AND relname IN ('events', 'journal')"
+        )
+        return int(inserted), int(found)
+
+    wait_until(lambda: counted()[0] == written, what="the statistics")
+    # The test itself has read the events once.
+    assert counted()[1] - written < groups * commands
 
 
 def test_the_libraries_unsafe_path_is_refused(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

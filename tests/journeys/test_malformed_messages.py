@@ -14,7 +14,11 @@ NOT_UTF8 = (
     b"switchboard.event.v1.\xff.a.B",
 )
 ANY = (b"switchboard.command.v1.a.X", b"switchboard.query.v1.a.X", b"switchboard.query.v1.a.Resolve")
+# What NATS takes for a subject and others for a blank, and a place for the reply that grows when it is made readable.
+ODD = (b"\x0b", b"\x0c", b"\xff" * 1_500)
 MESSAGES = [
+    *(b"PUB switchboard.%s.v1.a%s.X 2\r\n{}\r\n" % (kind, odd) for kind in (b"command", b"query") for odd in ODD),
+    *(b"PUB switchboard.%s.v1.a.X r%s 2\r\n{}\r\n" % (kind, odd) for kind in (b"command", b"query") for odd in ODD),
     *(b"PUB %s 2\r\n{}\r\n" % subject for subject in NOT_UTF8),
     # Headers without their first line.
     *(b"HPUB %s answer.nobody 6 8\r\nXX\r\n\r\n{}\r\n" % subject for subject in (*ANY, b"switchboard.event.v1.a.b.C")),

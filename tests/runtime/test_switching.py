@@ -320,6 +320,12 @@ async def test_who_waits_too_long_for_others_gives_up_and_changes_nothing(
                 await switch(database, DESIGN)
         assert await rows_of(database) == before
         assert (await switch(database, DESIGN)).position == told.end
+        # Nor is what was kept for the way back lost to a switch that does not happen.
+        await build(database, DESIGN)
+        async with view.snapshots([("acme", "ana")]):
+            with pytest.raises(NotPossible, match="never free"):
+                await switch(database, DESIGN)
+        assert (await back(database, DESIGN)).position == told.end
 
 
 async def test_rows_of_another_version_wait_for_somebody_who_answers_from_them(
