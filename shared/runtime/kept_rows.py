@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg import AsyncCursor, sql
 
 from shared.language.events import Aggregate
+from shared.runtime.bounded import forget_oldest
 from shared.runtime.design import TABLES, Design, DesignChanged, Doc, Row
 from shared.runtime.entries import Entry, following
 from shared.runtime.view_rows import Folded, Known, columns_of, fold_run, load, named, upserting
@@ -118,8 +119,7 @@ class KeptRows:
             # To the end: what was written longest ago goes first.
             self._docs.pop(stream, None)
         self._docs.update(docs)
-        while len(self._docs) > KEPT_DOCUMENTS:
-            del self._docs[next(iter(self._docs))]
+        forget_oldest(self._docs, KEPT_DOCUMENTS)
 
 
 @lru_cache

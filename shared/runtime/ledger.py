@@ -23,6 +23,7 @@ from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, U
 from shared.language.reasons import Reason
 from shared.language.recorded import Recorded, named, stream_id
 from shared.runtime import codec
+from shared.runtime.bounded import forget_oldest
 from shared.runtime.postgres import connection_arguments
 from shared.runtime.recorder import (
     Answered,
@@ -488,10 +489,8 @@ class Ledger(Application[UUID]):
             known.position = end
             for member, (present, _) in changes.items():
                 (known.members.add if present else known.members.discard)(member)
-        while len(self.seen) > KEPT_STATES:
-            self.seen.pop(next(iter(self.seen)))
-        while len(self.sets) > KEPT_STATES:
-            self.sets.pop(next(iter(self.sets)))
+        forget_oldest(self.seen, KEPT_STATES)
+        forget_oldest(self.sets, KEPT_STATES)
 
     def _answers(
         self,
