@@ -9,6 +9,8 @@ CREATE TABLE IF NOT EXISTS connections.log (
 );
 INSERT INTO connections.log DEFAULT VALUES ON CONFLICT DO NOTHING;
 
+-- Rows are added and hardly ever changed, so there is little to clear away, and every plan goes by an index whatever the
+-- statistics say: a table that has just begun to grow is not worth a look in the middle of the load that makes it grow.
 CREATE TABLE IF NOT EXISTS connections.events (
     originator_id uuid NOT NULL,
     originator_version bigint NOT NULL,
@@ -16,7 +18,7 @@ CREATE TABLE IF NOT EXISTS connections.events (
     state bytea NOT NULL,
     notification_id bigint NOT NULL,
     PRIMARY KEY (originator_id, originator_version)
-);
+) WITH (autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_threshold = 100000);
 CREATE UNIQUE INDEX IF NOT EXISTS events_notification_id_idx ON connections.events (notification_id);
 
 -- Sets of aggregates, kept in the commit of the events; `present` is false for those that left.
@@ -26,7 +28,7 @@ CREATE TABLE IF NOT EXISTS connections.memberships (
     present boolean NOT NULL,
     position bigint NOT NULL,
     PRIMARY KEY (set_id, member)
-);
+) WITH (autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_threshold = 100000);
 CREATE INDEX IF NOT EXISTS memberships_position_idx ON connections.memberships (set_id, position);
 
 -- Every command with its outcome. `kept` rows are answered again when the id comes again; the others
@@ -45,7 +47,7 @@ CREATE TABLE IF NOT EXISTS connections.journal (
     body bytea,
     reply bytea NOT NULL,
     recorded_at timestamptz NOT NULL
-);
+) WITH (autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_threshold = 100000);
 CREATE UNIQUE INDEX IF NOT EXISTS journal_command_idx ON connections.journal (account, command_id) WHERE kept;
 
 CREATE OR REPLACE FUNCTION connections.since(

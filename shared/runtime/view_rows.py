@@ -60,7 +60,7 @@ CREATE TABLE {schema}.{table} (
     doc jsonb NOT NULL,
     version bigint NOT NULL,
     position bigint NOT NULL
-)
+) WITH (autovacuum_vacuum_insert_threshold = 100000)
 """
 
 BEGIN: Final[LiteralString] = "INSERT INTO {schema}.view (design, position) VALUES (%s, 0)"
