@@ -12,7 +12,7 @@ from psycopg.types.json import set_json_loads
 from shared.runtime import beside
 from shared.runtime.beside import NotPossible
 from shared.runtime.design import TABLES, Design, Row
-from shared.runtime.filling import Filling, LogTooShort, opened
+from shared.runtime.filling import Filling, opened
 from shared.runtime.log_reader import LogReader
 from shared.runtime.meter import Heard, Meter, nobody
 from shared.runtime.postgres import connection_arguments
@@ -141,21 +141,16 @@ async def _at_one_position(filling: Filling, holder: AsyncConnection[Any], reade
 async def _met(filling: Filling, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> bool:
     live = filling.design.name
     async with holder.cursor() as cursor:
-        await _go_on(filling, await _position(cursor, "SELECT position FROM {schema}.view", live))
+        await filling.reach(await _position(cursor, "SELECT position FROM {schema}.view", live))
         async with holder.transaction():
             # From here to the end of this transaction the live rows stay where they are.
             there = await _position(cursor, "SELECT position FROM {schema}.view FOR UPDATE", live)
             if there < filling.position or there - filling.position > TAIL:
                 return False
-            await _go_on(filling, there)
+            await filling.reach(there)
             async with reader.cursor() as looking:
                 await _position(looking, "SELECT position FROM {schema}.view", live)
             return True
-
-
-async def _go_on(filling: Filling, there: int) -> None:
-    if filling.position < there and await filling.go_on(there) < there:
-        raise LogTooShort(f"the log ends at {filling.position}, the view stands at {there}")
 
 
 async def _position(cursor: AsyncCursor[Row], query: LiteralString, schema: str) -> int:

@@ -6,7 +6,6 @@ whose beginning is in the batch are copied, all others of the batch take one sta
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -18,7 +17,20 @@ from shared.runtime.beside import NotPossible, rows_in
 from shared.runtime.design import TABLES, Design, Doc, Row
 from shared.runtime.entries import Entry, FromLog, following, key_of
 from shared.runtime.log_reader import LogReader, Stored
-from shared.runtime.view_rows import REFUSALS, Folded, Known, fold_run, load, move, named, park, upsert, write_carefully
+from shared.runtime.view_rows import (
+    REFUSALS,
+    Folded,
+    Known,
+    fold_run,
+    keep,
+    load,
+    move,
+    named,
+    park,
+    unknown,
+    upsert,
+    write_carefully,
+)
 
 BATCH = 5_000
 # Decoded in steps, so that what is being written beside goes on.
@@ -86,6 +98,15 @@ class Filling:
             await asyncio.gather(reading, return_exceptions=True)
         return self.position
 
+    async def reach(self, position: int) -> None:
+        """On to a position where the live rows stand, if these are not there yet.
+
+        Raises:
+            LogTooShort: the log does not reach to it, or has a hole.
+        """
+        if self.position < position and await self.go_on(position) < position:
+            raise LogTooShort(f"the log ends at {self.position}, the view stands at {position}")
+
     async def _read(self, after: int, end: int | None) -> list[Entry]:
         stored = await self._log.read(after, BATCH if end is None else min(BATCH, end - after))
         entries: list[Entry] = []
@@ -108,7 +129,7 @@ class Filling:
             async with self.connection.transaction(), self.connection.cursor(binary=True) as cursor:
                 await write_carefully(cursor, self.design, self.schema, run)
         else:
-            keep(known, folded)
+            keep(known, folded, DOCS_KEPT)
 
     async def _begin(self, cursor: AsyncCursor[Row]) -> Known:
         await cursor.execute(named(PARKED, self.schema))
@@ -156,12 +177,6 @@ def decoded(stored: Iterable[Stored]) -> list[FromLog]:
     return [FromLog(event) for event in stored]
 
 
-def unknown(run: Iterable[Entry], known: Known) -> list[Entry]:
-    """Those whose row may be there and is not known; what begins with its first event has none yet."""
-    docs = known.docs
-    return [entry for entry in run if entry.event and entry.event.version != 1 and entry.stream not in docs]
-
-
 def parted(last: Mapping[UUID, Recorded], known: Known) -> tuple[dict[UUID, Recorded], list[Recorded]]:
     """Events of rows that are there, and of rows that begin."""
     there: dict[UUID, Recorded] = {}
@@ -172,17 +187,6 @@ def parted(last: Mapping[UUID, Recorded], known: Known) -> tuple[dict[UUID, Reco
         else:
             begun.append(event)
     return there, begun
-
-
-def keep(known: Known, folded: Folded) -> None:
-    """Takes over what was written, and forgets what was longest unchanged."""
-    docs = known.docs
-    for stream in docs.keys() & folded.docs.keys():
-        del docs[stream]
-    docs.update(folded.docs)
-    for stream in list(islice(docs, max(0, len(docs) - DOCS_KEPT))):
-        del docs[stream]
-    known.blocked |= {stream: at for stream, at in folded.blocked.items() if stream not in known.blocked}
 
 
 def line(last: Recorded, doc: Doc) -> str:

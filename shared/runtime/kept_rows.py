@@ -5,7 +5,7 @@ the rows, which everything that changes rows without moving the position renews.
 is forgotten, and the rows are asked.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, LiteralString, NamedTuple
 from uuid import UUID
@@ -13,10 +13,9 @@ from uuid import UUID
 from psycopg import AsyncCursor, sql
 
 from shared.language.events import Aggregate
-from shared.runtime.bounded import forget_oldest
-from shared.runtime.design import TABLES, Design, DesignChanged, Doc, Row
+from shared.runtime.design import TABLES, Design, DesignChanged, Row
 from shared.runtime.entries import Entry, following
-from shared.runtime.view_rows import Folded, Known, columns_of, fold_run, load, named, upserting
+from shared.runtime.view_rows import Folded, Known, columns_of, fold_run, keep, load, named, unknown, upserting
 
 # As many documents as fit: about 1 kB each.
 KEPT_DOCUMENTS: Final = 20_000
@@ -48,11 +47,11 @@ class KeptRows:
     def __init__(self, design: Design) -> None:
         self._design = design
         self._stands: Stands | None = None
-        self._docs: dict[UUID, Doc] = {}
+        self._known = Known()
 
     def forget(self) -> None:
         self._stands = None
-        self._docs.clear()
+        self._known = Known()
 
     async def apply(self, cursor: AsyncCursor[Row], entries: Sequence[Entry]) -> int | None:
         """Writes what follows the view's position without a gap: the position after it. None: it takes more care.
@@ -68,10 +67,13 @@ class KeptRows:
         run = following(entries, stands.position)
         if not run or not stands.parked.isdisjoint(entry.stream for entry in run):
             return None
-        folded = fold_run(self._design.fold, run, await self._known(cursor, run))
+        if asked_for := unknown(run, self._known):
+            await load(cursor, self._design.name, asked_for, self._known)
+        folded = fold_run(self._design.fold, run, self._known)
         if folded.parked or not await self._write(cursor, stands, run[-1].position, folded):
             return None
-        self._keep(stands._replace(position=run[-1].position), folded.docs)
+        self._stands = stands._replace(position=run[-1].position)
+        keep(self._known, folded, KEPT_DOCUMENTS)
         return run[-1].position
 
     async def _ask(self, cursor: AsyncCursor[Row]) -> Stands:
@@ -81,23 +83,6 @@ class KeptRows:
             raise DesignChanged(f"the rows are of version {row and row[0]}, not {self._design.version}")
         self._stands = Stands(row[1], row[2], frozenset(row[3]))
         return self._stands
-
-    async def _known(self, cursor: AsyncCursor[Row], run: Iterable[Entry]) -> Known:
-        """The run's documents as they are before it; an aggregate that begins in it has none."""
-        known = Known()
-        unknown: list[Entry] = []
-        seen: set[UUID] = set()
-        for entry in run:
-            if entry.stream in seen:
-                continue
-            seen.add(entry.stream)
-            if (doc := self._docs.get(entry.stream)) is not None:
-                known.docs[entry.stream] = doc
-            elif entry.event is not None and entry.event.version > 1:
-                unknown.append(entry)
-        if unknown:
-            await load(cursor, self._design.name, unknown, known)
-        return known
 
     async def _write(self, cursor: AsyncCursor[Row], stands: Stands, to: int, folded: Folded) -> bool:
         """Whether it was written: not if anybody else wrote since."""
@@ -112,14 +97,6 @@ class KeptRows:
             params |= named_columns
         await cursor.execute(_statement(self._design.name, tuple(columns)), params)
         return await cursor.fetchone() is not None
-
-    def _keep(self, stands: Stands, docs: Mapping[UUID, Doc]) -> None:
-        self._stands = stands
-        for stream in docs:
-            # To the end: what was written longest ago goes first.
-            self._docs.pop(stream, None)
-        self._docs.update(docs)
-        forget_oldest(self._docs, KEPT_DOCUMENTS)
 
 
 @lru_cache

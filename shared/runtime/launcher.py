@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 import nats
 import nats.errors
 import orjson
-import structlog
 from nats.aio.client import Client
 
 from shared.language import subjects
@@ -29,8 +28,6 @@ SERVER_STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _REMIND_SECONDS = 5.0
 _HOPELESS_DEATHS = 3
-
-log = structlog.get_logger(__name__)
 
 
 def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:

@@ -14,17 +14,12 @@ import psycopg
 import structlog
 
 from shared.runtime.ending import asked_to_end
+from shared.runtime.postgres import ended_when_silent
 
 LEASE_SECONDS = 3.0
 BEAT_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
-
-# Ended by PostgreSQL when silent; ended by the kernel when the other side of a network does not answer.
-_SESSION = (
-    f"-c idle_session_timeout={LEASE_SECONDS * 1000:.0f} -c statement_timeout={LEASE_SECONDS * 1000:.0f} "
-    f"-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2"
-)
 
 
 class Lease:
@@ -61,7 +56,11 @@ class Lease:
 
     async def _session(self) -> None:
         connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=2, options=_SESSION, application_name=f"{self._name} lease"
+            self._url,
+            autocommit=True,
+            connect_timeout=2,
+            options=ended_when_silent(LEASE_SECONDS),
+            application_name=f"{self._name} lease",
         )
         try:
             async with asyncio.timeout(LEASE_SECONDS) as deadline:

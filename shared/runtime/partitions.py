@@ -22,6 +22,7 @@ from nats.aio.client import Client
 
 from shared.runtime.ending import asked_to_end
 from shared.runtime.endpoint import Endpoint
+from shared.runtime.postgres import ended_when_silent
 
 BEAT_SECONDS = 0.25
 SILENCE_SECONDS = 3.0
@@ -33,10 +34,6 @@ PRESENT = 1_000_000
 
 log = structlog.get_logger(__name__)
 
-_SESSION = (
-    f"-c idle_session_timeout={SILENCE_SECONDS * 1000:.0f} -c statement_timeout={SILENCE_SECONDS * 1000:.0f} "
-    f"-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2"
-)
 _HELD = """
     SELECT objid::bigint, pid FROM pg_locks
     WHERE locktype = 'advisory' AND classid::bigint = %s AND objsubid = 2 AND granted
@@ -111,7 +108,11 @@ class Partitions:
 
     async def _session(self) -> None:
         session = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=2, options=_SESSION, application_name="partitions"
+            self._url,
+            autocommit=True,
+            connect_timeout=2,
+            options=ended_when_silent(SILENCE_SECONDS),
+            application_name="partitions",
         )
         try:
             await session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, PRESENT))

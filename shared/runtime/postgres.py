@@ -5,6 +5,17 @@ from typing import Any
 from psycopg.conninfo import conninfo_to_dict
 
 
+def ended_when_silent(seconds: float) -> str:
+    """The options of a session that holds advisory locks for its process.
+
+    Ended by PostgreSQL when it is silent for so long; by the kernel when the other side of a network does not answer.
+    """
+    return (
+        f"-c idle_session_timeout={seconds * 1000:.0f} -c statement_timeout={seconds * 1000:.0f} "
+        f"-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=2"
+    )
+
+
 def connection_arguments(url: str) -> dict[str, Any]:
     """What psycopg connects with: the URL, and time-outs that find a dead peer within seconds."""
     return {

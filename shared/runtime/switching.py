@@ -179,8 +179,7 @@ async def _hold(cursor: AsyncCursor[Row], live: str) -> int | None:
 async def _catch_up(filling: Filling, there: int) -> None:
     if there - filling.position > TAIL:
         raise _NotYet(f"the view stands at {there}, {there - filling.position} events later")
-    if filling.position < there and await filling.go_on(there) < there:
-        raise LogTooShort(f"the log ends at {filling.position}, the view stands at {there}")
+    await filling.reach(there)
 
 
 async def rename(cursor: AsyncCursor[Row], schema: str, to: str) -> None:

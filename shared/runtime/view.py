@@ -13,7 +13,6 @@ from uuid import UUID
 
 import orjson
 import psycopg
-import structlog
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
@@ -36,7 +35,6 @@ SESSION_OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10
 # A plan made while the tables were small is kept while they grow: only plans that stay good are allowed.
 PLANS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
-log = structlog.get_logger(__name__)
 
 # ---- questions' side
 

@@ -19,6 +19,7 @@ from shared.language.events import Aggregate
 from shared.language.recorded import Recorded
 from shared.runtime import arrays, clock
 from shared.runtime.arrays import Array
+from shared.runtime.bounded import forget_oldest
 from shared.runtime.design import TABLES, Design, Doc, Fold, Row
 from shared.runtime.entries import Entry, key_of
 
@@ -163,6 +164,28 @@ def fold_run(fold: Fold, run: Iterable[Entry], known: Known) -> Folded:
         folded.blocked.setdefault(stream, entry.position)
         folded.parked.append(entry)
     return folded
+
+
+def unknown(run: Iterable[Entry], known: Known) -> list[Entry]:
+    """Those whose row may be there and is not known; what begins with its first event has none yet."""
+    first: dict[UUID, Entry] = {}
+    for entry in run:
+        first.setdefault(entry.stream, entry)
+    return [
+        entry
+        for stream, entry in first.items()
+        if entry.event and entry.event.version != 1 and stream not in known.docs
+    ]
+
+
+def keep(known: Known, folded: Folded, most: int) -> None:
+    """Takes over what was written, and forgets what was longest unchanged of more than `most` documents."""
+    docs = known.docs
+    for stream in docs.keys() & folded.docs.keys():
+        del docs[stream]
+    docs.update(folded.docs)
+    forget_oldest(docs, most)
+    known.blocked |= {stream: at for stream, at in folded.blocked.items() if stream not in known.blocked}
 
 
 def _behind(entry: Entry, known: Known, folded: Folded) -> int | None:
