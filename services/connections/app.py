@@ -92,9 +92,9 @@ class Commands:
         sending.add_done_callback(self._sending.discard)
 
     async def _reply(self, replies: Sequence[Reply], *, committed: bool) -> None:
+        await self.endpoint.reply(replies)
         if committed:
             await self.endpoint.hint(subjects.COMMITTED)
-        await self.endpoint.reply(replies)
 
 
 def reply_of(pending: Pending, answer: Answer) -> Reply:
