@@ -23,7 +23,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus, frames
+from shared.runtime import bus, failpoints, frames
 from shared.runtime.beside import NotPossible
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
@@ -256,6 +256,7 @@ class Feed:
     async def _apply(self) -> None:
         entries = entries_of(self._waiting, self._view.progress.position)
         position = await self._commit(entries) if entries else await self._view.position()
+        failpoints.reached("view.committed")
         await self._acknowledge(position)
         if not self._waiting:
             return

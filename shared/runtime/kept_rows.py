@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg import AsyncCursor, sql
 
 from shared.language.events import Aggregate
+from shared.runtime import failpoints
 from shared.runtime.design import TABLES, Design, DesignChanged, Row
 from shared.runtime.entries import Entry, following
 from shared.runtime.view_rows import Folded, Known, columns_of, fold_run, keep, load, named, unknown, upserting
@@ -95,6 +96,7 @@ class KeptRows:
         }
         for named_columns in columns.values():
             params |= named_columns
+        failpoints.reached("view.folded")
         await cursor.execute(_statement(self._design.name, tuple(columns)), params)
         return await cursor.fetchone() is not None
 

@@ -13,7 +13,7 @@ import structlog
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import UniqueViolation
 
-from shared.runtime import beside
+from shared.runtime import beside, failpoints
 from shared.runtime.design import TABLES, Design, DesignChanged, Row
 from shared.runtime.filling import Filling, LogTooShort
 from shared.runtime.log_reader import LogReader
@@ -78,6 +78,7 @@ async def build(postgres_url: str, design: Design, heard: Heard = nobody) -> int
         await beside.claimed(connection, design.name)
         async with _filled(connection, postgres_url, design, heard) as filling:
             position = await filling.go_on()
+        failpoints.reached("rebuild.filled")
         async with connection.transaction(), connection.cursor() as cursor:
             await drop(cursor, new)
             await rename(cursor, filling.schema, new)

@@ -17,7 +17,7 @@ import structlog
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
-from shared.runtime import arrays
+from shared.runtime import arrays, failpoints
 from shared.runtime.arrays import Array
 
 SCHEMA = Path(__file__).with_name("event_store.sql")
@@ -140,6 +140,7 @@ class GroupRecorder(PostgresApplicationRecorder):
         """
         connection = self._connected()
         arguments = [*_read(group.read), *_events(stored_events), *_memberships(group), *_journal(group)]
+        failpoints.reached("ledger.decided")
         try:
             rows = connection.execute(APPEND, arguments, prepare=True, binary=True).fetchall()
         except psycopg.Error as error:
@@ -150,6 +151,7 @@ class GroupRecorder(PostgresApplicationRecorder):
                 raise
             raise NotSent(str(error)) from error
         if rows[0][0] == "done":
+            failpoints.reached("ledger.committed")
             return Committed(rows[0][2])
         if rows[0][0] == "answer":
             return [Answered(row[3], row[1], row[4], row[5], row[2], row[6]) for row in rows]

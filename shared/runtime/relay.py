@@ -24,7 +24,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus, frames
+from shared.runtime import bus, failpoints, frames
 from shared.runtime.codec import Undecodable, id_in_state, stored_to_wire
 from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
@@ -222,6 +222,8 @@ class StreamEnd:
         if any(len(piece) > client.max_payload for piece in written):
             raise nats.errors.MaxPayloadError
         await frames.send(client, written)
+        if written:
+            failpoints.reached("relay.partly_sent")
         try:
             await self._stored(messages[-1], tail.sequence + len(messages))
         except Moved:
@@ -234,6 +236,7 @@ class StreamEnd:
     async def _stored(self, message: WireMessage, sequence: int) -> None:
         subject, headers, body = message
         answer = await self._live_client().request(subject, body, timeout=ANSWER_SECONDS, headers=headers)
+        failpoints.reached("relay.stored")
         _check_stored(json.loads(answer.data), sequence)
 
     async def _headers_at(self, sequence: int) -> dict[str, str]:
@@ -327,6 +330,7 @@ class Relay:
             events = await self._log.after(tail.position)
             self._log_trouble = None
             if events:
+                failpoints.reached("relay.read")
                 tail = await self._append(events, tail)
             self._stream_trouble, self._settled = None, True
             if not events:

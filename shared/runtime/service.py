@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.runtime import logs
+from shared.runtime import failpoints, logs
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.settings import Settings, servers_of
@@ -133,6 +133,7 @@ def run(name: str, wire: Wire) -> NoReturn:
     """
     settings = _settings(name)
     logs.configure(name, settings.log_format)
+    failpoints.arm(settings.failpoints, name)
     sys.exit(uvloop.run(_life(name, settings, wire)))
 
 

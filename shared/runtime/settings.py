@@ -24,6 +24,7 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] | None = None
     stream_replicas: int = Field(default=1, ge=1, le=5)
     spread_accounts: bool = False
+    failpoints: Path | None = None  # for tests of faults only
 
     def nats_url_to_ask(self) -> str:
         """Where a caller on this machine finds NATS: the URL, or the port that `switchboard run` uses."""

@@ -13,7 +13,7 @@ import structlog
 from psycopg import AsyncConnection, AsyncCursor, sql
 from psycopg.errors import InvalidSchemaName, LockNotAvailable, UndefinedTable
 
-from shared.runtime import beside
+from shared.runtime import beside, failpoints
 from shared.runtime.beside import NotPossible
 from shared.runtime.design import Design, Row
 from shared.runtime.filling import Filling, LogTooShort, opened
@@ -116,6 +116,7 @@ async def take_over(filling: Filling, kept: str) -> Switched:
     """
     connection, discarded = filling.connection, beside.discarded(filling.design.name)
     await _make_room(connection, discarded)
+    failpoints.reached("switch.filled")
     until, end = time.monotonic() + PATIENCE_SECONDS, -1
     for tries in count(1):
         former, end = end, await filling.go_on()
@@ -159,6 +160,8 @@ async def _exchange(connection: AsyncConnection[Row], filling: Filling, kept: st
             await _catch_up(filling, there)
             await rename(cursor, live, kept)
         await rename(cursor, filling.schema, live)
+        failpoints.reached("switch.exchanged")
+    failpoints.reached("switch.committed")
     return time.monotonic() - began
 
 

@@ -15,7 +15,7 @@ import structlog
 from nats.aio.client import Client
 
 from shared.language.questions import Question
-from shared.runtime import logs
+from shared.runtime import failpoints, logs
 from shared.runtime.answering import Answerer, Answers
 from shared.runtime.design import Design
 from shared.runtime.ending import asked_to_end
@@ -182,6 +182,7 @@ def main(room: Room) -> None:
 def _by_hand(room: Room, work: Callable[[str, Design], Coroutine[Any, Any, T]]) -> T:
     settings = Settings()
     logs.configure(room.name, settings.log_format)
+    failpoints.arm(settings.failpoints, f"{room.name} by hand")
     if settings.postgres_url is None:
         raise SystemExit(f"{room.name}: SWITCHBOARD_POSTGRES_URL is not set")
     # A million events leave no cycles, and looking for them would take two fifths of the time.

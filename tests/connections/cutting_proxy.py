@@ -1,8 +1,8 @@
-"""Stands between a writer and PostgreSQL and cuts the connection at the worst moment, once, when told to."""
+"""Stands between a writer and PostgreSQL and cuts the connection at the worst moment, when told to: once, or often."""
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal
@@ -15,10 +15,14 @@ SOCKET: Final = ".s.PGSQL.5432"
 # What ends a train of messages of PostgreSQL's protocol: Sync from the client, ReadyForQuery from the server.
 SYNC: Final = b"S\x00\x00\x00\x04"
 READY: Final = b"Z\x00\x00\x00\x05"
+# So many parameters has the one call that appends to the log, and no other statement; and what it answers.
+APPEND_PARAMETERS: Final = 25
+APPENDED: Final = b"done"
 
 
 class CuttingProxy:
-    """Forwards everything, until the request that bears the marker given to `cut`.
+    """Forwards everything, until the request that bears the marker given to `cut`, or every n-th append after
+    `cut_appends`. `cuts` counts those of `cut`, `lost` the answers of appends that were committed and never arrived.
 
     `url` is the database's, by way of this proxy, which listens in `folder`.
     """
@@ -29,7 +33,10 @@ class CuttingProxy:
         self.url = make_conninfo(url, host=str(folder))
         self._marker: bytes | None = None
         self._moment: Moment = "before it is sent"
+        self._every = 0
+        self._appends = 0
         self.cuts = 0
+        self.lost = 0
         self._listening = socket.socket(socket.AF_UNIX)
         self._listening.bind(str(folder / SOCKET))
         self._listening.listen()
@@ -39,6 +46,10 @@ class CuttingProxy:
     def cut(self, moment: Moment, marker: bytes) -> None:
         """Cuts the connection once, at the moment, for the next request that bears the marker."""
         self._moment, self._marker = moment, marker
+
+    def cut_appends(self, every: int) -> None:
+        """From now on the answer of every n-th append is lost, with its connection; 0: of none."""
+        self._appends, self._every = 0, every
 
     def close(self) -> None:
         for one in self._open:
@@ -54,14 +65,21 @@ class CuttingProxy:
             except OSError:
                 return
             server = socket.socket(socket.AF_UNIX)
-            server.connect(self._server)
+            try:
+                server.connect(self._server)
+            except OSError:
+                _close(client)
+                continue
             self._open += [client, server]
             link = _Link(self, client, server)
             self._start(link.pump_requests)
             self._start(link.pump_replies)
 
     def fires(self, request: bytes) -> Moment | None:
-        """The moment of the cut, if it is this request's; the proxy is harmless afterwards."""
+        """The moment of the cut, if it is this request's; after one by `cut` the proxy is harmless."""
+        if self._every and is_append(request):
+            self._appends += 1
+            return "after it is committed" if self._appends % self._every == 0 else None
         if self._marker is None or self._marker not in request:
             return None
         self._marker = None
@@ -94,11 +112,15 @@ class _Link:
         self._end()
 
     def pump_replies(self) -> None:
+        reply = b""
         try:
             while data := self._server.recv(1 << 20):
                 if not self._swallow:
                     self._client.sendall(data)
-                elif data[-6:-1] == READY:
+                    continue
+                reply += data
+                if reply[-6:-1] == READY:
+                    self._proxy.lost += APPENDED in reply
                     break
         except OSError:
             pass  # the other side has gone, which ends this one too
@@ -107,6 +129,26 @@ class _Link:
     def _end(self) -> None:
         _close(self._client)
         _close(self._server)
+
+
+def is_append(request: bytes) -> bool:
+    return any(parameters_of(body) == APPEND_PARAMETERS for kind, body in messages_of(request) if kind == b"B")
+
+
+def messages_of(request: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and body of each message of the protocol."""
+    at = 0
+    while at + 5 <= len(request):
+        length = int.from_bytes(request[at + 1 : at + 5])
+        yield request[at : at + 1], request[at + 5 : at + 1 + length]
+        at += 1 + length
+
+
+def parameters_of(bind: bytes) -> int:
+    """How many values a Bind bears: behind two names and the formats of the parameters."""
+    formats = bind.index(b"\0", bind.index(b"\0") + 1) + 1
+    values = formats + 2 + 2 * int.from_bytes(bind[formats : formats + 2])
+    return int.from_bytes(bind[values : values + 2])
 
 
 def _close(one: socket.socket) -> None:
