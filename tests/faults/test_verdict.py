@@ -21,7 +21,22 @@ STORED = [
     Stored(2, "s2", 1, "b", "acme", "command-1"),
     Stored(3, "s1", 2, "c", "acme", "command-2"),
 ]
-FACTS = [Fact("s", {"ce-position": str(one.position), "ce-id": one.id}, {}) for one in STORED]
+FACTS = [
+    Fact(
+        "s",
+        {
+            "ce-position": str(one.position),
+            "ce-id": one.id,
+            "ce-type": one.topic,
+            "ce-account": one.account,
+            "ce-actor": one.actor,
+            "ce-causationid": one.command_id,
+            "ce-streamversion": str(one.version),
+        },
+        {},
+    )
+    for one in STORED
+]
 
 
 def found(given: list[Given], stored: list[Stored], facts: list[Fact]) -> set[str]:
@@ -57,6 +72,7 @@ def test_what_is_wrong_with_the_log_is_found(stored: list[Stored], name: str) ->
         ([*FACTS, replace(FACTS[2], headers={"ce-position": "4", "ce-id": "d"})], "told and not stored"),
         ([*FACTS, FACTS[2]], "told twice"),
         ([FACTS[0], FACTS[2], FACTS[1]], "told out of order"),
+        ([*FACTS[:2], replace(FACTS[2], body={"from_name": "x"})], "told otherwise than stored"),
     ],
 )
 def test_what_is_wrong_with_the_stream_is_found(facts: list[Fact], name: str) -> None:

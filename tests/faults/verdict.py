@@ -3,16 +3,16 @@
 Every difference is printed with its count and members; none may have any.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import orjson
 import psycopg
 
 from tests.faults.workload import Given
-from tests.journeys.directory import FREE, change, directory
+from tests.journeys.directory import FREE, Entry, change, directory
 from tests.journeys.wire import Account, Fact, Reply, Wire
 
 # Whoever says these has not held the address before.
@@ -20,7 +20,7 @@ CLAIMS = ("PersonalConnected", "TeamConnected", "AliasAdded")
 
 
 class Stored(NamedTuple):
-    """One row of the log."""
+    """One row of the log; `name` is the event's, without its version when that is 1."""
 
     position: int
     stream: str
@@ -28,25 +28,38 @@ class Stored(NamedTuple):
     id: str
     account: str
     command_id: str
+    actor: str = ""
+    name: str = ""
+    data: Mapping[str, Any] = {}
+    topic: str = ""
+    state: bytes = b""
 
 
 Verdict = Mapping[str, Sequence[Any]]
 
 
 def stored_events(postgres_url: str) -> list[Stored]:
+    """The log in the order of positions; what cannot be read of a row is empty."""
     with psycopg.connect(postgres_url) as connection:
         rows = connection.execute(
             """
-            SELECT notification_id, originator_id, originator_version, state
+            SELECT notification_id, originator_id, originator_version, topic, state
             FROM connections.events ORDER BY notification_id
             """
         ).fetchall()
-    events = []
-    for position, stream, version, state in rows:
-        envelope = json.loads(state)
-        ids = envelope["id"], envelope["account"], envelope["command_id"]
-        events.append(Stored(position, str(stream), version, *ids))
-    return events
+    return [_stored(position, str(stream), *rest) for position, stream, *rest in rows]
+
+
+def _stored(position: int, stream: str, version: int, topic: str, state: bytes) -> Stored:
+    try:
+        envelope = orjson.loads(state)
+        data = envelope.get("data", {})
+    except (orjson.JSONDecodeError, AttributeError):
+        envelope, data = {}, {}
+    id_, account, command_id, actor = (envelope.get(name, "") for name in ("id", "account", "command_id", "actor"))
+    name = topic.removeprefix("switchboard.").removesuffix(".v1")
+    data = data if isinstance(data, dict) else {}
+    return Stored(position, stream, version, id_, account, command_id, actor, name, data, topic, state)
 
 
 def of_commands(given: Iterable[Given], stored: Sequence[Stored]) -> Verdict:
@@ -59,12 +72,19 @@ def of_commands(given: Iterable[Given], stored: Sequence[Stored]) -> Verdict:
     }
     ours = {one.id for one in given}
     kept = {event.id: event.command_id for event in stored if event.command_id in ours}
-    positions = [event.position for event in stored]
     return {
         "never answered": [one.id for one in given if one.reply is None],
         "acknowledged and not stored": sorted(acknowledged.keys() - kept.keys()),
         "stored and not acknowledged": sorted(kept.keys() - acknowledged.keys()),
         "stored under another command": sorted(id_ for id_ in acknowledged if kept.get(id_) != acknowledged[id_]),
+        **of_the_log(stored),
+    }
+
+
+def of_the_log(stored: Sequence[Stored]) -> Verdict:
+    """The log in itself."""
+    positions = [event.position for event in stored]
+    return {
         "stored twice": twice(event.id for event in stored),
         "holes in the log": sorted(set(range(1, len(positions) + 1)) ^ set(positions)),
         "versions twice or missing": wrong_versions((event.stream, event.version) for event in stored),
@@ -73,38 +93,84 @@ def of_commands(given: Iterable[Given], stored: Sequence[Stored]) -> Verdict:
 
 def of_the_stream(stored: Sequence[Stored], facts: Sequence[Fact]) -> Verdict:
     """Stored against told."""
-    kept = {(event.position, event.id) for event in stored}
-    told = {(fact.position, fact.headers["ce-id"]) for fact in facts}
+    kept = {(event.position, event.id): event for event in stored}
+    told = {(fact.position, fact.headers["ce-id"]): fact for fact in facts}
     positions = [fact.position for fact in facts]
     return {
-        "stored and not told": sorted(kept - told),
-        "told and not stored": sorted(told - kept),
+        "stored and not told": sorted(kept.keys() - told.keys()),
+        "told and not stored": sorted(told.keys() - kept.keys()),
         "told twice": twice(fact.headers["ce-id"] for fact in facts),
         "told out of order": [after for before, after in pairwise(positions) if after <= before],
+        "told otherwise than stored": sorted(at for at in kept.keys() & told.keys() if not same(kept[at], told[at])),
     }
+
+
+def same(event: Stored, fact: Fact) -> bool:
+    """Whether the message tells the event that was stored."""
+    headers = {
+        "ce-type": event.topic,
+        "ce-account": event.account,
+        "ce-actor": event.actor,
+        "ce-causationid": event.command_id,
+        "ce-streamversion": str(event.version),
+    }
+    return fact.body == event.data and all(fact.headers.get(name) == value for name, value in headers.items())
 
 
 async def of_the_views(wire: Wire, accounts: Iterable[str], facts: Sequence[Fact]) -> Verdict:
     """Told against seen, in both views."""
-    shown_wrong, led_wrong = [], []
-    for name in accounts:
+    known = directories(facts, accounts)
+    return of_what_is_shown(known, await shown(wire, known, facts[-1].position))
+
+
+# By account: each address as the directory should show it.
+Directories = Mapping[str, Mapping[str, Entry]]
+
+
+class Shown(NamedTuple):
+    """What the views answer: by account, the addresses by name, and where the mail of each goes."""
+
+    addresses: Mapping[str, Mapping[str, Entry]]
+    routes: Mapping[str, Sequence[Entry]]
+
+
+def directories(facts: Iterable[Fact], accounts: Iterable[str]) -> Directories:
+    told: dict[str, list[Fact]] = {name: [] for name in accounts}
+    for fact in facts:
+        if fact.headers["ce-account"] in told:
+            told[fact.headers["ce-account"]].append(fact)
+    return {name: directory(facts_) for name, facts_ in told.items()}
+
+
+async def shown(wire: Wire, known: Directories, position: int) -> Shown:
+    """Asks for every address, as of a position or later."""
+    addresses, routes = dict[str, Mapping[str, Entry]](), dict[str, Sequence[Entry]]()
+    for name in known:
         account = Account(wire, name)
-        account.position = facts[-1].position
-        expected = directory(fact for fact in facts if fact.headers["ce-account"] == name)
-        shown = {one["address"]: one for one in await account.pages("Addresses", limit=200)}
-        for address in expected.keys() | shown.keys():
+        account.position = position
+        addresses[name] = {one["address"]: one for one in await account.pages("Addresses", limit=200)}
+        recipients, led = sorted(known[name]), list[Entry]()
+        for start in range(0, len(recipients), 100):
+            led += await account.see("Resolve", recipients=recipients[start : start + 100], sender="a@b.example")
+        routes[name] = led
+    return Shown(addresses, routes)
+
+
+def of_what_is_shown(known: Directories, seen: Shown) -> Verdict:
+    shown_wrong, led_wrong = [], []
+    for name, expected in known.items():
+        found = seen.addresses[name]
+        for address in sorted(expected.keys() | found.keys()):
             entry = expected.get(address, {"address": "unknown"})
-            seen = {key: shown.get(address, {}).get(key) for key in entry}
-            if seen != entry:
-                shown_wrong.append((name, address, seen, entry))
-        addresses = sorted(expected)
-        for start in range(0, len(addresses), 100):
-            recipients = addresses[start : start + 100]
-            led_wrong += [
-                (name, led, expected[led["recipient"]])
-                for led in await account.see("Resolve", recipients=recipients, sender="a@b.example")
-                if (led["destination"], led["inbox"], led["owner"]) != destination(expected[led["recipient"]])
-            ]
+            told = {key: found.get(address, {}).get(key) for key in entry}
+            if told != entry:
+                shown_wrong.append((name, address, told, entry))
+        routes = {led["recipient"]: (led["destination"], led["inbox"], led["owner"]) for led in seen.routes[name]}
+        led_wrong += [
+            (name, address, routes.get(address), entry)
+            for address, entry in expected.items()
+            if routes.get(address) != destination(entry)
+        ]
     return {"shown otherwise than told": shown_wrong, "led elsewhere than told": led_wrong}
 
 

@@ -1,0 +1,115 @@
+"""All that a run leaves, gathered when it is over, and judged as a whole: counts, and sets of what is wrong.
+
+    found = await gathered(postgres_url, wire, histories, after)
+    assert judged(found).passed()
+
+Nothing here changes anything, so that the same evidence can be judged again, with a defect planted in it or not.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults import accounted, claims, history, linearizable, replayed, verdict
+from tests.faults.accounted import Kept
+from tests.faults.client import RACED
+from tests.faults.history import Command
+from tests.faults.replayed import Rows
+from tests.faults.verdict import Shown, Stored, Verdict
+from tests.journeys.wire import Fact, Wire
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What clients recorded, what is stored, told, kept in views and shown.
+
+    `after` is the position at which the log ended before the first command of the clients.
+    """
+
+    after: int
+    commands: Sequence[Command]
+    log: Sequence[Stored]
+    journal: Sequence[Kept]
+    facts: Sequence[Fact]
+    rows: Mapping[str, Rows]
+    shown: Shown
+
+
+@dataclass(frozen=True)
+class Judgement:
+    counts: Mapping[str, int]
+    verdict: Verdict
+
+    @property
+    def wrong(self) -> Verdict:
+        """The sets that have members."""
+        return {name: members for name, members in self.verdict.items() if members}
+
+    def passed(self) -> bool:
+        """Prints all counts and sets; whether no set has a member."""
+        return verdict.passed(self.counts, self.verdict)
+
+
+async def gathered(
+    postgres_url: str, wire: Wire, histories: Iterable[Path], after: int, seconds: float = 60.0
+) -> Evidence:
+    """Waits until stream and views have come to the log's end; no command may be under way.
+
+    Raises:
+        AssertionError: they do not get there in time.
+        HistoryBroken: a history cannot be read.
+    """
+    commands = history.read(histories)
+    log = await asyncio.to_thread(verdict.stored_events, postgres_url)
+    end = log[-1].position if log else 0
+    journal = await asyncio.to_thread(accounted.kept_answers, postgres_url)
+    facts = await wire.facts(end, seconds=seconds)
+    rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
+    shown = await verdict.shown(wire, known_addresses(commands, facts), end)
+    return Evidence(after, commands, log, journal, facts, rows, shown)
+
+
+def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
+    """The directory that follows from the facts alone, of every account that clients gave commands to."""
+    readable = (fact for fact in facts if fact.name in claims.OF_ADDRESSES)
+    return verdict.directories(readable, sorted({command.account for command in commands}))
+
+
+def judged(found: Evidence) -> Judgement:
+    """All verdicts over the evidence."""
+    order = linearizable.of_the_order(found.commands, found.log)
+    races = linearizable.of_raced_addresses(found.commands, found.log, RACED)
+    known = known_addresses(found.commands, found.facts)
+    return Judgement(
+        {**counted(found), **races.counts, **order.counts},
+        {
+            **accounted.of_acknowledged(found.commands, found.log, found.after),
+            **verdict.of_the_log(found.log),
+            **accounted.of_the_tries(found.commands),
+            **accounted.of_the_journal(found.commands, found.log, found.journal, found.after),
+            **order.verdict,
+            **races.verdict,
+            **verdict.of_the_stream(found.log, found.facts),
+            **replayed.of_the_rows(found.log, found.rows),
+            **verdict.of_what_is_shown(known, found.shown),
+        },
+    )
+
+
+def counted(found: Evidence) -> dict[str, int]:
+    outcomes = Counter(command.outcome for command in found.commands)
+    tries = Counter(one.how for command in found.commands for one in command.tries)
+    return {
+        "clients": len({command.client for command in found.commands}),
+        "commands": len(found.commands),
+        **{outcome: outcomes[outcome] for outcome in (*history.OUTCOMES, "unknown")},
+        "tries": tries.total(),
+        **{f"tries that ended in {how}": tries[how] for how in ("BUSY", "timeout", "bus error")},
+        "stored": len(found.log),
+        "in the journal": len(found.journal),
+        "told": len(found.facts),
+        **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
+        "addresses shown": sum(map(len, found.shown.addresses.values())),
+    }
