@@ -48,14 +48,14 @@ def throughput(rows: Mapping[str, Figures], machine: Mapping[str, Any]) -> str:
     speeds = {bar: next((rows[row]["per_second"] for row in bar.rows if row in rows), 0.0) for bar in BARS}
     bars = [bar for bar in BARS if speeds[bar]]
     top = 64
-    body = [_text(0, 18, "Commands a second", "title"), _text(0, 38, _measured_on(machine), "quiet")]
+    body = [text(0, 18, "Commands a second", "title"), text(0, 38, measured_on(machine), "quiet")]
     for number, bar in enumerate(bars):
         body += _bar(bar, speeds[bar], max(speeds.values()), top + number * STEP)
     alone = [f"{title} {rows[name]['per_second']:,.0f} {unit}/s" for name, title, unit in _PARTS if name in rows]
     bottom = top + len(bars) * STEP + 14
     if alone:
-        body.append(_text(0, bottom, f"The parts alone: {'; '.join(alone)}.", "quiet"))
-    return _svg(bottom + 12, "Commands a second, by service", body)
+        body.append(text(0, bottom, f"The parts alone: {'; '.join(alone)}.", "quiet"))
+    return svg(bottom + 12, "Commands a second, by service", body)
 
 
 _PARTS = (("postgres", "PostgreSQL inserts", "rows"), ("jetstream", "JetStream stores", "events"))
@@ -64,22 +64,22 @@ _PARTS = (("postgres", "PostgreSQL inserts", "rows"), ("jetstream", "JetStream s
 def _bar(bar: Bar, value: float, largest: float, top: float) -> Iterator[str]:
     length = max(2.0, (WIDTH - LEFT - RIGHT) * value / largest)
     middle = top + BAR / 2 + 4.5
-    yield _text(LEFT - 10, middle, bar.title, "strong" if bar.kind == "ours" else "", "end")
+    yield text(LEFT - 10, middle, bar.title, "strong" if bar.kind == "ours" else "", "end")
     yield f'<rect x="{LEFT}" y="{top}" width="{length:.1f}" height="{BAR}" rx="3" fill="var(--{bar.kind})"/>'
-    yield _text(LEFT + length + 8, middle, f"{value:,.0f}", "strong" if bar.kind == "ours" else "")
+    yield text(LEFT + length + 8, middle, f"{value:,.0f}", "strong" if bar.kind == "ours" else "")
 
 
 def latency(runs: Sequence[Mapping[str, Any]], machine: Mapping[str, Any]) -> str:
     """Latency over percentile, one line a rate; the axis of percentiles gives every further nine as much room."""
     frame = _Frame(runs)
     body = [
-        _text(0, 18, "Latency of a command at a fixed rate", "title"),
-        _text(0, 38, f"from the moment it was due; {_measured_on(machine)}", "quiet"),
+        text(0, 18, "Latency of a command at a fixed rate", "title"),
+        text(0, 38, f"from the moment it was due; {measured_on(machine)}", "quiet"),
         *frame.grid(),
     ]
     for number, run in enumerate(sorted(runs, key=lambda run: float(run["rate"]))):
         body += frame.curve(run, COLOURS[number % len(COLOURS)], number)
-    return _svg(frame.bottom + 44, "Latency over percentile, by commands a second", body)
+    return svg(frame.bottom + 44, "Latency over percentile, by commands a second", body)
 
 
 class _Frame:
@@ -104,13 +104,13 @@ class _Frame:
         for tick in _ticks(self._lowest, self._highest):
             y = f"{self.y(tick):.1f}"
             yield f'<line class="grid" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>'
-            yield _text(self.left - 8, self.y(tick) + 4, f"{tick:,g}", "quiet", "end")
-        yield _text(self.left - 8, self.top - 8, "ms", "quiet", "end")
+            yield text(self.left - 8, self.y(tick) + 4, f"{tick:,g}", "quiet", "end")
+        yield text(self.left - 8, self.top - 8, "ms", "quiet", "end")
         for percentile in (0, 50, 90, 99, 99.9, 99.99, 99.999):
             x = self.x(percentile, 10**9)
             if x < self.right - 10:
                 yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{self.bottom}" y2="{self.bottom + 5}"/>'
-                yield _text(x, self.bottom + 20, f"{percentile:g} %", "quiet", "middle")
+                yield text(x, self.bottom + 20, f"{percentile:g} %", "quiet", "middle")
 
     def curve(self, run: Mapping[str, Any], colour: str, number: int) -> Iterator[str]:
         points = [(self.x(point, run["commands"]), self.y(time)) for point, time in run["percentiles"]]
@@ -119,7 +119,7 @@ class _Frame:
         # Curves rise to the right: what is below them there is free.
         x, y = self.right - 230, self.bottom - 20 - 20 * number
         yield f'<line x1="{x}" x2="{x + 20}" y1="{y - 4}" y2="{y - 4}" stroke="var(--{colour})" stroke-width="3"/>'
-        yield _text(x + 28, y, f"{run['rate']:,.0f} a second, p99 {run['p99_ms']:,.0f} ms")
+        yield text(x + 28, y, f"{run['rate']:,.0f} a second, p99 {run['p99_ms']:,.0f} ms")
 
 
 def _ticks(lowest: float, highest: float) -> list[float]:
@@ -131,19 +131,19 @@ def _next_tick(value: float) -> float:
     return next(tick for tick in _ticks(0.1, 1_000_000) if tick >= value)
 
 
-def _measured_on(machine: Mapping[str, Any]) -> str:
+def measured_on(machine: Mapping[str, Any]) -> str:
     return (
         f"measured on {machine['cores']} cores, load and servers included; "
         f"Python {machine['python']}, PostgreSQL {machine['postgresql']}, NATS {machine['nats_server'].lstrip('v')}"
     )
 
 
-def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
+def text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:
     named = f' class="{kind}"' if kind else ""
     placed = f' text-anchor="{anchor}"' if anchor != "start" else ""
     return f'<text x="{x:.1f}" y="{y:.1f}"{named}{placed}>{escape(text)}</text>'
 
 
-def _svg(height: float, title: str, body: Sequence[str]) -> str:
+def svg(height: float, title: str, body: Sequence[str]) -> str:
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" width="{WIDTH}" role="img">'
     return "\n".join([head, f"<title>{escape(title)}</title>", f"<style>{STYLE}</style>", *body, "</svg>\n"])

@@ -1,7 +1,7 @@
 """Reads what each process of a Switchboard and its servers has cost so far: processor time, and memory."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -72,15 +72,22 @@ class Meter:
 
     def memory(self) -> dict[str, float]:
         """Resident megabytes of each of our services and of NATS."""
-        sizes: dict[str, float] = {}
+        return self._of_services(lambda process: float(process.memory_info().rss / 1e6))
+
+    def open_files(self) -> dict[str, float]:
+        """File descriptors of each of our services and of NATS: sockets are among them."""
+        return self._of_services(lambda process: float(process.num_fds()))
+
+    def _of_services(self, figure: Callable[[psutil.Process], float]) -> dict[str, float]:
+        sums: dict[str, float] = {}
         for process in self._processes():
             try:
-                role, size = self._role(process), process.memory_info().rss / 1e6
+                role, value = self._role(process), figure(process)
             except psutil.NoSuchProcess:
                 continue
-            if role.startswith(("services.", "nats-server")):
-                sizes[role] = sizes.get(role, 0.0) + size
-        return sizes
+            if role.startswith(("services.", "nats-server", "launcher")):
+                sums[role] = sums.get(role, 0.0) + value
+        return sums
 
     def _processes(self) -> list[psutil.Process]:
         found = {process.pid: process for root in self._roots for process in [root, *root.children(recursive=True)]}

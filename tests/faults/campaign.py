@@ -1,0 +1,156 @@
+"""A campaign: clients at work on one Switchboard, nemeses that strike it in turn, and the verdict over all of it.
+
+The seed says what the clients ask, which nemesis strikes when, and how hard. What the machine does in between it cannot
+say: a run with the same seed is the same attempt, not the same history.
+"""
+
+import asyncio
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from shared.runtime.children import Child, Program, last_lines
+from tests.faults import accounted, evidence, verdict
+from tests.faults.nemeses import Nemesis, Struck, Target
+from tests.faults.nemeses.target import bus
+from tests.faults.scene import SETTINGS, Setting
+from tests.journeys import cast
+from tests.real_servers import ROOT
+
+CLIENTS = 3
+ACCOUNTS = 2
+PACE_SECONDS = 0.03
+BETWEEN_SECONDS = (0.2, 1.0)
+LAST_SECONDS = 2.0
+CLIENT_STOP_SECONDS = 90.0
+FEW = 20
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """`nemeses` strike `strikes` times in all: each as often as the others, in an order that the seed shuffles."""
+
+    name: str
+    nemeses: Sequence[Nemesis]
+    strikes: int
+    setting: Setting = "on its own"
+    pace: float = PACE_SECONDS
+
+    def order(self, chance: random.Random) -> Iterator[Nemesis]:
+        left = self.strikes
+        while left > 0:
+            turn = list(self.nemeses)
+            chance.shuffle(turn)
+            yield from turn[:left]
+            left -= len(turn)
+
+
+@dataclass
+class Fought:
+    """One campaign as it went. `missed` are nemeses whose fault did not fire or was not recovered from, and why.
+
+    `differences` counts the members of each set of the verdict, `verdict` shows some of them.
+    """
+
+    campaign: str
+    setting: str
+    seed: int
+    seconds: float = 0.0
+    struck: list[Struck] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    differences: dict[str, int] = field(default_factory=dict)
+    verdict: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """What was done in all: `kill -9`, `replies cut` …"""
+        done: Counter[str] = Counter()
+        for one in self.struck:
+            done.update(one.counts)
+        return done
+
+    @property
+    def passed(self) -> bool:
+        return not self.missed and not any(self.differences.values())
+
+
+async def fight(campaign: Campaign, seed: int, folder: Path) -> Fought:
+    """Runs the campaign; the histories stay in the folder."""
+    chance = random.Random(f"{seed}/{campaign.name}")  # noqa: S311  seeded
+    fought, began = Fought(campaign.name, campaign.setting, seed), time.monotonic()
+    with SETTINGS[campaign.setting](chance) as target:
+        async with clients_at_work(target, seed, campaign.pace, folder) as work:
+            for nemesis in campaign.order(chance):
+                await strike(nemesis, target, fought)
+                await asyncio.sleep(chance.uniform(*BETWEEN_SECONDS))
+            await asyncio.sleep(LAST_SECONDS)
+        await judge(fought, target, work)
+    fought.seconds = time.monotonic() - began
+    return fought
+
+
+async def judge(fought: Fought, target: Target, work: "Work") -> None:
+    """The checker's verdict over the histories and all that the campaign left."""
+    async with bus(target) as wire:
+        found = await evidence.gathered(target.running.postgres_url, wire, work.histories, work.after)
+        again = await accounted.of_asking_again(wire, found.commands)
+    judgement = evidence.judged(found)
+    fought.counts = dict(judgement.counts)
+    members = {**judgement.verdict, **again}
+    fought.verdict = {name: [str(one)[:500] for one in wrong[:FEW]] for name, wrong in members.items()}
+    fought.differences = {name: len(wrong) for name, wrong in members.items()}
+    verdict.passed(judgement.counts, members)
+
+
+async def strike(nemesis: Nemesis, target: Target, fought: Fought) -> None:
+    """A fault that does not fire, or that is not recovered from, is noted; the campaign goes on."""
+    try:
+        struck = await nemesis.strike(target)
+    except Exception as error:  # noqa: BLE001  whatever it was, it is told, and counts as a failure
+        fought.missed.append(f"{nemesis.name}: {type(error).__name__}: {error}")
+        print(f"  {nemesis.name} MISSED: {error}", flush=True)
+        return
+    fought.struck.append(struck)
+    print(f"  {struck.nemesis}: {struck.detail}; answered again after {struck.answered_seconds:.2f} s", flush=True)
+
+
+class Work(NamedTuple):
+    """Where the clients' histories are, the accounts they work on, and where the log ended before."""
+
+    histories: Sequence[Path]
+    accounts: Sequence[str]
+    after: int
+
+
+@asynccontextmanager
+async def clients_at_work(target: Target, seed: int, pace: float, folder: Path) -> AsyncIterator[Work]:
+    """Several client processes; their histories are closed when the block is left."""
+    async with bus(target) as wire:
+        furnished = [await cast.furnished(wire) for _ in range(ACCOUNTS)]
+    accounts, after = [account.name for account in furnished], max(account.position for account in furnished)
+    paths = [folder / f"client-{number}.jsonl" for number in range(CLIENTS)]
+    children = [Child(_client(target, accounts, seed, number, pace, path)) for number, path in enumerate(paths)]
+    try:
+        yield Work(paths, accounts, after)
+        for child in children:
+            assert child.poll() is None, f"a client ended with {child.poll()}:\n{last_lines(child.program)}"
+    finally:
+        for child in children:
+            child.ask_to_end()
+        for child in children:
+            await asyncio.to_thread(child.stop, CLIENT_STOP_SECONDS)
+
+
+def _client(target: Target, accounts: Sequence[str], seed: int, number: int, pace: float, out: Path) -> Program:
+    options = {"url": target.nats_url, "accounts": ",".join(accounts), "seed": seed, "number": number, "pace": pace}
+    told = [word for name, value in {**options, "out": out}.items() for word in (f"--{name}", str(value))]
+    argv = (sys.executable, "-m", "tests.faults.client", *told)
+    return Program(f"client {number}", argv, signal.SIGTERM, cwd=ROOT, log=out.with_suffix(".log"))

@@ -1,0 +1,248 @@
+"""An hour at work: mixed load, a random nemesis in a quarter of the time, and what it leaves behind.
+
+    python -m tests.faults.soak [--minutes 60] [--seed 1] [--results FOLDER]
+
+Cycles of four minutes: three calm, one in which nemeses strike. What is compared, the first calm minutes against the
+last, is measured in calm minutes only: memory, open files and sessions of each process, and the latency of commands and
+questions. It ends with the checker's verdict over everything that was asked, and draws a picture.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import nats.errors
+import psutil
+import psycopg
+
+from shared.runtime.clock import now
+from tests.bench.load import percentile
+from tests.bench.machine import machine
+from tests.bench.meter import Meter
+from tests.faults import history, soak_chart
+from tests.faults.campaign import Fought, clients_at_work, judge, strike
+from tests.faults.nemeses import ROSTER, Nemesis, Target, processes
+from tests.faults.nemeses.target import bus
+from tests.faults.scene import on_its_own
+from tests.journeys.wire import Account
+from tests.real_servers import RunningPostgres, new_folder
+
+RESULTS: Final = Path(__file__).parent / "results"
+CALM_SECONDS: Final = 180.0
+STORM_SECONDS: Final = 60.0
+BETWEEN_SECONDS: Final = (2.0, 6.0)
+SAMPLE_SECONDS: Final = 10.0
+QUESTION_SECONDS: Final = 0.2
+PACE_SECONDS: Final = 0.4
+# After a storm, before a minute counts as calm.
+SETTLE_SECONDS: Final = 30.0
+MOST_GROWTH: Final = 0.05
+# These do not start the clock of every process anew; a soak is about what grows.
+WHOLE: Final = (processes.LauncherKilled, processes.EverythingKilled, processes.StoppedAndStarted)
+STORMS: Final[Sequence[Nemesis]] = [nemesis for nemesis in ROSTER if not isinstance(nemesis, WHOLE)]
+
+
+@dataclass
+class Sample:
+    """What the processes take at one moment, `at` seconds after the beginning: by role."""
+
+    at: float
+    megabytes: dict[str, float]
+    open_files: dict[str, float]
+    sessions: dict[str, int]
+
+
+@dataclass
+class Soak:
+    """One run. `storms` are (begin, end) in seconds; latencies are (seconds after the beginning, seconds it took)."""
+
+    began_ns: int
+    fought: Fought
+    storms: list[tuple[float, float]] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    commands: list[tuple[float, float]] = field(default_factory=list)
+    questions: list[tuple[float, float]] = field(default_factory=list)
+    unanswered_questions: int = 0
+
+    def seconds(self) -> float:
+        return (time.monotonic_ns() - self.began_ns) / 1e9
+
+    def calm(self, at: float) -> bool:
+        """Whether no nemesis struck then, nor just before."""
+        return not any(begin <= at < end + SETTLE_SECONDS for begin, end in self.storms)
+
+
+async def soak(seed: int, minutes: float, folder: Path) -> Soak:
+    chance = random.Random(f"{seed}/soak")  # noqa: S311  seeded
+    with on_its_own(chance) as target:
+        async with clients_at_work(target, seed, PACE_SECONDS, folder) as work:
+            run = Soak(time.monotonic_ns(), Fought("soak", "on its own", seed))
+            async with _beside(_sample(run, target), _ask(run, target, work.accounts)):
+                while run.seconds() < 60 * minutes:
+                    await asyncio.sleep(CALM_SECONDS)
+                    await _storm(run, target, chance)
+                await asyncio.sleep(SETTLE_SECONDS + CALM_SECONDS)
+        await judge(run.fought, target, work)
+        run.commands = [
+            ((one.invoked - run.began_ns) / 1e9, (one.completed - one.invoked) / 1e9)
+            for one in history.read(work.histories)
+            if one.completed is not None
+        ]
+    run.fought.seconds = run.seconds()
+    return run
+
+
+@asynccontextmanager
+async def _beside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
+
+
+async def _storm(run: Soak, target: Target, chance: random.Random) -> None:
+    begin = run.seconds()
+    while run.seconds() < begin + STORM_SECONDS:
+        await strike(chance.choice(STORMS), target, run.fought)
+        await asyncio.sleep(chance.uniform(*BETWEEN_SECONDS))
+    run.storms.append((begin, run.seconds()))
+
+
+async def _sample(run: Soak, target: Target) -> None:
+    while True:
+        # In the middle of a fault a server may be away; that moment has no sample.
+        with suppress(psycopg.Error, psutil.Error, OSError):
+            run.samples.append(await asyncio.to_thread(_taken, run.seconds(), target))
+        await asyncio.sleep(SAMPLE_SECONDS)
+
+
+def _taken(at: float, target: Target) -> Sample:
+    meter = Meter([target.running.process.pid], target.running.postgres_url)
+    sessions = target.sql(
+        "SELECT application_name, count(*)::int FROM pg_stat_activity WHERE backend_type = 'client backend'"
+        " AND pid <> pg_backend_pid() GROUP BY 1"
+    )
+    return Sample(at, meter.memory(), meter.open_files(), dict(sessions))
+
+
+async def _ask(run: Soak, target: Target, accounts: Sequence[str]) -> None:
+    """Questions of several kinds, one after the other; how long each took, from when it was due."""
+    async with bus(target) as wire:
+        for number in itertools.count():
+            account = Account(wire, accounts[number % len(accounts)])
+            due = run.seconds()
+            try:
+                await QUESTIONS[number % len(QUESTIONS)](account)
+            except (nats.errors.Error, OSError, AssertionError):
+                run.unanswered_questions += 1
+            else:
+                run.questions.append((due, run.seconds() - due))
+            await asyncio.sleep(QUESTION_SECONDS)
+
+
+QUESTIONS: Final[Sequence[Callable[[Account], Awaitable[Any]]]] = (
+    lambda account: account.see("Address", address="address-01@acme.example"),
+    lambda account: account.see("Inboxes"),
+    lambda account: account.see("Identities", user="bob"),
+    lambda account: account.see(
+        "Resolve", recipients=["address-02@acme.example", "address-03@acme.example"], sender="jo@client.example"
+    ),
+    lambda account: account.see("Usage"),
+)
+
+
+# ---- what is left of it
+
+
+def compared(run: Soak) -> dict[str, tuple[float, float]]:
+    """The first calm minutes after the first storm against the last ones: figure by name."""
+    first, last = _windows(run)
+    found: dict[str, tuple[float, float]] = {}
+    for title, of in (("MB", "megabytes"), ("open files", "open_files"), ("sessions", "sessions")):
+        for role in sorted({role for sample in run.samples for role in getattr(sample, of)}):
+            begun, ended = (_mean(run, of, role, window) for window in (first, last))
+            found[f"{role}, {title}"] = begun, ended
+    for title, latencies in (("command", run.commands), ("question", run.questions)):
+        for percent in (50, 99):
+            begun, ended = (_percentile(latencies, percent, window) for window in (first, last))
+            found[f"{title} p{percent}, ms"] = begun, ended
+    return found
+
+
+WINDOW_SECONDS: Final = 600.0
+
+
+def _windows(run: Soak) -> tuple[Callable[[float], bool], Callable[[float], bool]]:
+    """The calm part of the first ten minutes after the first storm, and of the last ten minutes."""
+    begin, end = run.storms[0][1], run.fought.seconds
+    span = min(WINDOW_SECONDS, (end - begin) / 2)
+    return (
+        lambda at: begin <= at < begin + span and run.calm(at),
+        lambda at: end - span <= at and run.calm(at),
+    )
+
+
+def _mean(run: Soak, of: str, role: str, within: Callable[[float], bool]) -> float:
+    values = [float(getattr(sample, of).get(role, 0)) for sample in run.samples if within(sample.at)]
+    return statistics.fmean(values) if values else 0.0
+
+
+def _percentile(latencies: Sequence[tuple[float, float]], percent: int, within: Callable[[float], bool]) -> float:
+    """In milliseconds."""
+    seconds = [took for at, took in latencies if within(at)]
+    return percentile(sorted(seconds), percent) if seconds else 0.0
+
+
+def told(figures: Mapping[str, tuple[float, float]]) -> str:
+    lines = [f"{'':44}{'first':>12}{'last':>12}{'change':>10}"]
+    for name, (first, last) in figures.items():
+        change = f"{last / first - 1:+.1%}" if first else ""
+        lines.append(f"{name:44}{first:12,.2f}{last:12,.2f}{change:>10}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    # So that nothing of it runs on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parse.add_argument("--minutes", type=float, default=60.0)
+    parse.add_argument("--seed", type=int, default=1)
+    parse.add_argument("--results", type=Path, help="folder for the figures and the picture")
+    given = parse.parse_args()
+    with new_folder() as folder:
+        server = RunningPostgres(folder)
+        about = {"day": now()[:10], "machine": machine(server.url), "seed": given.seed}
+        server.stop()
+    histories = Path(tempfile.mkdtemp(prefix="switchboard-soak-"))
+    print(f"The histories are kept in {histories}.", flush=True)
+    run = asyncio.run(soak(given.seed, given.minutes, histories))
+    figures = compared(run)
+    print(told(figures))
+    if given.results:
+        given.results.mkdir(parents=True, exist_ok=True)
+        kept = {"fought": asdict(run.fought), "storms": run.storms, "samples": [asdict(one) for one in run.samples]}
+        (given.results / "soak.json").write_text(json.dumps({**about, "figures": figures, **kept}, indent=1) + "\n")
+        (given.results / "soak.svg").write_text(soak_chart.drawn(run))
+    if not run.fought.passed:
+        sys.exit(f"FAILED: {run.fought.missed} {run.fought.differences}")
+
+
+if __name__ == "__main__":
+    main()
