@@ -9,8 +9,8 @@ import structlog
 from shared.runtime.children import Child, Program, last_lines
 
 FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
-STEADY_AFTER_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 2.0
+STEADY_AFTER_SECONDS = 5.0
 _HURRIED_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 

@@ -127,7 +127,7 @@ class NextEvents:
         except TimeoutError as error:
             await self._reader.close()
             raise psycopg.OperationalError(f"no answer within {ANSWER_SECONDS:g} s") from error
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, asyncio.CancelledError):
             await self._reader.close()
             raise
 
@@ -147,6 +147,7 @@ class StreamEnd:
     def __init__(self, nats_url: str) -> None:
         self._url = nats_url
         self._client: Client | None = None
+        self._lost = asyncio.Event()
         self.hinted = asyncio.Event()
 
     @property
@@ -156,9 +157,16 @@ class StreamEnd:
     async def open(self) -> None:
         """Connects, and again when the client has given up for good."""
         if self._client is not None and not self._client.is_closed:
+            if self._client.is_connected:
+                self._lost.clear()
             return
+
+        async def on_loss() -> None:
+            self._lost.set()
+
         # Nothing may be sent later than it was meant.
-        self._client = await bus.connect(self._url, "switchboard-relay-stream", pending_size=0)
+        self._client = await bus.connect(self._url, "switchboard-relay-stream", pending_size=0, disconnected_cb=on_loss)
+        self._lost.clear()
 
         async def on_hint(_message: Msg) -> None:
             self.hinted.set()
@@ -168,6 +176,23 @@ class StreamEnd:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+    async def while_connected(self, work: Coroutine[None, None, None]) -> None:
+        """Does the work; ends it when the connection is lost, since answers under way will never come.
+
+        Raises:
+            nats.errors.ConnectionReconnectingError: the connection was lost.
+        """
+        working, lost = asyncio.create_task(work), asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait({working, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise nats.errors.ConnectionReconnectingError
+            await working
+        finally:
+            working.cancel()
+            lost.cancel()
+            await asyncio.wait({working, lost})
 
     async def declare(self, log_id: str | None = None) -> bool:
         """Whether the stream says that it is this log's."""
@@ -305,7 +330,7 @@ class Relay:
                 await self._stream.open()
                 if not asked_to_end():
                     await self._lease.acquired()
-                    await self._lead()
+                    await self._stream.while_connected(self._lead())
             except Moved as moved:
                 log.info("relay.stream_moved", what=str(moved))
             except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:
