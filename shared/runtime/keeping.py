@@ -40,6 +40,11 @@ class Kept:
         await self._run()
         self._keeping = asyncio.create_task(self._keep())
 
+    def restart(self) -> None:
+        """Asks it to end; then it is started again."""
+        if self._child is not None:
+            self._child.ask_to_end()
+
     def last_lines(self) -> str:
         return last_lines(self._program())
 

@@ -72,6 +72,10 @@ class IdsStillKnown(RelayStopped):
     """The stream has lost events whose ids it still refuses as duplicates; that ends with its duplicate window."""
 
 
+class StreamStuck(RelayStopped):
+    """The stream answers and stores nothing: NATS met a full disk, and until it is started again it refuses all."""
+
+
 class Moved(Exception):
     """The stream does not end where it did: somebody else published, or it is another copy of it."""
 
@@ -236,6 +240,7 @@ class StreamEnd:
         Raises:
             Moved: something else is in the way; some of them may be stored, the first ones without a hole.
             IdsStillKnown: it knows the first one's id already.
+            StreamStuck: it gives no answer, and has stored none of them.
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client = self._live_client()
@@ -250,13 +255,21 @@ class StreamEnd:
         if written:
             failpoints.reached("relay.partly_sent")
         try:
-            await self._stored(messages[-1], tail.sequence + len(messages))
+            await self._all_stored(messages, tail.sequence)
+        except nats.errors.TimeoutError as error:
+            if await self.sequence() == tail.sequence:
+                raise StreamStuck(f"nothing was stored within {ANSWER_SECONDS:g} s: restart NATS") from error
+            raise
+        return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
+
+    async def _all_stored(self, messages: Sequence[WireMessage], after: int) -> None:
+        try:
+            await self._stored(messages[-1], after + len(messages))
         except Moved:
             if len(messages) > 1:
                 # The first one, asked about alone, tells what is in the way.
-                await self._stored(messages[0], tail.sequence + 1)
+                await self._stored(messages[0], after + 1)
             raise
-        return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
 
     async def _stored(self, message: WireMessage, sequence: int) -> None:
         subject, headers, body = message
