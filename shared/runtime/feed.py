@@ -9,6 +9,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import nats.errors
@@ -35,6 +36,7 @@ from shared.runtime.view import DesignChanged, Entry, FromBus, View
 BATCH = 1_000
 HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.5
+CONNECTION_LOOK_SECONDS = 0.1
 REQUEST_SECONDS = 30.0
 CHECK_SECONDS = 2.0
 GAP_SECONDS = 2.0
@@ -86,6 +88,7 @@ class Pull:
         self._wanted = 0
         self._messages: list[Delivered] = []
         self._trouble = ""
+        self._reconnects = client.stats["reconnects"]
         self._arrived = asyncio.Event()
 
     async def open(self) -> None:
@@ -100,22 +103,33 @@ class Pull:
         """What has come; nothing on a heartbeat, or when `within` is over and shorter than the server may be silent.
 
         Raises:
-            ConsumerLost: the consumer is gone, or the server fell silent.
+            ConsumerLost: the consumer is gone, the server fell silent, or the connection it knew us by was lost.
         """
         if self._wanted <= 0:
             await self._ask()
-        try:
-            async with asyncio.timeout(within):
-                await self._arrived.wait()
-        except TimeoutError:
+        if not await self._anything(within):
             if within < SILENCE_SECONDS:
                 return []
-            raise ConsumerLost(f"no sign of life for {within:g} s") from None
+            raise ConsumerLost(f"no sign of life for {within:g} s")
         self._arrived.clear()
         if self._trouble:
             raise ConsumerLost(self._trouble)
         messages, self._messages = self._messages, []
         return messages
+
+    async def _anything(self, within: float) -> bool:
+        """Whether anything came in time."""
+        until = time.monotonic() + within
+        while not self._arrived.is_set():
+            if self._client.stats["reconnects"] != self._reconnects:
+                raise ConsumerLost("the request was lost with its connection")
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, CONNECTION_LOOK_SECONDS)):
+                    await self._arrived.wait()
+        return True
 
     async def _ask(self) -> None:
         request = {
@@ -159,6 +173,7 @@ class Feed:
         # Of each version one: while one is live, the other may make its rows.
         self._lease = Lease(postgres_url, f"view {self._name} {view.design.version}")
         self._trouble = "starting"
+        self._flowed = False
         self._waiting: dict[int, Delivered] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
         self._checked = 0.0
@@ -181,7 +196,6 @@ class Feed:
         pause = SHORTEST_PAUSE_SECONDS
         while not asked_to_end():
             await self._lease.acquired()
-            began = time.monotonic()
             try:
                 await self._follow()
             except LeaseOver:
@@ -191,8 +205,8 @@ class Feed:
                 psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._in_trouble(error)
-            if time.monotonic() - began > 10 * LONGEST_PAUSE_SECONDS:
-                pause = SHORTEST_PAUSE_SECONDS
+            if self._flowed:
+                pause, self._flowed = SHORTEST_PAUSE_SECONDS, False
             await self._view.our_turn(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -203,11 +217,14 @@ class Feed:
             log.warning("feed.trouble", view=self._name, error=trouble)
 
     def _in_order(self) -> None:
+        self._flowed = True
         if self._trouble:
             self._trouble = ""
             log.info("feed.flows", view=self._name, position=self._view.progress.position)
 
     async def _follow(self) -> None:
+        if not self._client.is_connected:
+            raise ConsumerLost("not connected")
         await self._prepare()
         async with LogReader(self._postgres_url) as events:
             await bus.declare_stream(self._js, await events.identity())

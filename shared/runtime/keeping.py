@@ -9,8 +9,8 @@ import structlog
 from shared.runtime.children import Child, Program, last_lines
 
 FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 5.0
-STEADY_AFTER_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 2.0
+STEADY_AFTER_SECONDS = 5.0
 _HURRIED_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
@@ -39,6 +39,11 @@ class Kept:
         """Returns when the program runs; whether it answers is another question."""
         await self._run()
         self._keeping = asyncio.create_task(self._keep())
+
+    def restart(self) -> None:
+        """Asks it to end; then it is started again."""
+        if self._child is not None:
+            self._child.ask_to_end()
 
     def last_lines(self) -> str:
         return last_lines(self._program())

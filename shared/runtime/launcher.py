@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import nats
 import nats.errors
 import orjson
+import structlog
 from nats.aio.client import Client
 
 from shared.language import subjects
@@ -20,6 +21,7 @@ from shared.runtime import failpoints, logs
 from shared.runtime.children import Program
 from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.keeping import Kept
+from shared.runtime.relay import StreamStuck
 from shared.runtime.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
 from shared.runtime.settings import Settings, servers_of
 
@@ -28,6 +30,10 @@ SERVER_STOP_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 _REMIND_SECONDS = 5.0
 _HOPELESS_DEATHS = 3
+_STREAM_LOOK_SECONDS = 1.0
+_RESTART_AGAIN_SECONDS = 8.0
+
+log = structlog.get_logger(__name__)
 
 
 def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
@@ -65,6 +71,7 @@ class _Launcher:
         self._hurry = asyncio.Event()
         self._started = False
         self._bus: Client | None = None
+        self._kept_bus: Kept | None = None
 
     async def run(self) -> int:
         self._listen_to_signals()
@@ -97,12 +104,27 @@ class _Launcher:
         async with self._servers_running(), self._connected(), self._services_running():
             self._started = True
             self._summarise(time.monotonic() - began)
+            minding = asyncio.create_task(self._mind_the_stream())
             await self._stopping.wait()
+            minding.cancel()
+            await asyncio.wait({minding})
+
+    async def _mind_the_stream(self) -> None:
+        """A NATS of ours that met a full disk is started again: before that it stores nothing, whatever is freed."""
+        keeper = self._kept_bus
+        while keeper is not None:
+            await asyncio.sleep(_STREAM_LOOK_SECONDS)
+            why_not = await _state(self._probe("relay"))
+            if StreamStuck.__name__ in (why_not or ""):
+                log.warning("nats.restarted", why=why_not)
+                keeper.restart()
+                await asyncio.sleep(_RESTART_AGAIN_SECONDS)
 
     @asynccontextmanager
     async def _servers_running(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             kept = {server: Kept(server.program, server.prepare) for server in self._servers}
+            self._kept_bus = next((keeper for server, keeper in kept.items() if isinstance(server, Nats)), None)
             for server, keeper in kept.items():
                 _say(f"Starting {server.title} …")
                 stack.push_async_callback(keeper.stop, SERVER_STOP_SECONDS, self._hurry)

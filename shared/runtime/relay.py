@@ -72,6 +72,10 @@ class IdsStillKnown(RelayStopped):
     """The stream has lost events whose ids it still refuses as duplicates; that ends with its duplicate window."""
 
 
+class StreamStuck(RelayStopped):
+    """The stream answers and stores nothing: NATS met a full disk, and until it is started again it refuses all."""
+
+
 class Moved(Exception):
     """The stream does not end where it did: somebody else published, or it is another copy of it."""
 
@@ -127,7 +131,7 @@ class NextEvents:
         except TimeoutError as error:
             await self._reader.close()
             raise psycopg.OperationalError(f"no answer within {ANSWER_SECONDS:g} s") from error
-        except psycopg.OperationalError:
+        except (psycopg.OperationalError, asyncio.CancelledError):
             await self._reader.close()
             raise
 
@@ -147,6 +151,7 @@ class StreamEnd:
     def __init__(self, nats_url: str) -> None:
         self._url = nats_url
         self._client: Client | None = None
+        self._lost = asyncio.Event()
         self.hinted = asyncio.Event()
 
     @property
@@ -156,9 +161,16 @@ class StreamEnd:
     async def open(self) -> None:
         """Connects, and again when the client has given up for good."""
         if self._client is not None and not self._client.is_closed:
+            if self._client.is_connected:
+                self._lost.clear()
             return
+
+        async def on_loss() -> None:
+            self._lost.set()
+
         # Nothing may be sent later than it was meant.
-        self._client = await bus.connect(self._url, "switchboard-relay-stream", pending_size=0)
+        self._client = await bus.connect(self._url, "switchboard-relay-stream", pending_size=0, disconnected_cb=on_loss)
+        self._lost.clear()
 
         async def on_hint(_message: Msg) -> None:
             self.hinted.set()
@@ -168,6 +180,23 @@ class StreamEnd:
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+    async def while_connected(self, work: Coroutine[None, None, None]) -> None:
+        """Does the work; ends it when the connection is lost, since answers under way will never come.
+
+        Raises:
+            nats.errors.ConnectionReconnectingError: the connection was lost.
+        """
+        working, lost = asyncio.create_task(work), asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait({working, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise nats.errors.ConnectionReconnectingError
+            await working
+        finally:
+            working.cancel()
+            lost.cancel()
+            await asyncio.wait({working, lost})
 
     async def declare(self, log_id: str | None = None) -> bool:
         """Whether the stream says that it is this log's."""
@@ -211,6 +240,7 @@ class StreamEnd:
         Raises:
             Moved: something else is in the way; some of them may be stored, the first ones without a hole.
             IdsStillKnown: it knows the first one's id already.
+            StreamStuck: it gives no answer, and has stored none of them.
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client = self._live_client()
@@ -225,13 +255,21 @@ class StreamEnd:
         if written:
             failpoints.reached("relay.partly_sent")
         try:
-            await self._stored(messages[-1], tail.sequence + len(messages))
+            await self._all_stored(messages, tail.sequence)
+        except nats.errors.TimeoutError as error:
+            if await self.sequence() == tail.sequence:
+                raise StreamStuck(f"nothing was stored within {ANSWER_SECONDS:g} s: restart NATS") from error
+            raise
+        return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
+
+    async def _all_stored(self, messages: Sequence[WireMessage], after: int) -> None:
+        try:
+            await self._stored(messages[-1], after + len(messages))
         except Moved:
             if len(messages) > 1:
                 # The first one, asked about alone, tells what is in the way.
-                await self._stored(messages[0], tail.sequence + 1)
+                await self._stored(messages[0], after + 1)
             raise
-        return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
 
     async def _stored(self, message: WireMessage, sequence: int) -> None:
         subject, headers, body = message
@@ -305,7 +343,7 @@ class Relay:
                 await self._stream.open()
                 if not asked_to_end():
                     await self._lease.acquired()
-                    await self._lead()
+                    await self._stream.while_connected(self._lead())
             except Moved as moved:
                 log.info("relay.stream_moved", what=str(moved))
             except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:

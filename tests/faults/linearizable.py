@@ -122,6 +122,8 @@ class Judge:
     def __post_init__(self) -> None:
         self.effects = effects_of(self.log)
         self.states = States(self.log, self.effects)
+        # Where the log can end when something is decided: never in the middle of a command, never beyond its end.
+        self.ends = {0, *(effect.last for effect in self.effects.values())}
 
     def judge(self, commands: Sequence[Command]) -> Ruling:
         moments = in_time(commands)
@@ -177,7 +179,7 @@ class Judge:
 
     def _unchanged(self, command: Command) -> None:
         told = self._expected(command, command.position)
-        if self._is_judged(told) and told.answer != "unchanged":
+        if (self._is_judged(told) and told.answer != "unchanged") or command.position not in self.ends:
             self.wrong["unchanged and it was not so"].append((command.id, command.position, told.answer))
 
     def _refused(self, command: Command, bounds: Bounds) -> int:

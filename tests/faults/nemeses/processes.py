@@ -227,8 +227,8 @@ class Relieved(Nemesis):
             first.suspend()
             try:
                 await until(lambda: bool(first.status() == psutil.STATUS_STOPPED), 5, f"{self._service} to stand still")
-                await the_stream_grows(wire, 100)
                 await asyncio.sleep(LONGER_THAN_A_LEASE)
+                await the_stream_grows(wire, 20)
                 assert first.status() == psutil.STATUS_STOPPED
             finally:
                 first.resume()

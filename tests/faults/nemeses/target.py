@@ -24,6 +24,8 @@ RECOVERY_SECONDS = 60.0
 ASK_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 0.15
+# An answer that took longer was held up by the fault.
+PROMPT_SECONDS = 0.25
 # Refused as ACCOUNT_NOT_FOUND: a durable entry of the journal, and no event.
 PROBE = command_subject("nemesis-probe", "AssignSeat")
 
@@ -140,11 +142,11 @@ class _Signal:
     since_ns: int = 0
     looked_ns: int = 0
 
-    def seen(self, *, holds: bool, asked_ns: int) -> None:
+    def seen(self, *, holds: bool, asked_ns: int, held_up: bool = False) -> None:
         self.looked_ns = asked_ns
         if not holds:
             self.since_ns = 0
-        elif not self.since_ns:
+        elif not self.since_ns or held_up:
             self.since_ns = time.monotonic_ns()
 
 
@@ -188,7 +190,9 @@ async def _ask(wire: Wire, signal: _Signal) -> None:
             answered = reply.reason != "BUSY"
         except (nats.errors.Error, OSError):
             answered = False
-        signal.seen(holds=answered, asked_ns=asked)
+        signal.seen(
+            holds=answered, asked_ns=asked, held_up=time.monotonic_ns() - asked > PROMPT_SECONDS * 1_000_000_000
+        )
         command_id = new_id() if answered else command_id
         await asyncio.sleep(ASK_AGAIN_SECONDS)
 

@@ -1,0 +1,147 @@
+"""The checker is itself tested: in what one real run left, a defect is planted, and the checker names it.
+
+The run has three clients that race, one of which is killed in the middle of its work, so that unknown outcomes are
+among the evidence. As it stands, nothing is wrong with it.
+"""
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.faults import accounted, history, verdict
+from tests.faults.client import RACED
+from tests.faults.evidence import Evidence, gathered, judged
+from tests.faults.history import Command, Try
+from tests.faults.planting import DEFECTS, retold
+from tests.journeys import cast
+from tests.journeys.wire import Wire, connected
+from tests.real_servers import ROOT, RunningSwitchboard, new_folder, wait_until
+
+CLIENTS = 3
+KILLED = 0
+SEED = 4
+RACES = 30
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Iterator[Evidence]:
+    with new_folder() as folder:
+        running = RunningSwitchboard(folder)
+        try:
+            running.start()
+            yield asyncio.run(recorded(running, folder))
+        finally:
+            running.close()
+
+
+async def recorded(running: RunningSwitchboard, folder: Path) -> Evidence:
+    async with connected(running.nats_url) as wire:
+        accounts = [(await cast.furnished(wire)).name for _ in range(2)]
+        after = verdict.stored_events(running.postgres_url)[-1].position
+        clients = [started(running, accounts, number, folder) for number in range(CLIENTS)]
+        try:
+            await asyncio.to_thread(work_and_end, clients, folder)
+        finally:
+            for client in clients:
+                client.kill()
+        histories = [folder / f"{number}.jsonl" for number in range(CLIENTS)]
+        found = await gathered(running.postgres_url, wire, histories, after)
+        await asking_again_changes_nothing(running, wire, found)
+        return found
+
+
+def started(
+    running: RunningSwitchboard, accounts: Sequence[str], number: int, folder: Path
+) -> "subprocess.Popen[bytes]":
+    words = {
+        "--url": running.nats_url,
+        "--accounts": ",".join(accounts),
+        "--seed": str(SEED),
+        "--number": str(number),
+        "--out": str(folder / f"{number}.jsonl"),
+    }
+    return subprocess.Popen([sys.executable, "-m", "tests.faults.client", *sum(words.items(), ())], cwd=ROOT)
+
+
+def work_and_end(clients: Sequence["subprocess.Popen[bytes]"], folder: Path) -> None:
+    """One is killed while commands of it are under way, the others end when there were races enough."""
+    wait_until(lambda: races(folder) > RACES // 2, 30, "half of the races")
+    wait_until(lambda: killed_at_work(clients[KILLED], folder / f"{KILLED}.jsonl"), 10, "a command to be under way")
+    wait_until(lambda: races(folder) > RACES, 30, "all the races")
+    for client in clients[KILLED + 1 :]:
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(20) == 0
+
+
+def races(folder: Path) -> int:
+    """How many addresses were raced for."""
+    commands = history.read(folder.glob("*.jsonl"))
+    return len({one.address for one in commands if (one.address or "").startswith(RACED)})
+
+
+def killed_at_work(client: "subprocess.Popen[bytes]", path: Path) -> bool:
+    """Kills it if commands are under way, at a moment when it stands still."""
+    client.send_signal(signal.SIGSTOP)
+    wait_until(lambda: bool(psutil.Process(client.pid).status() == psutil.STATUS_STOPPED), 5, "it to stand still")
+    at_work = any(one.ended is None for one in history.read([path]))
+    client.send_signal(signal.SIGKILL if at_work else signal.SIGCONT)
+    return at_work
+
+
+async def asking_again_changes_nothing(running: RunningSwitchboard, wire: Wire, found: Evidence) -> None:
+    assert (await accounted.of_asking_again(wire, found.commands))["answered otherwise when asked again"] == []
+    assert verdict.stored_events(running.postgres_url) == found.log
+
+
+# ---- as it is
+
+
+def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
+    found = judged(evidence)
+    assert found.passed(), found.wrong
+    assert found.counts["not judged"] == 0
+    assert found.counts["races at the same time"] > RACES // 4
+    assert found.counts["unknown"] > 0
+    assert min(found.counts[outcome] for outcome in history.OUTCOMES) > 100
+
+
+def test_unknown_outcomes_may_have_happened_or_not(evidence: Evidence) -> None:
+    unknown = with_unknown(evidence, lambda one: one.outcome == "accepted")
+    assert judged(unknown).wrong == {}
+    refused = {one.id for one in evidence.commands if one.outcome == "refused"}
+    unknown = with_unknown(evidence, lambda one: one.id in refused)
+    assert judged(unknown).wrong == {}
+    assert (
+        judged(replace(unknown, journal=[row for row in unknown.journal if row.command_id not in refused])).wrong == {}
+    )
+
+
+def with_unknown(found: Evidence, which: Callable[[Command], bool]) -> Evidence:
+    return replace(found, commands=[unanswered(one) if which(one) else one for one in found.commands])
+
+
+def unanswered(one: Command) -> Command:
+    return retold(one, tries=[Try(one.invoked, one.invoked + 1, "timeout")])
+
+
+# ---- with a defect
+
+
+@pytest.mark.parametrize("what", DEFECTS)
+def test_it_is_caught_by_name_that(what: str, evidence: Evidence) -> None:
+    plant, sets = DEFECTS[what]
+    planted = judged(plant(evidence))
+    assert sets <= planted.wrong.keys(), planted.wrong.keys()
+    assert not planted.passed()
+    assert judged(evidence).wrong == {}, "planting changes no evidence but its own"
+
+
+def test_every_set_of_the_checker_has_a_defect_that_fills_it(evidence: Evidence) -> None:
+    assert judged(evidence).verdict.keys() == set().union(*(sets for _, sets in DEFECTS.values()))
