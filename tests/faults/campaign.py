@@ -100,7 +100,8 @@ async def fight(campaign: Campaign, seed: int, folder: Path) -> Fought:
 async def judge(fought: Fought, target: Target, work: "Work") -> None:
     """The checker's verdict over the histories and all that the campaign left."""
     async with bus(target) as wire:
-        found = await evidence.gathered(target.running.postgres_url, wire, work.histories, work.after)
+        strangers = {account for struck in fought.struck for account in struck.accounts}
+        found = await evidence.gathered(target.running.postgres_url, wire, work.histories, work.after, strangers)
         again = await accounted.of_asking_again(wire, found.commands)
     judgement = evidence.judged(found)
     fought.counts = dict(judgement.counts)

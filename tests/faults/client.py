@@ -38,7 +38,7 @@ GIVE_UP_SECONDS = 60.0
 # Of the commands that were answered at once, so many are asked once more.
 REPEATED = 1 / 16
 # A race follows the one before after so many times the pace.
-RACE_PACE = 5
+RACE_PACE = 2
 RACED = "raced-"
 
 

@@ -25,7 +25,8 @@ from tests.journeys.wire import Fact, Wire
 class Evidence:
     """What clients recorded, what is stored, told, kept in views and shown.
 
-    `after` is the position at which the log ended before the first command of the clients.
+    `after` is the position at which the log ended before the first command of the clients. `strangers` are accounts of
+    which no client knows: what is there was put there by nemeses.
     """
 
     after: int
@@ -35,6 +36,7 @@ class Evidence:
     facts: Sequence[Fact]
     rows: Mapping[str, Rows]
     shown: Shown
+    strangers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,12 @@ class Judgement:
 
 
 async def gathered(
-    postgres_url: str, wire: Wire, histories: Iterable[Path], after: int, seconds: float = 60.0
+    postgres_url: str,
+    wire: Wire,
+    histories: Iterable[Path],
+    after: int,
+    strangers: Iterable[str] = (),
+    seconds: float = 60.0,
 ) -> Evidence:
     """Waits until stream and views have come to the log's end; no command may be under way.
 
@@ -68,7 +75,7 @@ async def gathered(
     facts = await wire.facts(end, seconds=seconds)
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
-    return Evidence(after, commands, log, journal, facts, rows, shown)
+    return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers))
 
 
 def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
@@ -82,13 +89,15 @@ def judged(found: Evidence) -> Judgement:
     order = linearizable.of_the_order(found.commands, found.log)
     races = linearizable.of_raced_addresses(found.commands, found.log, RACED)
     known = known_addresses(found.commands, found.facts)
+    log = [event for event in found.log if event.account not in found.strangers]
+    journal = [row for row in found.journal if row.account not in found.strangers]
     return Judgement(
         {**counted(found), **races.counts, **order.counts},
         {
-            **accounted.of_acknowledged(found.commands, found.log, found.after),
+            **accounted.of_acknowledged(found.commands, log, found.after),
             **verdict.of_the_log(found.log),
             **accounted.of_the_tries(found.commands),
-            **accounted.of_the_journal(found.commands, found.log, found.journal, found.after),
+            **accounted.of_the_journal(found.commands, log, journal, found.after),
             **order.verdict,
             **races.verdict,
             **verdict.of_the_stream(found.log, found.facts),
