@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench format lock clean
+.PHONY: help install run test check bench faults format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -40,6 +40,9 @@ bench: .venv/installed ## Measure beside the rival, a peer and the ceilings; a m
 		$(UV) pip install --quiet --python $(BIN)/python $(PEERS) || \
 		.tools/bin/python -m pip --python $(BIN)/python install --quiet $(PEERS) || true
 	@$(BIN)/python -m tests.bench --rival $(RIVAL) $(ARGS)
+
+faults: .venv/installed ## Break it under load and judge what is left; the long tier: make faults ARGS=--long
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .

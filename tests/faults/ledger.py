@@ -1,4 +1,4 @@
-"""The ledger of a run of the fault suite: what was done, what was found, and what was asked for, as figures and a page."""
+"""The ledger of a run of the fault suite: what was done, found and asked for, as figures and as a page to read."""
 
 import json
 import statistics
@@ -92,13 +92,13 @@ def page(fights: Sequence[Fought], about: Mapping[str, Any]) -> str:
     all_of_it = recovery(struck)
     machine = about["machine"]
     made = (
-        f"Made by `{about['command']}` on {about['day']}, in {about['minutes']:.0f} minutes, on {machine['cores']} cores;"
-        f" Python {machine['python']}, PostgreSQL {machine['postgresql']}, NATS {machine['nats_server'].lstrip('v')}."
-        f" Any campaign runs again by its seed: `python -m tests.faults --long --seed {about['seed']} --only NAME`."
+        f"Made by `{about['command']}` on {about['day']}, in {about['minutes']:.0f} minutes, on"
+        f" {machine['cores']} cores; Python {machine['python']}, PostgreSQL {machine['postgresql']}, NATS {machine['nats_server'].lstrip('v')}."
+        f" Any campaign runs again by its seed: `make faults ARGS='--long --seed {about['seed']} --only NAME'`."
     )
     recovered = (
-        f"{all_of_it.strikes} strikes. From when the cause of a fault was over until commands were answered and every part"
-        f" was ready again, for good: {all_of_it.p50:.2f} s at the median, {all_of_it.p99:.2f} s at the 99th percentile"
+        f"{all_of_it.strikes} strikes. From when the cause of a fault was over until commands were answered and every"
+        f" part was ready again, for good: {all_of_it.p50:.2f} s at the median, {all_of_it.p99:.2f} s at the 99th percentile"
         f" (asked for: ≤ {RECOVERY_P99_SECONDS:g} s), {all_of_it.longest:.2f} s at the longest."
     )
     goals = [(goal.title, f"≥ {goal.least:,}", f"{counted[goal.done]:,}") for goal in GOALS]
