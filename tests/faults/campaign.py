@@ -101,7 +101,9 @@ async def judge(fought: Fought, target: Target, work: "Work") -> None:
     """The checker's verdict over the histories and all that the campaign left."""
     async with bus(target) as wire:
         strangers = {account for struck in fought.struck for account in struck.accounts}
-        found = await evidence.gathered(target.running.postgres_url, wire, work.histories, work.after, strangers)
+        tampered = {position for struck in fought.struck for position in struck.positions}
+        database = target.running.postgres_url
+        found = await evidence.gathered(database, wire, work.histories, work.after, strangers, tampered)
         again = await accounted.of_asking_again(wire, found.commands)
     judgement = evidence.judged(found)
     fought.counts = dict(judgement.counts)

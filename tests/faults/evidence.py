@@ -26,7 +26,7 @@ class Evidence:
     """What clients recorded, what is stored, told, kept in views and shown.
 
     `after` is the position at which the log ended before the first command of the clients. `strangers` are accounts of
-    which no client knows: what is there was put there by nemeses.
+    which no client knows, `tampered` positions of the log that were written anew: both are the work of nemeses.
     """
 
     after: int
@@ -37,6 +37,7 @@ class Evidence:
     rows: Mapping[str, Rows]
     shown: Shown
     strangers: frozenset[str] = frozenset()
+    tampered: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ async def gathered(
     histories: Iterable[Path],
     after: int,
     strangers: Iterable[str] = (),
+    tampered: Iterable[int] = (),
     seconds: float = 60.0,
 ) -> Evidence:
     """Waits until stream and views have come to the log's end; no command may be under way.
@@ -75,7 +77,7 @@ async def gathered(
     facts = await wire.facts(end, seconds=seconds)
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
-    return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers))
+    return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers), frozenset(tampered))
 
 
 def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
@@ -100,7 +102,10 @@ def judged(found: Evidence) -> Judgement:
             **accounted.of_the_journal(found.commands, log, journal, found.after),
             **order.verdict,
             **races.verdict,
-            **verdict.of_the_stream(found.log, found.facts),
+            **verdict.of_the_stream(
+                [event for event in found.log if event.position not in found.tampered],
+                [fact for fact in found.facts if fact.position not in found.tampered],
+            ),
             **replayed.of_the_rows(found.log, found.rows),
             **verdict.of_what_is_shown(known, found.shown),
         },

@@ -89,17 +89,18 @@ def write(fights: Sequence[Fought], about: Mapping[str, Any], folder: Path) -> N
 def page(fights: Sequence[Fought], about: Mapping[str, Any]) -> str:
     """The ledger as Markdown."""
     counted, struck = done(fights), [one for fought in fights for one in fought.struck]
-    all_of_it = recovery(struck)
+    whole = recovery(struck)
     machine = about["machine"]
     made = (
         f"Made by `{about['command']}` on {about['day']}, in {about['minutes']:.0f} minutes, on"
-        f" {machine['cores']} cores; Python {machine['python']}, PostgreSQL {machine['postgresql']}, NATS {machine['nats_server'].lstrip('v')}."
+        f" {machine['cores']} cores; Python {machine['python']}, PostgreSQL {machine['postgresql']},"
+        f" NATS {machine['nats_server'].lstrip('v')}."
         f" Any campaign runs again by its seed: `make faults ARGS='--long --seed {about['seed']} --only NAME'`."
     )
     recovered = (
-        f"{all_of_it.strikes} strikes. From when the cause of a fault was over until commands were answered and every"
-        f" part was ready again, for good: {all_of_it.p50:.2f} s at the median, {all_of_it.p99:.2f} s at the 99th percentile"
-        f" (asked for: ≤ {RECOVERY_P99_SECONDS:g} s), {all_of_it.longest:.2f} s at the longest."
+        f"{whole.strikes} strikes. From when the cause of a fault was over until commands were answered and every"
+        f" part was ready again, for good: {whole.p50:.2f} s at the median, {whole.p99:.2f} s at the 99th percentile"
+        f" (asked for: ≤ {RECOVERY_P99_SECONDS:g} s), {whole.longest:.2f} s at the longest."
     )
     goals = [(goal.title, f"≥ {goal.least:,}", f"{counted[goal.done]:,}") for goal in GOALS]
     found = [(name, "0", f"{count:,}") for name, count in sorted(differences(fights).items())]
