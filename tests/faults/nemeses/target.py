@@ -15,6 +15,7 @@ import psutil
 import psycopg
 
 from shared.runtime.clock import new_id
+from shared.runtime.ending import asked_to_end
 from tests.connections.cutting_proxy import CuttingProxy
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.journeys.wire import STREAM, Wire, body, command_subject, connected
@@ -188,7 +189,7 @@ async def _watched(target: Target) -> AsyncIterator[_Watch]:
 async def _ask(wire: Wire, signal: _Signal) -> None:
     """Gives commands that leave no event, each again under its id until it is answered."""
     command_id = new_id()
-    while True:
+    while not asked_to_end():
         asked = time.monotonic_ns()
         try:
             fields = {"user": "nobody", "command_id": command_id}
@@ -204,14 +205,14 @@ async def _ask(wire: Wire, signal: _Signal) -> None:
 
 
 async def _look(target: Target, signal: _Signal) -> None:
-    while True:
+    while not asked_to_end():
         asked = time.monotonic_ns()
         signal.seen(holds=await asyncio.to_thread(target.running.ready), asked_ns=asked)
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 async def _compare(target: Target, wire: Wire, signal: _Signal) -> None:
-    while True:
+    while not asked_to_end():
         asked = time.monotonic_ns()
         try:
             end = (await asyncio.to_thread(target.sql, LOG_END))[0][0]
@@ -225,7 +226,7 @@ async def _compare(target: Target, wire: Wire, signal: _Signal) -> None:
 async def _told(wire: Wire, position: int) -> bool:
     """Whether the stream gets so far within a moment."""
     stream, until_s = wire.client.jetstream(timeout=1), time.monotonic() + TELLING_SECONDS
-    while time.monotonic() < until_s:
+    while time.monotonic() < until_s and not asked_to_end():
         last = (await stream.stream_info(STREAM)).state.last_seq
         message = await stream.get_msg(STREAM, last) if last else None
         if message is not None and int((message.headers or {}).get("ce-position", "0")) >= position:
