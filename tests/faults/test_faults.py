@@ -111,7 +111,7 @@ async def survived(target: Target, nemesis: Nemesis) -> None:
         work.end()
         await working
         print(f"\n{told.nemesis}: {told.detail}; ready after {told.ready_seconds:.2f} s,"
-              f" answered after {told.answered_seconds:.2f} s")  # fmt: skip
+              f" answered after {told.answered_seconds:.2f} s, told after {told.told_seconds:.2f} s")  # fmt: skip
         await judged(running, wire, work, told.nemesis)
         assert (await stream_created(wire) != created) == ("wipes" in told.counts)
         assert in_time(told), told
@@ -120,7 +120,7 @@ async def survived(target: Target, nemesis: Nemesis) -> None:
 
 
 def in_time(told: Struck) -> bool:
-    return max(told.ready_seconds, told.answered_seconds) < RECOVERY_SECONDS
+    return max(told.ready_seconds, told.answered_seconds, told.told_seconds) < RECOVERY_SECONDS
 
 
 async def ignored(_error: Exception) -> None:

@@ -751,3 +751,16 @@ async def test_the_relay_catches_up_with_thousands_of_events_a_second(private_na
     print(f"caught up at {pace:,.0f} events/s")
     assert pace > 2_000  # the target is ten times that; a loaded machine is no failure of the relay
     await all_told(private_nats.url, log)
+
+
+# ---- what is lost with the connection
+
+
+async def test_who_waits_for_an_answer_of_nats_hears_at_once_that_it_was_killed(private_nats: RunningNats) -> None:
+    async with stream_end(private_nats.url) as end:
+        waiting = asyncio.create_task(end.while_connected(asyncio.sleep(60)))
+        await asyncio.sleep(0)
+        await asyncio.to_thread(private_nats.kill)
+        async with asyncio.timeout(2):
+            with pytest.raises(nats.errors.ConnectionReconnectingError):
+                await waiting

@@ -15,6 +15,7 @@ import psutil
 import psycopg
 
 from shared.runtime.clock import new_id
+from shared.runtime.ending import asked_to_end
 from tests.connections.cutting_proxy import CuttingProxy
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.journeys.wire import STREAM, Wire, body, command_subject, connected
@@ -24,6 +25,9 @@ RECOVERY_SECONDS = 60.0
 ASK_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 0.15
+# How far the stream may be behind the log.
+TELLING_SECONDS = 0.5
+LOG_END = "SELECT coalesce(max(notification_id), 0) FROM connections.events"
 # An answer that took longer was held up by the fault.
 PROMPT_SECONDS = 0.25
 # Refused as ACCOUNT_NOT_FOUND: a durable entry of the journal, and no event.
@@ -49,7 +53,8 @@ class Fired:
 class Struck:
     """One strike. Times are monotonic; the seconds count from the moment when the cause of the fault was over.
 
-    `ready_seconds` until every part was ready for good, `answered_seconds` until commands were answered for good.
+    `ready_seconds` until every part was ready for good, `answered_seconds` until commands were answered for good,
+    `told_seconds` until the stream kept up with the log.
     """
 
     nemesis: str
@@ -58,6 +63,7 @@ class Struck:
     ended_ns: int
     ready_seconds: float
     answered_seconds: float
+    told_seconds: float
     counts: Mapping[str, int] = field(default_factory=dict)
     positions: Sequence[int] = ()
     accounts: Sequence[str] = ()
@@ -103,9 +109,8 @@ class Target:
 
     async def log_grows(self, events: int, seconds: float = 30.0) -> None:
         """Returns when so many more events are stored."""
-        end = "SELECT coalesce(max(notification_id), 0) FROM connections.events"
-        goal = (await asyncio.to_thread(self.sql, end))[0][0] + events
-        await until(lambda: self.sql(end)[0][0] >= goal, seconds, f"{events} more events in the log")
+        goal = (await asyncio.to_thread(self.sql, LOG_END))[0][0] + events
+        await until(lambda: self.sql(LOG_END)[0][0] >= goal, seconds, f"{events} more events in the log")
 
 
 class Nemesis(ABC):
@@ -121,10 +126,10 @@ class Nemesis(ABC):
         began = time.monotonic_ns()
         async with _watched(target) as watch:
             fired = await self.act(target)
-            ready, answered = await watch.well_again(fired.over_ns)
+            seconds = await watch.well_again(fired.over_ns)
+        ended = time.monotonic_ns()
         return Struck(
-            self.name, fired.detail, began, time.monotonic_ns(), ready, answered, fired.counts, fired.positions,
-            fired.accounts,
+            self.name, fired.detail, began, ended, *seconds, fired.counts, fired.positions, fired.accounts
         )  # fmt: skip
 
     @abstractmethod
@@ -154,23 +159,25 @@ class _Watch:
     def __init__(self) -> None:
         self.ready = _Signal()
         self.answered = _Signal()
+        self.told = _Signal()
 
-    async def well_again(self, over_ns: int) -> tuple[float, float]:
-        """When a look that began after now says that both hold: for how long they did not."""
+    async def well_again(self, over_ns: int) -> tuple[float, float, float]:
+        """When a look that began after now says that all hold: for how long they did not."""
         now, until_ns = time.monotonic_ns(), time.monotonic() + RECOVERY_SECONDS
-        signals = (self.ready, self.answered)
+        signals = (self.ready, self.answered, self.told)
         while not all(signal.since_ns and signal.looked_ns >= now for signal in signals):
             assert time.monotonic() < until_ns, f"not well again within {RECOVERY_SECONDS:g} s: {signals}"
             await asyncio.sleep(0.01)
-        ready, answered = (round(max(0, signal.since_ns - over_ns) / 1e9, 3) for signal in signals)
-        return ready, answered
+        ready, answered, told = (round(max(0, signal.since_ns - over_ns) / 1e9, 3) for signal in signals)
+        return ready, answered, told
 
 
 @asynccontextmanager
 async def _watched(target: Target) -> AsyncIterator[_Watch]:
     watch = _Watch()
     async with bus(target) as wire:
-        looking = [asyncio.create_task(_ask(wire, watch.answered)), asyncio.create_task(_look(target, watch.ready))]
+        looks = (_ask(wire, watch.answered), _look(target, watch.ready), _compare(target, wire, watch.told))
+        looking = [asyncio.create_task(look) for look in looks]
         try:
             yield watch
         finally:
@@ -182,7 +189,7 @@ async def _watched(target: Target) -> AsyncIterator[_Watch]:
 async def _ask(wire: Wire, signal: _Signal) -> None:
     """Gives commands that leave no event, each again under its id until it is answered."""
     command_id = new_id()
-    while True:
+    while not asked_to_end():
         asked = time.monotonic_ns()
         try:
             fields = {"user": "nobody", "command_id": command_id}
@@ -198,10 +205,34 @@ async def _ask(wire: Wire, signal: _Signal) -> None:
 
 
 async def _look(target: Target, signal: _Signal) -> None:
-    while True:
+    while not asked_to_end():
         asked = time.monotonic_ns()
         signal.seen(holds=await asyncio.to_thread(target.running.ready), asked_ns=asked)
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+async def _compare(target: Target, wire: Wire, signal: _Signal) -> None:
+    while not asked_to_end():
+        asked = time.monotonic_ns()
+        try:
+            end = (await asyncio.to_thread(target.sql, LOG_END))[0][0]
+            holds = await _told(wire, end)
+        except (psycopg.Error, nats.errors.Error, OSError):
+            holds = False
+        signal.seen(holds=holds, asked_ns=asked)
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+
+async def _told(wire: Wire, position: int) -> bool:
+    """Whether the stream gets so far within a moment."""
+    stream, until_s = wire.client.jetstream(timeout=1), time.monotonic() + TELLING_SECONDS
+    while time.monotonic() < until_s and not asked_to_end():
+        last = (await stream.stream_info(STREAM)).state.last_seq
+        message = await stream.get_msg(STREAM, last) if last else None
+        if message is not None and int((message.headers or {}).get("ce-position", "0")) >= position:
+            return True
+        await asyncio.sleep(0.05)
+    return False
 
 
 # ---- what nemeses have in common
