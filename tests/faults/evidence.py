@@ -3,12 +3,16 @@
     found = await gathered(postgres_url, wire, histories, after)
     assert judged(found).passed()
 
+What a nemesis itself puts in is not the system's doing: messages that it publishes onto the stream bear the header
+`INJECTED` and are left out; command ids of events that it writes into the log are named as `foreign`, and are judged
+in everything but whether somebody has given the command. Such events belong into an account that no client uses.
+
 Nothing here changes anything, so that the same evidence can be judged again, with a defect planted in it or not.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,8 @@ from tests.faults.history import Command
 from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
+
+INJECTED = "Faults-Injected"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class Evidence:
     facts: Sequence[Fact]
     rows: Mapping[str, Rows]
     shown: Shown
+    foreign: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,12 @@ class Judgement:
 
 
 async def gathered(
-    postgres_url: str, wire: Wire, histories: Iterable[Path], after: int, seconds: float = 60.0
+    postgres_url: str,
+    wire: Wire,
+    histories: Iterable[Path],
+    after: int,
+    foreign: Collection[str] = (),
+    seconds: float = 60.0,
 ) -> Evidence:
     """Waits until stream and views have come to the log's end; no command may be under way.
 
@@ -65,10 +77,10 @@ async def gathered(
     log = await asyncio.to_thread(verdict.stored_events, postgres_url)
     end = log[-1].position if log else 0
     journal = await asyncio.to_thread(accounted.kept_answers, postgres_url)
-    facts = await wire.facts(end, seconds=seconds)
+    facts = [fact for fact in await wire.facts(end, seconds=seconds) if INJECTED not in fact.headers]
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
-    return Evidence(after, commands, log, journal, facts, rows, shown)
+    return Evidence(after, commands, log, journal, facts, rows, shown, foreign)
 
 
 def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
@@ -82,13 +94,14 @@ def judged(found: Evidence) -> Judgement:
     order = linearizable.of_the_order(found.commands, found.log)
     races = linearizable.of_raced_addresses(found.commands, found.log, RACED)
     known = known_addresses(found.commands, found.facts)
+    ours = [event for event in found.log if event.command_id not in found.foreign]
     return Judgement(
         {**counted(found), **races.counts, **order.counts},
         {
-            **accounted.of_acknowledged(found.commands, found.log, found.after),
+            **accounted.of_acknowledged(found.commands, ours, found.after),
             **verdict.of_the_log(found.log),
             **accounted.of_the_tries(found.commands),
-            **accounted.of_the_journal(found.commands, found.log, found.journal, found.after),
+            **accounted.of_the_journal(found.commands, ours, found.journal, found.after),
             **order.verdict,
             **races.verdict,
             **verdict.of_the_stream(found.log, found.facts),
@@ -108,6 +121,7 @@ def counted(found: Evidence) -> dict[str, int]:
         "tries": tries.total(),
         **{f"tries that ended in {how}": tries[how] for how in ("BUSY", "timeout", "bus error")},
         "stored": len(found.log),
+        "stored by a nemesis": sum(event.command_id in found.foreign for event in found.log),
         "in the journal": len(found.journal),
         "told": len(found.facts),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
