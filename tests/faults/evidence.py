@@ -3,6 +3,10 @@
     found = await gathered(postgres_url, wire, histories, after)
     assert judged(found).passed()
 
+What a nemesis itself puts in is not the system's doing: messages that it publishes onto the stream bear the header
+`INJECTED` and are left out; events that it writes into the log stand in accounts of its own, and are judged in
+everything but whether somebody has given the command.
+
 Nothing here changes anything, so that the same evidence can be judged again, with a defect planted in it or not.
 """
 
@@ -19,6 +23,8 @@ from tests.faults.history import Command
 from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
+
+INJECTED = "Faults-Injected"
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ async def gathered(
     log = await asyncio.to_thread(verdict.stored_events, postgres_url)
     end = log[-1].position if log else 0
     journal = await asyncio.to_thread(accounted.kept_answers, postgres_url)
-    facts = await wire.facts(end, seconds=seconds)
+    facts = [fact for fact in await wire.facts(end, seconds=seconds) if INJECTED not in fact.headers]
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
     return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers), frozenset(tampered))
@@ -122,6 +128,7 @@ def counted(found: Evidence) -> dict[str, int]:
         "tries": tries.total(),
         **{f"tries that ended in {how}": tries[how] for how in ("BUSY", "timeout", "bus error")},
         "stored": len(found.log),
+        "stored by a nemesis": sum(event.account in found.strangers for event in found.log),
         "in the journal": len(found.journal),
         "told": len(found.facts),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},

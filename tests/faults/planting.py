@@ -9,7 +9,6 @@ import orjson
 from tests.faults.client import RACED
 from tests.faults.evidence import Evidence
 from tests.faults.history import Answer, Command, Try
-from tests.faults.replayed import VIEWS, Place, Row
 from tests.faults.verdict import Stored
 
 # ---- tools for planting
@@ -286,82 +285,3 @@ def _(found: Evidence) -> Evidence:
     last = found.facts[-1]
     foreign = replace(last, headers={**last.headers, "ce-id": "x", "ce-position": str(last.position + 1)})
     return replace(found, facts=[*found.facts, foreign])
-
-
-# ---- the views
-
-
-def with_row(found: Evidence, view: str, change: Callable[[dict[Place, Row]], None]) -> Evidence:
-    seen = found.rows[view]
-    rows = dict(seen.rows)
-    change(rows)
-    return replace(found, rows={**found.rows, view: seen._replace(rows=rows)})
-
-
-def off(view: str, table: str) -> Plant:
-    def plant(found: Evidence) -> Evidence:
-        def change(rows: dict[Place, Row]) -> None:
-            place = next(place for place in rows if place.table == table)
-            rows[place] = rows[place]._replace(doc={**rows[place].doc, "planted": True})
-
-        return with_row(found, view, change)
-
-    return plant
-
-
-def missing(view: str) -> Plant:
-    def drop(rows: dict[Place, Row]) -> None:
-        rows.pop(next(iter(rows)))
-
-    return lambda found: with_row(found, view, drop)
-
-
-def too_many(view: str) -> Plant:
-    def add(rows: dict[Place, Row]) -> None:
-        rows[Place("addresses", "x")] = next(iter(rows.values()))
-
-    return lambda found: with_row(found, view, add)
-
-
-def parked(view: str) -> Plant:
-    return lambda found: replace(found, rows={**found.rows, view: found.rows[view]._replace(parked=[7])})
-
-
-def behind(view: str) -> Plant:
-    def late(rows: dict[Place, Row]) -> None:
-        place = max(rows, key=lambda place: rows[place].version)
-        rows[place] = rows[place]._replace(version=rows[place].version - 1)
-
-    return lambda found: with_row(found, view, late)
-
-
-def ahead(view: str) -> Plant:
-    return lambda found: replace(
-        found, rows={**found.rows, view: found.rows[view]._replace(position=len(found.log) + 1)}
-    )
-
-
-for _view in VIEWS:
-    for _table in ("accounts", "users", "inboxes", "addresses"):
-        defect(f"{_view}: a row of {_table} is off", f"{_view}: rows unlike the replay")(off(_view, _table))
-    defect(f"{_view}: a row is missing", f"{_view}: rows missing")(missing(_view))
-    defect(f"{_view}: a row is too many", f"{_view}: rows too many")(too_many(_view))
-    defect(f"{_view}: an event is parked for nothing", f"{_view}: parked unlike the replay")(parked(_view))
-    defect(f"{_view}: it is ahead of the log", f"{_view}: at another position")(ahead(_view))
-    defect(f"{_view}: a row is one event behind", f"{_view}: rows unlike the replay")(behind(_view))
-
-
-@defect("an address is shown as somebody else's", "shown otherwise than told")
-def _(found: Evidence) -> Evidence:
-    account, addresses = next(iter(found.shown.addresses.items()))
-    name, entry = next((name, entry) for name, entry in addresses.items() if entry["owner"])
-    other = {**addresses, name: {**entry, "owner": "eve"}}
-    return replace(found, shown=found.shown._replace(addresses={**found.shown.addresses, account: other}))
-
-
-@defect("mail is led to somebody else", "led elsewhere than told")
-def _(found: Evidence) -> Evidence:
-    account, routes = next(iter(found.shown.routes.items()))
-    personal = next(n for n, led in enumerate(routes) if led["destination"] == "personal")
-    other = [*routes[:personal], {**routes[personal], "owner": "eve"}, *routes[personal + 1 :]]
-    return replace(found, shown=found.shown._replace(routes={**found.shown.routes, account: other}))

@@ -19,7 +19,8 @@ from tests.faults import accounted, history, verdict
 from tests.faults.client import RACED
 from tests.faults.evidence import Evidence, gathered, judged
 from tests.faults.history import Command, Try
-from tests.faults.planting import DEFECTS, retold
+from tests.faults.planting import retold
+from tests.faults.planting_views import DEFECTS
 from tests.journeys import cast
 from tests.journeys.wire import Wire, connected
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder, wait_until
@@ -129,6 +130,16 @@ def with_unknown(found: Evidence, which: Callable[[Command], bool]) -> Evidence:
 
 def unanswered(one: Command) -> Command:
     return retold(one, tries=[Try(one.invoked, one.invoked + 1, "timeout")])
+
+
+def test_what_a_nemesis_has_put_in_is_nobodys_command(evidence: Evidence) -> None:
+    poison = evidence.log[-1]._replace(
+        position=len(evidence.log) + 1, id="p", command_id="poison", account="theirs", stream="p", version=1
+    )
+    given = replace(evidence, log=[*evidence.log, poison])
+    nobodys = {"stored and not attempted", "stored and not in the journal"}
+    assert nobodys <= judged(given).wrong.keys()
+    assert nobodys.isdisjoint(judged(replace(given, strangers=frozenset({"theirs"}))).wrong)
 
 
 # ---- with a defect
