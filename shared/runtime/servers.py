@@ -90,8 +90,8 @@ class Postgres:
             "synchronous_commit": "on",
             "full_page_writes": "on",
             "max_wal_size": "2GB",
-            # Zeroing a new segment of 16 MB stops a commit for 40 to 60 ms, twice a second while a young database takes its
-            # first commands; later segments are used again. Safe: the flush of a commit takes its blocks along.
+            # Zeroing a new segment of 16 MB stops a commit for 40 to 60 ms, twice a second while a young database takes
+            # its first commands; later segments are used again. Safe: a commit's flush takes its blocks along.
             "wal_init_zero": "off",
             # Whoever commits should find clean buffers, not write others' pages out first.
             "bgwriter_delay": "20ms",
