@@ -41,6 +41,8 @@ STREAM_CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 1.0
 FOREIGN_MESSAGES = 1_000
+# What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
+OURS = frozenset({Header.EXPECTED_LAST_SEQUENCE.value, Header.EXPECTED_LAST_MSG_ID.value, "Nats-Batch-Id"})
 
 log = structlog.get_logger(__name__)
 
@@ -227,7 +229,11 @@ class StreamEnd:
         for sequence in range(state.last_seq, oldest - 1, -1) if state.messages else ():
             headers = await self._headers_at(sequence)
             position = headers.get(Ce.POSITION, "")
-            if headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE and position.isdecimal():
+            if (
+                headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE
+                and position.isdecimal()
+                and not OURS.isdisjoint(headers)
+            ):
                 return Tail(int(position), headers.get(Ce.ID), state.last_seq)
             log.warning("relay.foreign_message", sequence=sequence)
         if state.messages and oldest > state.first_seq:
