@@ -39,6 +39,7 @@ REST_TIMES = 1.0
 SHORTEST_REST_SECONDS = 0.008
 STREAM_CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
+STORE_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 1.0
 FOREIGN_MESSAGES = 1_000
 # What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
@@ -264,7 +265,7 @@ class StreamEnd:
             await self._all_stored(messages, tail.sequence)
         except nats.errors.TimeoutError as error:
             if await self.sequence() == tail.sequence:
-                raise StreamStuck(f"nothing was stored within {ANSWER_SECONDS:g} s: restart NATS") from error
+                raise StreamStuck(f"nothing was stored within {STORE_SECONDS:g} s: restart NATS") from error
             raise
         return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
 
@@ -279,7 +280,7 @@ class StreamEnd:
 
     async def _stored(self, message: WireMessage, sequence: int) -> None:
         subject, headers, body = message
-        answer = await self._live_client().request(subject, body, timeout=ANSWER_SECONDS, headers=headers)
+        answer = await self._live_client().request(subject, body, timeout=STORE_SECONDS, headers=headers)
         failpoints.reached("relay.stored")
         _check_stored(json.loads(answer.data), sequence)
 
