@@ -39,8 +39,11 @@ REST_TIMES = 1.0
 SHORTEST_REST_SECONDS = 0.008
 STREAM_CHECK_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
+STORE_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 1.0
 FOREIGN_MESSAGES = 1_000
+# What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
+OURS = frozenset({Header.EXPECTED_LAST_SEQUENCE.value, Header.EXPECTED_LAST_MSG_ID.value, "Nats-Batch-Id"})
 
 log = structlog.get_logger(__name__)
 
@@ -227,7 +230,11 @@ class StreamEnd:
         for sequence in range(state.last_seq, oldest - 1, -1) if state.messages else ():
             headers = await self._headers_at(sequence)
             position = headers.get(Ce.POSITION, "")
-            if headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE and position.isdecimal():
+            if (
+                headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE
+                and position.isdecimal()
+                and not OURS.isdisjoint(headers)
+            ):
                 return Tail(int(position), headers.get(Ce.ID), state.last_seq)
             log.warning("relay.foreign_message", sequence=sequence)
         if state.messages and oldest > state.first_seq:
@@ -258,7 +265,7 @@ class StreamEnd:
             await self._all_stored(messages, tail.sequence)
         except nats.errors.TimeoutError as error:
             if await self.sequence() == tail.sequence:
-                raise StreamStuck(f"nothing was stored within {ANSWER_SECONDS:g} s: restart NATS") from error
+                raise StreamStuck(f"nothing was stored within {STORE_SECONDS:g} s: restart NATS") from error
             raise
         return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
 
@@ -273,7 +280,7 @@ class StreamEnd:
 
     async def _stored(self, message: WireMessage, sequence: int) -> None:
         subject, headers, body = message
-        answer = await self._live_client().request(subject, body, timeout=ANSWER_SECONDS, headers=headers)
+        answer = await self._live_client().request(subject, body, timeout=STORE_SECONDS, headers=headers)
         failpoints.reached("relay.stored")
         _check_stored(json.loads(answer.data), sequence)
 

@@ -541,6 +541,27 @@ async def test_somebody_elses_message_is_passed_over(private_nats: RunningNats, 
     assert ours == log.ids()
 
 
+async def test_somebodys_copy_of_an_old_event_is_passed_over(private_nats: RunningNats, database: str) -> None:
+    """The stream seemed to end there, and everything since was refused as known for all of the duplicate window."""
+    log = Log(database)
+    client = await bus.connect(private_nats.url, "test")
+    js = client.jetstream()
+    async with relaying(private_nats.url, database):
+        for n in range(3):
+            log.append_new(5)
+
+            async def so_many(wanted: int = 6 * n + 5) -> bool:
+                return await count_told(private_nats.url) == wanted
+
+            await until(so_many, what="the next events")
+            old = await js.get_msg(subjects.EVENT_STREAM, 3)
+            headers = {name: value for name, value in (old.headers or {}).items() if name.startswith("ce-")}
+            await js.publish(str(old.subject), old.data or b"", headers=headers)
+    await client.close()
+    seen = dict.fromkeys(message.headers[Ce.ID] for message in await told(private_nats.url))
+    assert list(seen) == log.ids()
+
+
 # ---- the fence
 
 

@@ -1,7 +1,8 @@
 """A disk is full, and later is not.
 
 Servers keep their data on small file systems of their own (tmpfs, which takes root to mount). Where nothing can be
-mounted, the server's processes may not make any file larger instead (RLIMIT_FSIZE); what is told says which it was.
+mounted, the server's processes may write to no file instead (RLIMIT_FSIZE), their logs included, so that they die of
+it. What is told says which it was.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import Final
 import psutil
 
 from shared.runtime.servers import Postgres
-from tests.faults.nemeses.processes import part
+from tests.faults.nemeses.processes import deaths, part
 from tests.faults.nemeses.target import Fired, Nemesis, Target, until
 
 SIZES: Final[Mapping[str, int]] = {"nats": 32, "postgres": 160}
@@ -77,15 +78,18 @@ class DiskFull(Nemesis):
         self._server = server
 
     async def act(self, target: Target) -> Fired:
-        before = self._signs(target)
+        before, dead = self._signs(target), len(deaths(target.running, self._server))
         how, limit = await asyncio.to_thread(self._fill, target)
         try:
-            await until(lambda: self._signs(target) > before, 40, f"{self._server} to run out of space")
+            await until(
+                lambda: self._signs(target) > before or len(deaths(target.running, self._server)) > dead, 40,
+                f"{self._server} to run out of space",
+            )  # fmt: skip
             await asyncio.sleep(FULL_SECONDS)
         finally:
             await asyncio.to_thread(limit.close)
         over = time.monotonic_ns()
-        return Fired(f"{how}; {self._server} said that it had no space", over, {"disks full": 1})
+        return Fired(f"{how}; {self._server} said that it had no space, or died of it", over, {"disks full": 1})
 
     def _fill(self, target: Target) -> tuple[str, ExitStack]:
         """In which way; its end frees the space."""

@@ -29,7 +29,7 @@ LOOK_AGAIN_SECONDS = 0.15
 TELLING_SECONDS = 0.5
 LOG_END = "SELECT coalesce(max(notification_id), 0) FROM connections.events"
 # An answer that took longer was held up by the fault.
-PROMPT_SECONDS = 0.25
+PROMPT_SECONDS = 0.5
 # Refused as ACCOUNT_NOT_FOUND: a durable entry of the journal, and no event.
 PROBE = command_subject("nemesis-probe", "AssignSeat")
 

@@ -153,7 +153,7 @@ def _poison(account: str) -> list[tuple[Recorded, str, bytes]]:
     right = [_recorded(account, event) for event in mended]
     known = right[0].event.stored_name()
     states = [to_state(one) for one in right]
-    seat = to_state(_recorded(account, e.SeatAssigned(user="ghost")))
+    seat = to_state(right[3]._replace(event=e.SeatAssigned(user="ghost")))
     return [
         (right[0], "switchboard.NeverHeardOf.v1", states[0]),
         (right[1], known.replace(".v1", ".v99"), states[1]),
