@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from services.connections import door
 from services.connections.handlers import PAGES
 from shared.language import subjects
-from shared.language.reasons import CODES
+from shared.language.reasons import CODES, Reason
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
 from shared.runtime.ledger import Answer, Ledger, Pending
 from shared.runtime.partitions import Partitions
@@ -18,6 +18,7 @@ DRAIN_SECONDS = 6.0
 QUEUE = "connections"
 # In the subject of a command; its partition may follow.
 ACCOUNT_AND_NAME = slice(3, 5)
+BUSY = (CODES[Reason.BUSY], str(Reason.BUSY))
 
 
 class Commands:
@@ -53,6 +54,7 @@ class Commands:
         await asyncio.sleep(0)
         while self._sending:
             await asyncio.gather(*self._sending)
+        await self.endpoint.said()
 
     async def ready(self) -> str | None:
         return self.writer.trouble()
@@ -75,11 +77,16 @@ class Commands:
 
     def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
+        size = len(request.data)
+        if not self.writer.admits(account, size):
+            return self._refuse(request)
         pending = door.read(account, name, request.data, request.headers)
         pending.request = request
-        if not self.writer.submit(pending):
-            verdict = self._domain.busy(pending)
-            self._send([reply_of(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))], committed=False)
+        return self.writer.submit(pending, size) or self._refuse(request)
+
+    def _refuse(self, request: Request) -> bool:
+        data = door.busy(request.data, self.writer.retry_after_ms())
+        self.endpoint.reply_soon(Reply(request, data, BUSY))
         return True
 
     def _tell(self, answers: Answers) -> None:

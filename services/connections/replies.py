@@ -13,7 +13,6 @@ from shared.language.reasons import Reason
 from shared.runtime.ledger import Verdict
 
 LISTED_EVENTS: Final = 100
-RETRY_AFTER_MS: Final = 500
 
 # Answered afresh each time; every other outcome stands for ever under the command's id.
 NOT_KEPT: Final = frozenset(
@@ -99,9 +98,9 @@ def reused() -> Refused:
     )
 
 
-def busy() -> Refused:
+def busy(retry_after_ms: int) -> Refused:
     return Refused(
         Reason.BUSY,
         "Not decided; ask again with the same command_id.",
-        {"retry_after_ms": RETRY_AFTER_MS},
+        {"retry_after_ms": retry_after_ms},
     )

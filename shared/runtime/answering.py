@@ -1,7 +1,8 @@
 """Every question gets one answer in time: a result with the position it is as of, or an error that says why not.
 
 Questions run side by side. Each reads one snapshot of the view; a database that is away or slow is BUSY, and a body
-that cannot be read is QUERY_INVALID, never silence.
+that cannot be read is QUERY_INVALID, never silence. How many are under way is bounded, those that wait for a position
+too: a flood of one account takes its share, and hears BUSY alone.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError
 from shared.language.text import SERVICE
+from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 from shared.runtime.shared_snapshots import SharedSnapshots
@@ -27,11 +29,16 @@ from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
+# In weights: one for a question, and one more for every 4 KiB of its body.
+MOST_UNDER_WAY = 4_096
 # Another process of the same view may have gone on; asked only while somebody waits.
 POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
 LARGEST_REPLY = 1_000_000
 LARGEST_PAGE = 800_000
+AWAY_RETRY_MS = 500
+# In the subject of a question.
+ACCOUNT_AT = 3
 
 log = structlog.get_logger(__name__)
 
@@ -68,7 +75,9 @@ class Answers:
         self._known = known
         self._foreign = foreign
         self._answer = answer
-        self._snapshots = SharedSnapshots(view)
+        accounts = Acquaintances()
+        self._admission = Admission(MOST_UNDER_WAY, accounts)
+        self._snapshots = SharedSnapshots(view, accounts)
         self._running: set[asyncio.Task[None]] = set()
         self._stuck: set[asyncio.Task[bytes]] = set()
         self._poller: asyncio.Task[None] | None = None
@@ -79,13 +88,28 @@ class Answers:
         def take(request: Request) -> bool:
             if request.subject.rpartition(".")[2] in self._foreign:
                 return False
-            task = asyncio.create_task(self._reply(endpoint, request))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            weight = weight_of(len(request.data))
+            share = self._admission.enter(request.subject.split(".")[ACCOUNT_AT], weight)
+            if share is None:
+                endpoint.reply_soon(failure(request, self._crowded()))
+            else:
+                self._start(endpoint, request, share, weight)
             return True
 
         endpoint = Endpoint(name, subject, queue, take)
         return endpoint
+
+    def _start(self, endpoint: Endpoint, request: Request, share: str, weight: int) -> None:
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._running.discard(task)
+            self._admission.leave(share, weight)
+
+        task = asyncio.create_task(self._reply(endpoint, request))
+        self._running.add(task)
+        task.add_done_callback(ended)
+
+    def _crowded(self) -> NotAnswered:
+        return busy("too many are under way", self._snapshots.pace.retry_after_ms(self._admission.total))
 
     async def drain(self) -> None:
         """Returns when every question taken has its answer; those that wait for a position are told to ask again."""
@@ -245,8 +269,8 @@ def not_allowed(permission: str, message: str) -> NotAnswered:
     return NotAnswered(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
 
 
-def busy(why: str) -> NotAnswered:
-    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": 500})
+def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> NotAnswered:
+    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms})
 
 
 def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:

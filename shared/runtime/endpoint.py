@@ -69,6 +69,8 @@ class Endpoint:
     nanoseconds: int = 0
     _client: Client | None = field(default=None, repr=False)
     _subscription: Subscription | None = field(default=None, repr=False)
+    _soon: list[Reply] = field(default_factory=list, repr=False)
+    _saying: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     async def open(self, client: Client) -> None:
         self._client = client
@@ -84,6 +86,7 @@ class Endpoint:
         except (nats.errors.Error, TimeoutError) as error:
             log.warning("endpoint.drained_partly", endpoint=self.name, error=repr(error))
         self._subscription = None
+        await self.said()
 
     async def reply(self, replies: Sequence[Reply]) -> None:
         """Sends them; a caller who wanted no reply, or a bus that is away, loses only the reply."""
@@ -101,6 +104,22 @@ class Endpoint:
             await frames.send(self._client, written)
         except nats.errors.Error as error:
             log.warning("reply.lost", endpoint=self.name, error=repr(error), replies=len(written))
+
+    def reply_soon(self, reply: Reply) -> None:
+        """Sends it with all that come in the same step of the loop: refusing must cost less than asking."""
+        self._soon.append(reply)
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.create_task(self._say())
+
+    async def said(self) -> None:
+        """Returns when nothing is to be said any more."""
+        if self._saying is not None:
+            await self._saying
+
+    async def _say(self) -> None:
+        while self._soon:
+            replies, self._soon = self._soon, []
+            await self.reply(replies)
 
     async def hint(self, subject: str) -> None:
         """An empty message to whoever listens now; nobody relies on it."""
