@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from services.connections import door
 from services.connections.handlers import PAGES
 from shared.language import subjects
-from shared.language.reasons import CODES, Reason
+from shared.language.reasons import CODES
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
 from shared.runtime.ledger import Answer, Ledger, Pending
 from shared.runtime.partitions import Partitions
@@ -18,7 +18,6 @@ DRAIN_SECONDS = 6.0
 QUEUE = "connections"
 # In the subject of a command; its partition may follow.
 ACCOUNT_AND_NAME = slice(3, 5)
-BUSY = (CODES[Reason.BUSY], str(Reason.BUSY))
 
 
 class Commands:
@@ -28,7 +27,7 @@ class Commands:
         self._service = service
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
-        self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take)
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take, self._refuse)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
@@ -54,7 +53,6 @@ class Commands:
         await asyncio.sleep(0)
         while self._sending:
             await asyncio.gather(*self._sending)
-        await self.endpoint.said()
 
     async def ready(self) -> str | None:
         return self.writer.trouble()
@@ -68,25 +66,31 @@ class Commands:
         return Ledger(self._service.postgres_url, PAGES, self._domain)
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
-        return Endpoint("commands", subjects.commands_of(partition), QUEUE, self._take_mapped)
+        return Endpoint("commands", subjects.commands_of(partition), QUEUE, self._take_mapped, self._refuse_mapped)
 
     def _take_mapped(self, request: Request) -> bool:
         """What is told of the endpoint of commands counts these too."""
         self.endpoint.requests += 1
         return self._take(request)
 
+    def _refuse_mapped(self, subject: bytes, data: bytes) -> bytes | None:
+        refusal = self._refuse(subject, data)
+        self.endpoint.requests += refusal is not None
+        return refusal
+
+    def _refuse(self, subject: bytes, data: bytes) -> bytes | None:
+        account = subject.split(b".", ACCOUNT_AND_NAME.stop)[ACCOUNT_AND_NAME.start].decode(errors="replace")
+        if self.writer.admits(account, len(data)):
+            return None
+        return door.busy(data, self.writer.retry_after_ms())
+
     def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
-        size = len(request.data)
-        if not self.writer.admits(account, size):
-            return self._refuse(request)
         pending = door.read(account, name, request.data, request.headers)
         pending.request = request
-        return self.writer.submit(pending, size) or self._refuse(request)
-
-    def _refuse(self, request: Request) -> bool:
-        data = door.busy(request.data, self.writer.retry_after_ms())
-        self.endpoint.reply_soon(Reply(request, data, BUSY))
+        if not self.writer.submit(pending, len(request.data)):
+            verdict = self._domain.busy(pending, self.writer.retry_after_ms())
+            self._send([reply_of(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))], committed=False)
         return True
 
     def _tell(self, answers: Answers) -> None:

@@ -81,7 +81,7 @@ def busy(data: bytes, retry_after_ms: int) -> bytes:
     if not isinstance(fields, dict):
         fields = {}
     command_id, dry_run = _id_of(fields.get("command_id")), fields.get("dry_run") is True
-    return replies.refused(command_id, replies.busy(retry_after_ms), dry_run=dry_run).reply
+    return replies.busy(command_id, retry_after_ms, dry_run=dry_run).reply
 
 
 def _id_of(given: object) -> str | None:
@@ -219,4 +219,4 @@ class Domain:
         return replies.refused(pending.command_id, replies.reused())
 
     def busy(self, pending: Pending, retry_after_ms: int) -> Verdict:
-        return replies.refused(pending.command_id, replies.busy(retry_after_ms), dry_run=pending.dry_run)
+        return replies.busy(pending.command_id, retry_after_ms, dry_run=pending.dry_run)

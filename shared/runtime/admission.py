@@ -83,4 +83,5 @@ class Pace:
 
     def retry_after_ms(self, waiting: int) -> int:
         """When all that waits now will have been served."""
-        return int(min(max(1_000 * waiting / self._per_second, SOONEST_MS), LATEST_MS))
+        hint = int(1_000 * waiting / self._per_second)
+        return LATEST_MS if hint > LATEST_MS else hint if hint > SOONEST_MS else SOONEST_MS  # noqa: FURB136  in haste

@@ -38,7 +38,7 @@ LARGEST_REPLY = 1_000_000
 LARGEST_PAGE = 800_000
 AWAY_RETRY_MS = 500
 # In the subject of a question.
-ACCOUNT_AT = 3
+ACCOUNT_AND_NAME = slice(3, 5)
 
 log = structlog.get_logger(__name__)
 
@@ -85,18 +85,23 @@ class Answers:
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
         """An endpoint whose requests are answered here."""
 
+        def refuse(subject: bytes, data: bytes) -> bytes | None:
+            _, _, _, account, name = subject.decode(errors="replace").split(".")
+            if name in self._foreign or self._admission.admits(account, weight_of(len(data))):
+                return None
+            return body_of(busy("too many are under way", self._retry_after_ms()))
+
         def take(request: Request) -> bool:
-            if request.subject.rpartition(".")[2] in self._foreign:
+            account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
+            if name in self._foreign:
                 return False
             weight = weight_of(len(request.data))
-            share = self._admission.enter(request.subject.split(".")[ACCOUNT_AT], weight)
-            if share is None:
-                endpoint.reply_soon(failure(request, self._crowded()))
-            else:
-                self._start(endpoint, request, share, weight)
+            share = self._admission.enter(account, weight)
+            assert share is not None, "else it was refused"
+            self._start(endpoint, request, share, weight)
             return True
 
-        endpoint = Endpoint(name, subject, queue, take)
+        endpoint = Endpoint(name, subject, queue, take, refuse)
         return endpoint
 
     def _start(self, endpoint: Endpoint, request: Request, share: str, weight: int) -> None:
@@ -108,8 +113,8 @@ class Answers:
         self._running.add(task)
         task.add_done_callback(ended)
 
-    def _crowded(self) -> NotAnswered:
-        return busy("too many are under way", self._snapshots.pace.retry_after_ms(self._admission.total))
+    def _retry_after_ms(self) -> int:
+        return self._snapshots.pace.retry_after_ms(self._admission.total)
 
     async def drain(self) -> None:
         """Returns when every question taken has its answer; those that wait for a position are told to ask again."""
@@ -259,10 +264,14 @@ def require_actor(snapshot: Snapshot, actor: str) -> None:
 
 
 def failure(request: Request, error: NotAnswered) -> Reply:
+    return Reply(request, body_of(error), (CODES[error.error], error.error))
+
+
+def body_of(error: NotAnswered) -> bytes:
     body: dict[str, Any] = {"error": error.error, "message": error.message, "details": dict(error.details)}
     if error.incomplete_since is not None:
         body["incomplete_since"] = error.incomplete_since
-    return Reply(request, orjson.dumps(body), (CODES[error.error], error.error))
+    return orjson.dumps(body)
 
 
 def not_allowed(permission: str, message: str) -> NotAnswered:
