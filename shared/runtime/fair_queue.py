@@ -1,11 +1,15 @@
 """Who waits is served in turn, account by account: a crowd stands behind itself, not in front of the others."""
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from shared.runtime.admission import STRANGERS, Acquaintances
+
+# For so long after several accounts were there, one alone leaves room for the others to come back.
+SEVERAL_SECONDS = 1.0
 
 
 class Waits(Protocol):
@@ -31,6 +35,7 @@ class FairQueue(Generic[T]):
         self._came: deque[T] = deque()
         # In the order of turns; none is empty.
         self._lines: dict[str, deque[T]] = {}
+        self._several_until = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._came or self._lines)
@@ -38,13 +43,24 @@ class FairQueue(Generic[T]):
     def put(self, item: T) -> None:
         self._came.append(item)
 
-    def take(self, room: int) -> list[T]:
-        """The next ones, until their weight fills the room; at least one if anything waits."""
+    def take(self, room: int, of_one: int) -> list[T]:
+        """The next ones, until their weight fills the room; at least one if anything waits.
+
+        While there are several lines, and for a moment afterwards, a line gives at most `of_one`: whoever comes next
+        waits for a short group only.
+        """
         taken: list[T] = []
         with self._lock:
             self._line_up()
-            while self._lines and room > 0:
-                room = self._take_alone(taken, room) if len(self._lines) == 1 else self._take_round(taken, room)
+            if len(self._lines) > 1:
+                self._several_until = time.monotonic() + SEVERAL_SECONDS
+            rounds = of_one if time.monotonic() < self._several_until else room
+            while self._lines and room > 0 and rounds > 0:
+                if len(self._lines) == 1:
+                    self._take_alone(taken, min(room, rounds))
+                    break
+                room = self._take_round(taken, room)
+                rounds -= 1
         return taken
 
     def give_back(self, items: Sequence[T]) -> None:
@@ -92,7 +108,7 @@ class FairQueue(Generic[T]):
         # Its own line even if it was forgotten meanwhile: none may overtake those before it.
         return item.account if item.account in self._lines else self._known.share_of(item.account)
 
-    def _take_alone(self, taken: list[T], room: int) -> int:
+    def _take_alone(self, taken: list[T], room: int) -> None:
         share, line = next(iter(self._lines.items()))
         while line and room > 0:
             item = line.popleft()
@@ -100,7 +116,6 @@ class FairQueue(Generic[T]):
             room -= item.weight
         if not line:
             del self._lines[share]
-        return room
 
     def _take_round(self, taken: list[T], room: int) -> int:
         for share in list(self._lines):

@@ -65,7 +65,7 @@ class SharedSnapshots:
 
     async def _read(self) -> None:
         while self._waiting:
-            group = deque(self._waiting.take(LARGEST_GROUP))
+            group = deque(self._waiting.take(LARGEST_GROUP, LARGEST_GROUP))
             began, size = time.monotonic(), len(group)
             try:
                 await self._answer(group, began + SLICE_SECONDS)

@@ -20,6 +20,8 @@ from shared.runtime.recorder import NotSent, Unclear
 
 # In weights: one for a command, and one more for every 4 KiB of its body.
 LARGEST_GROUP = 512
+# Of one account, while there are others.
+MOST_OF_ONE = 64
 MOST_WAITING = 8_192
 # How long a command may wait for a store that does not answer before the caller is told BUSY.
 PATIENCE_SECONDS = 2.5
@@ -163,7 +165,7 @@ class Writer:
                 return None
         self._arrived.clear()
         self._idle = not self._waiting
-        group = self._waiting.take(LARGEST_GROUP)
+        group = self._waiting.take(LARGEST_GROUP, MOST_OF_ONE)
         if self._waiting:
             self._arrived.set()
         return group
