@@ -29,6 +29,7 @@ from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
+SILENT_SECONDS = 1.0
 # In weights: one for a question, and one more for every 4 KiB of its body.
 MOST_UNDER_WAY = 4_096
 # Another process of the same view may have gone on; asked only while somebody waits.
@@ -81,6 +82,7 @@ class Answers:
         self._running: set[asyncio.Task[None]] = set()
         self._stuck: set[asyncio.Task[bytes]] = set()
         self._poller: asyncio.Task[None] | None = None
+        self._unsaid, self._silent_until = 0, 0.0
 
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
         """An endpoint whose requests are answered here."""
@@ -220,11 +222,18 @@ class Answers:
                 await self._view.mend_readers()
                 return await self._once(account, question)
         except psycopg.OperationalError as error:
-            log.warning("question.busy", question=type(question).__name__, error=type(error).__name__)
+            self._warn(question, type(error).__name__)
             raise busy("the database is away") from None
         except psycopg.ProgrammingError as error:
-            log.warning("question.busy", question=type(question).__name__, error=str(error).splitlines()[0])
+            self._warn(question, str(error).splitlines()[0])
             raise busy("the view is being made") from None
+
+    def _warn(self, question: Question, error: str) -> None:
+        """One line for all within a second: a flood of questions is none of lines."""
+        self._unsaid += 1
+        if time.monotonic() >= self._silent_until:
+            log.warning("question.busy", question=type(question).__name__, error=error, questions=self._unsaid)
+            self._unsaid, self._silent_until = 0, time.monotonic() + SILENT_SECONDS
 
     async def _once(self, account: str, question: Question) -> bytes:
         return await self._snapshots.look(account, question.actor, lambda snapshot: self._look(snapshot, question))

@@ -30,6 +30,8 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 # What is supposed before the first group is measured; and while the store is away nobody need hurry.
 FIRST_PACE = 1_000.0
 AWAY_RETRY_MS = 500
+# What the thread leaves, after each group, to reading and refusing while there is something to refuse.
+GIVE_WAY_SECONDS = 0.01
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +63,7 @@ class Writer:
         self._known = known
         self._waiting: FairQueue[Pending] = FairQueue(known)
         self._pace = Pace(FIRST_PACE)
+        self._refusing = False
         self._arrived = threading.Event()
         self._stopping = threading.Event()
         self._idle = True
@@ -75,7 +78,9 @@ class Writer:
 
     def admits(self, account: str, size: int) -> bool:
         """Whether a command of this account, with a body of so many bytes, would be taken now: ask before reading."""
-        return self._admission.admits(account, weight_of(size)) and not self._stopping.is_set()
+        admitted = self._admission.admits(account, weight_of(size)) and not self._stopping.is_set()
+        self._refusing |= not admitted
+        return admitted
 
     def submit(self, pending: Pending, size: int = 0) -> bool:
         """Takes the command, unless too much waits already; then the caller is to be told BUSY."""
@@ -129,6 +134,7 @@ class Writer:
                 group = self._take()
                 if group:
                     self._settle(ledger, group)
+                    self._give_way()
                 elif group is None:
                     self._probe(ledger)
             ledger.close()
@@ -136,6 +142,12 @@ class Writer:
             self._trouble = "the writer has failed; see the log"
             log.exception("writer.failed")
             self._loop.call_soon_threadsafe(self._failed)
+
+    def _give_way(self) -> None:
+        """A flood that is not read as fast as it comes fills the server's buffer, and the server cuts the connection."""
+        if self._refusing:
+            self._refusing = False
+            self._stopping.wait(GIVE_WAY_SECONDS)
 
     def _probe(self, ledger: Ledger) -> None:
         """While nobody asks: whether commands would be decided."""

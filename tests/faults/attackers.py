@@ -1,7 +1,7 @@
 """Hostile clients of Switchboard, one kind a process: `python -m tests.faults.attackers KIND --url … --seconds 8`.
 
-Each speaks the few verbs of NATS that it needs over bare sockets, so that what it costs itself is small, and prints one
-line of JSON in the end: how much it sent and what it heard.
+Each speaks the few verbs of NATS that it needs over bare sockets, so that what it costs itself is small. It prints a
+line when it begins, and one of JSON in the end: how much it sent and what it heard.
 """
 
 import argparse
@@ -156,14 +156,24 @@ def send_too_large(url: str, account: str, seconds: float) -> dict[str, int]:
     while time.monotonic() < end:
         with socket.create_connection(address_of(url), timeout=2) as connection:
             tries += 1
-            try:
-                connection.sendall(HELLO + head + b"x" * LARGE_BODY + b"\r\n")
-                while connection.recv(1 << 16):
-                    pass
-            except OSError:
-                pass
-            cut += 1
-    return {"sent": tries, "cut": cut}
+            with suppress(TimeoutError):
+                cut += was_cut(connection, HELLO + head + b"x" * LARGE_BODY + b"\r\n")
+    return {"sent": tries, "cut_by_server": cut}
+
+
+def was_cut(connection: socket.socket, message: bytes) -> bool:
+    """Whether the server ends the connection over the message.
+
+    Raises:
+        TimeoutError: it does not.
+    """
+    try:
+        connection.sendall(message)
+        while connection.recv(1 << 16):
+            pass
+    except ConnectionError:
+        pass
+    return True
 
 
 def hold_half_open(url: str, seconds: float) -> dict[str, int]:
@@ -188,7 +198,7 @@ def hold_half_open(url: str, seconds: float) -> dict[str, int]:
                         continue
                 closed += 1
                 del held[by_number[number]]
-    return {"opened": opened, "closed_by_server": closed}
+    return {"sent": opened, "closed_by_server": closed}
 
 
 def attack(kind: str, url: str, accounts: Sequence[str], rate: float, seconds: float) -> dict[str, object]:
@@ -216,6 +226,7 @@ def main() -> None:
     options = parse.parse_args()
     # As if on another machine: it takes what processor the services leave.
     os.nice(19)
+    print("attacking", flush=True)
     print(json.dumps(attack(options.kind, options.url, options.accounts, options.rate, options.seconds)))
 
 

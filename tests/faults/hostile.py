@@ -147,7 +147,9 @@ def beside(switchboard: RunningSwitchboard, client: Client, kind: str, rate: flo
     argv = attacker_of(kind, switchboard.nats_url, rate, seconds + 2)
     attacker = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        time.sleep(1.0)  # it starts, and its flood is there
+        assert attacker.stdout is not None
+        attacker.stdout.readline()
+        time.sleep(0.5)  # its flood is there
         row = client.run(name_of(kind, rate), seconds)
         told = attacker.communicate(timeout=PATIENCE_SECONDS + 30)[0]
     finally:

@@ -1,5 +1,6 @@
 """Beside every kind of hostile client a well-behaved one gets all of its answers; nothing of ours ends or swells."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from tests.faults.attackers import KINDS
 from tests.faults.hostile import RATES, Client, attacker_of, furnish, megabytes
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder
 
-SECONDS = 1.0
+SECONDS, ATTACK_SECONDS = 1.0, 1.5
 # Modest: how fast a flood is served is for `python -m tests.faults.hostile` to say.
 RATE = 2_000.0
 MOST_MORE_MEGABYTES = 300
@@ -31,14 +32,19 @@ def furnished() -> Iterator[RunningSwitchboard]:
 
 @contextmanager
 def under_attack(url: str, kind: str) -> Iterator[None]:
-    argv = attacker_of(kind, url, RATES.get(kind, RATE), 60.0)
-    attacker = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL)
+    """Returns when the attacker is at work; asserts in the end that it was."""
+    argv = attacker_of(kind, url, RATES.get(kind, RATE), ATTACK_SECONDS)
+    attacker = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
+        assert attacker.stdout is not None
+        attacker.stdout.readline()
         yield
-        assert attacker.poll() is None, "it attacked all the time"
+        told = json.loads(attacker.communicate(timeout=30)[0])
     finally:
         attacker.kill()
         attacker.wait()
+    assert told["sent"] > 0
+    assert told.get("cut_by_server", told["sent"]) == told["sent"]
 
 
 @pytest.mark.parametrize("kind", ["crowd", *KINDS])
