@@ -27,7 +27,7 @@ class Commands:
         self._service = service
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
-        self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take)
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take, self._refuse)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
@@ -66,19 +66,30 @@ class Commands:
         return Ledger(self._service.postgres_url, PAGES, self._domain)
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
-        return Endpoint("commands", subjects.commands_of(partition), QUEUE, self._take_mapped)
+        return Endpoint("commands", subjects.commands_of(partition), QUEUE, self._take_mapped, self._refuse_mapped)
 
     def _take_mapped(self, request: Request) -> bool:
         """What is told of the endpoint of commands counts these too."""
         self.endpoint.requests += 1
         return self._take(request)
 
+    def _refuse_mapped(self, subject: bytes, data: bytes) -> bytes | None:
+        refusal = self._refuse(subject, data)
+        self.endpoint.requests += refusal is not None
+        return refusal
+
+    def _refuse(self, subject: bytes, data: bytes) -> bytes | None:
+        account = subject.split(b".", ACCOUNT_AND_NAME.stop)[ACCOUNT_AND_NAME.start].decode(errors="replace")
+        if self.writer.admits(account, len(data)):
+            return None
+        return door.busy(data, self.writer.retry_after_ms())
+
     def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
         pending = door.read(account, name, request.data, request.headers)
         pending.request = request
-        if not self.writer.submit(pending):
-            verdict = self._domain.busy(pending)
+        if not self.writer.submit(pending, len(request.data)):
+            verdict = self._domain.busy(pending, self.writer.retry_after_ms())
             self._send([reply_of(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))], committed=False)
         return True
 

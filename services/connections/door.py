@@ -72,12 +72,27 @@ def read(account: str, name: str, data: bytes, headers: Mapping[str, str] | None
     return pending
 
 
+def busy(data: bytes, retry_after_ms: int) -> bytes:
+    """The reply to a command that there is no room for. Of its body only the id is looked at: floods must be cheap."""
+    try:
+        fields = orjson.loads(data) if len(data) <= LARGEST_BODY else {}
+    except orjson.JSONDecodeError:
+        fields = {}
+    if not isinstance(fields, dict):
+        fields = {}
+    command_id, dry_run = _id_of(fields.get("command_id")), fields.get("dry_run") is True
+    return replies.busy(command_id, retry_after_ms, dry_run=dry_run).reply
+
+
+def _id_of(given: object) -> str | None:
+    return given.lower() if isinstance(given, str) and COMMAND_ID.match(given) else None
+
+
 def _read(pending: Pending, data: bytes, headers: Mapping[str, str] | None) -> None:
     validate = _VALIDATE.get(pending.name)
     too_large = len(data) > LARGEST_BODY
     fields, trouble = ({}, None) if too_large else fields_of(data)
-    given = fields.get("command_id")
-    pending.command_id = given.lower() if isinstance(given, str) and COMMAND_ID.match(given) else None
+    pending.command_id = _id_of(fields.get("command_id"))
     pending.dry_run = fields.get("dry_run") is True
     if validate is None:
         raise replies.unknown(printable(pending.name))
@@ -203,5 +218,5 @@ class Domain:
     def reused(self, pending: Pending) -> Verdict:
         return replies.refused(pending.command_id, replies.reused())
 
-    def busy(self, pending: Pending) -> Verdict:
-        return replies.refused(pending.command_id, replies.busy())
+    def busy(self, pending: Pending, retry_after_ms: int) -> Verdict:
+        return replies.busy(pending.command_id, retry_after_ms, dry_run=pending.dry_run)

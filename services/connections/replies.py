@@ -13,7 +13,6 @@ from shared.language.reasons import Reason
 from shared.runtime.ledger import Verdict
 
 LISTED_EVENTS: Final = 100
-RETRY_AFTER_MS: Final = 500
 
 # Answered afresh each time; every other outcome stands for ever under the command's id.
 NOT_KEPT: Final = frozenset(
@@ -99,9 +98,16 @@ def reused() -> Refused:
     )
 
 
-def busy() -> Refused:
-    return Refused(
-        Reason.BUSY,
-        "Not decided; ask again with the same command_id.",
-        {"retry_after_ms": RETRY_AFTER_MS},
-    )
+def busy(command_id: str | None, retry_after_ms: int, *, dry_run: bool) -> Verdict:
+    """Written into a form, since it must cost much less than to decide; `command_id` is a UUID or None."""
+    told = b'"%b"' % command_id.encode() if command_id else b"null"
+    return Verdict("refused", _BUSY[dry_run] % (told, retry_after_ms), Reason.BUSY, kept=False)
+
+
+def _busy_form(*, dry_run: bool) -> bytes:
+    message = "Not decided; ask again with the same command_id."
+    form = refused("ID", Refused(Reason.BUSY, message, {"retry_after_ms": 0}), dry_run=dry_run).reply
+    return form.replace(b'"ID"', b"%b").replace(b'"retry_after_ms":0', b'"retry_after_ms":%d')
+
+
+_BUSY: Final = (_busy_form(dry_run=False), _busy_form(dry_run=True))

@@ -1,7 +1,8 @@
 """Every question gets one answer in time: a result with the position it is as of, or an error that says why not.
 
 Questions run side by side. Each reads one snapshot of the view; a database that is away or slow is BUSY, and a body
-that cannot be read is QUERY_INVALID, never silence.
+that cannot be read is QUERY_INVALID, never silence. How many are under way is bounded, those that wait for a position
+too: a flood of one account takes its share, and hears BUSY alone.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError
 from shared.language.text import SERVICE
+from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 from shared.runtime.shared_snapshots import SharedSnapshots
@@ -27,11 +29,17 @@ from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
+SILENT_SECONDS = 1.0
+# In weights: one for a question, and one more for every 4 KiB of its body.
+MOST_UNDER_WAY = 4_096
 # Another process of the same view may have gone on; asked only while somebody waits.
 POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
 LARGEST_REPLY = 1_000_000
 LARGEST_PAGE = 800_000
+AWAY_RETRY_MS = 500
+# In the subject of a question.
+ACCOUNT_AND_NAME = slice(3, 5)
 
 log = structlog.get_logger(__name__)
 
@@ -68,24 +76,47 @@ class Answers:
         self._known = known
         self._foreign = foreign
         self._answer = answer
-        self._snapshots = SharedSnapshots(view)
+        accounts = Acquaintances()
+        self._admission = Admission(MOST_UNDER_WAY, accounts)
+        self._snapshots = SharedSnapshots(view, accounts)
         self._running: set[asyncio.Task[None]] = set()
         self._stuck: set[asyncio.Task[bytes]] = set()
         self._poller: asyncio.Task[None] | None = None
+        self._unsaid, self._silent_until = 0, 0.0
 
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
         """An endpoint whose requests are answered here."""
 
+        def refuse(subject: bytes, data: bytes) -> bytes | None:
+            _, _, _, account, name = subject.decode(errors="replace").split(".")
+            if name in self._foreign or self._admission.admits(account, weight_of(len(data))):
+                return None
+            return body_of(busy("too many are under way", self._retry_after_ms()))
+
         def take(request: Request) -> bool:
-            if request.subject.rpartition(".")[2] in self._foreign:
+            account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
+            if name in self._foreign:
                 return False
-            task = asyncio.create_task(self._reply(endpoint, request))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            weight = weight_of(len(request.data))
+            share = self._admission.enter(account, weight)
+            assert share is not None, "else it was refused"
+            self._start(endpoint, request, share, weight)
             return True
 
-        endpoint = Endpoint(name, subject, queue, take)
+        endpoint = Endpoint(name, subject, queue, take, refuse)
         return endpoint
+
+    def _start(self, endpoint: Endpoint, request: Request, share: str, weight: int) -> None:
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._running.discard(task)
+            self._admission.leave(share, weight)
+
+        task = asyncio.create_task(self._reply(endpoint, request))
+        self._running.add(task)
+        task.add_done_callback(ended)
+
+    def _retry_after_ms(self) -> int:
+        return self._snapshots.pace.retry_after_ms(self._admission.total)
 
     async def drain(self) -> None:
         """Returns when every question taken has its answer; those that wait for a position are told to ask again."""
@@ -191,11 +222,18 @@ class Answers:
                 await self._view.mend_readers()
                 return await self._once(account, question)
         except psycopg.OperationalError as error:
-            log.warning("question.busy", question=type(question).__name__, error=type(error).__name__)
+            self._warn(question, type(error).__name__)
             raise busy("the database is away") from None
         except psycopg.ProgrammingError as error:
-            log.warning("question.busy", question=type(question).__name__, error=str(error).splitlines()[0])
+            self._warn(question, str(error).splitlines()[0])
             raise busy("the view is being made") from None
+
+    def _warn(self, question: Question, error: str) -> None:
+        """One line for all within a second: a flood of questions is none of lines."""
+        self._unsaid += 1
+        if time.monotonic() >= self._silent_until:
+            log.warning("question.busy", question=type(question).__name__, error=error, questions=self._unsaid)
+            self._unsaid, self._silent_until = 0, time.monotonic() + SILENT_SECONDS
 
     async def _once(self, account: str, question: Question) -> bytes:
         return await self._snapshots.look(account, question.actor, lambda snapshot: self._look(snapshot, question))
@@ -235,18 +273,22 @@ def require_actor(snapshot: Snapshot, actor: str) -> None:
 
 
 def failure(request: Request, error: NotAnswered) -> Reply:
+    return Reply(request, body_of(error), (CODES[error.error], error.error))
+
+
+def body_of(error: NotAnswered) -> bytes:
     body: dict[str, Any] = {"error": error.error, "message": error.message, "details": dict(error.details)}
     if error.incomplete_since is not None:
         body["incomplete_since"] = error.incomplete_since
-    return Reply(request, orjson.dumps(body), (CODES[error.error], error.error))
+    return orjson.dumps(body)
 
 
 def not_allowed(permission: str, message: str) -> NotAnswered:
     return NotAnswered(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
 
 
-def busy(why: str) -> NotAnswered:
-    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": 500})
+def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> NotAnswered:
+    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms})
 
 
 def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:

@@ -9,7 +9,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import nats.errors
 import orjson
@@ -18,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared.language.reasons import CODES, Reason
 from shared.runtime import frames
 from shared.runtime.bus import error_headers
 from shared.runtime.clock import new_id, now
@@ -56,19 +58,24 @@ class Reply:
 class Endpoint:
     """One subject, shared by the processes of its queue group.
 
-    `handle` must not fail; it says whether it takes the request, or leaves it to another service in silence.
+    `handle` must not fail; it says whether it takes the request, or leaves it to another service in silence. Before,
+    `refuse` is asked with the subject and the body as they came: the body of a BUSY when there is no room, else None.
+    Refusing must cost much less than asking, or a flood keeps everybody behind it from being read.
     """
 
     name: str
     subject: str
     queue: str
     handle: Callable[[Request], bool]
+    refuse: Callable[[bytes, bytes], bytes | None] = lambda _subject, _data: None
     requests: int = 0
     errors: int = 0
     last_error: str = ""
     nanoseconds: int = 0
     _client: Client | None = field(default=None, repr=False)
     _subscription: Subscription | None = field(default=None, repr=False)
+    _refusals: list[bytes] = field(default_factory=list, repr=False)
+    _saying: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     async def open(self, client: Client) -> None:
         self._client = client
@@ -84,6 +91,7 @@ class Endpoint:
         except (nats.errors.Error, TimeoutError) as error:
             log.warning("endpoint.drained_partly", endpoint=self.name, error=repr(error))
         self._subscription = None
+        await self.said()
 
     async def reply(self, replies: Sequence[Reply]) -> None:
         """Sends them; a caller who wanted no reply, or a bus that is away, loses only the reply."""
@@ -93,10 +101,35 @@ class Endpoint:
         for reply in replies:
             self._count(reply, now)
             if reply.request.reply_to:
-                headers = error_headers(*reply.error) if reply.error else None
-                written.append(frames.frame(reply.request.reply_to, reply.data, headers))
+                block = _block_of(reply.error) if reply.error else b""
+                written.append(frames.frame_of(reply.request.reply_to, reply.data, block))
                 if len(written[-1]) > largest:
                     log.warning("reply.lost", endpoint=self.name, error="too large", bytes=len(written.pop()))
+        await self._send(written)
+
+    async def said(self) -> None:
+        """Returns when whoever was refused has been told."""
+        if self._saying is not None:
+            await self._saying
+
+    def _say_busy(self, reply: bytes, data: bytes) -> None:
+        """With all that are refused in the same step of the loop."""
+        self.requests += 1
+        self.errors += 1
+        self.last_error = _BUSY_ERROR
+        if reply:
+            size = len(_BUSY_BLOCK)
+            self._refusals.append(b"HPUB %b %d %d\r\n%b%b\r\n" % (reply, size, size + len(data), _BUSY_BLOCK, data))
+        if self._saying is None or self._saying.done():
+            self._saying = asyncio.create_task(self._say())
+
+    async def _say(self) -> None:
+        while self._refusals:
+            refusals, self._refusals = self._refusals, []
+            await self._send(refusals)
+
+    async def _send(self, written: Sequence[bytes]) -> None:
+        assert self._client is not None
         try:
             await frames.send(self._client, written)
         except nats.errors.Error as error:
@@ -111,6 +144,10 @@ class Endpoint:
             log.warning("hint.lost", subject=subject, error=repr(error))
 
     def _take(self, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> None:
+        refusal = self.refuse(subject, data)
+        if refusal is not None:
+            self._say_busy(reply, refusal)
+            return
         readable = subject.decode(errors="backslashreplace")
         request = Request(readable, data, headers, reply.decode(errors="surrogateescape"), time.perf_counter_ns())
         self.requests += self.handle(request)
@@ -136,6 +173,16 @@ class Endpoint:
             "processing_time": self.nanoseconds,
             "average_processing_time": self.nanoseconds // max(self.requests, 1),
         }
+
+
+_BUSY: Final = (CODES[Reason.BUSY], str(Reason.BUSY))
+_BUSY_ERROR: Final = f"{_BUSY[0]}:{_BUSY[1]}"
+_BUSY_BLOCK: Final = frames.block_of(error_headers(*_BUSY))
+
+
+@lru_cache(maxsize=256)
+def _block_of(error: tuple[int, str]) -> bytes:
+    return frames.block_of(error_headers(*error))
 
 
 @asynccontextmanager

@@ -159,11 +159,15 @@ def frame(subject: str, body: bytes, headers: Mapping[str, str] | None = None, r
 
     Bytes of a subject that are no UTF-8 stand in the text as surrogates (`surrogateescape`).
     """
-    to = (f"{subject} {reply}" if reply else subject).encode(errors="surrogateescape")
-    if headers is None:
-        return b"PUB %b %d\r\n%b\r\n" % (to, len(body), body)
-    block = block_of(headers)
-    return b"HPUB %b %d %d\r\n%b%b\r\n" % (to, len(block), len(block) + len(body), block, body)
+    return frame_of(f"{subject} {reply}" if reply else subject, body, b"" if headers is None else block_of(headers))
+
+
+def frame_of(to: str, body: bytes, block: bytes) -> bytes:
+    """As `frame`, with the headers as the block that `block_of` makes of them; empty: none."""
+    written = to.encode(errors="surrogateescape")
+    if not block:
+        return b"PUB %b %d\r\n%b\r\n" % (written, len(body), body)
+    return b"HPUB %b %d %d\r\n%b%b\r\n" % (written, len(block), len(block) + len(body), block, body)
 
 
 def block_of(headers: Mapping[str, str]) -> bytes:

@@ -98,7 +98,7 @@ class Pending:
     """A command on its way through the ledger; `fixed` is the verdict when it stands before any state is looked at.
 
     `known` and `known_sets` name what its decision will look at, as far as its fields tell: it is read for the whole
-    group in one go.
+    group in one go. `weight` and `share` are how much it counts among those that wait, and for whom.
     """
 
     account: str
@@ -118,6 +118,8 @@ class Pending:
     fixed: Verdict | None = None
     request: Any = None
     arrived: float = 0.0
+    weight: int = 1
+    share: str = ""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,10 @@
-"""Questions that wait at the same moment share one snapshot: each then costs little more than its own rows."""
+"""Questions that wait at the same moment share one snapshot: each then costs little more than its own rows.
+
+Accounts are served in turn, and a snapshot is not kept for long: what is left then waits for the next, in front.
+"""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,9 +12,15 @@ from typing import Any, TypeVar
 
 import psycopg
 
+from shared.runtime.admission import Acquaintances, Pace
+from shared.runtime.fair_queue import FairQueue
 from shared.runtime.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
+# A snapshot in which this has passed begins no further answer.
+SLICE_SECONDS = 0.02
+# What is supposed before the first group is measured.
+FIRST_PACE = 1_000.0
 
 T = TypeVar("T")
 
@@ -21,6 +31,7 @@ class Waiting:
     actor: str
     look: Callable[[Snapshot], Awaitable[Any]]
     found: "asyncio.Future[Any]"
+    weight: int = 1
 
     def fail(self, error: BaseException) -> None:
         if not self.found.done():
@@ -30,9 +41,11 @@ class Waiting:
 class SharedSnapshots:
     """At most `READERS` snapshots are open at once; who comes while they are in use waits for the next."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, known: Acquaintances) -> None:
         self._view = view
-        self._waiting: deque[Waiting] = deque()
+        self._known = known
+        self._waiting: FairQueue[Waiting] = FairQueue(known)
+        self.pace = Pace(FIRST_PACE)
         self._reading: set[asyncio.Task[None]] = set()
 
     async def look(self, account: str, actor: str, look: Callable[[Snapshot], Awaitable[T]]) -> T:
@@ -42,7 +55,7 @@ class SharedSnapshots:
             psycopg.Error: the database is away or refused; besides, whatever `look` raises.
         """
         waiting = Waiting(account, actor, look, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        self._waiting.put(waiting)
         if len(self._reading) < READERS:
             reading = asyncio.create_task(self._read())
             self._reading.add(reading)
@@ -52,28 +65,40 @@ class SharedSnapshots:
 
     async def _read(self) -> None:
         while self._waiting:
-            group = deque(self._waiting.popleft() for _ in range(min(LARGEST_GROUP, len(self._waiting))))
+            group = deque(self._waiting.take(LARGEST_GROUP, LARGEST_GROUP))
+            began, size = time.monotonic(), len(group)
             try:
-                await self._answer(group)
+                await self._answer(group, began + SLICE_SECONDS)
             except psycopg.Error as error:
                 # The snapshot was not to be had.
                 for waiting in group:
                     waiting.fail(error)
+            else:
+                self._waiting.give_back(group)
+                # The other readers do as much meanwhile.
+                self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
 
-    async def _answer(self, group: deque[Waiting]) -> None:
+    async def _answer(self, group: deque[Waiting], until: float) -> None:
         """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""
         async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
             for snapshot in snapshots:
-                waiting = group.popleft()
-                try:
-                    found = await waiting.look(snapshot)
-                except psycopg.Error as error:
-                    waiting.fail(error)
-                    self._waiting.extendleft(reversed(group))
-                    group.clear()
-                    raise
-                except Exception as error:  # noqa: BLE001  it is the asker's to hear
-                    waiting.fail(error)
-                else:
-                    if not waiting.found.done():
-                        waiting.found.set_result(found)
+                await self._answer_one(group, snapshot)
+                if time.monotonic() > until:
+                    return
+
+    async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> None:
+        waiting = group.popleft()
+        if snapshot.account_doc is not None and waiting.account not in self._known:
+            self._waiting.meet({waiting.account})
+        try:
+            found = await waiting.look(snapshot)
+        except psycopg.Error as error:
+            waiting.fail(error)
+            self._waiting.give_back(group)
+            group.clear()
+            raise
+        except Exception as error:  # noqa: BLE001  it is the asker's to hear
+            waiting.fail(error)
+        else:
+            if not waiting.found.done():
+                waiting.found.set_result(found)

@@ -1,26 +1,37 @@
 """The one thread in which a process decides: it takes what has gathered, settles it as a group, then answers.
 
 While one group waits for the disk the next one gathers, so groups grow with the load and nobody waits for a timer.
+What may wait is bounded, by number and size, and accounts are served in turn: a flood of one delays the others by no
+more than a group, and hears BUSY alone.
 """
 
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
 from eventsourcing.persistence import PersistenceError
 
+from shared.runtime.admission import Acquaintances, Admission, Pace, weight_of
+from shared.runtime.fair_queue import FairQueue
 from shared.runtime.ledger import Answer, Ledger, Pending, Verdict
 from shared.runtime.recorder import NotSent, Unclear
 
+# In weights: one for a command, and one more for every 4 KiB of its body.
 LARGEST_GROUP = 512
+# Of one account, while there are others.
+MOST_OF_ONE = 64
 MOST_WAITING = 8_192
 # How long a command may wait for a store that does not answer before the caller is told BUSY.
 PATIENCE_SECONDS = 2.5
 PROBE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
+# What is supposed before the first group is measured; and while the store is away nobody need hurry.
+FIRST_PACE = 1_000.0
+AWAY_RETRY_MS = 500
+# What the thread leaves, after each group, to reading and refusing while there is something to refuse.
+GIVE_WAY_SECONDS = 0.01
 
 log = structlog.get_logger(__name__)
 
@@ -31,14 +42,15 @@ class Writer:
     """Commands go in with `submit`, on the event loop; their answers come to `tell`, on the loop too.
 
     `open_ledger` is called in the thread, again and again until the store answers; `busy` makes the answer of a
-    command that is not decided in time; `failed` is told when the thread has ended by a mistake of ours.
+    command that is not decided in time, given the milliseconds after which to ask again; `failed` is told when the
+    thread has ended by a mistake of ours.
     """
 
     def __init__(
         self,
         open_ledger: Callable[[], Ledger],
         tell: Callable[[Answers], None],
-        busy: Callable[[Pending], Verdict],
+        busy: Callable[[Pending, int], Verdict],
         failed: Callable[[], None],
     ) -> None:
         self._failed = failed
@@ -46,7 +58,12 @@ class Writer:
         self._make_busy = busy
         self._tell = tell
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Pending] = deque()
+        known = Acquaintances()
+        self._admission = Admission(MOST_WAITING, known)
+        self._known = known
+        self._waiting: FairQueue[Pending] = FairQueue(known)
+        self._pace = Pace(FIRST_PACE)
+        self._refusing = False
         self._arrived = threading.Event()
         self._stopping = threading.Event()
         self._idle = True
@@ -59,12 +76,21 @@ class Writer:
         self._thread.start()
         self._sweeper = asyncio.create_task(self._sweep())
 
-    def submit(self, pending: Pending) -> bool:
-        """Takes the command, unless too many wait already; then the caller is to be told BUSY."""
-        if len(self._waiting) >= MOST_WAITING or self._stopping.is_set():
+    def admits(self, account: str, size: int) -> bool:
+        """Whether a command of this account, with a body of so many bytes, would be taken now: ask before reading."""
+        admitted = self._admission.admits(account, weight_of(size)) and not self._stopping.is_set()
+        self._refusing |= not admitted
+        return admitted
+
+    def submit(self, pending: Pending, size: int = 0) -> bool:
+        """Takes the command, unless too much waits already; then the caller is to be told BUSY."""
+        weight = weight_of(size)
+        share = None if self._stopping.is_set() else self._admission.enter(pending.account, weight)
+        if share is None:
             return False
+        pending.share, pending.weight = share, weight
         pending.arrived = time.monotonic()
-        self._waiting.append(pending)
+        self._waiting.put(pending)
         if not self._waking:
             # Once for all that was read together: a thread woken by the first would take it alone, and the
             # interpreter's lock from who reads the rest.
@@ -75,6 +101,11 @@ class Writer:
     def _wake(self) -> None:
         self._waking = False
         self._arrived.set()
+
+    def retry_after_ms(self) -> int:
+        """How long what waits now will take, at the pace of late."""
+        hint = self._pace.retry_after_ms(self._admission.total)
+        return hint if self._trouble is None else max(hint, AWAY_RETRY_MS)
 
     def trouble(self) -> str | None:
         """Why commands are not being decided now; None when they are."""
@@ -103,6 +134,7 @@ class Writer:
                 group = self._take()
                 if group:
                     self._settle(ledger, group)
+                    self._give_way()
                 elif group is None:
                     self._probe(ledger)
             ledger.close()
@@ -110,6 +142,12 @@ class Writer:
             self._trouble = "the writer has failed; see the log"
             log.exception("writer.failed")
             self._loop.call_soon_threadsafe(self._failed)
+
+    def _give_way(self) -> None:
+        """A flood that is not read as fast as it comes fills the server's buffer, and it cuts the connection."""
+        if self._refusing:
+            self._refusing = False
+            self._stopping.wait(GIVE_WAY_SECONDS)
 
     def _probe(self, ledger: Ledger) -> None:
         """While nobody asks: whether commands would be decided."""
@@ -139,12 +177,7 @@ class Writer:
                 return None
         self._arrived.clear()
         self._idle = not self._waiting
-        group: list[Pending] = []
-        while len(group) < LARGEST_GROUP:
-            try:
-                group.append(self._waiting.popleft())
-            except IndexError:
-                break
+        group = self._waiting.take(LARGEST_GROUP, MOST_OF_ONE)
         if self._waiting:
             self._arrived.set()
         return group
@@ -152,10 +185,14 @@ class Writer:
     def _settle(self, ledger: Ledger, group: list[Pending]) -> None:
         """Settles the group; a store that is away is waited for, once it may have committed for as long as it takes."""
         pause, unclear = FIRST_PAUSE_SECONDS, False
+        began = time.monotonic()
         while group and not self._stopping.is_set():
             try:
-                self._answer(ledger.settle(group))
+                answers = ledger.settle(group)
+                self._pace.told(sum([pending.weight for pending in group]), time.monotonic() - began)
                 self._trouble = None
+                self._meet(answers)
+                self._answer(answers)
                 return
             except Unclear as error:
                 unclear = True
@@ -172,6 +209,13 @@ class Writer:
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         # Asked to stop meanwhile: asked again with the same id, the journal tells what became of each.
         self._answer([self._busy(pending) for pending in group])
+
+    def _meet(self, answers: Answers) -> None:
+        """Accounts for which something was decided with success are there."""
+        known = self._known
+        met = {pending.account for pending, answer in answers if pending.account not in known and not answer.reason}
+        if met:
+            self._waiting.meet(met)
 
     def _settle_one_by_one(self, ledger: Ledger, group: list[Pending]) -> None:
         """One command that cannot be decided must not keep the others from their answers."""
@@ -192,29 +236,25 @@ class Writer:
         return [pending for pending in group if pending.arrived > limit]
 
     def _busy(self, pending: Pending) -> tuple[Pending, Answer]:
-        verdict = self._make_busy(pending)
+        verdict = self._make_busy(pending, self.retry_after_ms())
         return pending, Answer(verdict.reply, verdict.outcome, verdict.reason)
 
     def _answer(self, answers: Answers) -> None:
         if answers:
-            self._loop.call_soon_threadsafe(self._tell, answers)
+            self._loop.call_soon_threadsafe(self._let_go, answers)
 
     # ---- on the loop
+
+    def _let_go(self, answers: Answers) -> None:
+        for pending, _ in answers:
+            self._admission.leave(pending.share, pending.weight)
+        self._tell(answers)
 
     async def _sweep(self) -> None:
         """While the thread is held up by the store, those who wait behind it are told BUSY in time."""
         while True:
             await asyncio.sleep(0.25)
             limit = time.monotonic() - PATIENCE_SECONDS
-            late: list[Pending] = []
-            while self._waiting and self._waiting[0].arrived <= limit:
-                try:
-                    pending = self._waiting.popleft()
-                except IndexError:
-                    break
-                if pending.arrived > limit:
-                    self._waiting.appendleft(pending)
-                    break
-                late.append(pending)
+            late = self._waiting.withdraw(lambda pending: pending.arrived <= limit)  # noqa: B023  used at once
             if late:
-                self._tell([self._busy(pending) for pending in late])
+                self._let_go([self._busy(pending) for pending in late])

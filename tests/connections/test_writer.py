@@ -15,7 +15,7 @@ from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.runtime.clock import new_id
 from shared.runtime.ledger import Answer, Ledger, Pending
-from shared.runtime.writer import MOST_WAITING, PATIENCE_SECONDS, Writer
+from shared.runtime.writer import PATIENCE_SECONDS, Writer
 from tests.connections.conftest import Store, settle
 from tests.connections.given_when_then import ADA, BOB, COMPANY, read
 from tests.real_servers import RunningPostgres
@@ -106,13 +106,6 @@ async def test_the_writer_says_whether_commands_are_being_decided(database: str)
     desk.writer.start()
     await until(lambda: desk.writer.trouble() is None)
     await desk.writer.drain(5)
-
-
-async def test_too_many_that_wait_are_not_taken(database: str) -> None:
-    writer = Desk(database).writer
-    pending = read(connect(0))
-    assert all(writer.submit(pending) for _ in range(MOST_WAITING))
-    assert not writer.submit(pending)
 
 
 @pytest.mark.parametrize("cleanly", [True, False], ids=["stopped", "killed"])
