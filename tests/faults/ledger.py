@@ -48,7 +48,7 @@ def differences(fights: Iterable[Fought]) -> Counter[str]:
 
 
 class Recovery(NamedTuple):
-    """Seconds from the end of a fault's cause until commands were answered, and until all was ready, for good."""
+    """Seconds from the end of a fault's cause until commands were answered, all was ready and the stream kept up."""
 
     strikes: int
     p50: float
@@ -57,8 +57,8 @@ class Recovery(NamedTuple):
 
 
 def recovery(struck: Sequence[Struck]) -> Recovery:
-    """Of the later of both."""
-    seconds = sorted(max(one.answered_seconds, one.ready_seconds) for one in struck)
+    """Of the latest of these."""
+    seconds = sorted(max(one.answered_seconds, one.ready_seconds, one.told_seconds) for one in struck)
     if not seconds:
         return Recovery(0, 0.0, 0.0, 0.0)
     return Recovery(len(seconds), statistics.median(seconds), seconds[round(0.99 * (len(seconds) - 1))], seconds[-1])
@@ -98,8 +98,8 @@ def page(fights: Sequence[Fought], about: Mapping[str, Any]) -> str:
         f" Any campaign runs again by its seed: `make faults ARGS='--long --seed {about['seed']} --only NAME'`."
     )
     recovered = (
-        f"{whole.strikes} strikes. From when the cause of a fault was over until commands were answered and every"
-        f" part was ready again, for good: {whole.p50:.2f} s at the median, {whole.p99:.2f} s at the 99th percentile"
+        f"{whole.strikes} strikes. From when the cause of a fault was over until commands were answered, every part"
+        f" was ready and the stream kept up again, for good: {whole.p50:.2f} s at the median, {whole.p99:.2f} s at the 99th percentile"
         f" (asked for: ≤ {RECOVERY_P99_SECONDS:g} s), {whole.longest:.2f} s at the longest."
     )
     goals = [(goal.title, f"≥ {goal.least:,}", f"{counted[goal.done]:,}") for goal in GOALS]

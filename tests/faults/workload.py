@@ -113,6 +113,10 @@ async def until_answered(wire: Wire, given: Given) -> Reply:
         await asyncio.sleep(AGAIN_SECONDS)
 
 
+async def ignored(_error: Exception) -> None:
+    """For a connection's `error_cb`: the bus goes away, that is what this is about."""
+
+
 def wish(chance: random.Random) -> tuple[str, str, Fields]:
     """One command as (name, actor, fields): sensible ones and such as will be refused."""
     name = chance.choice(list(WISHES))

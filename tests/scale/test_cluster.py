@@ -15,8 +15,7 @@ from nats.js.errors import NotFoundError
 from shared.runtime import bus
 from shared.runtime.asking import NoAnswer, ask
 from shared.runtime.servers import nats_answers
-from tests.faults.test_faults import ignored
-from tests.faults.workload import Workload
+from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import STREAM, Wire, connected
 from tests.real_servers import ClusterNode, RunningCluster, RunningNats, free_port, new_folder

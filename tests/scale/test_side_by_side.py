@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from tests.faults.test_faults import ignored
-from tests.faults.workload import Workload
+from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import Wire, connected
 from tests.real_servers import ROOT, RunningNats, new_folder
