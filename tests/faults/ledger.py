@@ -98,9 +98,9 @@ def page(fights: Sequence[Fought], about: Mapping[str, Any]) -> str:
         f" Any campaign runs again by its seed: `make faults ARGS='--long --seed {about['seed']} --only NAME'`."
     )
     recovered = (
-        f"{whole.strikes} strikes. From when the cause of a fault was over until commands were answered, every part"
-        f" was ready and the stream kept up again, for good: {whole.p50:.2f} s at the median, {whole.p99:.2f} s at the 99th percentile"
-        f" (asked for: ≤ {RECOVERY_P99_SECONDS:g} s), {whole.longest:.2f} s at the longest."
+        f"{whole.strikes} strikes. From when the cause of a fault was over until commands were answered, every part was"
+        f" ready and the stream kept up again, for good: {whole.p50:.2f} s at the median, {whole.p99:.2f} s at the 99th"
+        f" percentile (asked for: ≤ {RECOVERY_P99_SECONDS:g} s), {whole.longest:.2f} s at the longest."
     )
     goals = [(goal.title, f"≥ {goal.least:,}", f"{counted[goal.done]:,}") for goal in GOALS]
     found = [(name, "0", f"{count:,}") for name, count in sorted(differences(fights).items())]
