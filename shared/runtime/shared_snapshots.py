@@ -17,8 +17,10 @@ from shared.runtime.fair_queue import FairQueue
 from shared.runtime.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
+# Of one account, while there are others.
+MOST_OF_ONE = 16
 # A snapshot in which this has passed begins no further answer.
-SLICE_SECONDS = 0.02
+SLICE_SECONDS = 0.01
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
@@ -74,7 +76,7 @@ class SharedSnapshots:
     async def _read(self) -> None:
         while self._waiting:
             began = time.monotonic()
-            taken = self._waiting.take(LARGEST_GROUP, LARGEST_GROUP)
+            taken = self._waiting.take(LARGEST_GROUP, MOST_OF_ONE)
             group = deque([waiting for waiting in taken if self._waits_still(waiting, began - PATIENCE_SECONDS)])
             if not group:
                 continue
