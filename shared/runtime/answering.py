@@ -24,7 +24,7 @@ from shared.language.text import SERVICE
 from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
-from shared.runtime.shared_snapshots import SharedSnapshots
+from shared.runtime.shared_snapshots import Crowded, SharedSnapshots
 from shared.runtime.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
@@ -221,6 +221,8 @@ class Answers:
             except psycopg.OperationalError:
                 await self._view.mend_readers()
                 return await self._once(account, question)
+        except Crowded:
+            raise busy("too many are before it", self._retry_after_ms()) from None
         except psycopg.OperationalError as error:
             self._warn(question, type(error).__name__)
             raise busy("the database is away") from None

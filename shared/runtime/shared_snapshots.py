@@ -17,12 +17,20 @@ from shared.runtime.fair_queue import FairQueue
 from shared.runtime.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
+# Of one account, while there are others.
+MOST_OF_ONE = 16
 # A snapshot in which this has passed begins no further answer.
-SLICE_SECONDS = 0.02
+SLICE_SECONDS = 0.01
+# Who has waited for so long is not looked for any more: most have given up, and those behind have not.
+PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
 FIRST_PACE = 1_000.0
 
 T = TypeVar("T")
+
+
+class Crowded(Exception):
+    """Too many were before it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +39,7 @@ class Waiting:
     actor: str
     look: Callable[[Snapshot], Awaitable[Any]]
     found: "asyncio.Future[Any]"
+    arrived: float
     weight: int = 1
 
     def fail(self, error: BaseException) -> None:
@@ -52,9 +61,10 @@ class SharedSnapshots:
         """What `look` makes of a snapshot that was taken after this was called.
 
         Raises:
+            Crowded: its turn did not come in time.
             psycopg.Error: the database is away or refused; besides, whatever `look` raises.
         """
-        waiting = Waiting(account, actor, look, asyncio.get_running_loop().create_future())
+        waiting = Waiting(account, actor, look, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.put(waiting)
         if len(self._reading) < READERS:
             reading = asyncio.create_task(self._read())
@@ -65,8 +75,12 @@ class SharedSnapshots:
 
     async def _read(self) -> None:
         while self._waiting:
-            group = deque(self._waiting.take(LARGEST_GROUP, LARGEST_GROUP))
-            began, size = time.monotonic(), len(group)
+            began = time.monotonic()
+            taken = self._waiting.take(LARGEST_GROUP, MOST_OF_ONE)
+            group = deque([waiting for waiting in taken if self._waits_still(waiting, began - PATIENCE_SECONDS)])
+            if not group:
+                continue
+            size = len(group)
             try:
                 await self._answer(group, began + SLICE_SECONDS)
             except psycopg.Error as error:
@@ -77,6 +91,12 @@ class SharedSnapshots:
                 self._waiting.give_back(group)
                 # The other readers do as much meanwhile.
                 self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
+
+    def _waits_still(self, waiting: Waiting, limit: float) -> bool:
+        """Whoever has heard otherwise meanwhile costs nothing any more."""
+        if waiting.arrived < limit:
+            waiting.fail(Crowded())
+        return not waiting.found.done()
 
     async def _answer(self, group: deque[Waiting], until: float) -> None:
         """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""

@@ -144,7 +144,7 @@ class Writer:
             self._loop.call_soon_threadsafe(self._failed)
 
     def _give_way(self) -> None:
-        """A flood that is not read as fast as it comes fills the server's buffer, and it cuts the connection."""
+        """A flood that is not read as it comes fills the server's buffer, and the server cuts the connection."""
         if self._refusing:
             self._refusing = False
             self._stopping.wait(GIVE_WAY_SECONDS)

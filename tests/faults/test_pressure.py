@@ -11,9 +11,13 @@ import pytest
 
 from services.connections import door
 from services.connections.replies import refused
+from services.inbox_views.handlers import DESIGN
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
+from shared.runtime.admission import Acquaintances
 from shared.runtime.clock import new_id
+from shared.runtime.shared_snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
+from shared.runtime.view import READERS, Snapshot, View
 from shared.runtime.writer import MOST_WAITING, Writer
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
 from tests.real_servers import RunningSwitchboard, new_folder
@@ -195,10 +199,44 @@ async def test_a_locked_view_delays_neither_commands_nor_the_other_view_and_boun
         routed = await wire.question(good, "Routing", inbox="inbox", at_least=reply.position)
         assert routed.error is None
         assert not waits.done()
-    assert (await waits).error is None
-    answered = [reply for reply in await asyncio.gather(*flood) if reply not in refusals]
-    assert {reply.error for reply in answered if not busy_with_hint(reply)} == {None}
+    assert (await waits).error is None or busy_with_hint(waits.result())
+    assert {reply.error for reply in await asyncio.gather(*flood) if not busy_with_hint(reply)} <= {None}
+    assert (await wire.question(good, "Address", ADMIN, **address)).error is None
     assert (await wire.question(bad, "Address", ADMIN, **address)).error is None
+
+
+async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = View(database, DESIGN)
+    snapshots = SharedSnapshots(view, Acquaintances())
+    looked = 0
+
+    async def look(_: Snapshot) -> int:
+        nonlocal looked
+        looked += 1
+        return looked
+
+    def ask(count: int) -> "list[asyncio.Task[int]]":
+        return [asyncio.create_task(snapshots.look("acme", ADMIN, look)) for _ in range(count)]
+
+    await view.open()
+    try:
+        await view.prepare()
+        with psycopg.connect(database) as other:
+            other.execute("LOCK TABLE inbox_views.view IN ACCESS EXCLUSIVE MODE")
+            given_up, late = ask(500), ask(500)
+            await asyncio.sleep(0.1)
+            for task in given_up:
+                task.cancel()
+            monkeypatch.setattr("shared.runtime.shared_snapshots.PATIENCE_SECONDS", 0.0)
+        assert {type(end) for end in await asyncio.gather(*late, return_exceptions=True)} == {Crowded}
+        monkeypatch.undo()
+        # Whose group had begun already are answered though nobody hears it.
+        assert looked <= READERS * LARGEST_GROUP
+        assert await snapshots.look("acme", ADMIN, look) == looked
+    finally:
+        await view.close()
 
 
 async def test_a_view_whose_process_stands_still_delays_no_other(
