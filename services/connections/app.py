@@ -75,7 +75,8 @@ class Commands:
 
     def _refuse_mapped(self, subject: bytes, data: bytes) -> bytes | None:
         refusal = self._refuse(subject, data)
-        self.endpoint.requests += refusal is not None
+        if refusal is not None:
+            self.endpoint.count_refused()
         return refusal
 
     def _refuse(self, subject: bytes, data: bytes) -> bytes | None:

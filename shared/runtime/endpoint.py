@@ -114,9 +114,7 @@ class Endpoint:
 
     def _say_busy(self, reply: bytes, data: bytes) -> None:
         """With all that are refused in the same step of the loop."""
-        self.requests += 1
-        self.errors += 1
-        self.last_error = _BUSY_ERROR
+        self.count_refused()
         if reply:
             size = len(_BUSY_BLOCK)
             self._refusals.append(b"HPUB %b %d %d\r\n%b%b\r\n" % (reply, size, size + len(data), _BUSY_BLOCK, data))
@@ -151,6 +149,12 @@ class Endpoint:
         readable = subject.decode(errors="backslashreplace")
         request = Request(readable, data, headers, reply.decode(errors="surrogateescape"), time.perf_counter_ns())
         self.requests += self.handle(request)
+
+    def count_refused(self) -> None:
+        """One request more that there was no room for, here or at an endpoint that this one is told for."""
+        self.requests += 1
+        self.errors += 1
+        self.last_error = _BUSY_ERROR
 
     def _count(self, reply: Reply, now: int) -> None:
         self.nanoseconds += now - reply.request.began

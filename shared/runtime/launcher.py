@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import time
@@ -32,6 +33,7 @@ _REMIND_SECONDS = 5.0
 _HOPELESS_DEATHS = 3
 _STREAM_LOOK_SECONDS = 1.0
 _RESTART_AGAIN_SECONDS = 8.0
+ROOM_BYTES = 64 * 2**20
 
 log = structlog.get_logger(__name__)
 
@@ -115,10 +117,15 @@ class _Launcher:
         while keeper is not None:
             await asyncio.sleep(_STREAM_LOOK_SECONDS)
             why_not = await _state(self._probe("relay"))
-            if StreamStuck.__name__ in (why_not or ""):
+            if StreamStuck.__name__ in (why_not or "") and self._nats_has_room():
                 log.warning("nats.restarted", why=why_not)
                 keeper.restart()
                 await asyncio.sleep(_RESTART_AGAIN_SECONDS)
+
+    def _nats_has_room(self) -> bool:
+        """On a disk that is still full a restart would only take the bus away from commands and questions too."""
+        disk = shutil.disk_usage(self._settings.data_dir)
+        return disk.free > min(ROOM_BYTES, disk.total // 10)
 
     @asynccontextmanager
     async def _servers_running(self) -> AsyncIterator[None]:

@@ -328,6 +328,7 @@ class Relay:
         self._may_replace = True
         self._next_check = 0.0
         self._refused_at: Tail | None = None
+        self._silent_at: Tail | None = None
         self.parts: dict[str, Callable[[], Awaitable[str | None]]] = {
             "postgres": self._postgres_ready,
             "stream": self._stream_ready,
@@ -354,6 +355,7 @@ class Relay:
             except Moved as moved:
                 log.info("relay.stream_moved", what=str(moved))
             except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:
+                self._stream_trouble = None
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
             except (
                 nats.errors.Error,
@@ -392,6 +394,12 @@ class Relay:
                 raise
             self._refused_at = tail
             raise Moved(str(refused)) from refused
+        except StreamStuck as stuck:
+            # Once it may be a disk that is slow, or a server that has just woken up.
+            if tail == self._silent_at:
+                raise
+            self._silent_at = tail
+            raise Moved(str(stuck)) from stuck
 
     async def _settle(self) -> Tail:
         """Finds out where to go on, and that the stream and the log belong together."""

@@ -201,10 +201,13 @@ class Nats:
                 f"Port {self.port} on 127.0.0.1 is taken, so NATS cannot start there. Set SWITCHBOARD_NATS_PORT to a "
                 "free port, or SWITCHBOARD_NATS_URL to the NATS that runs there (JetStream on)."
             )
-        self._configuration.write_text(
+        configuration = (
             f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\n'
             f"jetstream {{ store_dir: {json.dumps(str(self.folder))} }}\n{self._more}"
         )
+        # On a full disk it could not be written again, and would be empty.
+        if not (self._configuration.exists() and self._configuration.read_text() == configuration):
+            self._configuration.write_text(configuration)
 
     def program(self) -> Program:
         return Program(

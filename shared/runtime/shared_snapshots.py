@@ -70,7 +70,12 @@ class SharedSnapshots:
             reading = asyncio.create_task(self._read())
             self._reading.add(reading)
             reading.add_done_callback(self._reading.discard)
-        found: T = await waiting.found
+        try:
+            found: T = await waiting.found
+        except asyncio.CancelledError:
+            # Nobody takes it while the readers hang: it must not stay until they do.
+            self._waiting.withdraw(lambda other: other.found.done())
+            raise
         return found
 
     async def _read(self) -> None:
@@ -101,6 +106,9 @@ class SharedSnapshots:
     async def _answer(self, group: deque[Waiting], until: float) -> None:
         """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""
         async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
+            met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
+            if strangers := {account for account in met if account not in self._known}:
+                self._waiting.meet(strangers)
             for snapshot in snapshots:
                 await self._answer_one(group, snapshot)
                 if time.monotonic() > until:
@@ -108,8 +116,6 @@ class SharedSnapshots:
 
     async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> None:
         waiting = group.popleft()
-        if snapshot.account_doc is not None and waiting.account not in self._known:
-            self._waiting.meet({waiting.account})
         try:
             found = await waiting.look(snapshot)
         except psycopg.Error as error:

@@ -176,8 +176,10 @@ class Writer:
             if not self._arrived.wait(PROBE_SECONDS):
                 return None
         self._arrived.clear()
-        self._idle = not self._waiting
+        # Before it takes: whoever waits for the end must not find nobody waiting and nobody at work.
+        self._idle = False
         group = self._waiting.take(LARGEST_GROUP, MOST_OF_ONE)
+        self._idle = not group
         if self._waiting:
             self._arrived.set()
         return group
@@ -211,9 +213,13 @@ class Writer:
         self._answer([self._busy(pending) for pending in group])
 
     def _meet(self, answers: Answers) -> None:
-        """Accounts for which something was decided with success are there."""
+        """Accounts for which something was decided with success are there; a dry run makes none."""
         known = self._known
-        met = {pending.account for pending, answer in answers if pending.account not in known and not answer.reason}
+        met = {
+            pending.account
+            for pending, answer in answers
+            if pending.account not in known and not answer.reason and not pending.dry_run
+        }
         if met:
             self._waiting.meet(met)
 
