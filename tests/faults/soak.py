@@ -33,7 +33,7 @@ from tests.bench.machine import machine
 from tests.bench.meter import Meter
 from tests.faults import history, soak_chart
 from tests.faults.campaign import Fought, clients_at_work, judge, strike
-from tests.faults.nemeses import ROSTER, Nemesis, Target, processes
+from tests.faults.nemeses import ROSTER, Nemesis, Target, whole
 from tests.faults.nemeses.target import bus
 from tests.faults.scene import on_its_own
 from tests.journeys.wire import Account
@@ -50,7 +50,7 @@ PACE_SECONDS: Final = 0.4
 SETTLE_SECONDS: Final = 30.0
 MOST_GROWTH: Final = 0.05
 # These do not start the clock of every process anew; a soak is about what grows.
-WHOLE: Final = (processes.LauncherKilled, processes.EverythingKilled, processes.StoppedAndStarted)
+WHOLE: Final = (whole.LauncherKilled, whole.EverythingKilled, whole.StoppedAndStarted)
 STORMS: Final[Sequence[Nemesis]] = [nemesis for nemesis in ROSTER if not isinstance(nemesis, WHOLE)]
 
 
@@ -87,13 +87,15 @@ class Soak:
 async def soak(seed: int, minutes: float, folder: Path) -> Soak:
     chance = random.Random(f"{seed}/soak")  # noqa: S311  seeded
     with on_its_own(chance) as target:
-        async with clients_at_work(target, seed, PACE_SECONDS, folder) as work:
-            run = Soak(time.monotonic_ns(), Fought("soak", "on its own", seed))
-            async with _beside(_sample(run, target), _ask(run, target, work.accounts)):
-                while run.seconds() < 60 * minutes:
-                    await asyncio.sleep(CALM_SECONDS)
-                    await _storm(run, target, chance)
-                await asyncio.sleep(SETTLE_SECONDS + CALM_SECONDS)
+        run = Soak(time.monotonic_ns(), Fought("soak", "on its own", seed))
+        async with (
+            clients_at_work(target, run.fought, PACE_SECONDS, folder) as work,
+            _beside(_sample(run, target), _ask(run, target, work.accounts)),
+        ):
+            while run.seconds() < 60 * minutes:
+                await asyncio.sleep(CALM_SECONDS)
+                await _storm(run, target, chance)
+            await asyncio.sleep(SETTLE_SECONDS + CALM_SECONDS)
         await judge(run.fought, target, work)
         run.commands = [
             ((one.invoked - run.began_ns) / 1e9, (one.completed - one.invoked) / 1e9)
