@@ -31,6 +31,10 @@ class Figure(NamedTuple):
         least = 1.0 if self.unit in TAKEN else 0.0
         return self.last > self.first * (1 + MOST_GROWTH) and self.last - self.first >= least
 
+    @property
+    def told(self) -> str:
+        return f"{self.name}, {self.unit}: {self.first:,.2f}, then {self.last:,.2f}"
+
     def __str__(self) -> str:
         change = f"{self.last / self.first - 1:+.1%}" if self.first else ""
         return f"{f'{self.name}, {self.unit}':44}{self.first:12,.2f}{self.last:12,.2f}{change:>10}"
@@ -46,8 +50,8 @@ def failures(run: "Soak", figures: Sequence[Figure]) -> list[str]:
     fought = run.fought
     told = list(fought.missed)
     told += [f"{name}: {count}" for name, count in fought.differences.items() if count]
-    told += [f"grew: {figure}" for figure in figures if figure.unit != "ms" and figure.grew]
-    told += [f"latency, unless others used the machine: {one}" for one in figures if one.unit == "ms" and one.grew]
+    told += [f"grew: {one.told}" for one in figures if one.unit != "ms" and one.grew]
+    told += [f"latency, unless others used the machine: {one.told}" for one in figures if one.unit == "ms" and one.grew]
     if unanswered := [at for at, took in run.unanswered if run.calm(at) and run.calm(at + took)]:
         told.append(
             f"questions that were not answered in calm minutes: {len(unanswered)}, the first at {unanswered[0]:.0f} s"
