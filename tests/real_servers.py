@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,7 +25,7 @@ import psutil
 import psycopg
 
 from shared.runtime import clock
-from shared.runtime.children import Child, last_lines
+from shared.runtime.children import Child, die_with_parent, last_lines
 from shared.runtime.servers import Nats, Postgres, Server
 
 ROOT = Path(__file__).parent.parent
@@ -244,6 +245,8 @@ class RunningSwitchboard:
         self._argv = argv or (sys.executable, "-m", "services.ops.cli", "run")
         self._log = data_dir / "output.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._closing = threading.Lock()
+        self._closed = False
 
     @property
     def nats_url(self) -> str:
@@ -264,8 +267,14 @@ class RunningSwitchboard:
         self.wait_until_ready(seconds)
 
     def launch(self) -> None:
-        """Starts it and does not wait."""
-        with self._log.open("ab") as output:
+        """Starts it and does not wait; it ends with the thread that called this.
+
+        Raises:
+            RuntimeError: it was closed meanwhile, by another thread.
+        """
+        with self._closing, self._log.open("ab") as output:
+            if self._closed:
+                raise RuntimeError("this Switchboard was closed")
             self._process = subprocess.Popen(
                 self._argv,
                 cwd=ROOT,
@@ -274,6 +283,7 @@ class RunningSwitchboard:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  one system call
             )
 
     def wait_until_ready(self, seconds: float = 60.0) -> None:
@@ -325,7 +335,9 @@ class RunningSwitchboard:
         self.process.wait()
 
     def close(self) -> None:
-        """Whatever the test left, nothing of it runs on."""
+        """Whatever the test left, nothing of it runs on, and nothing starts any more."""
+        with self._closing:
+            self._closed = True
         if self._process is not None and self._process.poll() is None:
             try:
                 self.stop()

@@ -17,7 +17,6 @@ from shared.runtime.ledger import Answer, Ledger, Pending
 from shared.runtime.recorder import NotSent, Unclear
 from tests.connections.anything import any_command, dice_of
 from tests.connections.conftest import OpenLedger, Store, settle
-from tests.connections.cutting_proxy import CuttingProxy, Moment
 from tests.connections.given_when_then import ADA, BOB, CLEO, COMPANY, read
 from tests.connections.test_writers_side_by_side import (
     BEGINNING,
@@ -26,6 +25,7 @@ from tests.connections.test_writers_side_by_side import (
     logged,
     the_store_is_whole,
 )
+from tests.cutting_proxy import CuttingProxy, Moment
 
 BOBS = "bob@acme.example"
 CONNECT = c.ConnectPersonal(actor=BOB, address=BOBS, owner=BOB)

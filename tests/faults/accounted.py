@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import orjson
 import psycopg
 
-from tests.faults.history import Answer, Command
+from tests.faults import verdict
+from tests.faults.history import Command
 from tests.faults.verdict import Stored, Verdict, twice
-from tests.journeys.wire import Wire, body, command_subject
+from tests.faults.workload import Given
+from tests.journeys.wire import Reply, Wire, body, command_subject
 
 
 class Kept(NamedTuple):
@@ -136,9 +138,13 @@ def answers(row: Kept, command: Command) -> bool:
 
 
 def of_the_tries(commands: Sequence[Command]) -> Verdict:
-    """A command asked several times hears the same each time, in a form of the contract."""
+    """A command is answered, and asked several times hears the same each time, in a form of the contract.
+
+    That of a client that was killed (`ended` is None) need not have an answer.
+    """
     heard = {one.id: {one_try.answer for one_try in one.tries if one_try.how == "reply"} for one in commands}
     return {
+        "given up": [one.id for one in commands if one.ended is not None and one.outcome == "unknown"],
         "answered otherwise on another try": sorted(id_ for id_, told in heard.items() if len(told) > 1),
         "answered in no form of the contract": [one.id for one in commands if one.answer and not in_form(one)],
         "BUSY without a hint when to ask again": [
@@ -149,15 +155,16 @@ def of_the_tries(commands: Sequence[Command]) -> Verdict:
 
 async def of_asking_again(wire: Wire, commands: Iterable[Command]) -> Verdict:
     """Every decided command is given once more, and gets its answer word for word."""
-    answered = [one for one in commands if one.outcome != "unknown"]
-    again = await wire.flood(
-        (command_subject(one.account, one.name), body(one.actor, {**one.fields, "command_id": one.id}))
-        for one in answered
-    )
-    different = [
-        one.id for one, reply in zip(answered, again, strict=True) if one.answer != Answer(reply.raw, reply.error)
-    ]
-    return {"answered otherwise when asked again": different}
+    return await verdict.of_the_answers(wire, [as_given(one) for one in commands if one.outcome != "unknown"])
+
+
+def as_given(command: Command) -> Given:
+    """What was asked, and the answer that it got."""
+    assert command.answer is not None, "it was decided"
+    subject = command_subject(command.account, command.name)
+    data = body(command.actor, {**command.fields, "command_id": command.id})
+    reply = Reply({**command.reply}, command.answer.error, command.answer.raw)
+    return Given(command.id, subject, data, len(command.tries), reply)
 
 
 def in_form(command: Command) -> bool:

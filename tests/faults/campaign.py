@@ -21,6 +21,7 @@ from tests.faults import accounted, evidence, verdict
 from tests.faults.nemeses import Nemesis, Struck, Target
 from tests.faults.nemeses.target import bus
 from tests.faults.scene import SETTINGS, Setting
+from tests.faults.verdict import Verdict
 from tests.journeys import cast
 from tests.real_servers import ROOT
 
@@ -83,18 +84,25 @@ class Fought:
 
 
 async def fight(campaign: Campaign, seed: int, folder: Path) -> Fought:
-    """Runs the campaign; the histories stay in the folder."""
-    chance = random.Random(f"{seed}/{campaign.name}")  # noqa: S311  seeded
+    """Runs the campaign; the histories stay in the folder. What keeps it from its end is noted as missed."""
     fought, began = Fought(campaign.name, campaign.setting, seed), time.monotonic()
+    try:
+        await _fought(campaign, fought, folder)
+    except Exception as error:  # noqa: BLE001  whatever it was, it is told, and counts as a failure
+        missed(fought, "the campaign", error)
+    fought.seconds = time.monotonic() - began
+    return fought
+
+
+async def _fought(campaign: Campaign, fought: Fought, folder: Path) -> None:
+    chance = random.Random(f"{fought.seed}/{campaign.name}")  # noqa: S311  seeded
     with SETTINGS[campaign.setting](chance) as target:
-        async with clients_at_work(target, seed, campaign.pace, folder) as work:
+        async with clients_at_work(target, fought, campaign.pace, folder) as work:
             for nemesis in campaign.order(chance):
                 await strike(nemesis, target, fought)
                 await asyncio.sleep(chance.uniform(*BETWEEN_SECONDS))
             await asyncio.sleep(LAST_SECONDS)
         await judge(fought, target, work)
-    fought.seconds = time.monotonic() - began
-    return fought
 
 
 async def judge(fought: Fought, target: Target, work: "Work") -> None:
@@ -104,13 +112,18 @@ async def judge(fought: Fought, target: Target, work: "Work") -> None:
         tampered = {position for struck in fought.struck for position in struck.positions}
         database = target.running.postgres_url
         found = await evidence.gathered(database, wire, work.histories, work.after, strangers, tampered)
-        again = await accounted.of_asking_again(wire, found.commands)
     judgement = evidence.judged(found)
     fought.counts = dict(judgement.counts)
-    members = {**judgement.verdict, **again}
-    fought.verdict = {name: [str(one)[:500] for one in wrong[:FEW]] for name, wrong in members.items()}
-    fought.differences = {name: len(wrong) for name, wrong in members.items()}
-    verdict.passed(judgement.counts, members)
+    _noted(fought, judgement.verdict)
+    async with bus(target) as wire:
+        again = await accounted.of_asking_again(wire, found.commands)
+    _noted(fought, again)
+    verdict.passed(judgement.counts, judgement.verdict, again)
+
+
+def _noted(fought: Fought, members: Verdict) -> None:
+    fought.verdict |= {name: [str(one)[:500] for one in wrong[:FEW]] for name, wrong in members.items()}
+    fought.differences |= {name: len(wrong) for name, wrong in members.items()}
 
 
 async def strike(nemesis: Nemesis, target: Target, fought: Fought) -> None:
@@ -118,11 +131,15 @@ async def strike(nemesis: Nemesis, target: Target, fought: Fought) -> None:
     try:
         struck = await nemesis.strike(target)
     except Exception as error:  # noqa: BLE001  whatever it was, it is told, and counts as a failure
-        fought.missed.append(f"{nemesis.name}: {type(error).__name__}: {error}")
-        print(f"  {nemesis.name} MISSED: {error}", flush=True)
+        missed(fought, nemesis.name, error)
         return
     fought.struck.append(struck)
     print(f"  {struck.nemesis}: {struck.detail}; answered again after {struck.answered_seconds:.2f} s", flush=True)
+
+
+def missed(fought: Fought, what: str, why: Exception) -> None:
+    fought.missed.append(f"{what}: {type(why).__name__}: {why}")
+    print(f"  {what} MISSED: {why}", flush=True)
 
 
 class Work(NamedTuple):
@@ -134,26 +151,36 @@ class Work(NamedTuple):
 
 
 @asynccontextmanager
-async def clients_at_work(target: Target, seed: int, pace: float, folder: Path) -> AsyncIterator[Work]:
-    """Several client processes; their histories are closed when the block is left."""
+async def clients_at_work(target: Target, fought: Fought, pace: float, folder: Path) -> AsyncIterator[Work]:
+    """Several client processes; their histories are closed when the block is left.
+
+    One that does not work until then, or does not end cleanly, is noted as missed.
+    """
     async with bus(target) as wire:
         furnished = [await cast.furnished(wire) for _ in range(ACCOUNTS)]
     accounts, after = [account.name for account in furnished], max(account.position for account in furnished)
     paths = [folder / f"client-{number}.jsonl" for number in range(CLIENTS)]
-    children = [Child(_client(target, accounts, seed, number, pace, path)) for number, path in enumerate(paths)]
+    children = [
+        Child(client(target.nats_url, accounts, fought.seed, number, pace, path)) for number, path in enumerate(paths)
+    ]
     try:
         yield Work(paths, accounts, after)
-        for child in children:
-            assert child.poll() is None, f"a client ended with {child.poll()}:\n{last_lines(child.program)}"
+        fought.missed += [f"{one.program.name} ended early{_with(one)}" for one in children if one.poll() is not None]
     finally:
         for child in children:
             child.ask_to_end()
         for child in children:
             await asyncio.to_thread(child.stop, CLIENT_STOP_SECONDS)
+        fought.missed += [f"{one.program.name} did not end cleanly{_with(one)}" for one in children if one.poll() != 0]
 
 
-def _client(target: Target, accounts: Sequence[str], seed: int, number: int, pace: float, out: Path) -> Program:
-    options = {"url": target.nats_url, "accounts": ",".join(accounts), "seed": seed, "number": number, "pace": pace}
+def _with(ended: Child) -> str:
+    return f", with {ended.poll()}:\n{last_lines(ended.program)}"
+
+
+def client(url: str, accounts: Sequence[str], seed: int, number: int, pace: float, out: Path) -> Program:
+    """A client process, that works until it is asked to end, on the bus at `url`."""
+    options = {"url": url, "accounts": ",".join(accounts), "seed": seed, "number": number, "pace": pace}
     told = [word for name, value in {**options, "out": out}.items() for word in (f"--{name}", str(value))]
     argv = (sys.executable, "-m", "tests.faults.client", *told)
     return Program(f"client {number}", argv, signal.SIGTERM, cwd=ROOT, log=out.with_suffix(".log"))

@@ -3,9 +3,8 @@
     found = await gathered(postgres_url, wire, histories, after)
     assert judged(found).passed()
 
-What a nemesis itself puts in is not the system's doing: messages that it publishes onto the stream bear the header
-`INJECTED` and are left out; events that it writes into the log stand in accounts of its own, and are judged in
-everything but whether somebody has given the command.
+What a nemesis itself puts in is not the system's doing: events that it writes into the log stand in accounts of its
+own, and are judged in everything but whether somebody has given the command.
 
 Nothing here changes anything, so that the same evidence can be judged again, with a defect planted in it or not.
 """
@@ -24,15 +23,14 @@ from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
 
-INJECTED = "Faults-Injected"
-
 
 @dataclass(frozen=True)
 class Evidence:
     """What clients recorded, what is stored, told, kept in views and shown.
 
     `after` is the position at which the log ended before the first command of the clients. `strangers` are accounts of
-    which no client knows, `tampered` positions of the log that were written anew: both are the work of nemeses.
+    which no client knows, `tampered` positions of the log that were written anew after they had been told: both are the
+    work of nemeses.
     """
 
     after: int
@@ -80,7 +78,7 @@ async def gathered(
     log = await asyncio.to_thread(verdict.stored_events, postgres_url)
     end = log[-1].position if log else 0
     journal = await asyncio.to_thread(accounted.kept_answers, postgres_url)
-    facts = [fact for fact in await wire.facts(end, seconds=seconds) if INJECTED not in fact.headers]
+    facts = await wire.facts(end, seconds=seconds)
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
     return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers), frozenset(tampered))
@@ -108,10 +106,7 @@ def judged(found: Evidence) -> Judgement:
             **accounted.of_the_journal(found.commands, log, journal, found.after),
             **order.verdict,
             **races.verdict,
-            **verdict.of_the_stream(
-                [event for event in found.log if event.position not in found.tampered],
-                [fact for fact in found.facts if fact.position not in found.tampered],
-            ),
+            **verdict.of_the_stream(found.log, found.facts, found.tampered),
             **replayed.of_the_rows(found.log, found.rows),
             **verdict.of_what_is_shown(known, found.shown),
         },

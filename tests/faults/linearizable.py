@@ -114,10 +114,11 @@ class Judge:
             "unchanged and it was not so": [],
             "refused for what was never true": [],
             "against the order of real time": [],
+            # Of a command that the model does not know, nothing is proven.
+            "not judged": [],
         }
     )
     judged: int = 0
-    not_judged: int = 0
 
     def __post_init__(self) -> None:
         self.effects = effects_of(self.log)
@@ -134,7 +135,7 @@ class Judge:
                 known = max(known, places.get(command.id, 0))
             else:
                 places[command.id] = self._place(command, Bounds(known, high.get(command.id, ENDLESS)))
-        return Ruling({"judged by the model": self.judged, "not judged": self.not_judged}, self.wrong)
+        return Ruling({"judged by the model": self.judged}, self.wrong)
 
     def _latest(self, moments: Sequence[tuple[int, bool, Command]]) -> dict[str, int]:
         """By command: the place before that of everything that was begun after its answer."""
@@ -174,12 +175,12 @@ class Judge:
         if not claims.says_what_was_asked(command.name, command.fields, event.name, event.data):
             self.wrong["stored otherwise than asked"].append((command.id, effect.first))
         told = self._expected(command, effect.first - 1)
-        if self._is_judged(told) and told.answer != "accepted":
+        if self._is_judged(command, told) and told.answer != "accepted":
             self.wrong["accepted what was not possible"].append((command.id, effect.first, told.answer))
 
     def _unchanged(self, command: Command) -> None:
         told = self._expected(command, command.position)
-        if (self._is_judged(told) and told.answer != "unchanged") or command.position not in self.ends:
+        if (self._is_judged(command, told) and told.answer != "unchanged") or command.position not in self.ends:
             self.wrong["unchanged and it was not so"].append((command.id, command.position, told.answer))
 
     def _refused(self, command: Command, bounds: Bounds) -> int:
@@ -191,9 +192,9 @@ class Judge:
         for place in sorted(places):
             told = self._expected(command, place)
             if told.answer == claims.NOT_JUDGED or agrees(command, told):
-                self._is_judged(told)
+                self._is_judged(command, told)
                 return place
-        self._is_judged(told)
+        self._is_judged(command, told)
         self.wrong["refused for what was never true"].append((command.id, command.reason, told, bounds))
         return bounds.low
 
@@ -201,10 +202,11 @@ class Judge:
         states = [timeline.at(place) for timeline in self.states.of(command)]
         return claims.expected(command.name, command.actor, command.fields, states)
 
-    def _is_judged(self, told: Expected) -> bool:
+    def _is_judged(self, command: Command, told: Expected) -> bool:
         judged = told.answer != claims.NOT_JUDGED
         self.judged += judged
-        self.not_judged += not judged
+        if not judged:
+            self.wrong["not judged"].append((command.id, command.name))
         return judged
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.faults.campaign import Campaign
-from tests.faults.nemeses import ON_SMALL_DISKS, PROXIED, ROSTER, Nemesis, nats, postgres, processes
+from tests.faults.nemeses import ON_SMALL_DISKS, PROXIED, ROSTER, Nemesis, nats, postgres, processes, whole
 
 # Every nemesis once.
 QUICK: Final[Sequence[Campaign]] = (
@@ -19,7 +19,7 @@ def of(*kinds: type[Nemesis]) -> Sequence[Nemesis]:
 
 
 KILLS: Final = (processes.Killed, processes.KilledAt)
-WHOLE: Final = (processes.LauncherKilled, processes.EverythingKilled, processes.StoppedAndStarted)
+WHOLE: Final = (whole.LauncherKilled, whole.EverythingKilled, whole.StoppedAndStarted)
 SERVERS: Final = (
     postgres.PostgresKilled, postgres.PostgresStoppedAtOnce, postgres.BackendKilled, postgres.SessionsTerminated,
     nats.StreamWiped, nats.OldCopyPutBack,
@@ -28,9 +28,10 @@ SERVERS: Final = (
 # Some campaigns more than once: each begins with an empty store, and is judged on its own.
 LONG: Final[Sequence[Campaign]] = (
     *QUICK,
-    *(Campaign(f"services die, {number}", of(*KILLS), 105) for number in range(1, 5)),
+    *(Campaign(f"services die, {number}", of(*KILLS), 125) for number in range(1, 5)),
     *(Campaign(f"servers die, {number}", of(*SERVERS), 30) for number in range(1, 3)),
     Campaign("all of it dies", of(*WHOLE), 9),
-    Campaign("answers get lost", (postgres.RepliesCut(50), *PROXIED[1:]), 30, "behind proxies"),
+    Campaign("answers get lost", (postgres.RepliesCut(50),), 12, "behind proxies"),
+    Campaign("messages get lost or mixed", PROXIED[1:], 6, "behind proxies"),
     Campaign("no space", ON_SMALL_DISKS, 6, "on small disks"),
 )

@@ -195,6 +195,14 @@ def _(found: Evidence) -> Evidence:
     return with_command(found, retold(one, tries=[busy, *one.tries]))
 
 
+@defect("a command is never answered", "given up")
+def _(found: Evidence) -> Evidence:
+    one = some(found, outcome="refused")
+    return with_command(
+        found, retold(one, tries=[one_try._replace(how="timeout", answer=None) for one_try in one.tries])
+    )
+
+
 # ---- verdicts
 
 
@@ -254,6 +262,11 @@ def _(found: Evidence) -> Evidence:
     until = found.commands[-1].invoked + 10**9
     tries = [one_try._replace(begin=until, end=until + 1) for one_try in one.tries]
     return with_command(found, retold(one, invoked=until, tries=tries))
+
+
+@defect("a command is one that the model does not know", "not judged")
+def _(found: Evidence) -> Evidence:
+    return with_command(found, retold(some(found, outcome="refused"), name="RemoveUser"))
 
 
 # ---- the stream

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from tests.connections.cutting_proxy import CuttingProxy
+from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses import Target, small_disks
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard, new_folder

@@ -22,15 +22,7 @@ def drawn(run: "Soak") -> str:
     panels: list[tuple[str, Mapping[str, Line]]] = [
         ("Memory, MB", {role: _sampled(run, "megabytes", role) for role in _roles(run, "megabytes")}),
         ("Open files", {role: _sampled(run, "open_files", role) for role in _roles(run, "open_files")}),
-        (
-            "Latency, ms, by the minute",
-            {
-                "command p50": by_minute(run.commands, 50),
-                "command p99": by_minute(run.commands, 99),
-                "question p50": by_minute(run.questions, 50),
-                "question p99": by_minute(run.questions, 99),
-            },
-        ),
+        ("Latency, ms, by the minute", latencies(run)),
     ]
     commands = run.fought.counts.get("commands", 0)
     body = [
@@ -40,6 +32,16 @@ def drawn(run: "Soak") -> str:
     for number, (title, lines) in enumerate(panels):
         body += _panel(title, lines, TOP + number * (HEIGHT + GAP), end, run.storms, logarithmic=number == 2)
     return svg(TOP + len(panels) * (HEIGHT + GAP), "A soak: memory, open files and latency over time", body)
+
+
+def latencies(run: "Soak") -> Mapping[str, Line]:
+    """By the minute, in milliseconds."""
+    return {
+        "command p50": by_minute(run.commands, 50),
+        "command p99": by_minute(run.commands, 99),
+        "question p50": by_minute(run.questions, 50),
+        "question p99": by_minute(run.questions, 99),
+    }
 
 
 def by_minute(latencies: Sequence[tuple[float, float]], percent: int) -> Line:

@@ -152,11 +152,11 @@ def test_nobody_decides_in_the_middle_of_one_command() -> None:
     assert found(log, BOB, added, gone, between) == {"unchanged and it was not so"}
 
 
-def test_what_the_model_does_not_know_is_counted_and_not_judged() -> None:
+def test_what_the_model_does_not_know_is_told_and_not_judged() -> None:
     unknown = command("RemoveUser", "r", "ana", {"user": "bob"}, 50, 60, refused("USER_NOT_DEACTIVATED"))
     ruling = of_the_order([BOB, GONE, unknown], LOG)
-    assert ruling.counts == {"judged by the model": 2, "not judged": 1}
-    assert not any(ruling.verdict.values())
+    assert ruling.counts == {"judged by the model": 2}
+    assert {name: wrong for name, wrong in ruling.verdict.items() if wrong} == {"not judged": [("r", "RemoveUser")]}
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ whose servers keep their data on small file systems (`small_disks`). A strike dr
 from collections.abc import Sequence
 from typing import Final
 
-from tests.faults.nemeses import clocks, disks, nats, postgres, processes, views
+from tests.faults.nemeses import clocks, disks, nats, postgres, processes, standing_still, views, whole
 from tests.faults.nemeses.disks import small_disks
-from tests.faults.nemeses.target import Fired, Nemesis, Struck, Target
+from tests.faults.nemeses.target import SCHEMAS, Fired, Nemesis, Struck, Target
 
 __all__ = ["ON_SMALL_DISKS", "PROXIED", "ROSTER", "Fired", "Nemesis", "Struck", "Target", "small_disks"]
 
@@ -17,8 +17,8 @@ ROSTER: Final[Sequence[Nemesis]] = (
     *map(processes.Killed, (*processes.SERVICES, "nats")),
     *(processes.KilledAt(point, service) for point, service in processes.POINTS),
     *(processes.KilledWhileSwitching(verb, point, "routing") for verb, point in processes.STEPS),
-    *map(processes.Stopped, ("connections", "relay", "inbox-views", "routing", "nats")),
-    *map(processes.Relieved, ("connections", "relay", "inbox-views")),
+    *map(standing_still.Stopped, ("connections", "relay", "inbox-views", "routing", "nats")),
+    *map(standing_still.Relieved, ("connections", "relay", "inbox-views")),
     postgres.PostgresKilled(),
     postgres.PostgresStoppedAtOnce(),
     postgres.BackendKilled(),
@@ -26,16 +26,16 @@ ROSTER: Final[Sequence[Nemesis]] = (
     postgres.WritersSessionStopped(),
     nats.StreamWiped(),
     nats.OldCopyPutBack(),
-    *map(views.RowHeld, views.SCHEMAS),
-    *map(views.ProjectionTerminated, views.SCHEMAS),
-    *map(views.TableRenamed, views.SCHEMAS),
+    *map(views.RowHeld, SCHEMAS),
+    *map(views.ProjectionTerminated, SCHEMAS),
+    *map(views.TableRenamed, SCHEMAS),
     views.Poison(),
     views.LogGarbled(),
     clocks.ClockJumps(+1),
     clocks.ClockJumps(-1),
-    processes.LauncherKilled(),
-    processes.EverythingKilled(),
-    processes.StoppedAndStarted(),
+    whole.LauncherKilled(),
+    whole.EverythingKilled(),
+    whole.StoppedAndStarted(),
 )
 PROXIED: Final[Sequence[Nemesis]] = (postgres.RepliesCut(), nats.AcksSwallowed(), nats.EventsMixed())
 ON_SMALL_DISKS: Final[Sequence[Nemesis]] = tuple(map(disks.DiskFull, disks.SIZES))

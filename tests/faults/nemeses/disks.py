@@ -43,15 +43,14 @@ def small_disks(data_dir: Path) -> Iterator[Mapping[str, Path]]:
             if server == "postgres":
                 Postgres(data_dir).prepare()
             folder.mkdir(parents=True, exist_ok=True)
-            if not _mounted(folder, megabytes):
+            if not _mounted(stack, folder, megabytes):
                 break
-            stack.callback(subprocess.run, ("umount", "--lazy", str(folder)), check=False)
             disks[server] = folder
         yield disks
 
 
-def _mounted(folder: Path, megabytes: int) -> bool:
-    """Whether what is in the folder is now on a file system of its own."""
+def _mounted(stack: ExitStack, folder: Path, megabytes: int) -> bool:
+    """Whether what is in the folder is now on a file system of its own, until the stack is left."""
     beside = folder.with_name(f"{folder.name}-before")
     folder.rename(beside)
     folder.mkdir()
@@ -62,6 +61,7 @@ def _mounted(folder: Path, megabytes: int) -> bool:
         folder.rmdir()
         beside.rename(folder)
         return False
+    stack.callback(subprocess.run, ("umount", "--lazy", str(folder)), check=False)
     subprocess.run(("cp", "-a", f"{beside}/.", str(folder)), check=True)
     shutil.copystat(beside, folder)
     owner = beside.stat()

@@ -5,10 +5,13 @@ import re
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import psutil
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
 
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.faults.nemeses.processes import part, struck
@@ -16,6 +19,12 @@ from tests.faults.nemeses.target import Fired, Nemesis, Target, bus, last_sequen
 from tests.journeys.wire import STREAM, Wire
 
 RESTORED: Final = re.compile(r"Restored ([0-9,]+) messages for stream '\$G > " + STREAM)
+MADE_AGAIN_SECONDS: Final = 60.0
+# While acknowledgements are swallowed, NATS waits so long for one of this view.
+ACK_WAIT_SECONDS: Final = 1.0
+GIVEN_AGAIN_SECONDS: Final = 30.0
+VIEW: Final = "routing"
+CONSUMER: Final = "routing"
 
 
 def store(target: Target) -> Path:
@@ -49,10 +58,11 @@ class StreamWiped(Nemesis):
 
 
 async def _made_again(wire: Wire, before: str, ended: int) -> None:
-    await wire._stream_is_there()
-    assert await created(wire) != before
-    while await last_sequence(wire) < ended:
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(MADE_AGAIN_SECONDS):
+        await wire._stream_is_there()
+        assert await created(wire) != before
+        while await last_sequence(wire) < ended:
+            await asyncio.sleep(0.02)
 
 
 class OldCopyPutBack(Nemesis):
@@ -97,7 +107,11 @@ def _copied(process: psutil.Process, folder: Path, copy: Path) -> None:
 
 
 class AcksSwallowed(Nemesis):
-    """Nothing that a view acknowledges arrives, until NATS would give it no more."""
+    """Nothing that a view acknowledges arrives, until NATS gives it again what it had; and one view is killed then.
+
+    The next acknowledgement that arrives makes up for all before it, so that nothing would come of this within the time
+    that NATS usually waits: it is told to wait for less, until the killed view makes its consumer again.
+    """
 
     name = "acknowledgements are swallowed"
 
@@ -106,13 +120,45 @@ class AcksSwallowed(Nemesis):
 
     async def act(self, target: Target) -> Fired:
         proxy = _proxy(target)
-        before, proxy.swallows = proxy.acks, True
-        try:
-            await until(lambda: proxy.acks - before >= self._acks, 60, f"{self._acks} acknowledgements")
-        finally:
-            proxy.swallows = False
-        over, swallowed = time.monotonic_ns(), proxy.acks - before
-        return Fired(f"{swallowed} were swallowed", over, {"acks swallowed": swallowed})
+        before = proxy.acks
+        async with bus(target) as wire:
+            proxy.swallows = True
+            try:
+                await until(lambda: proxy.acks - before >= self._acks, 60, f"{self._acks} acknowledgements")
+                again = await _given_again(wire)
+                await asyncio.to_thread(struck, target.running, VIEW, psutil.Process.kill, -signal.SIGKILL)
+            finally:
+                proxy.swallows = False
+            over, swallowed = time.monotonic_ns(), proxy.acks - before
+            await _consumer_made_again(wire)
+        told = f"{swallowed} were swallowed, {again} messages given again, {VIEW} killed"
+        return Fired(told, over, {"acks swallowed": swallowed, "given again": again, "kill -9": 1})
+
+
+async def _given_again(wire: Wire) -> int:
+    """How many messages NATS has given to the view again, as soon as there are any."""
+    stream = wire.client.jetstream()
+    config = (await stream.consumer_info(STREAM, CONSUMER)).config
+    await stream.add_consumer(STREAM, replace(config, ack_wait=ACK_WAIT_SECONDS))
+    async with asyncio.timeout(GIVEN_AGAIN_SECONDS):
+        while not (again := int((await stream.consumer_info(STREAM, CONSUMER)).num_redelivered or 0)):
+            await asyncio.sleep(0.02)
+    return again
+
+
+async def _consumer_made_again(wire: Wire) -> None:
+    """As the view itself wants it."""
+    stream = wire.client.jetstream()
+    async with asyncio.timeout(MADE_AGAIN_SECONDS):
+        while await _waits_less(stream):
+            await asyncio.sleep(0.02)
+
+
+async def _waits_less(stream: JetStreamContext) -> bool:
+    try:
+        return bool((await stream.consumer_info(STREAM, CONSUMER)).config.ack_wait == ACK_WAIT_SECONDS)
+    except NotFoundError:  # it is being made
+        return True
 
 
 class EventsMixed(Nemesis):

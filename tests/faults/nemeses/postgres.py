@@ -6,7 +6,8 @@ import time
 
 import psutil
 
-from tests.faults.nemeses.processes import LONGER_THAN_A_LEASE, struck
+from tests.faults.nemeses.processes import struck
+from tests.faults.nemeses.standing_still import LONGER_THAN_A_LEASE
 from tests.faults.nemeses.target import Fired, Nemesis, Target, until
 
 WRITER = "switchboard"
@@ -35,7 +36,8 @@ async def _restarted(target: Target, signal_: signal.Signals) -> Fired:
     before = recoveries(target)
     over = await asyncio.to_thread(struck, target.running, "postgres", lambda process: process.send_signal(signal_))
     await until(lambda: recoveries(target) > before, 20, "PostgreSQL to recover")
-    return Fired(f"ended by {signal_.name}, and recovered from its log", over, {"PostgreSQL restarts": 1})
+    counts = {"PostgreSQL restarts": 1, "kill -9": int(signal_ == signal.SIGKILL)}
+    return Fired(f"ended by {signal_.name}, and recovered from its log", over, counts)
 
 
 def recoveries(target: Target) -> int:

@@ -1,4 +1,4 @@
-"""Processes that die, at random and at named points, or stand still for longer than every lease."""
+"""Processes that die, at random and at named points."""
 
 import asyncio
 import json
@@ -7,17 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import psutil
 
-from shared.runtime.children import Child, Program
-from shared.runtime.lease import LEASE_SECONDS
-from tests.faults.nemeses.target import Fired, Nemesis, Target, bus, the_stream_grows, until
-from tests.real_servers import ROOT, RunningSwitchboard, free_port, still_run, wait_until
+from shared.runtime.children import die_with_parent
+from tests.faults.nemeses.target import Fired, Nemesis, Target, until
+from tests.real_servers import ROOT, RunningSwitchboard, still_run, wait_until
 
 MODULES: Final = {
     "connections": "services.connections.app",
@@ -30,7 +28,6 @@ IS_SERVER: Final[dict[str, Callable[[list[str]], bool]]] = {
     "nats": lambda argv: argv[0].endswith("nats-server"),
     "postgres": lambda argv: argv[0].endswith("postgres"),
 }
-LONGER_THAN_A_LEASE: Final = LEASE_SECONDS + 1.0
 
 
 def part(running: RunningSwitchboard, name: str) -> psutil.Process:
@@ -106,15 +103,21 @@ POINTS: Final = (
 )
 
 
-def armed(target: Target, point: str, process: str, action: str) -> Callable[[], str | None]:
-    """Arms a failpoint once; what is returned tells the id of the process that it struck, None while it did not."""
+@contextmanager
+def armed(target: Target, point: str, process: str, action: str) -> Iterator[Callable[[], str | None]]:
+    """Arms a failpoint once, within the block; what comes tells the id of the process that it struck, None while it
+    did not.
+    """
     token = target.points / f"{point}@{process}"
     struck_token = token.with_name(f"{token.name}.struck")
     struck_token.unlink(missing_ok=True)
     fresh = token.with_name(f".{token.name}")
     fresh.write_text(action)
     fresh.rename(token)
-    return lambda: struck_token.read_text() if struck_token.exists() else None
+    try:
+        yield lambda: struck_token.read_text() if struck_token.exists() else None
+    finally:
+        token.unlink(missing_ok=True)
 
 
 class KilledAt(Nemesis):
@@ -128,9 +131,9 @@ class KilledAt(Nemesis):
         running, service = target.running, self._service
         before, told = await asyncio.to_thread(part, running, service), len(deaths(running, service))
         times = target.chance.randint(1, 8)
-        whom = armed(target, self._point, service, f"kill {times}")
-        await until(lambda: not still_run([before]), 30, f"{service} to get to {self._point}")
-        over = time.monotonic_ns()
+        with armed(target, self._point, service, f"kill {times}") as whom:
+            await until(lambda: not still_run([before]), 30, f"{service} to get to {self._point}")
+            over = time.monotonic_ns()
         await until(lambda: len(deaths(running, service)) > told, 20, "the end to be noticed")
         assert deaths(running, service)[told] == -signal.SIGKILL
         assert whom() == str(before.pid), f"{self._point} struck {whom()}, not {before.pid}"
@@ -156,9 +159,9 @@ class KilledWhileSwitching(Nemesis):
     async def act(self, target: Target) -> Fired:
         if self._verb == "switch":
             await self._succeeds(target, "rebuild")
-        whom = armed(target, self._point, f"{self._view} by hand", "kill")
-        code, pid, told = await asyncio.to_thread(self._by_hand, target, self._verb)
-        over = time.monotonic_ns()
+        with armed(target, self._point, f"{self._view} by hand", "kill") as whom:
+            code, pid, told = await asyncio.to_thread(self._by_hand, target, self._verb)
+            over = time.monotonic_ns()
         assert code == -signal.SIGKILL, f"it ended with {code}:\n{told}"
         assert whom() == str(pid)
         if self._verb == "rebuild" or self._point != "switch.committed":
@@ -185,147 +188,11 @@ class KilledWhileSwitching(Nemesis):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509  one system call
         )
-        told, _ = process.communicate(timeout=60)
-        return process.returncode, process.pid, told
-
-
-# ---- that stand still
-
-
-class Stopped(Nemesis):
-    """SIGSTOP of one part for longer than every lease; it wakes up with old things to do."""
-
-    def __init__(self, part_name: str, seconds: float = LONGER_THAN_A_LEASE) -> None:
-        self.name = f"{part_name} stands still"
-        self._part, self._seconds = part_name, seconds
-
-    async def act(self, target: Target) -> Fired:
-        process = await asyncio.to_thread(part, target.running, self._part)
-        process.suspend()
         try:
-            await until(lambda: bool(process.status() == psutil.STATUS_STOPPED), 5, f"{self._part} to stand still")
-            await asyncio.sleep(self._seconds)
-            assert process.status() == psutil.STATUS_STOPPED
+            told, _ = process.communicate(timeout=60)
         finally:
-            process.resume()
-        over = time.monotonic_ns()
-        await until(lambda: bool(process.status() != psutil.STATUS_STOPPED), 5, f"{self._part} to wake up")
-        return Fired(f"stood still for {self._seconds:g} s", over, {"SIGSTOP": 1})
-
-
-class Relieved(Nemesis):
-    """SIGSTOP of a service beside a second process of it, which does the work until the first one wakes up."""
-
-    def __init__(self, service: str) -> None:
-        self.name = f"{service} stands still and is relieved"
-        self._service = service
-
-    async def act(self, target: Target) -> Fired:
-        async with another(target.running, self._service) as second, bus(target) as wire:
-            first = await asyncio.to_thread(part, target.running, self._service)
-            first.suspend()
-            try:
-                await until(lambda: bool(first.status() == psutil.STATUS_STOPPED), 5, f"{self._service} to stand still")
-                await asyncio.sleep(LONGER_THAN_A_LEASE)
-                await the_stream_grows(wire, 20)
-                assert first.status() == psutil.STATUS_STOPPED
-            finally:
-                first.resume()
-            over = time.monotonic_ns()
-            await target.log_grows(20)
-            assert second.poll() is None
-        return Fired("stood still while another worked", over, {"SIGSTOP": 1})
-
-
-@asynccontextmanager
-async def another(running: RunningSwitchboard, name: str) -> AsyncIterator[Child]:
-    """A second process of a service, beside the launcher's, that is ready."""
-    port = free_port()
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "SWITCHBOARD_NATS_URL": running.nats_url,
-        "SWITCHBOARD_POSTGRES_URL": running.postgres_url,
-        "SWITCHBOARD_HTTP_PORT": str(port),
-    }
-    argv = (sys.executable, "-m", MODULES[name])
-    log = running.data_dir / f"{name}-2.log"
-    child = Child(Program(f"{name}-2", argv, environment=environment, cwd=ROOT, log=log))
-    try:
-        await asyncio.to_thread(wait_until, lambda: answers_ready(port), 20, f"a second {name} to be ready")
-        yield child
-    finally:
-        await asyncio.to_thread(child.stop)
-
-
-def answers_ready(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5) as response:
-            return bool(response.status == 200)
-    except OSError:
-        return False
-
-
-# ---- all of it
-
-
-class LauncherKilled(Nemesis):
-    """kill -9 of the launcher: nothing that it started outlives it, and all of it is started again."""
-
-    name = "the launcher is killed"
-
-    async def act(self, target: Target) -> Fired:
-        def strike() -> int:
-            running = target.running
-            processes = running.processes()
-            running.process.kill()
-            code = running.process.wait()
-            assert code == -signal.SIGKILL
-            wait_until(lambda: not still_run(processes), 30, "everything to end")
-            over = time.monotonic_ns()
-            running.start()
-            return over
-
-        return Fired("ended by SIGKILL, all its processes with it", await asyncio.to_thread(strike), {"kill -9": 1})
-
-
-class EverythingKilled(Nemesis):
-    """As by the power cord, but for the disk."""
-
-    name = "everything is killed"
-
-    async def act(self, target: Target) -> Fired:
-        def strike() -> tuple[int, int]:
-            running = target.running
-            processes = running.processes()
-            for process in processes:
-                with suppress(psutil.NoSuchProcess):  # PostgreSQL's sessions come and go
-                    process.kill()
-            running.process.wait()
-            wait_until(lambda: not still_run(processes), 20, "everything to end")
-            over = time.monotonic_ns()
-            running.start()
-            return over, len(processes)
-
-        over, killed = await asyncio.to_thread(strike)
-        assert killed > len(MODULES) + len(IS_SERVER)
-        return Fired(f"{killed} processes killed", over, {"kill -9": killed})
-
-
-class StoppedAndStarted(Nemesis):
-    """A clean stop under load leaves no process."""
-
-    name = "everything is stopped and started"
-
-    async def act(self, target: Target) -> Fired:
-        def strike() -> int:
-            running = target.running
-            processes = running.processes()
-            assert len(processes) > len(MODULES) + len(IS_SERVER)
-            assert running.stop() == 0
-            assert still_run(processes) == []
-            over = time.monotonic_ns()
-            running.start()
-            return over
-
-        return Fired("ended with code 0 and left no process", await asyncio.to_thread(strike))
+            process.kill()
+            process.wait()
+        return process.returncode, process.pid, told

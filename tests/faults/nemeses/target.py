@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import nats.errors
 import psutil
@@ -16,7 +16,7 @@ import psycopg
 
 from shared.runtime.clock import new_id
 from shared.runtime.ending import asked_to_end
-from tests.connections.cutting_proxy import CuttingProxy
+from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.journeys.wire import STREAM, Wire, body, command_subject, connected
 from tests.real_servers import RunningSwitchboard
@@ -27,6 +27,8 @@ ASK_AGAIN_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 0.15
 # How far the stream may be behind the log.
 TELLING_SECONDS = 0.5
+# Where each view keeps its rows.
+SCHEMAS: Final = {"inbox-views": "inbox_views", "routing": "routing"}
 LOG_END = "SELECT coalesce(max(notification_id), 0) FROM connections.events"
 # An answer that took longer was held up by the fault.
 PROMPT_SECONDS = 0.5
@@ -39,7 +41,7 @@ class Fired:
     """Evidence that the fault happened: in words, in counts, and what it left that a checker has to know.
 
     `over_ns` is when its cause was over (monotonic): from then on recovery counts. `positions` are events that the
-    nemesis put into the log, `accounts` those that only it uses.
+    nemesis wrote anew after they had been told, `accounts` those that only it uses.
     """
 
     detail: str
@@ -109,8 +111,15 @@ class Target:
 
     async def log_grows(self, events: int, seconds: float = 30.0) -> None:
         """Returns when so many more events are stored."""
-        goal = (await asyncio.to_thread(self.sql, LOG_END))[0][0] + events
-        await until(lambda: self.sql(LOG_END)[0][0] >= goal, seconds, f"{events} more events in the log")
+        await self._grows(LOG_END, events, seconds, f"{events} more events in the log")
+
+    async def view_grows(self, schema: str, events: int, seconds: float = 30.0) -> None:
+        """Returns when so many more events have come to a view."""
+        await self._grows(f"SELECT position FROM {schema}.view", events, seconds, f"{events} more events in {schema}")
+
+    async def _grows(self, query: str, events: int, seconds: float, what: str) -> None:
+        goal = (await asyncio.to_thread(self.sql, query))[0][0] + events
+        await until(lambda: self.sql(query)[0][0] >= goal, seconds, what)
 
 
 class Nemesis(ABC):

@@ -16,11 +16,10 @@ from shared.language import events as e
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime import clock
 from shared.runtime.codec import to_state
-from tests.faults.nemeses.target import Fired, Nemesis, Target, bus, until
+from tests.faults.nemeses.target import SCHEMAS, Fired, Nemesis, Target, bus, until
 from tests.journeys.wire import Account
 from tests.real_servers import ROOT
 
-SCHEMAS: Final = {"inbox-views": "inbox_views", "routing": "routing"}
 TROUBLE_SECONDS = 1.5
 _numbers = count(1)
 
@@ -246,4 +245,4 @@ class LogGarbled(Nemesis):
             account.position = positions[0]
             assert len(await account.pages("Addresses")) == 1
         told = "the relay said so, and went on when it was mended"
-        return Fired(told, over, {"garbled": 1}, positions, (account.name,))
+        return Fired(told, over, {"garbled": 1}, accounts=(account.name,))
