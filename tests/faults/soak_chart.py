@@ -75,7 +75,7 @@ def _panel(
     lowest = max(0.1, min(values, default=0.1)) * 0.9
 
     def x(at: float) -> float:
-        return LEFT + width * at / end
+        return LEFT + width * min(at, end) / end
 
     def y(value: float) -> float:
         if not logarithmic:
