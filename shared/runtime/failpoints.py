@@ -1,11 +1,9 @@
-"""Named points at which a test lets a process die, stand still, fail or lose its clock; unarmed, one look at None each.
+"""Named points at which a test lets a process die or lose its clock; unarmed, one look at None each.
 
 Armed only where `SWITCHBOARD_FAILPOINTS` names a folder. A file in it, called `<point>@<process>` and holding
 `<action> [<k> [<seconds>]]`, strikes the k-th time (1 when left out) that a process of that name reaches the point:
 
     kill     ends it as by kill -9
-    stop     lets it stand still, as by SIGSTOP
-    raise    raises `Failed`
     jump     its wall clock jumps by that many seconds
 
 Whoever strikes takes the file first (it is then called `….struck`, and holds the process id), so that one process is
@@ -16,26 +14,25 @@ import os
 import signal
 from pathlib import Path
 
+import structlog
+
 from shared.runtime import clock
 
 _armed: "_Armed | None" = None
 
-
-class Failed(OSError):
-    """What a failpoint raises; a kind of error that every loop of the runtime has to survive."""
+log = structlog.get_logger(__name__)
 
 
 def arm(folder: Path | None, process: str) -> None:
     """From now on this process, called so, looks into the folder at every point; None: never."""
     global _armed  # noqa: PLW0603  one process, one name
     _armed = _Armed(folder, process) if folder is not None else None
+    if folder is not None:
+        log.warning("failpoints.armed", folder=str(folder))
 
 
 def reached(point: str) -> None:
-    """
-    Raises:
-        Failed: a test armed the point so.
-    """
+    """The process is at this point; if a test armed it, it strikes now."""
     if _armed is not None:
         _armed.reached(point)
 
@@ -56,7 +53,7 @@ class _Armed:
         self._times[point] = self._times.get(point, 0) + 1
         if self._times[point] >= int(times) and self._takes(token):
             del self._times[point]
-            _strike(action, point, float(seconds))
+            _strike(action, float(seconds))
 
     @staticmethod
     def _takes(token: Path) -> bool:
@@ -71,13 +68,8 @@ class _Armed:
         return True
 
 
-def _strike(action: str, point: str, seconds: float) -> None:
-    match action:
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "stop":
-            os.kill(os.getpid(), signal.SIGSTOP)
-        case "jump":
-            clock.jump(seconds)
-        case _:
-            raise Failed(f"failpoint {point}")
+def _strike(action: str, seconds: float) -> None:
+    if action == "jump":
+        clock.jump(seconds)
+    else:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ import structlog
 from nats.aio.client import Client
 
 from shared.language import subjects
-from shared.runtime import failpoints, logs
+from shared.runtime import logs
 from shared.runtime.children import Program
 from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.keeping import Kept
@@ -45,7 +45,6 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
     their URLs.
     """
     logs.configure("launcher", settings.log_format)
-    failpoints.arm(settings.failpoints, "launcher")
     try:
         with _alone_in(settings):
             return asyncio.run(_Launcher(settings, services).run())

@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,20 +25,23 @@ def test_nothing_happens_where_nothing_is_armed(folder: Path) -> None:
 
 def test_it_strikes_at_its_time_and_only_once(folder: Path) -> None:
     failpoints.arm(folder, "relay")
-    (folder / "relay.stored@relay").write_text("raise 3")
-    for _ in range(2):
-        failpoints.reached("relay.stored")
-    with pytest.raises(failpoints.Failed):
-        failpoints.reached("relay.stored")
-    for _ in range(5):
-        failpoints.reached("relay.stored")
+    (folder / "relay.stored@relay").write_text("jump 3 86400")
+    assert [jumped("relay.stored") for _ in range(7)] == [False, False, True, False, False, False, False]
+    clock.jump(-86_400)
 
 
 def test_another_point_and_another_process_are_left_alone(folder: Path) -> None:
     failpoints.arm(folder, "relay")
-    (folder / "relay.stored@routing").write_text("raise")
-    (folder / "relay.read@relay").write_text("raise")
+    (folder / "relay.stored@routing").write_text("kill")
+    (folder / "relay.read@relay").write_text("kill")
     failpoints.reached("relay.stored")
+
+
+def jumped(point: str) -> bool:
+    """Whether this process is a day later after the point than before it."""
+    before = datetime.fromisoformat(clock.now())
+    failpoints.reached(point)
+    return datetime.fromisoformat(clock.now()) - before > timedelta(hours=23)
 
 
 def test_a_killed_process_leaves_its_number_and_spares_its_successor(folder: Path) -> None:
