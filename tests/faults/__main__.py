@@ -12,12 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from shared.runtime.clock import now
-from tests.bench.machine import machine
 from tests.faults import ledger
 from tests.faults.campaign import Fought, fight
 from tests.faults.plan import LONG, QUICK
-from tests.real_servers import RunningPostgres, new_folder
+from tests.faults.scene import circumstances
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -55,10 +53,7 @@ def main() -> None:
     # So that nothing of it runs on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given, began = options(), time.monotonic()
-    with new_folder() as folder:
-        postgres = RunningPostgres(folder)
-        about = {"day": now()[:10], "machine": machine(postgres.url), "seed": given.seed}
-        postgres.stop()
+    about = circumstances(given.seed)
     folder = Path(tempfile.mkdtemp(prefix="switchboard-faults-"))
     print(f"The histories are kept in {folder}.", flush=True)
     fought = fights(given, folder)

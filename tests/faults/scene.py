@@ -4,8 +4,10 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from shared.runtime.clock import now
+from tests.bench.machine import machine
 from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses import Target, small_disks
 from tests.faults.nemeses.bus_proxy import BusProxy
@@ -63,3 +65,13 @@ SETTINGS: Final[Mapping[Setting, Callable[[random.Random], AbstractContextManage
     "behind proxies": behind_proxies,
     "on small disks": on_small_disks,
 }
+
+
+def circumstances(seed: int) -> dict[str, Any]:
+    """What belongs to every figure: the day, the machine with what runs on it, the seed."""
+    with new_folder() as folder:
+        postgres = RunningPostgres(folder)
+        try:
+            return {"day": now()[:10], "machine": machine(postgres.url), "seed": seed}
+        finally:
+            postgres.stop()

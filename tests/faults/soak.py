@@ -27,17 +27,14 @@ import nats.errors
 import psutil
 import psycopg
 
-from shared.runtime.clock import now
-from tests.bench.machine import machine
 from tests.bench.meter import Meter
 from tests.faults import history, soak_chart
 from tests.faults.campaign import Fought, clients_at_work, judge, missed, strike
 from tests.faults.nemeses import ROSTER, Nemesis, Target, whole
 from tests.faults.nemeses.target import bus
-from tests.faults.scene import on_its_own
+from tests.faults.scene import circumstances, on_its_own
 from tests.faults.soak_figures import Figure, compared, failures, page
 from tests.journeys.wire import Account
-from tests.real_servers import RunningPostgres, new_folder
 
 WHOLE_MINUTES: Final = 60.0
 RESULTS: Final = Path(__file__).parent / "results"
@@ -202,10 +199,7 @@ def main() -> None:
     )
     given = parse.parse_args()
     given.results = given.results or (RESULTS if given.minutes >= WHOLE_MINUTES else None)
-    with new_folder() as folder:
-        server = RunningPostgres(folder)
-        about = {"day": now()[:10], "machine": machine(server.url), "seed": given.seed}
-        server.stop()
+    about = circumstances(given.seed)
     histories = Path(tempfile.mkdtemp(prefix="switchboard-soak-"))
     print(f"The histories are kept in {histories}.", flush=True)
     run = asyncio.run(soak(given.seed, given.minutes, histories))
