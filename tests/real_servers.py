@@ -343,3 +343,15 @@ class RunningSwitchboard:
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.kill()
+
+
+@contextmanager
+def running_switchboard() -> Iterator[RunningSwitchboard]:
+    """A whole Switchboard with servers of its own, ready; it ends with the block."""
+    with new_folder() as folder:
+        made = RunningSwitchboard(folder)
+        try:
+            made.start()
+            yield made
+        finally:
+            made.close()

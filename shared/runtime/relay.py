@@ -327,8 +327,7 @@ class Relay:
         self._settled = False
         self._may_replace = True
         self._next_check = 0.0
-        self._refused_at: Tail | None = None
-        self._silent_at: Tail | None = None
+        self._failed_at: tuple[Tail, type[RelayStopped]] | None = None
         self.parts: dict[str, Callable[[], Awaitable[str | None]]] = {
             "postgres": self._postgres_ready,
             "stream": self._stream_ready,
@@ -388,18 +387,14 @@ class Relay:
     async def _append(self, events: Sequence[Stored], tail: Tail) -> Tail:
         try:
             return await self._stream.append([stored_to_wire(*event) for event in events], tail)
-        except IdsStillKnown as refused:
-            # Mostly a late copy of ours was stored meanwhile; then the tail, read again, is another one.
-            if tail == self._refused_at:
+        except (IdsStillKnown, StreamStuck) as trouble:
+            # Once at a place it is mostly a late copy of ours that was stored meanwhile: the tail, read again, is then
+            # another one. Or it is a disk that is slow, a server that has just woken up.
+            failed_at = tail, type(trouble)
+            if failed_at == self._failed_at:
                 raise
-            self._refused_at = tail
-            raise Moved(str(refused)) from refused
-        except StreamStuck as stuck:
-            # Once it may be a disk that is slow, or a server that has just woken up.
-            if tail == self._silent_at:
-                raise
-            self._silent_at = tail
-            raise Moved(str(stuck)) from stuck
+            self._failed_at = failed_at
+            raise Moved(str(trouble)) from trouble
 
     async def _settle(self) -> Tail:
         """Finds out where to go on, and that the stream and the log belong together."""

@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.attackers import KINDS
 from tests.faults.hostile import RATES, Client, attacker_of, furnish, megabytes
-from tests.real_servers import ROOT, RunningSwitchboard, new_folder
+from tests.real_servers import ROOT, RunningSwitchboard, running_switchboard
 
 SECONDS, ATTACK_SECONDS = 1.0, 1.5
 # Modest: how fast a flood is served is for `python -m tests.faults.hostile` to say.
@@ -20,14 +20,9 @@ MOST_MORE_MEGABYTES = 300
 
 @pytest.fixture(scope="module")
 def furnished() -> Iterator[RunningSwitchboard]:
-    with new_folder() as folder:
-        made = RunningSwitchboard(folder)
-        try:
-            made.start()
-            furnish(made.nats_url)
-            yield made
-        finally:
-            made.close()
+    with running_switchboard() as made:
+        furnish(made.nats_url)
+        yield made
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from shared.runtime.shared_snapshots import LARGEST_GROUP, Crowded, SharedSnapsh
 from shared.runtime.view import READERS, Snapshot, View
 from shared.runtime.writer import MOST_WAITING, Writer
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
-from tests.real_servers import RunningSwitchboard, new_folder
+from tests.real_servers import RunningSwitchboard, running_switchboard
 
 WRITERS_LOCK = 5824113001
 FLOOD = 5_000
@@ -103,13 +103,8 @@ def test_busy_to_what_bears_no_id_has_none(data: bytes) -> None:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[RunningSwitchboard]:
-    with new_folder() as folder:
-        made = RunningSwitchboard(folder)
-        try:
-            made.start()
-            yield made
-        finally:
-            made.close()
+    with running_switchboard() as made:
+        yield made
 
 
 @pytest.fixture

@@ -6,19 +6,14 @@ import pytest
 
 from tests.journeys import cast
 from tests.journeys.wire import Account, Wire, connected
-from tests.real_servers import RunningSwitchboard, new_folder
+from tests.real_servers import RunningSwitchboard, running_switchboard
 
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[RunningSwitchboard]:
     """A whole Switchboard with servers of its own."""
-    with new_folder() as folder:
-        made = RunningSwitchboard(folder)
-        try:
-            made.start()
-            yield made
-        finally:
-            made.close()
+    with running_switchboard() as made:
+        yield made
 
 
 @pytest.fixture

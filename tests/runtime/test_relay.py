@@ -524,17 +524,20 @@ async def test_a_hole_in_the_log_stops_the_relay_loudly(private_nats: RunningNat
         assert await count_told(private_nats.url) == 0
 
 
+async def until_told(url: str, messages: int) -> None:
+    async def so_many() -> bool:
+        return await count_told(url) == messages
+
+    await until(so_many, what="the next events")
+
+
 async def test_somebody_elses_message_is_passed_over(private_nats: RunningNats, database: str) -> None:
     log = Log(database)
     client = await bus.connect(private_nats.url, "test")
     async with relaying(private_nats.url, database):
         for n in range(3):
             log.append_new(5)
-
-            async def so_many(wanted: int = 6 * n + 5) -> bool:
-                return await count_told(private_nats.url) == wanted
-
-            await until(so_many, what="the next events")
+            await until_told(private_nats.url, 6 * n + 5)
             await client.jetstream().publish("switchboard.event.v1.acme.address.Stray", b"by mistake")
     await client.close()
     ours = [message.headers[Ce.ID] for message in await told(private_nats.url) if Ce.ID in message.headers]
@@ -549,11 +552,7 @@ async def test_somebodys_copy_of_an_old_event_is_passed_over(private_nats: Runni
     async with relaying(private_nats.url, database):
         for n in range(3):
             log.append_new(5)
-
-            async def so_many(wanted: int = 6 * n + 5) -> bool:
-                return await count_told(private_nats.url) == wanted
-
-            await until(so_many, what="the next events")
+            await until_told(private_nats.url, 6 * n + 5)
             old = await js.get_msg(subjects.EVENT_STREAM, 3)
             headers = {name: value for name, value in (old.headers or {}).items() if name.startswith("ce-")}
             await js.publish(str(old.subject), old.data or b"", headers=headers)
