@@ -167,10 +167,8 @@ async def clients_at_work(target: Target, fought: Fought, pace: float, folder: P
         yield Work(paths, accounts, after)
         fought.missed += [f"{one.program.name} ended early{_with(one)}" for one in children if one.poll() is not None]
     finally:
-        for child in children:
-            child.ask_to_end()
-        for child in children:
-            await asyncio.to_thread(child.stop, CLIENT_STOP_SECONDS)
+        # Asked once: a second SIGTERM would find one that is just ending without its handler.
+        await asyncio.gather(*(asyncio.to_thread(child.stop, CLIENT_STOP_SECONDS) for child in children))
         fought.missed += [f"{one.program.name} did not end cleanly{_with(one)}" for one in children if one.poll() != 0]
 
 
