@@ -115,6 +115,19 @@ async def connect(url: str, name: str, **options: Any) -> Client:
     return framed(await nats.connect(servers_of(url), **(settings | options)))
 
 
+async def settled(client: Client, seconds: int = 5) -> None:
+    """Returns when the server has taken what this client has sent, subscriptions above all.
+
+    nats-py's `flush` alone does not say so: its PING overtakes what still waits to be written, and the PONG may be here
+    before a SUB is there. When it has come, the rest was written, and the second PING goes behind it.
+
+    Raises:
+        nats.errors.Error: the server does not answer in time, or the connection is closed.
+    """
+    for _ in range(2):
+        await client.flush(timeout=seconds)
+
+
 class ForeignStream(StreamUnfit):
     """The stream tells of another log than this one: another database was connected to this NATS before."""
 

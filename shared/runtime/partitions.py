@@ -20,6 +20,7 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
+from shared.runtime import bus
 from shared.runtime.ending import asked_to_end
 from shared.runtime.endpoint import Endpoint
 from shared.runtime.postgres import ended_when_silent
@@ -152,7 +153,7 @@ class Partitions:
             endpoint = self._endpoint_of(partition)
             await endpoint.open(self._client)
             self._open[partition] = endpoint
-            await self._client.flush(timeout=1)
+            await bus.settled(self._client, 1)
         await session.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, partition))
 
     async def _leave(self, session: Session) -> None:

@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.runtime import failpoints, logs
+from shared.runtime import bus, failpoints, logs
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.settings import Settings, servers_of
@@ -96,7 +96,7 @@ class Service:
         connection = self.broker.config.connection_state
         if not connection or not connection.connection.is_connected:
             return "not connected"
-        await connection.connection.flush(timeout=1)
+        await bus.settled(connection.connection, 1)
         return None
 
     async def _on_error(self, error: Exception) -> None:

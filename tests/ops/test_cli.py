@@ -12,6 +12,7 @@ import nats as nats_py
 import pytest
 from nats.aio.msg import Msg
 
+from shared.runtime import bus
 from tests.real_servers import ROOT, RunningNats, free_port
 
 DONE, REFUSED, USAGE, NO_ANSWER = range(4)
@@ -37,7 +38,7 @@ async def answering(private_nats: RunningNats) -> AsyncIterator[Answering]:
 
     connection = await nats_py.connect(private_nats.url)
     await connection.subscribe("switchboard.>", cb=answer)
-    await connection.flush()
+    await bus.settled(connection)
     yield here
     await connection.close()
 
@@ -145,7 +146,7 @@ async def test_no_nats_no_service_and_no_answer_are_one_code(nats: RunningNats) 
     assert (code, "not running" in output, "again" in output) == (NO_ANSWER, True, True)
     connection = await nats_py.connect(nats.url)
     await connection.subscribe("switchboard.query.v1.acme.Slow")
-    await connection.flush()
+    await bus.settled(connection)
     code, output = await switchboard("query", "--url", nats.url, "--timeout", "0.2", "acme", "Slow")
     await connection.close()
     assert (code, "within 0.2 s" in output) == (NO_ANSWER, True)

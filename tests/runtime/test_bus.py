@@ -5,6 +5,7 @@ import asyncio
 import nats.errors
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 from nats.js.errors import ServerError
 
@@ -82,6 +83,22 @@ async def test_a_connection_comes_back_after_its_server(private_nats: RunningNat
     await connected(client, True)
     await client.flush()
     await client.close()
+
+
+async def test_whoever_asks_after_a_subscription_is_settled_is_heard(nats: RunningNats) -> None:
+    """Of 1,000 that only flushed, 17 were not there yet."""
+
+    async def here(message: Msg) -> None:
+        await message.respond(b"here")
+
+    client, other = await bus.connect(nats.url, "listens"), await bus.connect(nats.url, "asks")
+    for number in range(300):
+        await client.subscribe(f"bus.settled.{number}", cb=here)
+        await bus.settled(client)
+        # Raises when nobody is there.
+        await other.request(f"bus.settled.{number}", timeout=10)
+    await client.close()
+    await other.close()
 
 
 def test_the_headers_of_an_error_are_one_line_each() -> None:

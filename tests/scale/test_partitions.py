@@ -184,7 +184,7 @@ async def test_a_caller_needs_no_more_permission_than_for_the_commands_of_its_ac
 
         try:
             await writer.subscribe(subjects.commands_of(), queue="q", cb=answer)
-            await writer.flush()
+            await bus.settled(writer)
             heard = await caller.request(subjects.command("acme", "RenameInbox"), b"{}", timeout=5)
             *public, partition = heard.data.decode().split(".")
             assert ".".join(public) == subjects.command("acme", "RenameInbox")
