@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard, new_folder
+from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard, new_folder, running_switchboard
 
 # What a developer has set for a Switchboard of theirs is not for the tests.
 for _name in [name for name in os.environ if name.startswith("SWITCHBOARD_")]:
@@ -54,6 +54,13 @@ def private_nats() -> Iterator[RunningNats]:
         server = RunningNats(folder)
         yield server
         server.kill()
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[RunningSwitchboard]:
+    """One whole Switchboard for the session, with servers of its own: take an account that nobody else has."""
+    with running_switchboard() as made:
+        yield made
 
 
 @pytest.fixture

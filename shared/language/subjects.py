@@ -41,6 +41,11 @@ def event(account: str, aggregate: str, name: str) -> str:
     return f"{EVENT}.{account}.{aggregate}.{name}"
 
 
+def events_of(account: str) -> str:
+    """All events of one account."""
+    return f"{EVENT}.{account}.>"
+
+
 def health(service: str) -> str:
     return f"{HEALTH}.{service}"
 

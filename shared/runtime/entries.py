@@ -37,7 +37,7 @@ class FromBus(Entry):
     def __init__(self, position: int, headers: Mapping[str, str], body: bytes) -> None:
         account, subject = headers.get(Ce.ACCOUNT, ""), headers.get(Ce.SUBJECT, "")
         aggregate, _, name = subject.partition("/")
-        super().__init__(position, _stream_of(account, aggregate, name), aggregate, account, headers.get(Ce.TYPE, ""))
+        super().__init__(position, stream_of(account, aggregate, name), aggregate, account, headers.get(Ce.TYPE, ""))
         self._headers = headers
         self._body = body
         try:
@@ -74,7 +74,7 @@ class FromLog(Entry):
         return headers, body
 
 
-def _stream_of(account: str, aggregate: str, name: str) -> UUID:
+def stream_of(account: str, aggregate: str, name: str) -> UUID:
     """The stream that a `ce-subject` stands for; one of its own for a text that is none."""
     if aggregate == "address":
         try:

@@ -1,19 +1,12 @@
-"""One Switchboard for all journeys; each test takes an account of its own."""
+"""Journeys share one Switchboard; each test takes an account of its own."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.journeys import cast
 from tests.journeys.wire import Account, Wire, connected
-from tests.real_servers import RunningSwitchboard, running_switchboard
-
-
-@pytest.fixture(scope="session")
-def running() -> Iterator[RunningSwitchboard]:
-    """A whole Switchboard with servers of its own."""
-    with running_switchboard() as made:
-        yield made
+from tests.real_servers import RunningSwitchboard
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""One request, sent until it is answered; the same bytes each time, so that asking again is safe."""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import nats.errors
+import orjson
+from nats.aio.client import Client
+
+PATIENCE_SECONDS: Final = 30.0
+# An answer that has not come after so long may have been lost.
+TRY_SECONDS: Final = 5.0
+AGAIN_SECONDS: Final = 0.1
+LONGEST_PAUSE_SECONDS: Final = 2.0
+# These are answers, and mean that it was not looked at.
+NOT_YET: Final = frozenset(("BUSY", "VIEW_BEHIND"))
+NOT_HEARD: Final = (
+    nats.errors.NoRespondersError,
+    nats.errors.TimeoutError,
+    nats.errors.OutboundBufferLimitError,
+    nats.errors.ConnectionReconnectingError,
+    TimeoutError,
+)
+
+
+class Unanswered(Exception):
+    """Nobody answered in time; of a command it is not known whether it took effect: give it again with its id.
+
+    `command_id` is None for a question.
+    """
+
+    def __init__(self, subject: str, seconds: float, command_id: str | None, why: str) -> None:
+        given = f"; give it again with command_id {command_id}" if command_id else ""
+        super().__init__(f"no answer to {subject} within {seconds:g} s ({why}){given}")
+        self.subject = subject
+        self.command_id = command_id
+
+
+class Asking:
+    """Asks over one connection. `patience` in seconds."""
+
+    def __init__(self, client: Client, patience: float = PATIENCE_SECONDS) -> None:
+        self._client = client
+        self._patience = patience
+
+    async def ask(self, subject: str, fields: Mapping[str, Any], wait: float = 0.0) -> dict[str, Any]:
+        """The reply's fields; that of a service that is still busy, or behind, when the patience is over.
+
+        `wait` is how many seconds the service itself may wait before it answers.
+
+        Raises:
+            Unanswered: nobody answered in time.
+            nats.errors.MaxPayloadError: it is larger than one message carries.
+            nats.errors.ConnectionClosedError: the client was closed.
+        """
+        until, data, tries = time.monotonic() + self._patience, orjson.dumps(fields), 0
+        while True:
+            left = max(until - time.monotonic(), 0.05)
+            reply, why = await self._try(subject, data, min(TRY_SECONDS + wait, left))
+            if reply is not None and told_by(reply) not in NOT_YET:
+                return reply
+            pause = pause_before(reply, tries)
+            if time.monotonic() + pause >= until:
+                if reply is not None:
+                    return reply
+                raise Unanswered(subject, self._patience, fields.get("command_id"), why)
+            tries += 1
+            await asyncio.sleep(pause)
+
+    async def _try(self, subject: str, data: bytes, seconds: float) -> tuple[dict[str, Any] | None, str]:
+        try:
+            message = await self._client.request(subject, data, timeout=seconds)
+        except NOT_HEARD as error:
+            return None, str(error) or type(error).__name__
+        reply = orjson.loads(message.data)
+        return (reply, "") if isinstance(reply, dict) else (None, "the answer is no JSON object")
+
+
+def told_by(reply: Mapping[str, Any]) -> str | None:
+    """The reason of a refusal or the error of a question."""
+    told: str | None = reply.get("reason") or reply.get("error")
+    return told
+
+
+def pause_before(reply: Mapping[str, Any] | None, tries: int) -> float:
+    """Seconds until the next try: what the service says, else longer each time; not the same for all who wait."""
+    hint = ((reply or {}).get("details") or {}).get("retry_after_ms")
+    pause = hint / 1_000 if hint else min(AGAIN_SECONDS * 2**tries, LONGEST_PAUSE_SECONDS)
+    return float(pause * random.uniform(1.0, 1.5))  # noqa: S311  to scatter, not to hide

@@ -1,0 +1,107 @@
+"""The events of Switchboard as they happen, each once and in order, through restarts and the loss of the stream.
+
+A message stands at a place in the stream that is its position or later: the stream is written in the order of
+positions, and repeats only make it longer. So reading begins at the place `position + 1`, also in a stream that was
+lost and is written again from its start, and whatever has a known position is left out.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Final, NamedTuple
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from shared.language import subjects
+from shared.language.recorded import Recorded
+from shared.language.subjects import Ce
+from shared.runtime.codec import Undecodable, from_wire
+from shared.runtime.entries import stream_of
+
+BATCH: Final = 256
+POLL_SECONDS: Final = 1.0
+# The server forgets a reader that has not asked for so long.
+FORGOTTEN_SECONDS: Final = 60.0
+AGAIN_SECONDS: Final = 0.25
+
+log = structlog.get_logger(__name__)
+
+
+class Told(NamedTuple):
+    """An event as it was told. `recorded` is None when its type is not known to this release."""
+
+    position: int
+    type: str
+    account: str
+    recorded: Recorded | None
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def watched(client: Client, after: int = 0, account: str | None = None) -> AsyncIterator[Told]:
+    """Everything after the position, of one account or of all.
+
+    Of all accounts, no position is missing; of one, its events are in order and none is twice.
+    """
+    position = after
+    subject = subjects.events_of(account) if account else subjects.EVENTS
+    while True:
+        try:
+            async for message in read(client, subject, position + 1):
+                told = told_by(message)
+                if told is None or told.position <= position:
+                    continue
+                if account is None and told.position != position + 1:
+                    log.warning("watch.gap", position=position, next=told.position)
+                    break
+                position = told.position
+                yield told
+        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
+            if client.is_closed:
+                raise
+            log.info("watch.again", position=position, error=type(error).__name__)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+async def read(client: Client, subject: str, place: int) -> AsyncIterator[Msg]:
+    """Messages of the stream from a place on, while its reader lives."""
+    config = ConsumerConfig(
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+        opt_start_seq=place,
+        ack_policy=AckPolicy.NONE,
+        inactive_threshold=FORGOTTEN_SECONDS,
+        mem_storage=True,
+    )
+    js = client.jetstream()
+    subscription = await js.pull_subscribe(subject, stream=subjects.EVENT_STREAM, config=config)
+    try:
+        while True:
+            try:
+                messages = await subscription.fetch(BATCH, timeout=POLL_SECONDS)
+            except nats.errors.TimeoutError:
+                # Nothing new, or nobody there any more: this raises when it is so.
+                await subscription.consumer_info()
+                continue
+            for message in messages:
+                yield message
+    finally:
+        if client.is_connected:
+            await subscription.unsubscribe()
+
+
+def told_by(message: Msg) -> Told | None:
+    """None for what is no event of Switchboard's."""
+    headers = message.headers or {}
+    if not headers.get(Ce.POSITION, "").isdigit():
+        return None
+    account, type_ = headers.get(Ce.ACCOUNT, ""), headers.get(Ce.TYPE, "")
+    aggregate, _, name = headers.get(Ce.SUBJECT, "").partition("/")
+    try:
+        recorded = from_wire(headers, message.data, stream_of(account, aggregate, name))
+    except Undecodable:
+        recorded = None
+    return Told(int(headers[Ce.POSITION]), type_, account, recorded, headers, message.data)

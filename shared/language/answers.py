@@ -1,0 +1,289 @@
+"""What Switchboard answers: the replies to commands, and the result of every question, exactly as on the wire.
+
+Readers ignore fields that they do not know, since answers may grow. Times are RFC 3339 in UTC. Names are public.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.language import questions as q
+from shared.language.questions import State
+from shared.language.text import Access, Availability, Kind, Permission, Plan, Tool
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+# ---- replies to commands
+
+
+class EventTold(Answer):
+    """An event of an accepted command; a dry run has none with an id."""
+
+    type: str
+    id: str | None = None
+
+
+class Warned(Answer):
+    """What the caller should know although it was accepted."""
+
+    code: str
+    message: str
+    count: int | None = None
+
+
+class NextStep(Answer):
+    step: str
+    command: str
+    why: str
+
+
+class NextAction(Answer):
+    """A command that somebody in one of these roles may give next, and why it helps."""
+
+    command: str
+    by: tuple[str, ...]
+    why: str
+
+
+class Accepted(Answer):
+    """Durable. `position` is the place in the log after which a question sees the effect; a dry run has none."""
+
+    outcome: Literal["accepted"] = "accepted"
+    command_id: str
+    position: int | None = None
+    events: tuple[EventTold, ...]
+    event_count: int
+    warnings: tuple[Warned, ...] = ()
+    next_steps: tuple[NextStep, ...] = ()
+    dry_run: bool = False
+
+
+class Unchanged(Answer):
+    """It was so already."""
+
+    outcome: Literal["unchanged"] = "unchanged"
+    command_id: str
+    position: int | None = None
+    dry_run: bool = False
+
+
+class Refused(Answer):
+    """`reason` is a name of `shared.language.reasons.Reason`, or one of a newer release."""
+
+    outcome: Literal["refused"] = "refused"
+    command_id: str | None = None
+    reason: str
+    message: str
+    details: Mapping[str, Any] = {}
+    next_actions: tuple[NextAction, ...] = ()
+    dry_run: bool = False
+
+
+Reply = Accepted | Unchanged | Refused
+AnyReply = Annotated[Reply, Field(discriminator="outcome")]
+
+
+# ---- errors of questions
+
+
+class NotAnswered(Answer):
+    """`error` is a name of `shared.language.reasons.QuestionError`, or one of a newer release."""
+
+    error: str
+    message: str
+    details: Mapping[str, Any] = {}
+    incomplete_since: int | None = None
+
+
+# ---- results of questions
+
+
+class AddressEntry(Answer):
+    """One address, free or held; an alias shows what it follows. `since` is when the present holder's claim began."""
+
+    address: str
+    display: str
+    state: State
+    kind: Kind | None
+    owner: str | None
+    inbox: str | None
+    since: str | None
+    tools: tuple[Tool, ...]
+    aliases: tuple[str, ...]
+    primary: str | None
+    from_name: str | None
+    receiving: bool
+    sending: bool
+    connector: str | None
+    connector_gone: bool
+    health: Literal["healthy", "degraded", "paused", "reauth_required", "orphaned", "disconnected"]
+
+
+class Concealed(Answer):
+    """All that this actor may know of an address that somebody holds."""
+
+    kind: Kind
+    advice: str
+
+
+class InboxAddress(Answer):
+    address: str
+    health: str
+    from_name: str | None
+    aliases: tuple[str, ...]
+
+
+class RoutingShown(Answer):
+    """The rule of an inbox, and the same in words."""
+
+    kind: Literal["unassigned", "users_and_teams", "contact_owner"]
+    words: str
+    users: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    fallback: Mapping[str, Any] | None = None
+
+
+class InboxEntry(Answer):
+    """`readers` are the active users who see the mail that arrives."""
+
+    inbox: str
+    name: str
+    archived: bool
+    access: Access
+    members: tuple[str, ...]
+    addresses: tuple[InboxAddress, ...]
+    routing: RoutingShown
+    readers: tuple[str, ...]
+
+
+class Identity(Answer):
+    """What a user may send as; `why_not` says what keeps him from it now."""
+
+    address: str
+    from_name: str | None
+    signature: str
+    via: Literal["personal", "alias", "inbox"]
+    inbox: str | None
+    default: bool
+    usable: bool
+    why_not: str | None
+
+
+class FontShown(Answer):
+    font: str
+    size: int | None
+
+
+class LoggingShown(Answer):
+    log_replies: bool
+    track_opens: bool
+    track_clicks: bool
+    never_log: tuple[str, ...]
+
+
+class UserEntry(Answer):
+    """`default_sender` is the one in force."""
+
+    user: str
+    name: str
+    status: Literal["active", "deactivated", "removed"]
+    permissions: tuple[Permission, ...]
+    seat: bool
+    availability: Availability
+    teams: tuple[str, ...]
+    signature: str
+    font: FontShown | None
+    logging: LoggingShown
+    default_sender: str | None
+
+
+class TeamEntry(Answer):
+    team: str
+    name: str
+    members: tuple[str, ...]
+
+
+class Limits(Answer):
+    inboxes: int
+
+
+class AccountEntry(Answer):
+    plan: Plan
+    limits: Limits
+    never_log: tuple[str, ...]
+
+
+class Orphan(Answer):
+    address: str
+    former_owner: str
+    since: str
+
+
+class Used(Answer):
+    used: int
+    limit: int
+
+
+class UsageShown(Answer):
+    plan: Plan
+    inboxes: Used
+
+
+class Impact(Answer):
+    """What a user holds by name, aliases of his addresses too."""
+
+    addresses: tuple[str, ...]
+    inboxes: tuple[str, ...]
+    teams: tuple[str, ...]
+    rules: tuple[str, ...]
+
+
+class Candidate(Answer):
+    user: str
+    eligible: bool
+    why_not: str | None
+
+
+class RoutingEntry(Answer):
+    """`targets` of a rule `contact_owner` are those of its fallback."""
+
+    inbox: str
+    rule: Mapping[str, Any]
+    words: str
+    targets: tuple[Candidate, ...]
+
+
+class Destination(Answer):
+    """Where the mail to one recipient goes, who gets it and why; `reason` says why it goes nowhere."""
+
+    recipient: str
+    destination: Literal["inbox", "personal", "none"]
+    inbox: str | None
+    owner: str | None
+    assignee: str | None
+    rule: str | None
+    candidates: tuple[Candidate, ...]
+    reason: str | None
+
+
+# What a question's `result` is; of a list question, each item of it.
+RESULTS: Final[Mapping[type[q.Question], Any]] = {
+    q.Address: AddressEntry | Concealed,
+    q.Addresses: AddressEntry,
+    q.Inbox: InboxEntry,
+    q.Inboxes: InboxEntry,
+    q.Identities: Identity,
+    q.User: UserEntry,
+    q.Users: UserEntry,
+    q.Teams: TeamEntry,
+    q.Account: AccountEntry,
+    q.Orphans: Orphan,
+    q.Usage: UsageShown,
+    q.RemovalImpact: Impact,
+    q.Routing: RoutingEntry,
+    q.Resolve: tuple[Destination, ...],
+}

@@ -1,0 +1,258 @@
+"""Other services use Switchboard by this client: typed, patient, and as true as the wire."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import nats
+import pytest
+from nats.aio.msg import Msg
+from pydantic import TypeAdapter
+
+from shared.client import (
+    Accepted,
+    Account,
+    Found,
+    NotAnswered,
+    NotDone,
+    Page,
+    Reason,
+    Refused,
+    Switchboard,
+    Unanswered,
+    Unchanged,
+    connected,
+    every,
+    required,
+)
+from shared.client.account import REPLY
+from shared.language.answers import RESULTS
+from shared.language.commands import COMMANDS
+from shared.language.questions import QUESTIONS, ListQuestion
+from shared.language.rules import UsersAndTeams
+from shared.runtime import bus
+from shared.runtime.clock import new_id
+from tests.client import calls
+from tests.journeys.wire import Wire
+from tests.real_servers import RunningNats, RunningSwitchboard
+
+ADDRESS = "support@acme.example"
+
+
+@pytest.fixture
+async def switchboard_client(running: RunningSwitchboard) -> AsyncIterator[Switchboard]:
+    async with connected(running.nats_url) as client:
+        yield client
+
+
+@pytest.fixture
+async def acme(switchboard_client: Switchboard) -> Account:
+    """A registered account of its own, with bob, an orphan, an alias and a rule."""
+    account = switchboard_client.account(f"client-{new_id()[-12:]}", "service:tests")
+    required(await account.register_account("professional", "ana"))
+    required(await account.add_user("bob", "Bob", ["personal_email_access"]))
+    required(await account.add_user("cleo", "Cleo", ["personal_email_access"]))
+    required(await account.assign_seat("bob"))
+    required(await account.set_default_font("bob", "Lato", size=12))
+    required(await account.create_team("help", "Help", members=["bob"]))
+    required(await account.connect_team(ADDRESS, "inbox", visibility_acknowledged=True))
+    required(await account.add_alias(ADDRESS, "help@acme.example"))
+    required(await account.acting_as("bob").connect_personal("bob@acme.example", "bob"))
+    required(await account.acting_as("cleo").connect_personal("cleo@acme.example", "cleo"))
+    required(await account.deactivate_user("cleo"))
+    required(await account.remove_user("cleo"))
+    return account
+
+
+def test_the_calls_are_those_of_the_language() -> None:
+    assert calls.FILE.read_text() == calls.text(), "run: python -m tests.client.calls"
+    assert {calls.snake(name) for name in (*COMMANDS, *QUESTIONS)} <= vars(Account.__mro__[1]).keys()
+
+
+# ---- what comes back
+
+
+async def test_each_outcome_is_a_value_with_its_own_type(acme: Account) -> None:
+    bob = acme.acting_as("bob")
+    accepted = await bob.connect_personal("b@acme.example", "bob", from_name="Bob", correlation_id="deal-7")
+    assert isinstance(accepted, Accepted)
+    assert [event.type for event in accepted.events] == ["PersonalConnected"]
+    assert accepted.next_steps[0].command == "BindTool"
+    assert isinstance(await bob.connect_personal("b@acme.example", "bob"), Unchanged)
+    refused = await bob.connect_personal(ADDRESS, "bob")
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.ADDRESS_ALREADY_TEAM
+    assert refused.next_actions
+    with pytest.raises(NotDone, match="ADDRESS_ALREADY_TEAM"):
+        required(refused)
+
+
+async def test_what_cannot_be_read_is_refused_as_a_value_too(acme: Account) -> None:
+    refused = await acme.assign_seat("no such id!")
+    assert isinstance(refused, Refused)
+    assert refused.reason == Reason.COMMAND_INVALID
+
+
+async def test_a_dry_run_says_what_would_be_and_changes_nothing(acme: Account) -> None:
+    would = await acme.disconnect(ADDRESS, dry_run=True)
+    assert isinstance(would, Accepted)
+    assert (would.dry_run, would.position, would.events[0].id) == (True, None, None)
+    assert required(await acme.address(ADDRESS)).result.kind == "team"
+
+
+async def test_a_question_sees_what_was_done_through_the_same_account(acme: Account) -> None:
+    for number in range(20):
+        name = f"n{number}@acme.example"
+        done = required(await acme.acting_as("bob").connect_personal(name, "bob"))
+        found = await acme.address(name)
+        assert isinstance(found, Found)
+        assert found.position >= acme.position == done.position
+        assert found.result.kind == "personal"
+
+
+async def test_an_error_of_a_question_is_a_value(acme: Account) -> None:
+    missing = await acme.user("nobody")
+    assert isinstance(missing, NotAnswered)
+    assert missing.error == "USER_NOT_FOUND"
+    hidden = await acme.acting_as("bob").addresses()
+    assert isinstance(hidden, NotAnswered)
+    assert hidden.error == "PERMISSION_MISSING"
+
+
+async def test_a_list_is_read_page_by_page(acme: Account) -> None:
+    page = await acme.addresses(limit=2)
+    assert isinstance(page, Page)
+    assert len(page.items) == 2
+    assert page.next is not None
+    names = [entry.address async for entry in every(acme.addresses, limit=2)]
+    assert names == sorted(names)
+    assert len(names) == 4
+
+
+async def test_the_typed_results_leave_out_nothing_of_the_wire(acme: Account, running: RunningSwitchboard) -> None:
+    fields: dict[str, dict[str, Any]] = {
+        "Address": {"address": ADDRESS}, "Inbox": {"inbox": "inbox"}, "Routing": {"inbox": "inbox"},
+        "Identities": {"user": "bob"}, "User": {"user": "bob"}, "RemovalImpact": {"user": "bob"},
+        "Resolve": {"recipients": [ADDRESS, "bob@acme.example", "free@acme.example"], "sender": "jo@client.example"},
+    }  # fmt: skip
+    required(await acme.set_routing("inbox", UsersAndTeams(users=("bob",))))
+    for name, question in QUESTIONS.items():
+        body = {"actor": "service:tests", "at_least": acme.position, **fields.get(name, {})}
+        raw = await asked(running, f"switchboard.query.v1.{acme.name}.{name}", body)
+        adapter: TypeAdapter[Any] = TypeAdapter(RESULTS[question])
+        results = raw["result"] if issubclass(question, ListQuestion) else [raw["result"]]
+        assert results, name
+        for result in results:
+            typed = adapter.dump_python(adapter.validate_python(result), mode="json")
+            assert without_defaults(typed) == without_defaults(result), name
+
+
+async def test_the_typed_replies_leave_out_nothing_of_the_wire(acme: Account, running: RunningSwitchboard) -> None:
+    bodies: Sequence[tuple[str, dict[str, Any]]] = (
+        ("ConnectPersonal", {"actor": "bob", "owner": "bob", "address": "info@gmail.com"}),
+        ("ConnectPersonal", {"actor": "bob", "owner": "bob", "address": "info@gmail.com"}),
+        ("ConnectPersonal", {"actor": "bob", "owner": "bob", "address": ADDRESS}),
+        ("ConnectPersonal", {"actor": "bob", "owner": "bob", "address": "x@acme.example", "dry_run": True}),
+        ("AddUser", {"actor": "ana", "user": "cleo", "name": "Cleo", "permissions": ["personal_email_access"]}),
+        ("NoSuchCommand", {"actor": "bob"}),
+    )
+    for name, fields in bodies:
+        raw = await asked(running, f"switchboard.command.v1.{acme.name}.{name}", fields)
+        typed = REPLY.dump_python(REPLY.validate_python(raw), mode="json")
+        assert without_defaults(typed) == without_defaults(raw), name
+
+
+# ---- trouble on the way
+
+
+async def test_a_command_that_is_not_answered_is_given_again_under_its_id(nats: RunningNats) -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def at_the_third(message: Msg) -> None:
+        heard.append(json.loads(message.data))
+        if len(heard) == 2:
+            busy = {"outcome": "refused", "reason": "BUSY", "message": "later", "details": {"retry_after_ms": 20}}
+            await message.respond(json.dumps(busy).encode())
+        if len(heard) == 3:
+            told = {"outcome": "unchanged", "command_id": heard[-1]["command_id"], "position": 9}
+            await message.respond(json.dumps(told).encode())
+
+    server = await bus.connect(nats.url, "answers")
+    await server.subscribe("switchboard.command.v1.patient.*", cb=at_the_third)
+    await bus.settled(server)
+    async with connected(nats.url) as switchboard:
+        reply = await switchboard.account("patient", "ana").assign_seat("bob")
+    await server.close()
+    assert isinstance(reply, Unchanged)
+    assert len(heard) == 3
+    assert heard[0] == heard[1] == heard[2]
+
+
+async def test_whoever_is_not_answered_learns_the_id_to_ask_again_with(nats: RunningNats) -> None:
+    async with connected(nats.url, patience=0.3) as switchboard:
+        with pytest.raises(Unanswered, match="give it again with command_id") as raised:
+            await switchboard.account("nobody", "ana").assign_seat("bob")
+        assert raised.value.command_id
+        with pytest.raises(Unanswered):
+            await switchboard.account("nobody", "ana").usage()
+
+
+# ---- events
+
+
+async def test_events_are_watched_from_a_position_on_and_typed(switchboard_client: Switchboard, acme: Account) -> None:
+    seen = []
+    async with asyncio.timeout(20):
+        async for told in switchboard_client.events(account=acme.name):
+            seen.append(told)
+            if told.position >= acme.position:
+                break
+    assert [told.type for told in seen][:2] == ["switchboard.AccountRegistered.v1", "switchboard.UserAdded.v1"]
+    assert all(told.recorded is not None and told.account == acme.name for told in seen)
+    middle = seen[5].position
+    async with asyncio.timeout(20):
+        again = await anext(aiter(switchboard_client.events(after=middle, account=acme.name)))
+    assert again == seen[6]
+
+
+async def test_watching_goes_on_through_a_nats_that_dies_and_a_stream_that_is_lost(
+    switchboard: RunningSwitchboard,
+) -> None:
+    async with connected(switchboard.nats_url) as client, asyncio.timeout(60):
+        account = client.account("acme", "service:tests")
+        required(await account.register_account("professional", "ana"))
+        events, positions = client.events(), list[int]()
+        for number in range(3):
+            required(await account.create_inbox(f"i{number}", f"Inbox {number}"))
+            while not positions or positions[-1] < account.position:
+                positions.append((await anext(events)).position)
+            if number == 0:
+                next(one for one in switchboard.processes() if one.name() == "nats-server").kill()
+            if number == 1:
+                await lose_the_stream(switchboard)
+        assert positions == list(range(1, account.position + 1))
+
+
+async def lose_the_stream(switchboard: RunningSwitchboard) -> None:
+    client = await nats.connect(switchboard.nats_url)
+    await client.jetstream().delete_stream("SWITCHBOARD_EVENTS")
+    await client.close()
+
+
+# ---- tools
+
+
+async def asked(running: RunningSwitchboard, subject: str, fields: dict[str, Any]) -> Any:
+    client = await nats.connect(running.nats_url)
+    try:
+        return (await Wire(client).ask(subject, json.dumps(fields).encode())).body
+    finally:
+        await client.close()
+
+
+def without_defaults(told: Any) -> Any:
+    """Null and what is empty, which an answer may leave out."""
+    if isinstance(told, dict):
+        return {key: without_defaults(value) for key, value in told.items() if value not in (None, [], {}, False)}
+    return [without_defaults(one) for one in told] if isinstance(told, list | tuple) else told
