@@ -14,20 +14,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import IO, Annotated, Any, Final, NoReturn
+from typing import IO, Annotated, Any, Final
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column, Table
 
-from shared.runtime.settings import Settings
-
-REFUSED: Final = 1
-USAGE: Final = 2
-NO_ANSWER: Final = 3
+from services.ops.terminal import NO_ANSWER, REFUSED, USAGE, Json, Yes, err, fail, out, print_json, settings
 
 VIEWS: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
@@ -44,12 +38,7 @@ Position = Annotated[int, typer.Argument(min=1, help="The event's position in th
 Url = Annotated[
     str | None, typer.Option(help="PostgreSQL; else SWITCHBOARD_POSTGRES_URL, else the one of `switchboard run`.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Also when no process is there to answer from these rows.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 # ---- where they stand
@@ -71,7 +60,7 @@ def show(url: Url = None, as_json: Json = False) -> None:
         outcomes = list(side_by_side.map(lambda name: _outcome(name, "show", {}, url, None), VIEWS))
     found = [_done(outcome, as_json) for outcome in outcomes]
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked")
     table = Table(Column("View", no_wrap=True), *titles, Column("Beside", overflow="fold"))
@@ -284,14 +273,14 @@ def _do(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, 
     """What the verb gives, printed when JSON is wanted."""
     done = _ask(name, verb, arguments, url, as_json=as_json)
     if as_json:
-        _print_json(done)
+        print_json(done)
     return done
 
 
 def _ask(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bool) -> Any:
     known = name.replace("_", "-")
     if known not in VIEWS:
-        _fail(f"There is no view {name!r}; there are {', '.join(VIEWS)}.", USAGE)
+        fail(f"There is no view {name!r}; there are {', '.join(VIEWS)}.", USAGE)
     with _bar() as step:
         outcome = _outcome(known, verb, arguments, url, step)
     return _done(outcome, as_json)
@@ -304,8 +293,8 @@ def _done(outcome: Mapping[str, Any], as_json: bool) -> Any:
     """
     if "done" not in outcome:
         if as_json:
-            _print_json(outcome)
-        _fail(*_trouble(outcome))
+            print_json(outcome)
+        fail(*_trouble(outcome))
     return outcome["done"]
 
 
@@ -340,7 +329,7 @@ def _outcome(
 @contextmanager
 def _running(argv: Sequence[str], url: str | None, lines: IO[bytes] | None) -> "Iterator[subprocess.Popen[bytes]]":
     """The process. It is asked to end when this one is, by us alone, and waited for: then it leaves nothing."""
-    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or _settings().postgres_url_to_ask()}
+    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or settings().postgres_url_to_ask()}
     process = subprocess.Popen(  # noqa: S603  our own program
         argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
     )
@@ -400,20 +389,3 @@ def _bar() -> Iterator[Heard]:
             )
 
         yield heard
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        names = ", ".join(f"SWITCHBOARD_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        _fail(f"Wrong setting: {names}", USAGE)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
-    raise typer.Exit(code)

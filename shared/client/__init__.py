@@ -17,7 +17,7 @@ object is asked is as of everything that was done through it.
 from shared.client.account import Account, every
 from shared.client.asking import Unanswered
 from shared.client.calls import Calls
-from shared.client.connection import Switchboard, connected
+from shared.client.connection import Switchboard, Unreachable, connected
 from shared.client.outcomes import Found, NotDone, Page, required
 from shared.client.watching import Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
@@ -39,6 +39,7 @@ __all__ = [
     "Told",
     "Unanswered",
     "Unchanged",
+    "Unreachable",
     "connected",
     "every",
     "required",

@@ -1,14 +1,24 @@
 """The way to a Switchboard: one connection to its bus, shared by everything that is asked over it."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
+import nats.errors
 from nats.aio.client import Client
 
 from shared.client.account import Account
 from shared.client.asking import PATIENCE_SECONDS, Asking
 from shared.client.watching import Told, watched
+from shared.language.questions import DEFAULT_WAIT_MS
 from shared.runtime import bus
+
+REACH_SECONDS: Final = 10.0
+
+
+class Unreachable(Exception):
+    """No NATS is there."""
 
 
 class Switchboard:
@@ -21,6 +31,11 @@ class Switchboard:
     def account(self, name: str, actor: str) -> Account:
         return Account(self._asking, name, actor)
 
+    async def ask(self, subject: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The reply to a message of one's own making, as it came; asked again like any other."""
+        wait = fields.get("wait_ms")
+        return await self._asking.ask(subject, fields, (wait if isinstance(wait, int) else DEFAULT_WAIT_MS) / 1_000)
+
     def events(self, after: int = 0, account: str | None = None) -> AsyncIterator[Told]:
         """What happened after a position and what happens from now on, without end; see `watched`."""
         return watched(self._client, after, account)
@@ -28,14 +43,21 @@ class Switchboard:
 
 @asynccontextmanager
 async def connected(
-    url: str = "nats://127.0.0.1:4222", name: str = "switchboard-client", patience: float = PATIENCE_SECONDS
+    url: str = "nats://127.0.0.1:4222",
+    name: str = "switchboard-client",
+    patience: float = PATIENCE_SECONDS,
+    reach_seconds: float = REACH_SECONDS,
 ) -> AsyncIterator[Switchboard]:
     """A Switchboard by the URL of its NATS, several of a cluster with commas between; reconnects by itself.
 
     Raises:
-        nats.errors.NoServersError: no NATS is there.
+        Unreachable: no NATS is there within `reach_seconds`.
     """
-    client = await bus.connect(url, name, pending_size=0)
+    try:
+        async with asyncio.timeout(reach_seconds):
+            client = await bus.connect(url, name, pending_size=0)
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise Unreachable(f"No NATS at {url} ({str(error) or 'no answer'})") from error
     try:
         yield Switchboard(client, patience)
     finally:

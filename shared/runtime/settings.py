@@ -16,15 +16,17 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SWITCHBOARD_", env_ignore_empty=True, frozen=True, extra="ignore")
 
-    nats_url: str | None = None
-    postgres_url: str | None = None
-    nats_port: int = Field(default=4222, ge=1, le=65535)
-    http_port: int = Field(default=8025, ge=0, le=65535)
-    data_dir: Path = Path(".switchboard")
-    log_format: Literal["console", "json"] | None = None
-    stream_replicas: int = Field(default=1, ge=1, le=5)
-    spread_accounts: bool = False
-    failpoints: Path | None = None  # for tests of faults only
+    nats_url: str | None = Field(
+        default=None, description="an existing NATS with JetStream, or several of a cluster; unset: one is started"
+    )
+    postgres_url: str | None = Field(default=None, description="an existing PostgreSQL; unset: one is started")
+    nats_port: int = Field(default=4222, ge=1, le=65535, description="port of the started NATS, on loopback")
+    http_port: int = Field(default=8025, ge=0, le=65535, description="health and metrics, on loopback; 0 for none")
+    data_dir: Path = Field(default=Path(".switchboard"), description="where started servers keep their data")
+    log_format: Literal["console", "json"] | None = Field(default=None, description="unset: by terminal")
+    stream_replicas: int = Field(default=1, ge=1, le=5, description="replicas of the stream on a NATS cluster")
+    spread_accounts: bool = Field(default=False, description="writers share the accounts out among them")
+    failpoints: Path | None = Field(default=None, description="for tests of faults only")
 
     def nats_url_to_ask(self) -> str:
         """Where a caller on this machine finds NATS: the URL, or the port that `switchboard run` uses."""

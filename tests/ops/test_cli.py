@@ -13,7 +13,9 @@ import pytest
 from nats.aio.msg import Msg
 
 from shared.runtime import bus
-from tests.real_servers import ROOT, RunningNats, free_port
+from shared.runtime.clock import new_id
+from tests.journeys.wire import Account, connected
+from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 
 DONE, REFUSED, USAGE, NO_ANSWER = range(4)
 
@@ -47,8 +49,8 @@ async def switchboard(*arguments: str, **settings: str) -> tuple[int, str]:
     """Exit code and what was printed, errors too."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "services.ops.cli",
+        "-c",
+        "import sys; sys.argv[0] = 'switchboard'; from services.ops.cli import main; main()",
         *arguments,
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **settings},
@@ -63,7 +65,7 @@ async def switchboard(*arguments: str, **settings: str) -> tuple[int, str]:
 async def test_a_command_is_sent_as_typed_with_an_id_of_its_own(answering: Answering) -> None:
     fields = ("address=a=b@acme.example", "visibility_acknowledged:=true", 'members:=["ana"]', "inbox=7")
     code, output = await switchboard(
-        "command", "--url", answering.url, "acme", "ConnectTeam", "--actor", "ana", *fields
+        "command", "--json", "--url", answering.url, "acme", "ConnectTeam", "--actor", "ana", *fields
     )
     assert code == DONE
     assert json.loads(output) == {"outcome": "accepted"}
@@ -85,7 +87,8 @@ async def test_a_given_command_id_is_kept(answering: Answering) -> None:
 
 async def test_a_question_is_sent_without_one(answering: Answering) -> None:
     answering.reply = {"position": 1, "result": "é"}
-    code, output = await switchboard("query", "acme", "Address", "actor=ana", SWITCHBOARD_NATS_URL=answering.url)
+    words = ("query", "--json", "acme", "Address", "actor=ana")
+    code, output = await switchboard(*words, SWITCHBOARD_NATS_URL=answering.url)
     assert code == DONE
     assert '"result": "é"' in output
     assert (answering.subject, answering.body) == ("switchboard.query.v1.acme.Address", {"actor": "ana"})
@@ -105,8 +108,11 @@ async def test_the_exit_code_tells_the_outcome(
     verb: str, reply: dict[str, Any], expected: int, answering: Answering
 ) -> None:
     answering.reply = reply
-    code, output = await switchboard(verb, "--url", answering.url, "acme", "Any")
+    code, output = await switchboard(verb, "--json", "--url", answering.url, "acme", "Any")
     assert (code, json.loads(output)) == (expected, reply)
+    code, output = await switchboard(verb, "--url", answering.url, "acme", "Any")
+    assert code == expected
+    assert "Traceback" not in output
 
 
 @pytest.mark.parametrize(
@@ -142,11 +148,119 @@ async def test_a_wrong_setting_is_named() -> None:
 async def test_no_nats_no_service_and_no_answer_are_one_code(nats: RunningNats) -> None:
     code, output = await switchboard("query", "--url", f"nats://127.0.0.1:{free_port()}", "acme", "Users")
     assert (code, "Is Switchboard running" in output) == (NO_ANSWER, True)
-    code, output = await switchboard("command", "--url", nats.url, "acme", "X", "command_id=again")
-    assert (code, "not running" in output, "again" in output) == (NO_ANSWER, True, True)
+    code, output = await switchboard("command", "--url", nats.url, "--timeout", "0.2", "acme", "X", "command_id=mine")
+    assert (code, "no responders" in output, "command_id mine" in output) == (NO_ANSWER, True, True)
     connection = await nats_py.connect(nats.url)
     await connection.subscribe("switchboard.query.v1.acme.Slow")
     await bus.settled(connection)
     code, output = await switchboard("query", "--url", nats.url, "--timeout", "0.2", "acme", "Slow")
     await connection.close()
     assert (code, "within 0.2 s" in output) == (NO_ANSWER, True)
+
+
+# ---- as a person reads it, against a whole Switchboard
+
+
+@pytest.fixture
+async def acme(running: RunningSwitchboard) -> Account:
+    """A registered account of its own."""
+    async with connected(running.nats_url) as wire:
+        account = Account(wire, f"cli-{new_id()[-12:]}")
+        await account.do("RegisterAccount", plan="starter", admin="ana")
+        await account.do("AddUser", user="bob", name="Bob", permissions=["personal_email_access"])
+        await account.do("ConnectPersonal", "bob", address="bob@acme.example", owner="bob")
+        return account
+
+
+async def test_a_refusal_reads_like_advice(running: RunningSwitchboard, acme: Account) -> None:
+    words = ("command", acme.name, "ConnectTeam", "actor=ana", "address=Bob@acme.example", "inbox=inbox")
+    code, output = await switchboard(*words, "visibility_acknowledged:=true", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert code == REFUSED
+    for told in (
+        "ADDRESS_ALREADY_PERSONAL",
+        "held by",
+        "bob",
+        "since",
+        "What can be done",
+        "Disconnect",
+        "super_admin",
+    ):
+        assert told in output
+    assert "{" not in output
+
+
+async def test_an_accepted_command_says_where_it_stands_and_what_comes_next(
+    running: RunningSwitchboard, acme: Account
+) -> None:
+    words = ("command", acme.name, "ConnectTeam", "--actor", "ana", "address=help@acme.example", "inbox=inbox")
+    code, output = await switchboard(*words, "visibility_acknowledged:=true", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert code == DONE
+    assert "TeamConnected" in output
+    assert "SetRouting" in output
+    assert "position " in output
+
+
+async def test_a_list_is_a_table_or_stands_below_one_another(running: RunningSwitchboard, acme: Account) -> None:
+    words = ("query", acme.name, "Addresses", "--actor", "ana", f"at_least:={acme.position}")
+    _, wide = await switchboard(*words, SWITCHBOARD_NATS_URL=running.nats_url)
+    head, row, *_ = wide.splitlines()
+    assert head.split()[:2] == ["address", "display"]
+    assert row.split()[0] == "bob@acme.example"
+    _, narrow = await switchboard(*words, SWITCHBOARD_NATS_URL=running.nats_url, COLUMNS="60")
+    assert "bob@acme.example" in narrow
+    assert "…" not in narrow
+
+
+async def test_a_name_that_is_nearly_right_is_suggested(running: RunningSwitchboard, acme: Account) -> None:
+    code, output = await switchboard(
+        "command", acme.name, "ConectTeam", "--actor", "ana", SWITCHBOARD_NATS_URL=running.nats_url
+    )
+    assert (code, "Did you mean ConnectTeam" in output) == (REFUSED, True)
+    code, output = await switchboard("query", acme.name, "adress", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert (code, "Did you mean Address" in output) == (REFUSED, True)
+
+
+async def test_the_stream_is_shown_as_declared_and_its_readers(running: RunningSwitchboard) -> None:
+    code, output = await switchboard("streams", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert code == DONE
+    assert "as declared" in output
+    assert "inbox_views" in output
+
+
+async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: RunningNats) -> None:
+    settings = {"SWITCHBOARD_NATS_URL": private_nats.url}
+    code, output = await switchboard("streams", **settings)
+    assert (code, "no stream" in output) == (REFUSED, True)
+    client = await bus.connect(private_nats.url, "tests")
+    await client.jetstream().add_stream(bus.EVENT_STREAM.evolve(max_age=600.0))
+    await client.close()
+    code, output = await switchboard("streams", **settings)
+    assert (code, "Otherwise than declared" in output, "max_age" in output) == (REFUSED, True, True)
+    code, output = await switchboard("streams", "--json", **settings)
+    assert json.loads(output)["drift"]["max_age"][1] == 600.0
+    code, output = await switchboard("streams", "--url", f"nats://127.0.0.1:{free_port()}")
+    assert (code, "Is Switchboard running" in output) == (NO_ANSWER, True)
+
+
+async def test_settings_are_shown_without_their_secrets() -> None:
+    secret = {"SWITCHBOARD_POSTGRES_URL": "postgresql://sw:hush@db/x?password=hush&a=1", "SWITCHBOARD_HTTP_PORT": "0"}
+    code, output = await switchboard("config", "show", **secret)
+    assert code == DONE
+    assert "hush" not in output
+    code, output = await switchboard("config", "show", "--json", **secret)
+    found = {row["setting"]: row for row in json.loads(output)}
+    assert found["SWITCHBOARD_POSTGRES_URL"]["value"] == "postgresql://***@db/x?password=***&a=1"
+    assert (found["SWITCHBOARD_HTTP_PORT"]["value"], found["SWITCHBOARD_HTTP_PORT"]["from"]) == (0, "environment")
+    assert all(row["meaning"] for row in found.values())
+
+
+async def test_names_and_fields_are_completed() -> None:
+    async def completed(*words: str) -> list[str]:
+        line = " ".join(("switchboard", *words))
+        settings = {"_SWITCHBOARD_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words))}
+        _, output = await switchboard(**settings)
+        return output.split()
+
+    assert await completed("command", "acme", "Connect") == ["ConnectPersonal", "ConnectTeam"]
+    assert await completed("query", "acme", "Ad") == ["Address", "Addresses"]
+    assert "inbox=" in await completed("command", "acme", "ConnectTeam", "address=a", "i")

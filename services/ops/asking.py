@@ -1,0 +1,137 @@
+"""`switchboard command` and `switchboard query`: any command, any question, and the answer as a person reads it."""
+
+import json
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Annotated, Any, Final
+
+import typer
+
+from services.ops import showing
+from services.ops.terminal import DONE, REFUSED, Json, Url, done, err, print_json, reached
+from shared.language.commands import COMMANDS
+from shared.language.questions import QUESTIONS, ListQuestion
+from shared.runtime.clock import new_id
+
+FIELDS: Final = "key=value sends text, key:=json sends JSON: a number, true, a list, an object."
+
+
+def _commands(incomplete: str) -> Iterable[str]:
+    return [name for name in COMMANDS if name.lower().startswith(incomplete.lower())]
+
+
+def _questions(incomplete: str) -> Iterable[str]:
+    return [name for name in QUESTIONS if name.lower().startswith(incomplete.lower())]
+
+
+def _fields(context: typer.Context, incomplete: str) -> Iterable[str]:
+    """The fields of the message named before, that are not given yet."""
+    message = (COMMANDS | QUESTIONS).get(context.params.get("name") or "")
+    if message is None or "=" in incomplete:
+        return []
+    given = {field.partition("=")[0].rstrip(":") for field in context.params.get("fields") or ()}
+    return [f"{name}=" for name in message.model_fields if name not in given and name.startswith(incomplete)]
+
+
+Account = Annotated[str, typer.Argument(help="The account, such as acme.")]
+CommandName = Annotated[str, typer.Argument(metavar="COMMAND", help="Such as ConnectTeam.", autocompletion=_commands)]
+QuestionName = Annotated[str, typer.Argument(metavar="QUESTION", help="Such as Address.", autocompletion=_questions)]
+Fields = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=FIELDS, autocompletion=_fields)]
+Actor = Annotated[str | None, typer.Option(help="Who asks: a user's id, or service:<name>. Short for actor=….")]
+Seconds = Annotated[float, typer.Option("--timeout", help="How many seconds to wait for the answer.")]
+
+
+def command(
+    account: Account,
+    name: CommandName,
+    fields: Fields = None,
+    actor: Actor = None,
+    url: Url = None,
+    seconds: Seconds = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Give a command, and see what came of it.
+
+    Exit code 0: accepted or unchanged; 1: refused; 2: wrong usage; 3: no answer (give it again with the same
+    command_id, which is printed).
+
+    Example: switchboard command acme ConnectTeam --actor ana address=support@acme.example inbox=support
+    visibility_acknowledged:=true
+    """
+    body = body_of(fields, actor)
+    body.setdefault("command_id", new_id())
+    reply = done(_asked(url, token(account), "command", token(name), body, seconds))
+    if as_json:
+        print_json(reply)
+    else:
+        showing.reply(name, reply)
+        _suggest(name, reply.get("reason") == "COMMAND_UNKNOWN", COMMANDS)
+    raise typer.Exit(DONE if reply.get("outcome") in {"accepted", "unchanged"} else REFUSED)
+
+
+def query(
+    account: Account,
+    name: QuestionName,
+    fields: Fields = None,
+    actor: Actor = None,
+    url: Url = None,
+    seconds: Seconds = 35.0,
+    as_json: Json = False,
+) -> None:
+    """Ask a question, and see the answer.
+
+    Exit code 0: answered; 1: refused; 2: wrong usage; 3: no answer.
+
+    Example: switchboard query acme Address --actor ana address=support@acme.example
+    """
+    reply = done(_asked(url, token(account), "query", token(name), body_of(fields, actor), seconds))
+    if as_json:
+        print_json(reply)
+    else:
+        showing.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion))
+        _suggest(name, reply.get("error") == "QUERY_UNKNOWN", QUESTIONS)
+    raise typer.Exit(REFUSED if "error" in reply else DONE)
+
+
+async def _asked(
+    url: str | None, account: str, kind: str, name: str, body: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    from shared.language import subjects
+
+    subject = (subjects.command if kind == "command" else subjects.query)(account, name)
+    async with reached(url, seconds) as switchboard:
+        with err.status(f"Waiting for the answer to {name} …"):
+            reply: dict[str, Any] = await switchboard.ask(subject, body)
+            return reply
+
+
+def _suggest(name: str, unknown: bool, known: Iterable[str]) -> None:
+    if unknown:
+        by_lower = {one.lower(): one for one in known}
+        near = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+        meant = f"Did you mean {' or '.join(by_lower[one] for one in near)}?"
+        err.print(meant if near else f"There are: {', '.join(known)}.")
+
+
+def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = {} if actor is None else {"actor": actor}
+    for field in fields or []:
+        key, equals, value = field.partition("=")
+        if not equals or not key.rstrip(":"):
+            raise typer.BadParameter(f"{field!r} is neither key=value nor key:=json")
+        body[key.removesuffix(":")] = _json(key, value) if key.endswith(":") else value
+    return body
+
+
+def _json(key: str, value: str) -> Any:
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise typer.BadParameter(f"{key}={value} is not JSON: {error}; {key.removesuffix(':')}=… sends text") from error
+
+
+def token(text: str) -> str:
+    """A part of a subject; what else may not stand there is the service's to refuse."""
+    if not text or any(character in " \t\r\n.*>" for character in text):
+        raise typer.BadParameter(f"{text!r} cannot be part of a subject")
+    return text

@@ -1,0 +1,56 @@
+"""`switchboard config`: every setting, its value and where that comes from; passwords never."""
+
+import os
+import re
+from typing import Any, Final
+
+import typer
+
+from services.ops.showing import plain_table
+from services.ops.terminal import Json, out, print_json, settings
+from shared.runtime.settings import Settings
+
+app = typer.Typer(help="The settings in force.", no_args_is_help=True)
+
+# The part of a URL between the scheme and the host.
+CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]*(?=@)")
+HIDDEN: Final = "***"
+
+
+@app.command()
+def show(as_json: Json = False) -> None:
+    """Show every setting: its value, where it comes from, and what it is for; credentials in URLs are hidden."""
+    found = list(rows())
+    if as_json:
+        print_json(found)
+        return
+    table = plain_table("Setting", "Value", "From", "Meaning")
+    for row in found:
+        value = "-" if row["value"] is None else str(row["value"])
+        table.add_row(row["setting"], value, row["from"], row["meaning"])
+    out.print(table)
+
+
+def rows() -> list[dict[str, Any]]:
+    """One for each setting, in the order of the class."""
+    held = settings()
+    return [
+        {
+            "setting": variable(name),
+            "value": redacted(getattr(held, name)),
+            "from": "environment" if os.environ.get(variable(name)) else "default",
+            "meaning": field.description or "",
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def variable(name: str) -> str:
+    return f"SWITCHBOARD_{name.upper()}"
+
+
+def redacted(value: Any) -> Any:
+    """A URL without the user and password in it; numbers and switches as they are."""
+    if value is None or isinstance(value, int | float):
+        return value
+    return re.sub(r"(?i)(password|token)=[^&\s]*", rf"\1={HIDDEN}", CREDENTIALS.sub(HIDDEN, str(value)))

@@ -1,0 +1,151 @@
+"""Replies and answers as a person reads them: a refusal is advice, a list is a table, everything else key by key."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from services.ops.terminal import out
+
+# Words for the details that people ask about first; everything else is called as on the wire.
+WORDS: Final[Mapping[str, str]] = {
+    "holder": "held by",
+    "former_owner": "former owner",
+    "since": "since",
+    "primary": "alias of",
+    "retry_after_ms": "ask again after, ms",
+}
+# Wider than any terminal, to learn how wide a table would like to be.
+WIDEST: Final = 10_000
+
+
+def reply(command: str, told: Mapping[str, Any]) -> None:
+    """The reply to a command."""
+    out.print(reply_of(command, told))
+
+
+def reply_of(command: str, told: Mapping[str, Any]) -> RenderableType:
+    match told.get("outcome"):
+        case "accepted":
+            return _accepted(command, told)
+        case "unchanged":
+            return _head("=", "yellow", "Unchanged", f"{command}: it was so already", told)
+        case "refused":
+            return _refused(told)
+    return value_of(told)
+
+
+def _head(sign: str, colour: str, word: str, text: str, told: Mapping[str, Any]) -> Text:
+    where = "dry run, nothing was written" if told.get("dry_run") else f"position {told.get('position', '?')}"
+    return Text.assemble((f"{sign} {word}", f"bold {colour}"), f"  {text}  ", (where, "dim"))
+
+
+def _accepted(command: str, told: Mapping[str, Any]) -> RenderableType:
+    listed = [str(event["type"]) for event in told.get("events", ())]
+    more = told.get("event_count", len(listed)) - len(listed)
+    events = ", ".join(listed) + (f" and {more} more" if more > 0 else "")
+    parts: list[RenderableType] = [_head("✓", "green", "Accepted", f"{command}: {events}", told)]
+    parts += [Text.assemble(("  ! ", "yellow"), str(one.get("message"))) for one in told.get("warnings", ())]
+    if steps := told.get("next_steps"):
+        parts.append(Text("  What comes next", style="dim"))
+        parts.append(_actions([(step["command"], "", step["why"]) for step in steps]))
+    return Group(*parts)
+
+
+def _refused(told: Mapping[str, Any]) -> RenderableType:
+    head = Text.assemble(("✗ Refused", "bold red"), "  ", (str(told.get("reason")), "bold"))
+    parts: list[RenderableType] = [head, Text(f"  {told.get('message')}")]
+    details = dict(told.get("details") or {})
+    errors = details.pop("errors", None)
+    details.pop("known", None)  # all the names there are; the nearest are suggested instead
+    if details:
+        parts.append(Padding(value_of(details), (0, 0, 0, 2)))
+    if errors:
+        parts.append(Padding(value_of(errors), (0, 0, 0, 2)))
+    if actions := told.get("next_actions"):
+        parts.append(Text("  What can be done", style="dim"))
+        parts.append(_actions([(one["command"], " or ".join(one["by"]), one["why"]) for one in actions]))
+    return Group(*parts)
+
+
+def _actions(rows: Sequence[tuple[str, str, str]]) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    for command, by, why in rows:
+        grid.add_row("   →", Text(command, style="cyan"), Text(why), Text(f"by {by}" if by else "", style="dim"))
+    return grid
+
+
+# ---- answers
+
+
+def answer(told: Mapping[str, Any], *, is_list: bool = False) -> None:
+    """The answer to a question."""
+    out.print(answer_of(told, is_list=is_list))
+
+
+def answer_of(told: Mapping[str, Any], *, is_list: bool = False) -> RenderableType:
+    if "error" in told:
+        return _refused({"reason": told["error"], **told})
+    parts: list[RenderableType] = [value_of(told.get("result"))]
+    tail = f"as of position {told.get('position')}"
+    if told.get("next"):
+        tail += f"; more with after={told['next']}"
+    elif is_list:
+        tail = f"{len(told.get('result') or ())} in all, {tail}"
+    if told.get("incomplete_since"):
+        tail += f"; incomplete since position {told['incomplete_since']}: see `switchboard views parked list`"
+    return Group(*parts, Text(tail, style="dim"))
+
+
+def value_of(value: Any) -> RenderableType:
+    """Objects with the same keys as a table, one object key by key, the rest as it is."""
+    if isinstance(value, Mapping):
+        grid = Table.grid(padding=(0, 2))
+        for key, one in value.items():
+            grid.add_row(Text(WORDS.get(key, key), style="dim"), Text(plain(one)))
+        return grid
+    if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+        return table_of(value)
+    return Text(plain(value))
+
+
+def table_of(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """A column for each key that has a value in some row; one below the other where they do not fit side by side."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    columns = [key for key in keys if any(_told(row.get(key)) for row in rows)]
+    table = plain_table(*(escape(WORDS.get(key, key)) for key in columns))
+    for row in rows:
+        table.add_row(*(Text(plain(row.get(key))) for key in columns))
+    if Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum <= out.width:
+        return table
+    return Group(*(Padding(value_of({key: row.get(key) for key in columns}), (0, 0, 1, 0)) for row in rows))
+
+
+def plain_table(*titles: str) -> Table:
+    """Without lines, so that it can be read, copied and cut."""
+    return Table(*titles, header_style="dim", box=None, pad_edge=False)
+
+
+def _told(value: Any) -> bool:
+    return value not in (None, [], {}, "")
+
+
+def plain(value: Any) -> str:
+    """A value in a cell."""
+    match value:
+        case None | "":
+            return "-"
+        case True:
+            return "yes"
+        case False:
+            return "no"
+        case Mapping():
+            return ", ".join(f"{key} {plain(one)}" for key, one in value.items() if _told(one)) or "-"
+        case list() | tuple():
+            return ", ".join(map(plain, value)) or "-"
+    return str(value)

@@ -1,0 +1,52 @@
+"""`switchboard streams`: the stream of events as it is declared, as it is, and who reads it."""
+
+from typing import Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from services.ops.showing import plain_table
+from services.ops.terminal import NO_ANSWER, REFUSED, Json, Url, fail, out, print_json, settings
+
+
+def streams(url: Url = None, as_json: Json = False) -> None:
+    """Show the stream of events: what is declared, whether NATS has it so, and how far its readers are.
+
+    Exit code 0: as declared; 1: missing or otherwise; 3: no NATS.
+    """
+    import asyncio
+
+    from shared.runtime.stream_report import NoNats, NoStream, stream_report
+
+    try:
+        report = asyncio.run(stream_report(url or settings().nats_url_to_ask()))
+    except NoNats as error:
+        fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
+    except NoStream as error:
+        fail(f"{error}. The relay makes it when it runs (`switchboard run relay`).", REFUSED)
+    if as_json:
+        print_json(report)
+    else:
+        show(report)
+    raise typer.Exit(REFUSED if report["drift"] else 0)
+
+
+def show(report: dict[str, Any]) -> None:
+    head = Table.grid(padding=(0, 2))
+    for key in ("name", "subjects", "storage", "replicas", "messages", "bytes", "first", "last", "log"):
+        value = report[key]
+        head.add_row(Text(key, style="dim"), f"{value:,}" if isinstance(value, int) else str(value))
+    out.print(head)
+    if report["drift"]:
+        table = plain_table("Field", "Declared", "Found")
+        for field, (declared, found) in report["drift"].items():
+            table.add_row(field, str(declared), str(found))
+        out.print(Text("Otherwise than declared", style="bold red"))
+        out.print(table)
+    else:
+        out.print(Text("as declared", style="green"))
+    readers = plain_table("Reader", "Pending", "Not acknowledged", "Delivered again")
+    for one in report["consumers"]:
+        readers.add_row(one["name"], *(f"{one[key]:,}" for key in ("pending", "unacknowledged", "redelivered")))
+    out.print(readers)

@@ -1,0 +1,72 @@
+"""What every command of the line shares: exit codes, where it prints, the settings, the way to Switchboard."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from shared.runtime.settings import Settings
+
+# For scripts; usage errors are 2 by convention, and 130 is Ctrl-C.
+DONE: Final = 0
+REFUSED: Final = 1
+USAGE: Final = 2
+NO_ANSWER: Final = 3
+INTERRUPTED: Final = 130
+
+REACH_SECONDS: Final = 3.0
+
+Url = Annotated[str | None, typer.Option(help="NATS; else SWITCHBOARD_NATS_URL, else the one of `switchboard run`.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+out = Console(soft_wrap=True, highlight=False)
+err = Console(stderr=True, highlight=False)
+
+T = TypeVar("T")
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def fail(message: str, code: int) -> NoReturn:
+    typer.echo(message, err=True)
+    raise typer.Exit(code)
+
+
+def settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"SWITCHBOARD_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        fail(f"Wrong setting: {problems}", USAGE)
+
+
+def done(work: Coroutine[Any, Any, T]) -> T:
+    """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code."""
+    from shared.client import Unanswered, Unreachable
+
+    try:
+        return asyncio.run(work)
+    except Unreachable as error:
+        fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
+    except Unanswered as error:
+        fail(f"{str(error)[:1].upper()}{str(error)[1:]}.", NO_ANSWER)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@asynccontextmanager
+async def reached(url: str | None, patience: float) -> AsyncIterator[Any]:
+    """The Switchboard at the URL, or the one on this machine; asks each thing again for `patience` seconds."""
+    from shared.client import connected
+
+    address = url or settings().nats_url_to_ask()
+    async with connected(address, "switchboard-cli", patience, reach_seconds=REACH_SECONDS) as switchboard:
+        yield switchboard

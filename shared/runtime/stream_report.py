@@ -1,0 +1,74 @@
+"""The stream of events as NATS has it, beside what is declared, for tools."""
+
+from typing import Any
+
+import nats
+from nats.errors import Error as NatsError
+from nats.js.api import StreamInfo
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import NotFoundError
+
+from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
+from shared.runtime.settings import servers_of
+
+
+class NoStream(Exception):
+    """There is no stream of events."""
+
+
+class NoNats(Exception):
+    """NATS cannot be reached, or its JetStream does not answer."""
+
+
+async def stream_report(url: str) -> dict[str, Any]:
+    """Name, subjects, storage, replicas, what it holds, `drift` by field as (declared, found), and its readers.
+
+    Raises:
+        NoStream: it was not made yet.
+        NoNats: nobody answers.
+    """
+
+    async def silent(_error: Exception) -> None:
+        """The failure that counts is raised; nats-py would also write it to the log."""
+
+    try:
+        client = await nats.connect(
+            servers_of(url), connect_timeout=2, allow_reconnect=False, max_reconnect_attempts=1, error_cb=silent
+        )
+    except (NatsError, OSError, TimeoutError) as error:
+        raise NoNats(f"No NATS at {url}: {error}") from error
+    try:
+        js = client.jetstream(timeout=3)
+        found = await js.stream_info(str(EVENT_STREAM.name))
+        return told(found, list(await js.consumers_info(str(EVENT_STREAM.name))))
+    except NotFoundError as error:
+        raise NoStream(f"There is no stream {EVENT_STREAM.name} on {url}") from error
+    except (NatsError, JetStreamError, TimeoutError) as error:
+        raise NoNats(f"JetStream at {url} does not answer: {error}") from error
+    finally:
+        await client.close()
+
+
+def told(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:
+    config, state = found.config, found.state
+    return {
+        "name": config.name,
+        "subjects": ", ".join(config.subjects or ()),
+        "storage": str(config.storage),
+        "replicas": config.num_replicas or 1,
+        "messages": state.messages,
+        "bytes": state.bytes,
+        "first": state.first_seq,
+        "last": state.last_seq,
+        "log": log_of(config),
+        "drift": {field: [one.declared, one.found] for field, one in stream_differences(EVENT_STREAM, config).items()},
+        "consumers": [
+            {
+                "name": one.name,
+                "pending": one.num_pending or 0,
+                "unacknowledged": one.num_ack_pending or 0,
+                "redelivered": one.num_redelivered or 0,
+            }
+            for one in sorted(consumers, key=lambda one: one.name)
+        ],
+    }
