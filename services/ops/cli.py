@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from services.ops import asking, config, streams, views
+from services.ops.loading import command as loading
 from services.ops.terminal import USAGE, fail, settings
 from shared.runtime.settings import Settings
 
@@ -52,6 +53,7 @@ def run(
 
 app.command()(asking.command)
 app.command()(asking.query)
+app.command()(loading.load)
 app.command()(streams.streams)
 app.add_typer(views.app, name="views")
 app.add_typer(config.app, name="config")

@@ -15,7 +15,7 @@ object is asked is as of everything that was done through it.
 """
 
 from shared.client.account import Account, every
-from shared.client.asking import Unanswered
+from shared.client.asking import TooLarge, Unanswered
 from shared.client.calls import Calls
 from shared.client.connection import Switchboard, Unreachable, connected
 from shared.client.outcomes import Found, NotDone, Page, required
@@ -37,6 +37,7 @@ __all__ = [
     "Reply",
     "Switchboard",
     "Told",
+    "TooLarge",
     "Unanswered",
     "Unchanged",
     "Unreachable",

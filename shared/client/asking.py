@@ -39,6 +39,10 @@ class Unanswered(Exception):
         self.command_id = command_id
 
 
+class TooLarge(Exception):
+    """A message that is larger than NATS carries."""
+
+
 class Asking:
     """Asks over one connection. `patience` in seconds."""
 
@@ -53,7 +57,7 @@ class Asking:
 
         Raises:
             Unanswered: nobody answered in time.
-            nats.errors.MaxPayloadError: it is larger than one message carries.
+            TooLarge: it is larger than one message carries.
             nats.errors.ConnectionClosedError: the client was closed.
         """
         until, data, tries = time.monotonic() + self._patience, orjson.dumps(fields), 0
@@ -73,6 +77,8 @@ class Asking:
     async def _try(self, subject: str, data: bytes, seconds: float) -> tuple[dict[str, Any] | None, str]:
         try:
             message = await self._client.request(subject, data, timeout=seconds)
+        except nats.errors.MaxPayloadError as error:
+            raise TooLarge(f"{len(data):,} bytes are more than one message carries") from error
         except NOT_HEARD as error:
             return None, str(error) or type(error).__name__
         reply = orjson.loads(message.data)

@@ -1,0 +1,132 @@
+"""`switchboard load`, as it is typed and as it tells how far it is."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from services.ops.loading import rows
+from services.ops.loading.load import IN_FLIGHT, Load
+from services.ops.loading.place import Changed, Place
+from services.ops.terminal import (
+    DONE,
+    INTERRUPTED,
+    NO_ANSWER,
+    REFUSED,
+    USAGE,
+    Json,
+    Url,
+    done,
+    err,
+    fail,
+    out,
+    print_json,
+    reached,
+)
+
+PATIENCE_SECONDS: Final = 30.0
+
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Commands, .jsonl or .csv.")]
+Refused = Annotated[Path | None, typer.Option(help="Where refused rows go; else FILE.refused.jsonl.")]
+Account = Annotated[str | None, typer.Option(help="The account of rows that name none.")]
+Actor = Annotated[str | None, typer.Option(help="The actor of rows that name none.")]
+InFlight = Annotated[int, typer.Option(min=1, max=4_096, help="How many commands are under way at once.")]
+Anew = Annotated[
+    bool, typer.Option("--anew", help="Begin again, under new command ids, where an earlier load stopped.")
+]
+
+
+def load(
+    file: File,
+    refused: Refused = None,
+    account: Account = None,
+    actor: Actor = None,
+    in_flight: InFlight = IN_FLIGHT,
+    anew: Anew = False,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Give many commands out of a file: one JSON object a line, or CSV with the same names as header.
+
+    Commands that name the same address, user or inbox keep their order. Ctrl-C or a lost connection loses nothing: the
+    same command line goes on, and nothing is done twice. What is refused is written to a file that can be loaded again
+    once it is mended.
+
+    Exit code 0: all accepted or unchanged; 1: some refused; 2: wrong usage; 3: no answer, 130: Ctrl-C (run it again).
+
+    A row: {"account": "acme", "command": "ConnectPersonal", "actor": "bob", "address": "b@a.example", "owner": "bob"}
+    """
+    place = _place_of(file, anew=anew)
+    if place.rows:
+        err.print(f"Going on after {place.rows:,} rows; --anew begins again.")
+    to_refused = refused or file.with_name(f"{file.name}.refused.jsonl")
+    try:
+        whole, waited_for = done(_loaded(file, place, to_refused, account, actor, in_flight, url))
+    except rows.Unreadable as error:
+        place.remove()
+        fail(f"{error}.", USAGE)
+    told = {"rows": place.rows, "accepted": place.accepted, "unchanged": place.unchanged, "refused": place.refused}
+    if as_json:
+        print_json({**told, "whole": whole, "refused_file": str(to_refused) if place.refused else None})
+    else:
+        out.print(", ".join(f"{count:,} {name}" for name, count in told.items()))
+        if place.refused:
+            out.print(f"Refused, with the reasons: {to_refused}. Mend it and load it.")
+    if not place.refused:
+        to_refused.unlink(missing_ok=True)
+    if whole:
+        place.remove()
+        raise typer.Exit(REFUSED if place.refused else DONE)
+    err.print(f"Not through: {waited_for or 'stopped'}. The same command line goes on after row {place.rows:,}.")
+    raise typer.Exit(NO_ANSWER if waited_for else INTERRUPTED)
+
+
+def _place_of(file: Path, *, anew: bool) -> Place:
+    path = file.with_name(f"{file.name}.load")
+    if anew:
+        path.unlink(missing_ok=True)
+    try:
+        return Place.of(path, rows.digest_of(file))
+    except Changed:
+        fail(f"{file.name} is not as it was when its load began: put it back, or begin again with --anew.", USAGE)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        fail(f"{path} cannot be kept: {error}. Load a copy of {file.name} in a folder of yours.", USAGE)
+
+
+async def _loaded(
+    file: Path, place: Place, refused: Path, account: str | None, actor: str | None, in_flight: int, url: str | None
+) -> tuple[bool, str]:
+    """Whether all rows are answered, and if not what was waited for in vain."""
+    async with reached(url, PATIENCE_SECONDS) as switchboard:
+        with _bar(file, place) as told:
+            load = Load(switchboard, place, refused, told, in_flight)
+            whole = await load.run(rows.rows_of(file, account, actor))
+        return whole, str(load.unanswered or "")
+
+
+@contextmanager
+def _bar(file: Path, place: Place) -> Iterator[Callable[[Place], None]]:
+    """Rate, refused and time left, on a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} a second, {task.fields[refused]} refused"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, disable=not sys.stderr.isatty(), refresh_per_second=5) as progress:
+        task = progress.add_task(
+            file.name, total=rows.count_of(file), completed=place.rows, rate="-", refused=place.refused
+        )
+
+        def told(place: Place) -> None:
+            speed = progress.tasks[0].speed
+            rate = f"{speed:,.0f}" if speed else "-"
+            progress.update(task, completed=place.rows, rate=rate, refused=f"{place.refused:,}")
+
+        yield told

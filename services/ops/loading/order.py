@@ -1,0 +1,98 @@
+"""What must wait for what: commands that name the same thing keep their order, all others go side by side.
+
+A command changes its own aggregate and looks at the others that it names. Whoever changes a thing waits for all before
+that name it; whoever looks at it waits for the last that changed it. So a user is there before an address is connected
+for him, however many commands are under way.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from shared.core.address import AddressInvalid, canonical
+
+# Which kind of thing a field names.
+USERS: Final = ("actor", "user", "owner", "new_owner", "admin", "members", "users")
+INBOXES: Final = ("inbox", "to_inbox")
+TEAMS: Final = ("team", "teams")
+ADDRESSES: Final = ("address", "alias")
+KINDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(USERS, "user"), **dict.fromkeys(INBOXES, "inbox"), **dict.fromkeys(TEAMS, "team"),
+    **dict.fromkeys(ADDRESSES, "address"),
+}  # fmt: skip
+# These touch what they do not name.
+OF_ALL: Final = frozenset(("RegisterAccount", "ChangePlan", "SetAccountNeverLog", "RemoveUser", "ArchiveInbox"))
+# A command changes what the first of these names that it has; an alias with its address.
+CHANGED: Final = (("user",), ADDRESSES, ("inbox",), ("team",))
+
+Thing = tuple[str, str, str]
+EVERYTHING: Final = ("", "")
+
+
+class Touched(NamedTuple):
+    changed: Sequence[Thing]
+    looked_at: Sequence[Thing]
+
+
+def touched(account: str, command: str, fields: Mapping[str, Any]) -> Touched:
+    """The things that a command changes, and those it looks at."""
+    named = [(field, (account, KINDS[field], name)) for field, name in _names(fields)]
+    everything = (account, *EVERYTHING)
+    if command in OF_ALL:
+        return Touched([everything, *(thing for _, thing in named)], ())
+    own: Sequence[str] = next((own for own in CHANGED if own[0] in fields), ())
+    changed = [thing for field, thing in named if field in own]
+    return Touched(changed, [everything, *(thing for field, thing in named if field not in own)])
+
+
+def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for field, value in fields.items():
+        if field in ADDRESSES:
+            yield field, _canonical(value)
+        elif field in KINDS:
+            for name in value if isinstance(value, list) else (value,):
+                yield field, str(name)
+        elif isinstance(value, dict):
+            yield from _names(value)
+
+
+def _canonical(value: Any) -> str:
+    try:
+        return canonical(str(value)).address
+    except AddressInvalid:
+        return str(value)
+
+
+class Order:
+    """Hands out who is to be waited for; each one's `done` is set when its answer is there."""
+
+    def __init__(self) -> None:
+        self._changed: dict[Thing, asyncio.Event] = {}
+        self._looked_at: dict[Thing, set[asyncio.Event]] = {}
+
+    def enter(self, things: Touched, done: asyncio.Event) -> set[asyncio.Event]:
+        """Those before it that are not through yet; from now on those behind wait for `done`."""
+        before: set[asyncio.Event] = set()
+        for thing in things.changed:
+            before |= self._looked_at.pop(thing, set())
+            if (last := self._changed.get(thing)) is not None:
+                before.add(last)
+            self._changed[thing] = done
+        for thing in things.looked_at:
+            if (last := self._changed.get(thing)) is not None:
+                before.add(last)
+            self._looked_at.setdefault(thing, set()).add(done)
+        before.discard(done)
+        return before
+
+    def leave(self, things: Touched, done: asyncio.Event) -> None:
+        """Lets those behind it go, and forgets it."""
+        done.set()
+        for thing in things.changed:
+            if self._changed.get(thing) is done:
+                del self._changed[thing]
+        for thing in things.looked_at:
+            if (all_ := self._looked_at.get(thing)) is not None:
+                all_.discard(done)
+                if not all_:
+                    del self._looked_at[thing]

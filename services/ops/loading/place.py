@@ -1,0 +1,68 @@
+"""How far a load has come, in a small file beside the one that is loaded: begun once, gone on with, removed at the end.
+
+Its id makes the id of every command out of the row's line, so that a row that is sent again by the same load has its
+answer already, and a load begun anew gives new commands.
+"""
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from shared.language.recorded import named
+from shared.runtime.clock import new_id
+
+
+class Changed(Exception):
+    """The file is not the one that the load was begun with."""
+
+
+@dataclass
+class Place:
+    """`rows` from the beginning are answered, and `refused_bytes` of the file of refused ones are of them.
+
+    `digest` is the loaded file's.
+    """
+
+    path: Path
+    digest: str
+    load: str = field(default_factory=new_id)
+    rows: int = 0
+    accepted: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    refused_bytes: int = 0
+
+    @classmethod
+    def of(cls, path: Path, digest: str) -> "Place":
+        """Where an earlier run of this load came to, or its beginning, which is on disk when this returns.
+
+        Raises:
+            Changed: the load was begun with another file of that name.
+            OSError: the folder cannot be written to.
+        """
+        if path.exists():
+            found: dict[str, Any] = orjson.loads(path.read_bytes())
+            if found["digest"] != digest:
+                raise Changed
+            return cls(path, **found)
+        begun = cls(path, digest)
+        begun.keep()
+        return begun
+
+    def id_of(self, line: int) -> str:
+        return str(named(f"load/{self.load}/{line}"))
+
+    def keep(self) -> None:
+        told = {name: value for name, value in asdict(self).items() if name != "path"}
+        beside = self.path.with_name(f"{self.path.name}.new")
+        with beside.open("wb") as file:
+            file.write(orjson.dumps(told))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self.path)
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
