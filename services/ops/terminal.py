@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, NoReturn, TypeVar
 
+import structlog
 import typer
 from pydantic import ValidationError
 from rich.console import Console
@@ -52,6 +54,8 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code."""
     from shared.client import Unanswered, Unreachable
 
+    # What counts is told below; a line of log in between would tear a table or a bar apart.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         return asyncio.run(work)
     except Unreachable as error:
