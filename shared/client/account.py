@@ -58,7 +58,7 @@ class Account(Calls):
 
     async def find(self, question: str, fields: Mapping[str, Any]) -> Found[Any] | NotAnswered:
         """Any question that has one result, by its name; as of the last effect seen here unless `at_least` is given."""
-        reply = await self._ask(question, fields)
+        reply = await self.raw(question, fields)
         if "error" in reply:
             return NotAnswered.model_validate(reply)
         result = adapter(question).validate_python(reply["result"])
@@ -66,13 +66,14 @@ class Account(Calls):
 
     async def list(self, question: str, fields: Mapping[str, Any]) -> Page[Any] | NotAnswered:
         """A page of any question that has a list."""
-        reply = await self._ask(question, fields)
+        reply = await self.raw(question, fields)
         if "error" in reply:
             return NotAnswered.model_validate(reply)
         items = [adapter(question).validate_python(one) for one in reply["result"]]
         return Page(reply["position"], items, reply["next"], reply.get("incomplete_since"))
 
-    async def _ask(self, question: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    async def raw(self, question: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to any question as it is on the wire, an error too."""
         body = written({"actor": self.actor, "at_least": self.position, **present(fields)})
         wait = body.get("wait_ms", DEFAULT_WAIT_MS) / 1_000
         return await self._asking.ask(subjects.query(self.name, question), body, wait)

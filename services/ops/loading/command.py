@@ -1,6 +1,8 @@
-"""`switchboard load`, as it is typed and as it tells how far it is."""
+"""`switchboard load` and `switchboard load-directory`, as they are typed and as they tell how far they are."""
 
+import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +10,12 @@ from typing import Annotated, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
-from services.ops.loading import rows
+from services.ops.loading import directory, rows
 from services.ops.loading.load import IN_FLIGHT, Load
 from services.ops.loading.place import Changed, Place
+from services.ops.showing import plain_table
 from services.ops.terminal import (
     DONE,
     INTERRUPTED,
@@ -130,3 +134,64 @@ def _bar(file: Path, place: Place) -> Iterator[Callable[[Place], None]]:
             progress.update(task, completed=place.rows, rate=rate, refused=f"{place.refused:,}")
 
         yield told
+
+
+# ---- a directory
+
+
+Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="users.csv, inboxes.csv, addresses.csv.")]
+Into = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account, registered already.")]
+As = Annotated[str, typer.Option("--actor", help="Who gives the commands: a service, or an administrator.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List every clash, among the files and with what is there.")]
+
+
+def load_directory(
+    folder: Folder,
+    account: Into,
+    actor: As = "service:directory",
+    dry_run: DryRun = False,
+    in_flight: InFlight = IN_FLIGHT,
+    url: Url = None,
+    as_json: Json = False,
+) -> None:
+    """Make a directory that was exported elsewhere so: users, inboxes and addresses, as CSV files in a folder.
+
+    users.csv: user,name,permissions?,seat? - inboxes.csv: inbox,name,members? -
+    addresses.csv: address,kind,owner?,inbox?,provider?,from_name? - lists within a cell are separated by ;
+
+    The commands stand in FOLDER/ACCOUNT.jsonl afterwards, and go like those of `load`. Exit codes are those of `load`;
+    of a dry run 1 means clashes.
+    """
+    try:
+        found = directory.read(folder)
+    except rows.Unreadable as error:
+        fail(f"{error}.", USAGE)
+    if dry_run:
+        raise typer.Exit(_foretold(found, account, actor, url, as_json=as_json))
+    file = folder / f"{account}.jsonl"
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in directory.commands(found, account, actor)))
+    load(file, in_flight=in_flight, url=url, as_json=as_json)
+
+
+def _foretold(found: directory.Directory, account: str, actor: str, url: str | None, *, as_json: bool) -> int:
+    there = done(_present(url, account, actor))
+    clashes = list(directory.clashes(found, there))
+    given = Counter(one["command"] for one in directory.commands(found, account, actor))
+    if as_json:
+        print_json({"commands": given, "registered": there.registered, "clashes": [one._asdict() for one in clashes]})
+        return REFUSED if clashes or not there.registered else DONE
+    out.print(f"{given.total():,} commands: {', '.join(f'{count:,} {name}' for name, count in given.items())}")
+    if not there.registered:
+        out.print(f"There is no account {account}: register it first, switchboard command {account} RegisterAccount …")
+    if clashes:
+        table = plain_table("File", "Line", "What", "Clash")
+        for one in clashes:
+            table.add_row(one.file, str(one.line), Text(one.what), Text(one.why))
+        out.print(table)
+    out.print(f"{len(clashes):,} clashes." if clashes else "No clash.")
+    return REFUSED if clashes or not there.registered else DONE
+
+
+async def _present(url: str | None, account: str, actor: str) -> directory.Present:
+    async with reached(url, PATIENCE_SECONDS) as switchboard:
+        return await directory.present(switchboard.account(account, actor))

@@ -1,0 +1,150 @@
+"""`switchboard demo`: a short story told against a running Switchboard, each command with its answer, and the views."""
+
+import asyncio
+import json
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any, Final
+
+import typer
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.text import Text
+
+from services.ops import showing
+from services.ops.terminal import Url, done, fail, out, reached
+from shared.client import Account, Switchboard
+from shared.runtime.clock import new_id
+
+PATIENCE_SECONDS: Final = 15.0
+CRM: Final = "service:crm"
+PAUSE_SECONDS: Final = 0.0
+
+Pause = Annotated[float, typer.Option(min=0, max=10, help="Seconds to rest after each answer, to read along.")]
+Called = Annotated[str | None, typer.Option("--account", help="The account to play it in, a new one if left out.")]
+
+
+class Surprise(Exception):
+    """The story went otherwise than it is told."""
+
+
+class Stage:
+    """Gives commands and asks questions as they would be typed, and shows what comes of them."""
+
+    def __init__(self, account: Account, pause: float) -> None:
+        self._account = account
+        self._pause = pause
+
+    async def chapter(self, title: str, text: str) -> None:
+        out.print()
+        out.print(Rule(Text(title, style="bold"), align="left", style="dim"))
+        out.print(Text(text))
+        await asyncio.sleep(self._pause)
+
+    async def do(self, actor: str, command: str, outcome: str = "accepted", /, **fields: Any) -> Mapping[str, Any]:
+        """Gives a command that comes out so.
+
+        Raises:
+            Surprise: it did not.
+        """
+        self._typed("command", actor, command, fields)
+        reply = await self._account.acting_as(actor).give(command, fields)
+        told = reply.model_dump(mode="json", exclude_none=True)
+        out.print(Padding(showing.reply_of(command, told), (0, 0, 0, 2)))
+        await asyncio.sleep(self._pause)
+        if told["outcome"] != outcome:
+            raise Surprise(f"{command} was {told['outcome']}, not {outcome}")
+        return told
+
+    async def see(self, question: str, *keys: str, **fields: Any) -> None:
+        """Asks as the service that tells the story; of each object only these keys are shown."""
+        self._typed("query", CRM, question, fields)
+        answer = await self._account.acting_as(CRM).raw(question, fields)
+        if "error" in answer:
+            raise Surprise(f"{question} was not answered: {answer['message']}")
+        shown = dict(answer)
+        if keys and isinstance(answer["result"], list):
+            shown["result"] = [{key: one.get(key) for key in keys} for one in answer["result"]]
+        elif keys:
+            shown["result"] = {key: answer["result"].get(key) for key in keys}
+        out.print(Padding(showing.answer_of(shown), (0, 0, 0, 2)))
+        await asyncio.sleep(self._pause)
+
+    def _typed(self, verb: str, actor: str, name: str, fields: Mapping[str, Any]) -> None:
+        words = ["switchboard", verb, self._account.name, name, "--actor", actor]
+        for key, value in fields.items():
+            words.append(f"{key}={value}" if isinstance(value, str) else f"{key}:={json.dumps(value)}")
+        out.print(Text(f"$ {shlex.join(words)}", style="cyan"))
+
+
+async def opening(stage: Stage) -> None:
+    await stage.chapter("A company connects its addresses", "Acme signs up; ana, its administrator, connects support@.")
+    await stage.do(CRM, "RegisterAccount", plan="professional", admin="ana")
+    for user in ("bob", "cleo"):
+        await stage.do("ana", "AddUser", user=user, name=user.title(), permissions=["personal_email_access"])
+        await stage.do("ana", "AssignSeat", user=user)
+    await stage.do("ana", "CreateInbox", inbox="support", name="Support", members=["bob", "cleo"])
+    await stage.do("ana", "ConnectTeam", address="Support@Acme.example", inbox="support", visibility_acknowledged=True)
+    await stage.do("bob", "ConnectPersonal", address="bob@acme.example", owner="bob")
+
+
+async def clash(stage: Stage) -> None:
+    await stage.chapter("Two people want one address", "bob is first. cleo is refused, and learns what can be done.")
+    await stage.do("bob", "ConnectPersonal", address="sales@acme.example", owner="bob")
+    await stage.do("cleo", "ConnectPersonal", "refused", address="sales@acme.example", owner="cleo")
+    await stage.do("ana", "TransferOwnership", address="sales@acme.example", new_owner="cleo")
+
+
+async def routing(stage: Stage) -> None:
+    await stage.chapter("Where does the mail go?", "To one of two people in Support; a sender keeps his person.")
+    rule = {"kind": "users_and_teams", "users": ["bob", "cleo"], "teams": []}
+    await stage.do("ana", "SetRouting", inbox="support", rule=rule)
+    recipients = ["support@acme.example", "sales@acme.example", "nobody@acme.example"]
+    await stage.see(
+        "Resolve", "recipient", "destination", "inbox", "owner", "assignee", "rule", "reason",
+        recipients=recipients, sender="jo@client.example",
+    )  # fmt: skip
+
+
+async def leaving(stage: Stage) -> None:
+    await stage.chapter("Somebody leaves", "bob goes. His address waits for what ana decides; nobody else gets it.")
+    await stage.do("ana", "SetRouting", inbox="support", rule={"kind": "unassigned"})
+    await stage.see("RemovalImpact", user="bob")
+    await stage.do("ana", "DeactivateUser", user="bob")
+    await stage.do("ana", "RemoveUser", user="bob")
+    await stage.see("Orphans")
+    await stage.do("cleo", "ConnectPersonal", "refused", address="bob@acme.example", owner="cleo")
+    await stage.do("ana", "ReclaimAddress", address="bob@acme.example", new_owner="cleo")
+
+
+async def moving(stage: Stage) -> None:
+    await stage.chapter("An inbox moves", "Support is merged into a new inbox; its address moves along.")
+    await stage.do("ana", "CreateInbox", inbox="help", name="Help desk", members=["cleo"])
+    await stage.do("ana", "MoveTeamAddress", address="support@acme.example", to_inbox="help")
+    await stage.do("ana", "MoveTeamAddress", "unchanged", address="support@acme.example", to_inbox="help")
+    await stage.do("ana", "ArchiveInbox", inbox="support")
+    await stage.see("Addresses", "address", "state", "kind", "owner", "inbox", "health")
+
+
+CHAPTERS: Final[tuple[Callable[[Stage], Awaitable[None]], ...]] = (opening, clash, routing, leaving, moving)
+
+
+def demo(account: Called = None, pause: Pause = PAUSE_SECONDS, url: Url = None) -> None:
+    """Tell a short story against a running Switchboard: who connects what, who clashes, where mail goes.
+
+    It is played in an account of its own and changes no other.
+    """
+    try:
+        done(_played(url, account or f"demo-{new_id()[-8:]}", pause))
+    except Surprise as error:
+        fail(f"The story went otherwise: {error}. Is {account} an account that is there already?", 1)
+
+
+async def _played(url: str | None, name: str, pause: float) -> None:
+    async with reached(url, PATIENCE_SECONDS) as found:
+        switchboard: Switchboard = found
+        stage = Stage(switchboard.account(name, CRM), pause)
+        for chapter in CHAPTERS:
+            await chapter(stage)
+    out.print()
+    out.print(Text(f"Every event of it: nats sub 'switchboard.event.v1.{name}.>' --all", style="dim"))
