@@ -103,10 +103,12 @@ def commands(found: Directory, account: str, actor: str) -> Iterator[dict[str, A
         yield line("CreateInbox", {"inbox": inbox.get("inbox", ""), "name": inbox.get("name", ""), **members})
     for _, one in found.of("addresses.csv"):
         more: dict[str, str] = {name: one[name] for name in ("address", "provider", "from_name") if name in one}
-        if one.get("kind") == "team":
-            yield line("ConnectTeam", {**more, "inbox": one.get("inbox", ""), "visibility_acknowledged": True})
-        else:
-            yield line("ConnectPersonal", {**more, "owner": one.get("owner", "")})
+        match one.get("kind", ""):
+            case "team":
+                yield line("ConnectTeam", {**more, "inbox": one.get("inbox", ""), "visibility_acknowledged": True})
+            case kind:
+                # Of a kind that is neither there is no such command, so that it is refused and not lost.
+                yield line(f"Connect{kind.title()}", {**more, "owner": one.get("owner", "")})
 
 
 def parts(cell: str | None) -> list[str]:
@@ -170,7 +172,7 @@ def _people(found: Directory, users: frozenset[str]) -> Iterator[Clash]:
 def _addresses(found: Directory, there: Present, users: frozenset[str], inboxes: frozenset[str]) -> Iterator[Clash]:
     may = {
         user["user"]: "personal_email_access" in parts(user.get("permissions"))
-        for _, user in found.of("users.csv")
+        for _, user in reversed(found.of("users.csv"))  # the first of a name is the one that is added
         if "user" in user
     }
     before: dict[str, tuple[int, tuple[str | None, str | None]]] = {}

@@ -127,7 +127,7 @@ def _typed(text: str, declared: Any) -> Any:
     adapter = _adapter(declared)
     for value in (text, [part.strip() for part in text.split(LIST_SEPARATOR) if part.strip()], _json(text)):
         try:
-            adapter.validate_python(value, strict=True)
+            adapter.validate_json(json.dumps(value), strict=True)
         except ValidationError:
             continue
         return value

@@ -1,0 +1,235 @@
+"""Whatever stops a load, the same command line goes on with it, and nothing is done twice or lost."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.runtime.clock import new_id
+from tests.journeys.wire import Account, Wire, connected
+from tests.real_servers import ROOT, RunningNats, RunningSwitchboard
+
+DONE, REFUSED, USAGE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
+USERS, ADDRESSES = 20, 1_500
+
+
+def run(*arguments: str, url: str = "") -> "asyncio.Task[tuple[int, str]]":
+    return asyncio.create_task(_run(*arguments, url=url))
+
+
+async def _run(*arguments: str, url: str) -> tuple[int, str]:
+    process = await started(*arguments, url=url)
+    output, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, output.decode()
+
+
+async def started(*arguments: str, url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.ops.cli", *arguments,
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "SWITCHBOARD_NATS_URL": url},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
+def rows_in(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def story(account: str, addresses: int = ADDRESSES) -> list[dict[str, Any]]:
+    """An account from nothing: everything depends on something before it."""
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("RegisterAccount", {"actor": "service:tests", "plan": "free", "admin": "ana"})
+    ]
+    for number in range(USERS):
+        who = {"user": f"u{number}", "name": f"U {number}", "permissions": ["personal_email_access"]}
+        told.append(("AddUser", {"actor": "ana", **who}))
+    for number in range(addresses):
+        owner = f"u{number % USERS}"
+        told.append(("ConnectPersonal", {"actor": owner, "owner": owner, "address": f"a{number}@{account}.example"}))
+    return [{"account": account, "command": name, **fields} for name, fields in told]
+
+
+def new_account() -> str:
+    return f"load-{new_id()[-12:]}"
+
+
+async def told_of(url: str, account: str) -> list[str]:
+    """The types of the account's events."""
+    async with connected(url) as wire:
+        end = (await wire.question(account, "Account")).position
+        return [fact.name for fact in await Account(wire, account).facts(end)]
+
+
+async def test_a_file_is_given_in_an_order_that_works_however_many_are_under_way(
+    running: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    path = lines(folder / "all.jsonl", story(account))
+    code, output = await run("load", str(path), url=running.nats_url)
+    assert (code, f"{ADDRESSES + USERS + 1:,} accepted" in output) == (DONE, True), output
+    assert names_in(folder) == ["all.jsonl"]
+    assert (await told_of(running.nats_url, account)).count("PersonalConnected") == ADDRESSES
+
+
+async def test_what_is_refused_stands_in_a_file_that_can_be_loaded_once_it_is_mended(
+    running: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    rows = story(account, 3)
+    rows += [rows[-1] | {"owner": "u7", "actor": "u7"}, {"account": account, "command": "Nonsense"}]
+    path = folder / "some.jsonl"
+    lines(path, rows)
+    path.write_text(path.read_text() + "{torn\n")
+    code, output = await run("load", str(path), "--json", url=running.nats_url)
+    told = json.loads(output)
+    assert (code, told["refused"], told["whole"]) == (REFUSED, 3, True)
+    found = rows_in(Path(told["refused_file"]))
+    assert [one["_refused"]["reason"] for one in found] == [
+        "ADDRESS_ALREADY_PERSONAL", "COMMAND_UNKNOWN", "UNREADABLE",
+    ]  # fmt: skip
+    assert [one["_refused"]["line"] for one in found] == [25, 26, 27]
+    mended = lines(folder / "mended.jsonl", [found[0] | {"address": f"free@{account}.example"}])
+    assert (await run("load", str(mended), url=running.nats_url))[0] == DONE
+
+
+async def test_a_csv_is_as_good(running: RunningSwitchboard, folder: Path) -> None:
+    account = new_account()
+    path = folder / "users.csv"
+    path.write_text("command,actor,plan,admin,user,name,permissions\n"
+                    "RegisterAccount,service:tests,free,ana,,,\n"
+                    "AddUser,ana,,,bob,Bob,personal_email_access;account_access\n")  # fmt: skip
+    code, output = await run("load", str(path), "--account", account, url=running.nats_url)
+    assert code == DONE, output
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+async def test_a_load_that_is_stopped_goes_on_and_nothing_is_done_twice(
+    how: signal.Signals, running: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    path = lines(folder / "all.jsonl", story(account))
+    process = await started("load", str(path), "--in-flight", "8", url=running.nats_url)
+    async with connected(running.nats_url) as wire, asyncio.timeout(60):
+        await some_are_connected(wire, account)
+        process.send_signal(how)
+        output = (await process.communicate())[0].decode()
+    assert process.returncode == (INTERRUPTED if how == signal.SIGINT else -signal.SIGKILL), output
+    assert folder.joinpath("all.jsonl.load").exists()
+    code, output = await run("load", str(path), url=running.nats_url)
+    assert (code, f"{ADDRESSES + USERS + 1:,} accepted, 0 unchanged" in output) == (DONE, True), output
+    assert (await told_of(running.nats_url, account)).count("PersonalConnected") == ADDRESSES
+
+
+async def some_are_connected(wire: Wire, account: str) -> None:
+    while True:
+        reply = await wire.question(account, "Addresses", "service:tests", limit=100)
+        if len(reply.body.get("result", ())) == 100:
+            return
+        await asyncio.sleep(0.02)
+
+
+async def test_a_nats_that_dies_under_a_load_loses_nothing(switchboard: RunningSwitchboard, folder: Path) -> None:
+    path = lines(folder / "all.jsonl", story("acme"))
+    loading = run("load", str(path), "--in-flight", "8", url=switchboard.nats_url)
+    async with connected(switchboard.nats_url) as wire, asyncio.timeout(60):
+        await some_are_connected(wire, "acme")
+    next(one for one in switchboard.processes() if one.name() == "nats-server").kill()
+    code, output = await loading
+    assert (code, f"{ADDRESSES + USERS + 1:,} accepted" in output) == (DONE, True), output
+    assert (await told_of(switchboard.nats_url, "acme")).count("PersonalConnected") == ADDRESSES
+
+
+async def test_a_file_that_was_changed_in_between_is_not_gone_on_with(nats: RunningNats, folder: Path) -> None:
+    path = lines(folder / "all.jsonl", story("nobody", 1))
+    (folder / "all.jsonl.load").write_text(json.dumps({"digest": "another", "load": "x", "rows": 3}))
+    code, output = await run("load", str(path), url=nats.url)
+    assert (code, "--anew" in output) == (USAGE, True)
+    (folder / "all.jsonl.load").write_text("torn")
+    code, output = await run("load", str(path), url=nats.url)
+    assert (code, "Traceback" in output) == (USAGE, False)
+
+
+# ---- a directory
+
+
+DIRECTORY = {
+    "users.csv": "user,name,permissions,seat\nbob,Bob,personal_email_access,true\ncleo,Cleo,personal_email_access,\n",
+    "inboxes.csv": "inbox,name,members\nsupport,Support,bob;cleo\n",
+    "addresses.csv": "address,kind,owner,inbox\nhelp@acme.example,team,,support\nbob@acme.example,personal,bob,\n",
+}
+
+
+def put(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+@pytest.fixture
+async def account(running: RunningSwitchboard) -> Account:
+    async with connected(running.nats_url) as wire:
+        account = Account(wire, new_account())
+        await account.do("RegisterAccount", plan="professional", admin="ana")
+        return account
+
+
+async def test_a_directory_becomes_what_it_says(running: RunningSwitchboard, account: Account, folder: Path) -> None:
+    put(folder, DIRECTORY)
+    words = ("load-directory", str(folder), account.name)
+    code, output = await run(*words, "--dry-run", url=running.nats_url)
+    assert (code, "No clash." in output, "6 commands" in output) == (DONE, True, True), output
+    code, output = await run(*words, url=running.nats_url)
+    assert (code, "6 accepted" in output) == (DONE, True), output
+    code, output = await run(*words, "--dry-run", url=running.nats_url)
+    assert (code, "there already" in output) == (REFUSED, True)
+
+
+async def test_a_dry_run_lists_exactly_what_would_be_refused(
+    running: RunningSwitchboard, account: Account, folder: Path
+) -> None:
+    async with connected(running.nats_url) as wire:
+        there = Account(wire, account.name)
+        await there.do("AddUser", user="eve", name="Eve", permissions=["personal_email_access"])
+        await there.do("ConnectPersonal", "eve", address="taken@acme.example", owner="eve")
+    more = {
+        "users.csv": DIRECTORY["users.csv"] + "eve,Eve,,\nbob,Bob II,,\nno id!,X,,\n",
+        "addresses.csv": DIRECTORY["addresses.csv"] + (
+            "BOB@acme.example,personal,cleo,\ntaken@acme.example,personal,bob,\nx@,personal,bob,\n"
+            "y@acme.example,team,,nowhere\nz@acme.example,personal,nobody,\nw@acme.example,other,bob,\n"
+        ),
+    }  # fmt: skip
+    put(folder, DIRECTORY | more)
+    words = ("load-directory", str(folder), account.name, "--json")
+    code, output = await run(*words, "--dry-run", url=running.nats_url)
+    assert code == REFUSED
+    foretold = [(clash["file"], clash["line"]) for clash in json.loads(output)["clashes"]]
+    assert foretold == [
+        ("users.csv", 4), ("users.csv", 5), ("users.csv", 6),
+        ("addresses.csv", 4), ("addresses.csv", 5), ("addresses.csv", 6), ("addresses.csv", 7), ("addresses.csv", 8),
+        ("addresses.csv", 9),
+    ]  # fmt: skip
+    code, output = await run(*words, url=running.nats_url)
+    assert (code, json.loads(output)["refused"]) == (REFUSED, len(foretold)), output
+
+
+async def test_a_header_that_is_not_as_documented_is_told(nats: RunningNats, folder: Path) -> None:
+    code, output = await run("load-directory", str(folder), "acme", url=nats.url)
+    assert (code, "has none of users.csv" in output) == (USAGE, True)
+    put(folder, {"users.csv": "id,name\nbob,Bob\n"})
+    code, output = await run("load-directory", str(folder), "acme", url=nats.url)
+    assert (code, "lacks user and has an unknown id" in output) == (USAGE, True)
