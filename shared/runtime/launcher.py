@@ -58,7 +58,7 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
 
 class _Launcher:
     def __init__(self, settings: Settings, services: Mapping[str, Sequence[str]]) -> None:
-        postgres = Postgres(settings.data_dir)
+        postgres = self._own_postgres = Postgres(settings.data_dir)
         bus = self._own_nats = Nats(settings.data_dir, settings.nats_port)
         self._settings = settings
         self._postgres_url = settings.postgres_url or postgres.url()
@@ -120,6 +120,7 @@ class _Launcher:
             why_not = await _state(self._probe("relay")) or ""
             former, self._no_space = self._no_space, None
             if "stream: " in why_not:
+                # Started again on a full disk it would only be away from commands and questions too.
                 self._no_space = _no_space_in(self._own_nats.folder)
             if self._no_space and not former:
                 log.error("nats.no_space", error=self._no_space)
@@ -185,7 +186,10 @@ class _Launcher:
         return Program(name=name, argv=tuple(argv), environment=environment)
 
     async def _ask_postgres(self) -> str | None:
-        return await postgres_answers(self._postgres_url)
+        trouble = await postgres_answers(self._postgres_url)
+        if trouble and self._own_postgres in self._servers:
+            trouble = "; ".join(filter(None, (_no_space_in(self._own_postgres.folder), trouble)))
+        return trouble
 
     async def _ask_nats(self) -> str | None:
         if self._bus is None or not self._bus.is_connected:
@@ -241,14 +245,16 @@ class _Launcher:
 
 
 def _no_space_in(folder: Path) -> str | None:
-    """Why NATS is not started again yet: on a full disk it would only be away from commands and questions too."""
+    """None when a server that keeps its data there has room to work, or has no folder yet."""
+    if not folder.exists():
+        return None
     disk = shutil.disk_usage(folder)
     needed = min(ROOM_BYTES, disk.total // 10)
     if disk.free > needed:
         return None
     return (
-        f"no space: {disk.free / 2**20:.0f} MiB are free in {folder}, so events are stored and not told; free more "
-        f"than {needed / 2**20:.0f} MiB, and NATS is started again by itself"
+        f"no space: {disk.free / 2**20:.0f} MiB are free in {folder}; it goes on by itself with more than "
+        f"{needed / 2**20:.0f} MiB"
     )
 
 
