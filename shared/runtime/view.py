@@ -195,6 +195,11 @@ class View:
         """Of which version the live rows are, asked of the database."""
         return (await self._stands())[0]
 
+    async def readers_of(self, version: int) -> int:
+        """How many connections there are of processes of that version, whether or not they answer yet."""
+        async with self._readers.connection() as connection, connection.cursor() as cursor:
+            return await beside.answering(cursor, self.design.name, version)
+
     async def _stands(self) -> tuple[int, int]:
         async with self._readers.connection() as connection:
             rows = await (await connection.execute("SELECT design, position FROM view")).fetchall()
