@@ -210,7 +210,12 @@ class Nats:
         )
         # On a full disk it could not be written again, and would be empty.
         if not (self._configuration.exists() and self._configuration.read_text() == configuration):
-            self._configuration.write_text(configuration)
+            beside = self._configuration.with_suffix(".new")
+            try:
+                beside.write_text(configuration)
+                beside.replace(self._configuration)
+            except OSError as error:
+                raise ServerTrouble(f"{self._configuration} cannot be written: {error.strerror}.") from error
 
     def program(self) -> Program:
         return Program(
