@@ -1,6 +1,6 @@
 """All that a run leaves, gathered when it is over, and judged as a whole: counts, and sets of what is wrong.
 
-    found = await gathered(postgres_url, wire, histories, after)
+    found = await gathered(postgres_url, wire, histories, heard, after)
     assert judged(found).passed()
 
 What a nemesis itself puts in is not the system's doing: events that it writes into the log stand in accounts of its
@@ -15,9 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import accounted, claims, history, linearizable, replayed, verdict
+from tests.faults import accounted, claims, heard, history, linearizable, replayed, verdict
 from tests.faults.accounted import Kept
 from tests.faults.client import RACED
+from tests.faults.heard import Hearing
 from tests.faults.history import Command
 from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
@@ -26,7 +27,7 @@ from tests.journeys.wire import Fact, Wire
 
 @dataclass(frozen=True)
 class Evidence:
-    """What clients recorded, what is stored, told, kept in views and shown.
+    """What clients and a follower recorded, what is stored, told, kept in views and shown.
 
     `after` is the position at which the log ended before the first command of the clients. `strangers` are accounts of
     which no client knows, `tampered` positions of the log that were written anew after they had been told: both are the
@@ -40,6 +41,7 @@ class Evidence:
     facts: Sequence[Fact]
     rows: Mapping[str, Rows]
     shown: Shown
+    hearing: Hearing
     strangers: frozenset[str] = frozenset()
     tampered: frozenset[int] = frozenset()
 
@@ -63,12 +65,13 @@ async def gathered(
     postgres_url: str,
     wire: Wire,
     histories: Iterable[Path],
+    follower: Path,
     after: int,
     strangers: Iterable[str] = (),
     tampered: Iterable[int] = (),
     seconds: float = 60.0,
 ) -> Evidence:
-    """Waits until stream and views have come to the log's end; no command may be under way.
+    """Waits until stream and views have come to the log's end; no command may be under way, and the follower has ended.
 
     Raises:
         AssertionError: they do not get there in time.
@@ -81,7 +84,10 @@ async def gathered(
     facts = await wire.facts(end, seconds=seconds)
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
-    return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers), frozenset(tampered))
+    hearing = await asyncio.to_thread(heard.read, follower)
+    return Evidence(
+        after, commands, log, journal, facts, rows, shown, hearing, frozenset(strangers), frozenset(tampered)
+    )
 
 
 def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
@@ -107,6 +113,7 @@ def judged(found: Evidence) -> Judgement:
             **order.verdict,
             **races.verdict,
             **verdict.of_the_stream(found.log, found.facts, found.tampered),
+            **heard.of_what_was_heard(found.hearing, found.commands, found.log, found.tampered),
             **replayed.of_the_rows(found.log, found.rows),
             **verdict.of_what_is_shown(known, found.shown),
         },
@@ -126,6 +133,7 @@ def counted(found: Evidence) -> dict[str, int]:
         "stored by a nemesis": sum(event.account in found.strangers for event in found.log),
         "in the journal": len(found.journal),
         "told": len(found.facts),
+        **heard.counted(found.hearing),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
         "addresses shown": sum(map(len, found.shown.addresses.values())),
     }
