@@ -15,11 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import accounted, claims, heard, history, linearizable, replayed, verdict
+from tests.faults import accounted, answered, claims, heard, history, linearizable, replayed, verdict
 from tests.faults.accounted import Kept
 from tests.faults.client import RACED
 from tests.faults.heard import Hearing
-from tests.faults.history import Command
+from tests.faults.history import Command, Question
 from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
@@ -36,6 +36,7 @@ class Evidence:
 
     after: int
     commands: Sequence[Command]
+    questions: Sequence[Question]
     log: Sequence[Stored]
     journal: Sequence[Kept]
     facts: Sequence[Fact]
@@ -77,7 +78,8 @@ async def gathered(
         AssertionError: they do not get there in time.
         HistoryBroken: a history cannot be read.
     """
-    commands = history.read(histories)
+    histories = list(histories)
+    commands, questions = history.read(histories), history.questions(histories)
     log = await asyncio.to_thread(verdict.stored_events, postgres_url)
     end = log[-1].position if log else 0
     journal = await asyncio.to_thread(accounted.kept_answers, postgres_url)
@@ -86,7 +88,7 @@ async def gathered(
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
     hearing = await asyncio.to_thread(heard.read, follower)
     return Evidence(
-        after, commands, log, journal, facts, rows, shown, hearing, frozenset(strangers), frozenset(tampered)
+        after, commands, questions, log, journal, facts, rows, shown, hearing, frozenset(strangers), frozenset(tampered)
     )
 
 
@@ -114,6 +116,7 @@ def judged(found: Evidence) -> Judgement:
             **races.verdict,
             **verdict.of_the_stream(found.log, found.facts, found.tampered),
             **heard.of_what_was_heard(found.hearing, found.commands, found.log, found.tampered),
+            **answered.of_the_questions(found.questions, found.log),
             **replayed.of_the_rows(found.log, found.rows),
             **verdict.of_what_is_shown(known, found.shown),
         },
@@ -134,6 +137,7 @@ def counted(found: Evidence) -> dict[str, int]:
         "in the journal": len(found.journal),
         "told": len(found.facts),
         **heard.counted(found.hearing),
+        **answered.counted(found.questions),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
         "addresses shown": sum(map(len, found.shown.addresses.values())),
     }

@@ -1,4 +1,4 @@
-"""Defects to plant in what a follower heard; with them, and those of the other pages, `DEFECTS` is complete."""
+"""Defects to plant in what a follower heard."""
 
 from collections.abc import Callable
 from dataclasses import replace
