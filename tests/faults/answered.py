@@ -12,22 +12,23 @@ from typing import Any
 
 from tests.faults import asking, claims
 from tests.faults.history import Question
-from tests.faults.linearizable import Timeline
+from tests.faults.linearizable import Timeline, Where
+from tests.faults.people import AWAY
 from tests.faults.verdict import Stored, Verdict, destination
 from tests.journeys import directory
-from tests.journeys.directory import FREE, Entry
+from tests.journeys.directory import Entry
 
 
 class AsOf:
     """Every address as it should be shown as of any position; a view may stand between two events of one command."""
 
     def __init__(self, log: Iterable[Stored]) -> None:
-        self._timelines: dict[tuple[str, str], Timeline] = defaultdict(lambda: Timeline(states=[FREE]))
+        self._timelines: dict[Where, Timeline] = {}
         self.end = 0
         for event in log:
             self.end = event.position
-            if event.name in claims.OF_ADDRESSES and "address" in event.data:
-                timeline = self._timelines[event.account, event.data["address"]]
+            if (key := claims.key_of_event(event.name, event.data)) is not None:
+                timeline = self._timeline((event.account, key))
                 timeline.states.append(claims.after(event.name, event.data, timeline.states[-1]))
                 timeline.since.append(event.position)
 
@@ -37,8 +38,14 @@ class AsOf:
         known = {primary: self._at(account, primary, position)} if primary else {}
         return directory.shown(entry, known)
 
+    def is_away(self, account: str, user: str, position: int) -> bool:
+        return self._timeline((account, ("user", user))).at(position)["status"] in AWAY
+
     def _at(self, account: str, address: str, position: int) -> Entry:
-        return self._timelines[account, address].at(position)
+        return self._timeline((account, ("address", address))).at(position)
+
+    def _timeline(self, where: Where) -> Timeline:
+        return self._timelines.setdefault(where, Timeline(states=[claims.beginning(where[1])]))
 
 
 def of_the_questions(questions: Iterable[Question], log: Sequence[Stored]) -> Verdict:
@@ -90,7 +97,8 @@ def rightly(one: Question, as_of: AsOf) -> Mapping[str, Any]:
     entry = as_of.shown(one.account, one.address, one.position)
     if one.name == "Address":
         return entry
-    return dict(zip(("destination", "inbox", "owner"), destination(entry), strict=True))
+    away = as_of.is_away(one.account, entry["owner"], one.position)
+    return dict(zip(("destination", "inbox", "owner"), destination(entry, away=away), strict=True))
 
 
 def counted(questions: Sequence[Question]) -> dict[str, int]:

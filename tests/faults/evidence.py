@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import accounted, answered, claims, heard, history, linearizable, replayed, verdict
+from tests.faults import accounted, answered, claims, heard, history, left_behind, linearizable, replayed, verdict
 from tests.faults.accounted import Kept
 from tests.faults.client import RACED
 from tests.faults.heard import Hearing
@@ -114,11 +114,12 @@ def judged(found: Evidence) -> Judgement:
             **accounted.of_the_journal(found.commands, log, journal, found.after),
             **order.verdict,
             **races.verdict,
+            **left_behind.of_who_left(found.log),
             **verdict.of_the_stream(found.log, found.facts, found.tampered),
             **heard.of_what_was_heard(found.hearing, found.commands, found.log, found.tampered),
             **answered.of_the_questions(found.questions, found.log),
             **replayed.of_the_rows(found.log, found.rows),
-            **verdict.of_what_is_shown(known, found.shown),
+            **verdict.of_what_is_shown(known, found.shown, verdict.absent(found.facts)),
         },
     )
 
@@ -136,6 +137,7 @@ def counted(found: Evidence) -> dict[str, int]:
         "stored by a nemesis": sum(event.account in found.strangers for event in found.log),
         "in the journal": len(found.journal),
         "told": len(found.facts),
+        **left_behind.counted(found.log),
         **heard.counted(found.hearing),
         **answered.counted(found.questions),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},

@@ -1,4 +1,4 @@
-"""Defects to plant in what questions were answered; with them, and those of the other pages, `DEFECTS` is complete."""
+"""Defects to plant in what questions were answered."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from tests.faults.answered import AsOf, told_by
 from tests.faults.evidence import Evidence
 from tests.faults.history import Answer, Question
 from tests.faults.planting import defect
@@ -36,22 +37,11 @@ def _(found: Evidence) -> Evidence:
 
 @defect("a view says a later position than its rows have", "answers unlike the log as of their position")
 def _(found: Evidence) -> Evidence:
-    """As when the position is read after the rows: the answer was right as of before the address changed again."""
-    for one in found.questions:
-        later = [
-            event.position
-            for event in found.log
-            if event.name == "Disconnected" and (event.account, event.data["address"]) == (one.account, one.address)
-        ]
-        if (
-            one.name == "Address"
-            and one.asked.how == "reply"
-            and one.reply["result"]["state"] != "free"
-            and later
-            and later[-1] > one.position
-        ):
-            return with_answer(found, one, {"position": later[-1]})
-    raise AssertionError("no address was shown and given back later")
+    """As when the position is read after the rows, and the address has changed meanwhile."""
+    as_of, end = AsOf(found.log), found.log[-1].position
+    shown = (one for one in found.questions if one.name == "Address" and one.asked.how == "reply")
+    changed = next(one for one in shown if as_of.shown(one.account, one.address, end) != told_by(one))
+    return with_answer(found, changed, {"position": end})
 
 
 @defect("mail was led elsewhere for a moment", "answers unlike the log as of their position")
