@@ -139,8 +139,13 @@ async def strike(nemesis: Nemesis, target: Target, fought: Fought) -> None:
 
 
 def missed(fought: Fought, what: str, why: Exception) -> None:
-    fought.missed.append(f"{what}: {type(why).__name__}: {why}")
-    print(f"  {what} MISSED: {why}", flush=True)
+    """With what it came from: a connection that is closed behind a failure may fail itself."""
+    told, error = [], why.__context__
+    while error is not None:
+        told.append(f"\n    after {type(error).__name__}: {error}")
+        error = error.__context__
+    fought.missed.append(f"{what}: {type(why).__name__}: {why}{''.join(told)}")
+    print(f"  MISSED {fought.missed[-1]}", flush=True)
 
 
 class Work(NamedTuple):
