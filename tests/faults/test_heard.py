@@ -1,12 +1,27 @@
 """A follower hears everything once it is there, and goes on through the loss of the stream; what it hears is judged."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from tests.faults.heard import Heard, Hearing, Recorder, as_stored, digest, latest, of_what_was_heard, read
+from shared.runtime.children import Child
+from tests.faults.campaign import follower
+from tests.faults.heard import (
+    Heard,
+    Hearing,
+    Recorder,
+    as_stored,
+    digest,
+    latest,
+    of_the_readings,
+    of_what_was_heard,
+    read,
+)
 from tests.faults.history import Answer, Command, Try
 from tests.faults.verdict import Stored
+from tests.journeys.wire import EVENTS, STREAM, Wire, connected
+from tests.real_servers import RunningNats, wait_until
 
 LOG = [
     Stored(n, "s", n, f"e{n}", "acme", f"c{n}", "", "FromNameChanged", {"from_name": str(n)}, "t", b"")
@@ -83,6 +98,42 @@ def test_what_was_heard_is_read_as_it_was_recorded(folder: Path) -> None:
     assert hearing.readings == 2
     assert hearing.ended is not None
     assert latest(path) == 2
+
+
+# ---- the process
+
+
+def until_heard(out: Path, position: int) -> None:
+    wait_until(lambda: latest(out) >= position, 20, f"{position} to be heard")
+
+
+async def told(wire: Wire, *positions: int) -> None:
+    for n in positions:
+        headers = {"ce-position": str(n), "ce-id": f"e{n}", "ce-type": "t"}
+        await wire.client.jetstream().publish("switchboard.event.v1.acme.address.X", b'{"n":%d}' % n, headers=headers)
+
+
+async def test_a_follower_goes_on_through_the_loss_of_the_stream(private_nats: RunningNats, folder: Path) -> None:
+    out = folder / "heard"
+    ear = Child(follower(private_nats.url, out))
+    try:
+        async with connected(private_nats.url) as wire:
+            stream = wire.client.jetstream()
+            for last in (3, 5):
+                await stream.add_stream(name=STREAM, subjects=[EVENTS])
+                await told(wire, *range(1, last + 1))
+                await asyncio.to_thread(until_heard, out, last)
+                await stream.delete_stream(STREAM)
+            await asyncio.to_thread(ear.stop)
+        assert ear.poll() == 0
+    finally:
+        ear.kill()
+    hearing = read(out)
+    assert [one.position for one in hearing.messages if one.reading == 1] == [1, 2, 3]
+    assert [one.position for one in hearing.messages if one.reading > 1][-5:] == [1, 2, 3, 4, 5]
+    assert hearing.readings > 1
+    assert {one.digest for one in hearing.messages if one.position == 3} == {digest("t", {"n": 3})}
+    assert not any(of_the_readings(hearing.messages).values())
 
 
 def test_a_digest_is_of_type_and_body_and_not_of_the_spelling() -> None:
