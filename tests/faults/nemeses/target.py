@@ -5,7 +5,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -259,14 +259,21 @@ async def _told(wire: Wire, position: int) -> bool:
 
 @asynccontextmanager
 async def bus(target: Target) -> AsyncIterator[Wire]:
-    """A connection that survives the bus."""
+    """A connection that survives the bus.
+
+    Raises:
+        TimeoutError: there is no bus to connect to.
+    """
 
     async def silent(_error: Exception) -> None:
         """The bus goes away: that is what this is about."""
 
-    async with connected(
+    connecting = connected(
         target.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=silent, allow_reconnect=True
-    ) as wire:
+    )
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(RECOVERY_SECONDS):
+            wire = await stack.enter_async_context(connecting)
         yield wire
 
 
