@@ -334,34 +334,33 @@ def _readable_by_all(path: Path) -> bool:
     return path.stat().st_mode & wanted == wanted
 
 
-def _postgres_processes(folder: Path) -> Iterator[int]:
+def _postgres_processes(folder: Path) -> "Iterator[psutil.Process]":
     """The postmaster and its backends: every one has the data directory as its working directory."""
     import psutil
 
     for process in psutil.process_iter():
         try:
             if process.name() == "postgres" and process.cwd() == str(folder.resolve()):
-                yield process.pid
+                yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
 
 
-def _processes(name: str, argument: str) -> Iterator[int]:
+def _processes(name: str, argument: str) -> "Iterator[psutil.Process]":
     import psutil
 
     for process in psutil.process_iter():
         try:
             if process.name() == name and argument in process.cmdline():
-                yield process.pid
+                yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
 
 
-def _end_leftovers(pids: list[int], farewell: signal.Signals) -> None:
+def _end_leftovers(processes: "list[psutil.Process]", farewell: signal.Signals) -> None:
     """Ends processes that an earlier run left: asks, waits, kills."""
     import psutil
 
-    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     for ending in (farewell, signal.SIGKILL):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
