@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from shared.runtime.admission import STRANGERS, Acquaintances
@@ -43,23 +43,26 @@ class FairQueue(Generic[T]):
     def put(self, item: T) -> None:
         self._came.append(item)
 
-    def take(self, room: int, of_one: int) -> list[T]:
-        """The next ones, until their weight fills the room; at least one if anything waits.
+    def take(self, room: int, of_one: int, served: Collection[str] = ()) -> list[T]:
+        """The next ones, until their weight fills the room; at least one if anybody's turn has come.
 
         While there are several lines, and for a moment afterwards, a line gives at most `of_one`: whoever comes next
-        waits for a short group only.
+        waits for a short group only. And those of which others are being `served` at this moment are passed over:
+        they cannot have all who serve.
         """
         taken: list[T] = []
         with self._lock:
             self._line_up()
-            if len(self._lines) > 1:
+            if len(self._lines.keys() | served) > 1:
                 self._several_until = time.monotonic() + SEVERAL_SECONDS
-            rounds = of_one if time.monotonic() < self._several_until else room
-            while self._lines and room > 0 and rounds > 0:
-                if len(self._lines) == 1:
-                    self._take_alone(taken, min(room, rounds))
+            several = time.monotonic() < self._several_until
+            rounds, passed_over = (of_one, served) if several else (room, ())
+            while room > 0 and rounds > 0:
+                turns = [share for share in self._lines if share not in passed_over]
+                if len(turns) < 2:  # noqa: PLR2004
+                    self._take_alone(taken, turns, min(room, rounds))
                     break
-                room = self._take_round(taken, room)
+                room = self._take_round(taken, turns, room)
                 rounds -= 1
         return taken
 
@@ -68,7 +71,7 @@ class FairQueue(Generic[T]):
         with self._lock:
             front: dict[str, deque[T]] = {}
             for item in items:
-                front.setdefault(self._share_of(item), deque()).append(item)
+                front.setdefault(self.share_of(item), deque()).append(item)
             for share, line in front.items():
                 line.extend(self._lines.pop(share, ()))
             self._lines = front | self._lines
@@ -102,23 +105,24 @@ class FairQueue(Generic[T]):
             (self._line_of(item) if line is None else line).append(item)
 
     def _line_of(self, item: T) -> deque[T]:
-        return self._lines.setdefault(self._share_of(item), deque())
+        return self._lines.setdefault(self.share_of(item), deque())
 
-    def _share_of(self, item: T) -> str:
+    def share_of(self, item: T) -> str:
         # Its own line even if it was forgotten meanwhile: none may overtake those before it.
         return item.account if item.account in self._lines else self._known.share_of(item.account)
 
-    def _take_alone(self, taken: list[T], room: int) -> None:
-        share, line = next(iter(self._lines.items()))
-        while line and room > 0:
-            item = line.popleft()
-            taken.append(item)
-            room -= item.weight
-        if not line:
-            del self._lines[share]
+    def _take_alone(self, taken: list[T], turns: Sequence[str], room: int) -> None:
+        for share in turns:
+            line = self._lines[share]
+            while line and room > 0:
+                item = line.popleft()
+                taken.append(item)
+                room -= item.weight
+            if not line:
+                del self._lines[share]
 
-    def _take_round(self, taken: list[T], room: int) -> int:
-        for share in list(self._lines):
+    def _take_round(self, taken: list[T], turns: Sequence[str], room: int) -> int:
+        for share in turns:
             if room <= 0:
                 break
             line = self._lines.pop(share)

@@ -1,12 +1,13 @@
 """Questions that wait at the same moment share one snapshot: each then costs little more than its own rows.
 
-Accounts are served in turn, and a snapshot is not kept for long: what is left then waits for the next, in front.
+Accounts are served in turn, and a snapshot is not kept for long: what is left then waits for the next, in front. While
+there are several accounts each is in one snapshot at a time, so that none has all of them.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -41,6 +42,8 @@ class Waiting:
     found: "asyncio.Future[Any]"
     arrived: float
     weight: int = 1
+    # The line it was taken from, while it is in a snapshot.
+    line: str | None = None
 
     def fail(self, error: BaseException) -> None:
         if not self.found.done():
@@ -56,6 +59,8 @@ class SharedSnapshots:
         self._waiting: FairQueue[Waiting] = FairQueue(known)
         self.pace = Pace(FIRST_PACE)
         self._reading: set[asyncio.Task[None]] = set()
+        # How many of each line are in a snapshot now.
+        self._served: Counter[str] = Counter()
 
     async def look(self, account: str, actor: str, look: Callable[[Snapshot], Awaitable[T]]) -> T:
         """What `look` makes of a snapshot that was taken after this was called.
@@ -66,10 +71,7 @@ class SharedSnapshots:
         """
         waiting = Waiting(account, actor, look, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.put(waiting)
-        if len(self._reading) < READERS:
-            reading = asyncio.create_task(self._read())
-            self._reading.add(reading)
-            reading.add_done_callback(self._reading.discard)
+        self._begin()
         try:
             found: T = await waiting.found
         except asyncio.CancelledError:
@@ -78,24 +80,49 @@ class SharedSnapshots:
             raise
         return found
 
+    def _begin(self) -> None:
+        if len(self._reading) < READERS:
+            reading = asyncio.create_task(self._read())
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
+
     async def _read(self) -> None:
-        while self._waiting:
+        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served.keys()):
             began = time.monotonic()
-            taken = self._waiting.take(LARGEST_GROUP, MOST_OF_ONE)
             group = deque([waiting for waiting in taken if self._waits_still(waiting, began - PATIENCE_SECONDS)])
             if not group:
                 continue
             size = len(group)
+            self._serve(group)
             try:
                 await self._answer(group, began + SLICE_SECONDS)
             except psycopg.Error as error:
                 # The snapshot was not to be had.
                 for waiting in group:
                     waiting.fail(error)
+                self._let_go(group)
             else:
-                self._waiting.give_back(group)
+                self._give_back(group)
                 # The other readers do as much meanwhile.
                 self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
+
+    def _serve(self, group: Iterable[Waiting]) -> None:
+        for waiting in group:
+            waiting.line = self._waiting.share_of(waiting)
+            self._served[waiting.line] += 1
+
+    def _let_go(self, group: Iterable[Waiting]) -> None:
+        """They are in no snapshot any more; those behind them may have their turn."""
+        for waiting in group:
+            assert waiting.line is not None, "it was served"
+            self._served[waiting.line] -= 1
+            if not self._served[waiting.line]:
+                del self._served[waiting.line]
+                self._begin()
+
+    def _give_back(self, group: Sequence[Waiting]) -> None:
+        self._waiting.give_back(group)
+        self._let_go(group)
 
     def _waits_still(self, waiting: Waiting, limit: float) -> bool:
         """Whoever has heard otherwise meanwhile costs nothing any more."""
@@ -120,7 +147,7 @@ class SharedSnapshots:
             found = await waiting.look(snapshot)
         except psycopg.Error as error:
             waiting.fail(error)
-            self._waiting.give_back(group)
+            self._give_back(group)
             group.clear()
             raise
         except Exception as error:  # noqa: BLE001  it is the asker's to hear
@@ -128,3 +155,5 @@ class SharedSnapshots:
         else:
             if not waiting.found.done():
                 waiting.found.set_result(found)
+        finally:
+            self._let_go([waiting])
