@@ -55,8 +55,7 @@ class FairQueue(Generic[T]):
             self._line_up()
             if len(self._lines.keys() | served) > 1:
                 self._several_until = time.monotonic() + SEVERAL_SECONDS
-            several = time.monotonic() < self._several_until
-            rounds, passed_over = (of_one, served) if several else (room, ())
+            rounds, passed_over = (of_one, served) if self.several() else (room, ())
             while room > 0 and rounds > 0:
                 turns = [share for share in self._lines if share not in passed_over]
                 if len(turns) < 2:  # noqa: PLR2004
@@ -65,6 +64,14 @@ class FairQueue(Generic[T]):
                 room = self._take_round(taken, turns, room)
                 rounds -= 1
         return taken
+
+    def several(self) -> bool:
+        """Whether several accounts were there of late."""
+        return time.monotonic() < self._several_until
+
+    def lined_up(self, line: str) -> int:
+        """How many wait in a line, not counting those that came since something was taken."""
+        return len(self._lines.get(line, ()))
 
     def give_back(self, items: Sequence[T]) -> None:
         """Those taken last go in front of everything, in their order."""

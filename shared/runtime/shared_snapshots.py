@@ -7,7 +7,7 @@ there are several accounts each is in one snapshot at a time, so that none has a
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,12 +15,13 @@ import psycopg
 
 from shared.runtime.admission import Acquaintances, Pace
 from shared.runtime.fair_queue import FairQueue
+from shared.runtime.pacing import rest
 from shared.runtime.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
 # Of one account, while there are others.
 MOST_OF_ONE = 16
-# A snapshot in which this has passed begins no further answer.
+# A snapshot in which this has passed begins no further answer while all are in use.
 SLICE_SECONDS = 0.01
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
@@ -42,8 +43,6 @@ class Waiting:
     found: "asyncio.Future[Any]"
     arrived: float
     weight: int = 1
-    # The line it was taken from, while it is in a snapshot.
-    line: str | None = None
 
     def fail(self, error: BaseException) -> None:
         if not self.found.done():
@@ -59,7 +58,7 @@ class SharedSnapshots:
         self._waiting: FairQueue[Waiting] = FairQueue(known)
         self.pace = Pace(FIRST_PACE)
         self._reading: set[asyncio.Task[None]] = set()
-        # How many of each line are in a snapshot now.
+        # In how many snapshots each line is now, or rests after one.
         self._served: Counter[str] = Counter()
 
     async def look(self, account: str, actor: str, look: Callable[[Snapshot], Awaitable[T]]) -> T:
@@ -89,40 +88,47 @@ class SharedSnapshots:
     async def _read(self) -> None:
         while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served.keys()):
             began = time.monotonic()
-            group = deque([waiting for waiting in taken if self._waits_still(waiting, began - PATIENCE_SECONDS)])
-            if not group:
-                continue
-            size = len(group)
-            self._serve(group)
+            lines = {self._waiting.share_of(waiting) for waiting in taken}
+            self._served.update(lines)
             try:
-                await self._answer(group, began + SLICE_SECONDS)
-            except psycopg.Error as error:
-                # The snapshot was not to be had.
-                for waiting in group:
-                    waiting.fail(error)
-                self._let_go(group)
+                if group := deque([one for one in taken if self._waits_still(one, began - PATIENCE_SECONDS)]):
+                    await self._serve(group, began)
+            finally:
+                self._let_go(lines, time.monotonic() - began)
+
+    async def _serve(self, group: deque[Waiting], began: float) -> None:
+        size = len(group)
+        try:
+            await self._answer(group, began + SLICE_SECONDS)
+        except psycopg.Error as error:
+            # The snapshot was not to be had.
+            for waiting in group:
+                waiting.fail(error)
+        else:
+            self._waiting.give_back(group)
+            # The other readers do as much meanwhile.
+            self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
+
+    def _let_go(self, lines: Iterable[str], seconds: float) -> None:
+        """Whoever has another group and more waiting, beside others, rests for as long as the snapshot lasted: the
+        event loop, and what serves it, are not his alone.
+        """
+        several = self._waiting.several()
+        for line in lines:
+            if several and self._waiting.lined_up(line) > MOST_OF_ONE:
+                asyncio.get_running_loop().call_later(rest(seconds, 1.0, 0.0), self._rested, line)
             else:
-                self._give_back(group)
-                # The other readers do as much meanwhile.
-                self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
+                self._have_turn(line)
 
-    def _serve(self, group: Iterable[Waiting]) -> None:
-        for waiting in group:
-            waiting.line = self._waiting.share_of(waiting)
-            self._served[waiting.line] += 1
+    def _have_turn(self, line: str) -> None:
+        self._served[line] -= 1
+        if not self._served[line]:
+            del self._served[line]
 
-    def _let_go(self, group: Iterable[Waiting]) -> None:
-        """They are in no snapshot any more; those behind them may have their turn."""
-        for waiting in group:
-            assert waiting.line is not None, "it was served"
-            self._served[waiting.line] -= 1
-            if not self._served[waiting.line]:
-                del self._served[waiting.line]
-                self._begin()
-
-    def _give_back(self, group: Sequence[Waiting]) -> None:
-        self._waiting.give_back(group)
-        self._let_go(group)
+    def _rested(self, line: str) -> None:
+        self._have_turn(line)
+        if self._waiting:
+            self._begin()
 
     def _waits_still(self, waiting: Waiting, limit: float) -> bool:
         """Whoever has heard otherwise meanwhile costs nothing any more."""
@@ -138,7 +144,7 @@ class SharedSnapshots:
                 self._waiting.meet(strangers)
             for snapshot in snapshots:
                 await self._answer_one(group, snapshot)
-                if time.monotonic() > until:
+                if time.monotonic() > until and len(self._reading) == READERS:
                     return
 
     async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> None:
@@ -147,7 +153,7 @@ class SharedSnapshots:
             found = await waiting.look(snapshot)
         except psycopg.Error as error:
             waiting.fail(error)
-            self._give_back(group)
+            self._waiting.give_back(group)
             group.clear()
             raise
         except Exception as error:  # noqa: BLE001  it is the asker's to hear
@@ -155,5 +161,3 @@ class SharedSnapshots:
         else:
             if not waiting.found.done():
                 waiting.found.set_result(found)
-        finally:
-            self._let_go([waiting])
