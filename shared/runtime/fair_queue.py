@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
 from shared.runtime.admission import STRANGERS, Acquaintances
 
 # For so long after several accounts were there, one alone leaves room for the others to come back.
 SEVERAL_SECONDS = 1.0
+NOBODY: Final[Mapping[str, int]] = {}
 
 
 class Waits(Protocol):
@@ -43,21 +44,22 @@ class FairQueue(Generic[T]):
     def put(self, item: T) -> None:
         self._came.append(item)
 
-    def take(self, room: int, of_one: int, served: Collection[str] = ()) -> list[T]:
+    def take(self, room: int, of_one: int, served: Mapping[str, int] = NOBODY, at_once: int = 1) -> list[T]:
         """The next ones, until their weight fills the room; at least one if anybody's turn has come.
 
         While there are several lines, and for a moment afterwards, a line gives at most `of_one`: whoever comes next
-        waits for a short group only. And those of which others are being `served` at this moment are passed over:
-        they cannot have all who serve.
+        waits for a short group only. And a line that is being `served` in `at_once` groups at this moment is passed
+        over: it cannot have all who serve.
         """
         taken: list[T] = []
         with self._lock:
             self._line_up()
-            if len(self._lines.keys() | served) > 1:
+            if len(self._lines.keys() | served.keys()) > 1:
                 self._several_until = time.monotonic() + SEVERAL_SECONDS
-            rounds, passed_over = (of_one, served) if self.several() else (room, ())
+            several = self.several()
+            rounds = of_one if several else room
             while room > 0 and rounds > 0:
-                turns = [share for share in self._lines if share not in passed_over]
+                turns = [share for share in self._lines if not several or served.get(share, 0) < at_once]
                 if len(turns) < 2:  # noqa: PLR2004
                     self._take_alone(taken, turns, min(room, rounds))
                     break
@@ -68,10 +70,6 @@ class FairQueue(Generic[T]):
     def several(self) -> bool:
         """Whether several accounts were there of late."""
         return time.monotonic() < self._several_until
-
-    def lined_up(self, line: str) -> int:
-        """How many wait in a line, not counting those that came since something was taken."""
-        return len(self._lines.get(line, ()))
 
     def give_back(self, items: Sequence[T]) -> None:
         """Those taken last go in front of everything, in their order."""

@@ -1,13 +1,13 @@
 """Questions that wait at the same moment share one snapshot: each then costs little more than its own rows.
 
 Accounts are served in turn, and a snapshot is not kept for long: what is left then waits for the next, in front. While
-there are several accounts each is in one snapshot at a time, so that none has all of them.
+there are several accounts none has all of the snapshots, nor all of the event loop's time.
 """
 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -15,14 +15,19 @@ import psycopg
 
 from shared.runtime.admission import Acquaintances, Pace
 from shared.runtime.fair_queue import FairQueue
+from shared.runtime.loop_time import Metered
 from shared.runtime.pacing import rest
 from shared.runtime.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
 # Of one account, while there are others.
 MOST_OF_ONE = 16
-# A snapshot in which this has passed begins no further answer while all are in use.
+# A snapshot whose answers have kept the event loop busy for so long begins no further one.
 SLICE_SECONDS = 0.01
+# After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
+REST_TIMES = 4.0
+# Snapshots of one account at a time, those that it rests after among them, while there are others.
+AT_ONCE_OF_ONE = READERS // 2
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
@@ -43,6 +48,8 @@ class Waiting:
     found: "asyncio.Future[Any]"
     arrived: float
     weight: int = 1
+    # What it took of the event loop.
+    seconds: float = 0.0
 
     def fail(self, error: BaseException) -> None:
         if not self.found.done():
@@ -86,20 +93,23 @@ class SharedSnapshots:
             reading.add_done_callback(self._reading.discard)
 
     async def _read(self) -> None:
-        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served.keys()):
+        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served, AT_ONCE_OF_ONE):
             began = time.monotonic()
-            lines = {self._waiting.share_of(waiting) for waiting in taken}
-            self._served.update(lines)
+            lines = [self._waiting.share_of(waiting) for waiting in taken]
+            self._served.update(set(lines))
             try:
                 if group := deque([one for one in taken if self._waits_still(one, began - PATIENCE_SECONDS)]):
                     await self._serve(group, began)
             finally:
-                self._let_go(lines, time.monotonic() - began)
+                spent: dict[str, float] = dict.fromkeys(lines, 0.0)
+                for line, waiting in zip(lines, taken, strict=True):
+                    spent[line] += waiting.seconds
+                self._let_go(spent)
 
     async def _serve(self, group: deque[Waiting], began: float) -> None:
         size = len(group)
         try:
-            await self._answer(group, began + SLICE_SECONDS)
+            await self._answer(group)
         except psycopg.Error as error:
             # The snapshot was not to be had.
             for waiting in group:
@@ -109,14 +119,12 @@ class SharedSnapshots:
             # The other readers do as much meanwhile.
             self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
 
-    def _let_go(self, lines: Iterable[str], seconds: float) -> None:
-        """Whoever has another group and more waiting, beside others, rests for as long as the snapshot lasted: the
-        event loop, and what serves it, are not his alone.
-        """
-        several = self._waiting.several()
-        for line in lines:
-            if several and self._waiting.lined_up(line) > MOST_OF_ONE:
-                asyncio.get_running_loop().call_later(rest(seconds, 1.0, 0.0), self._rested, line)
+    def _let_go(self, spent: Mapping[str, float]) -> None:
+        """One that asks for much leaves the event loop to the others for most of the time."""
+        loop, several = asyncio.get_running_loop(), self._waiting.several()
+        for line, seconds in spent.items():
+            if several:
+                loop.call_later(rest(seconds, REST_TIMES, 0.0), self._rested, line)
             else:
                 self._have_turn(line)
 
@@ -136,21 +144,24 @@ class SharedSnapshots:
             waiting.fail(Crowded())
         return not waiting.found.done()
 
-    async def _answer(self, group: deque[Waiting], until: float) -> None:
+    async def _answer(self, group: deque[Waiting]) -> None:
         """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""
         async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
             met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
             if strangers := {account for account in met if account not in self._known}:
                 self._waiting.meet(strangers)
+            spent = 0.0
             for snapshot in snapshots:
-                await self._answer_one(group, snapshot)
-                if time.monotonic() > until and len(self._reading) == READERS:
+                spent += await self._answer_one(group, snapshot)
+                if spent > SLICE_SECONDS:
                     return
 
-    async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> None:
+    async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> float:
+        """Seconds that it kept the event loop busy."""
         waiting = group.popleft()
+        looking = Metered(waiting.look(snapshot))
         try:
-            found = await waiting.look(snapshot)
+            found = await looking
         except psycopg.Error as error:
             waiting.fail(error)
             self._waiting.give_back(group)
@@ -161,3 +172,6 @@ class SharedSnapshots:
         else:
             if not waiting.found.done():
                 waiting.found.set_result(found)
+        finally:
+            waiting.seconds = looking.seconds
+        return looking.seconds
