@@ -44,12 +44,12 @@ class FairQueue(Generic[T]):
     def put(self, item: T) -> None:
         self._came.append(item)
 
-    def take(self, room: int, of_one: int, served: Mapping[str, int] = NOBODY, at_once: int = 1) -> list[T]:
+    def take(self, room: int, of_one: int, served: Mapping[str, int] = NOBODY, takers: int = 1) -> list[T]:
         """The next ones, until their weight fills the room; at least one if anybody's turn has come.
 
         While there are several lines, and for a moment afterwards, a line gives at most `of_one`: whoever comes next
-        waits for a short group only. And a line that is being `served` in `at_once` groups at this moment is passed
-        over: it cannot have all who serve.
+        waits for a short group only. Where `takers` serve groups side by side, and a line is being `served` in so many
+        of them, none has more than half of the takers, and lines are not put together while there are takers for each.
         """
         taken: list[T] = []
         with self._lock:
@@ -57,11 +57,12 @@ class FairQueue(Generic[T]):
             if len(self._lines.keys() | served.keys()) > 1:
                 self._several_until = time.monotonic() + SEVERAL_SECONDS
             several = self.several()
-            rounds = of_one if several else room
+            rounds, at_once = (of_one, (takers + 1) // 2) if several else (room, takers)
+            apart = several and len(self._lines) <= takers
             while room > 0 and rounds > 0:
-                turns = [share for share in self._lines if not several or served.get(share, 0) < at_once]
-                if len(turns) < 2:  # noqa: PLR2004
-                    self._take_alone(taken, turns, min(room, rounds))
+                turns = [share for share in self._lines if served.get(share, 0) < at_once]
+                if apart or len(turns) < 2:  # noqa: PLR2004
+                    self._take_alone(taken, turns[:1], min(room, rounds))
                     break
                 room = self._take_round(taken, turns, room)
                 rounds -= 1

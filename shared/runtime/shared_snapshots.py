@@ -26,8 +26,6 @@ MOST_OF_ONE = 16
 SLICE_SECONDS = 0.01
 # After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
 REST_TIMES = 4.0
-# Snapshots of one account at a time, those that it rests after among them, while there are others.
-AT_ONCE_OF_ONE = READERS // 2
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
@@ -65,7 +63,7 @@ class SharedSnapshots:
         self._waiting: FairQueue[Waiting] = FairQueue(known)
         self.pace = Pace(FIRST_PACE)
         self._reading: set[asyncio.Task[None]] = set()
-        # In how many snapshots each line is now, or rests after one.
+        # In how many snapshots each line is now, those that it rests after among them.
         self._served: Counter[str] = Counter()
 
     async def look(self, account: str, actor: str, look: Callable[[Snapshot], Awaitable[T]]) -> T:
@@ -93,7 +91,7 @@ class SharedSnapshots:
             reading.add_done_callback(self._reading.discard)
 
     async def _read(self) -> None:
-        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served, AT_ONCE_OF_ONE):
+        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served, READERS):
             began = time.monotonic()
             lines = [self._waiting.share_of(waiting) for waiting in taken]
             self._served.update(set(lines))
