@@ -53,6 +53,7 @@ CALM_SECONDS, USUAL_SECONDS = 2.0, 3.0
 UNLIMITED_SECONDS: Final = 4.0
 # An attacker is there before the client and after it.
 LONGER_SECONDS: Final = 2.0
+LAST_WORDS: Final = 4_000
 
 
 class Client:
@@ -252,6 +253,10 @@ def measured(options: argparse.Namespace) -> Measured:
             for kind in options.kinds:
                 if kind not in UNRATED and not options.rated:
                     found.unlimited(kind)
+        except LoadFailed:
+            # Why the client was cut off is in what the services say.
+            print(switchboard.output()[-LAST_WORDS:], file=sys.stderr)
+            raise
         finally:
             switchboard.close()
     return found
@@ -269,7 +274,7 @@ def main() -> None:
     rows, usual = found.rows, found.usual
     print("", figures.line(usual, usual), *(figures.line(row, usual) for row in rows), sep="\n")
     if options.results:
-        about = circumstances(seed=0) | {
+        about = {name: told for name, told in circumstances(seed=0).items() if name != "seed"} | {
             "command": " ".join(["python -m tests.faults.hostile", *sys.argv[1:]]),
             "minutes": (time.monotonic() - began) / 60,
         }

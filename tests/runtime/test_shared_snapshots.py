@@ -147,7 +147,7 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
     async def awaited(one: Metered[str]) -> str:
         return await one
 
-    assert await asyncio.gather(awaited(short), awaited(long)) == ["done"] * 2
+    assert set(await asyncio.gather(awaited(short), awaited(long))) == {"done"}
     assert short.seconds < 0.06 <= long.seconds
     with pytest.raises(KeyError):
         await Metered(work(0, KeyError()))
