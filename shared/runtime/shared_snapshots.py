@@ -26,6 +26,8 @@ MOST_OF_ONE = 16
 SLICE_SECONDS = 0.01
 # After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
 REST_TIMES = 4.0
+# Who took no more than that of it need not.
+LITTLE_SECONDS = 0.002
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
@@ -121,7 +123,7 @@ class SharedSnapshots:
         """One that asks for much leaves the event loop to the others for most of the time."""
         loop, several = asyncio.get_running_loop(), self._waiting.several()
         for line, seconds in spent.items():
-            if several:
+            if several and seconds > LITTLE_SECONDS:
                 loop.call_later(rest(seconds, REST_TIMES, 0.0), self._rested, line)
             else:
                 self._have_turn(line)
