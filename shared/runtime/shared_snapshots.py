@@ -28,6 +28,8 @@ SLICE_SECONDS = 0.01
 REST_TIMES = 4.0
 # Who took no more than that of it need not.
 LITTLE_SECONDS = 0.002
+# What a question takes of the loop besides: to be read, begun and replied to.
+OVERHEAD_SECONDS = 0.0002
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
@@ -173,5 +175,5 @@ class SharedSnapshots:
             if not waiting.found.done():
                 waiting.found.set_result(found)
         finally:
-            waiting.seconds = looking.seconds
+            waiting.seconds = looking.seconds + OVERHEAD_SECONDS
         return looking.seconds

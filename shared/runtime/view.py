@@ -30,7 +30,7 @@ __all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Sn
 
 READERS = 4
 # Of a long list so many are read in one pass of the event loop: a thousand take 10 ms, in which nobody else is served.
-ROWS_AT_ONCE = 50
+ROWS_AT_ONCE = 20
 CONNECT_SECONDS = 2.0
 # A process that is stopped while it holds the row's lock may not stop the others for longer.
 SESSION_OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"

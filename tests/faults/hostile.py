@@ -254,8 +254,9 @@ def measured(options: argparse.Namespace) -> Measured:
                 if kind not in UNRATED and not options.rated:
                     found.unlimited(kind)
         except LoadFailed:
-            # Why the client was cut off is in what the services say.
-            print(switchboard.output()[-LAST_WORDS:], file=sys.stderr)
+            # Why the client was cut off is in what the services and NATS say.
+            for told in (switchboard.output(), *(log.read_text() for log in folder.rglob("nats.log"))):
+                print(told[-LAST_WORDS:], file=sys.stderr)
             raise
         finally:
             switchboard.close()
