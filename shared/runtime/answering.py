@@ -32,7 +32,7 @@ ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
 SILENT_SECONDS = 1.0
 # In weights: one for a question, and one more for every 4 KiB of its body.
-MOST_UNDER_WAY = 4_096
+MOST_UNDER_WAY = 1_024
 # So many are begun in one pass of the event loop, and of one account while there are others: what has come in one
 # piece is not all read before whoever comes next.
 BEGUN_AT_ONCE = 16
