@@ -25,7 +25,7 @@ MOST_OF_ONE = 16
 # A snapshot whose answers have kept the event loop busy for so long begins no further one.
 SLICE_SECONDS = 0.01
 # After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
-REST_TIMES = 4.0
+REST_TIMES = 8.0
 # Who took no more than that of it need not.
 LITTLE_SECONDS = 0.002
 # What a question takes of the loop besides: to be read, begun and replied to.
