@@ -1,6 +1,7 @@
 """The write side as a process: commands in over the bus, decided in groups, answered when they are durable."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from services.connections.handlers import PAGES
 from shared.language import subjects
 from shared.language.reasons import CODES
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
-from shared.runtime.ledger import Answer, Ledger, Pending
+from shared.runtime.ledger import Answer, Ledger, Pending, unsafe_switch
 from shared.runtime.partitions import Partitions
 from shared.runtime.service import Service, run
 from shared.runtime.writer import Answers, Writer
@@ -130,4 +131,7 @@ async def connections(service: Service) -> AsyncIterator[None]:
 
 
 if __name__ == "__main__":
+    # Before anything is waited for that may be away.
+    if trouble := unsafe_switch():
+        sys.exit(f"connections: {trouble}")
     run("connections", connections)

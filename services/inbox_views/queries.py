@@ -1,5 +1,6 @@
 """Each question is read from one snapshot: rows by SQL, everything derived by the pages of the domain."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, LiteralString, cast
@@ -16,7 +17,7 @@ from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
 from shared.runtime.answering import NotAnswered, Page, after, not_allowed
-from shared.runtime.view import Snapshot
+from shared.runtime.view import ROWS_AT_ONCE, Snapshot
 
 
 class Asked:
@@ -226,7 +227,11 @@ def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
 async def address_list(asked: Asked, question: q.Addresses) -> Page:
     asked.require_administrator()
     found = await asked.addresses(question)
-    items = [(doc["address"], addresses.shown(doc, around)) for doc, around in found[: question.limit]]
+    items: list[tuple[str, Doc]] = []
+    for doc, around in found[: question.limit]:
+        items.append((doc["address"], addresses.shown(doc, around)))
+        if len(items) % ROWS_AT_ONCE == 0:
+            await asyncio.sleep(0)
     return Page(items, more=len(found) > question.limit)
 
 

@@ -15,9 +15,11 @@ PARTITIONS = 32
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
 
-# Within Switchboard only: a hint that the log has grown, and a process's answer to "are you ready?".
+# Within Switchboard only: a hint that the log has grown, and a process's answers to "are you ready?" and to "do you
+# answer the questions of this view's version?", where nobody hears who does not.
 COMMITTED = "switchboard.internal.v1.committed"
 HEALTH = "switchboard.internal.v1.health"
+ATTENDANCE = "switchboard.internal.v1.attendance"
 
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
@@ -48,6 +50,10 @@ def events_of(account: str) -> str:
 
 def health(service: str) -> str:
     return f"{HEALTH}.{service}"
+
+
+def attendance(view: str, version: int) -> str:
+    return f"{ATTENDANCE}.{view}.{version}"
 
 
 class Ce:

@@ -23,6 +23,7 @@ from shared.language.reasons import CODES, QuestionError
 from shared.language.text import SERVICE
 from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.endpoint import Endpoint, Reply, Request
+from shared.runtime.fair_queue import FairQueue
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 from shared.runtime.shared_snapshots import Crowded, SharedSnapshots
 from shared.runtime.view import Snapshot, View
@@ -31,7 +32,11 @@ ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
 SILENT_SECONDS = 1.0
 # In weights: one for a question, and one more for every 4 KiB of its body.
-MOST_UNDER_WAY = 4_096
+MOST_UNDER_WAY = 1_024
+# So many are begun in one pass of the event loop, and of one account while there are others: what has come in one
+# piece is not all read before whoever comes next.
+BEGUN_AT_ONCE = 16
+BEGUN_OF_ONE = 2
 # Another process of the same view may have gone on; asked only while somebody waits.
 POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
@@ -66,6 +71,17 @@ Result = Any | Page
 Answerer = Callable[[Snapshot, Question], Awaitable[Result]]
 
 
+@dataclass(slots=True, eq=False)
+class Arrived:
+    """A question that has its place among those under way, and is not read yet."""
+
+    account: str
+    share: str
+    weight: int
+    endpoint: Endpoint
+    request: Request
+
+
 class Answers:
     """Answers the questions of one view; `known` by name, `foreign` are left to another service in silence."""
 
@@ -78,6 +94,8 @@ class Answers:
         self._answer = answer
         accounts = Acquaintances()
         self._admission = Admission(MOST_UNDER_WAY, accounts)
+        self._arrived: FairQueue[Arrived] = FairQueue(accounts)
+        self._beginning = False
         self._snapshots = SharedSnapshots(view, accounts)
         self._running: set[asyncio.Task[None]] = set()
         self._stuck: set[asyncio.Task[bytes]] = set()
@@ -100,18 +118,31 @@ class Answers:
             weight = weight_of(len(request.data))
             share = self._admission.enter(account, weight)
             assert share is not None, "else it was refused"
-            self._start(endpoint, request, share, weight)
+            self._arrived.put(Arrived(account, share, weight, endpoint, request))
+            self._begin_soon()
             return True
 
         endpoint = Endpoint(name, subject, queue, take, refuse)
         return endpoint
 
-    def _start(self, endpoint: Endpoint, request: Request, share: str, weight: int) -> None:
+    def _begin_soon(self) -> None:
+        if not self._beginning:
+            self._beginning = True
+            asyncio.get_running_loop().call_soon(self._begin_some)
+
+    def _begin_some(self) -> None:
+        self._beginning = False
+        for arrived in self._arrived.take(BEGUN_AT_ONCE, BEGUN_OF_ONE):
+            self._start(arrived)
+        if self._arrived:
+            self._begin_soon()
+
+    def _start(self, arrived: Arrived) -> None:
         def ended(task: "asyncio.Task[None]") -> None:
             self._running.discard(task)
-            self._admission.leave(share, weight)
+            self._admission.leave(arrived.share, arrived.weight)
 
-        task = asyncio.create_task(self._reply(endpoint, request))
+        task = asyncio.create_task(self._reply(arrived.endpoint, arrived.request))
         self._running.add(task)
         task.add_done_callback(ended)
 
@@ -120,6 +151,8 @@ class Answers:
 
     async def drain(self) -> None:
         """Returns when every question taken has its answer; those that wait for a position are told to ask again."""
+        while self._arrived:
+            await asyncio.sleep(0)
         if self._running:
             await asyncio.wait(self._running, timeout=DRAIN_SECONDS)
         for late in self._running:
@@ -303,13 +336,14 @@ def reply_of(position: int, result: Result, incomplete_since: int | None) -> dic
     """The reply's body; a page is cut where it would grow too large for a message."""
     reply: dict[str, Any] = {"position": position}
     if isinstance(result, Page):
-        items: list[Any] = []
+        items: list[orjson.Fragment] = []
         size = 0
         for _, item in result.items:
-            size += len(orjson.dumps(item)) + 1
+            written = orjson.dumps(item)
+            size += len(written) + 1
             if items and size > LARGEST_PAGE:
                 break
-            items.append(item)
+            items.append(orjson.Fragment(written))
         more = result.more or len(items) < len(result.items)
         reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
     else:

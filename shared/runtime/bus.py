@@ -31,6 +31,8 @@ LOG = "switchboard-log"
 STREAM_EXISTS_OTHERWISE = 10058
 WRONG_LAST_SEQUENCE = 10071
 WRONG_LAST_MESSAGE_ID = 10070
+# By the server's limits, and by an account's.
+NO_SPACE = frozenset({10023, 10047})
 
 # No limit of age, size or count: whoever starts late reads everything. Nothing can be deleted or purged singly, since
 # that would be a hole that nobody notices; a stream that is lost whole is published again from the event store.

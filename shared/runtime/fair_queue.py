@@ -3,13 +3,14 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Generic, Protocol, TypeVar
 
 from shared.runtime.admission import STRANGERS, Acquaintances
 
 # For so long after several accounts were there, one alone leaves room for the others to come back.
 SEVERAL_SECONDS = 1.0
+NOBODY: Final[Mapping[str, int]] = {}
 
 
 class Waits(Protocol):
@@ -43,32 +44,40 @@ class FairQueue(Generic[T]):
     def put(self, item: T) -> None:
         self._came.append(item)
 
-    def take(self, room: int, of_one: int) -> list[T]:
-        """The next ones, until their weight fills the room; at least one if anything waits.
+    def take(self, room: int, of_one: int, served: Mapping[str, int] = NOBODY, takers: int = 1) -> list[T]:
+        """The next ones, until their weight fills the room; at least one if anybody's turn has come.
 
         While there are several lines, and for a moment afterwards, a line gives at most `of_one`: whoever comes next
-        waits for a short group only.
+        waits for a short group only. Where `takers` serve groups side by side, and a line is being `served` in so many
+        of them, none has more than half of the takers, and lines are not put together while there are takers for each.
         """
         taken: list[T] = []
         with self._lock:
             self._line_up()
-            if len(self._lines) > 1:
+            if len(self._lines.keys() | served.keys()) > 1:
                 self._several_until = time.monotonic() + SEVERAL_SECONDS
-            rounds = of_one if time.monotonic() < self._several_until else room
-            while self._lines and room > 0 and rounds > 0:
-                if len(self._lines) == 1:
-                    self._take_alone(taken, min(room, rounds))
+            several = self.several()
+            rounds, at_once = (of_one, (takers + 1) // 2) if several else (room, takers)
+            apart = several and len(self._lines) <= takers
+            while room > 0 and rounds > 0:
+                turns = [share for share in self._lines if served.get(share, 0) < at_once]
+                if apart or len(turns) < 2:  # noqa: PLR2004
+                    self._take_alone(taken, turns[:1], min(room, rounds))
                     break
-                room = self._take_round(taken, room)
+                room = self._take_round(taken, turns, room)
                 rounds -= 1
         return taken
+
+    def several(self) -> bool:
+        """Whether several accounts were there of late."""
+        return time.monotonic() < self._several_until
 
     def give_back(self, items: Sequence[T]) -> None:
         """Those taken last go in front of everything, in their order."""
         with self._lock:
             front: dict[str, deque[T]] = {}
             for item in items:
-                front.setdefault(self._share_of(item), deque()).append(item)
+                front.setdefault(self.share_of(item), deque()).append(item)
             for share, line in front.items():
                 line.extend(self._lines.pop(share, ()))
             self._lines = front | self._lines
@@ -102,23 +111,24 @@ class FairQueue(Generic[T]):
             (self._line_of(item) if line is None else line).append(item)
 
     def _line_of(self, item: T) -> deque[T]:
-        return self._lines.setdefault(self._share_of(item), deque())
+        return self._lines.setdefault(self.share_of(item), deque())
 
-    def _share_of(self, item: T) -> str:
+    def share_of(self, item: T) -> str:
         # Its own line even if it was forgotten meanwhile: none may overtake those before it.
         return item.account if item.account in self._lines else self._known.share_of(item.account)
 
-    def _take_alone(self, taken: list[T], room: int) -> None:
-        share, line = next(iter(self._lines.items()))
-        while line and room > 0:
-            item = line.popleft()
-            taken.append(item)
-            room -= item.weight
-        if not line:
-            del self._lines[share]
+    def _take_alone(self, taken: list[T], turns: Sequence[str], room: int) -> None:
+        for share in turns:
+            line = self._lines[share]
+            while line and room > 0:
+                item = line.popleft()
+                taken.append(item)
+                room -= item.weight
+            if not line:
+                del self._lines[share]
 
-    def _take_round(self, taken: list[T], room: int) -> int:
-        for share in list(self._lines):
+    def _take_round(self, taken: list[T], turns: Sequence[str], room: int) -> int:
+        for share in turns:
             if room <= 0:
                 break
             line = self._lines.pop(share)

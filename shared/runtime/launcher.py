@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import nats
@@ -57,8 +58,8 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
 
 class _Launcher:
     def __init__(self, settings: Settings, services: Mapping[str, Sequence[str]]) -> None:
-        postgres = Postgres(settings.data_dir)
-        bus = Nats(settings.data_dir, settings.nats_port)
+        postgres = self._own_postgres = Postgres(settings.data_dir)
+        bus = self._own_nats = Nats(settings.data_dir, settings.nats_port)
         self._settings = settings
         self._postgres_url = settings.postgres_url or postgres.url()
         self._nats_url = settings.nats_url or bus.url()
@@ -73,6 +74,7 @@ class _Launcher:
         self._started = False
         self._bus: Client | None = None
         self._kept_bus: Kept | None = None
+        self._no_space: str | None = None
 
     async def run(self) -> int:
         self._listen_to_signals()
@@ -115,16 +117,17 @@ class _Launcher:
         keeper = self._kept_bus
         while keeper is not None:
             await asyncio.sleep(_STREAM_LOOK_SECONDS)
-            why_not = await _state(self._probe("relay"))
-            if StreamStuck.__name__ in (why_not or "") and self._nats_has_room():
+            why_not = await _state(self._probe("relay")) or ""
+            former, self._no_space = self._no_space, None
+            if "stream: " in why_not:
+                # Started again on a full disk it would only be away from commands and questions too.
+                self._no_space = _no_space_in(self._own_nats.folder)
+            if self._no_space and not former:
+                log.error("nats.no_space", error=self._no_space)
+            if StreamStuck.__name__ in why_not and not self._no_space:
                 log.warning("nats.restarted", why=why_not)
                 keeper.restart()
                 await asyncio.sleep(_RESTART_AGAIN_SECONDS)
-
-    def _nats_has_room(self) -> bool:
-        """On a disk that is still full a restart would only take the bus away from commands and questions too."""
-        disk = shutil.disk_usage(self._settings.data_dir)
-        return disk.free > min(ROOM_BYTES, disk.total // 10)
 
     @asynccontextmanager
     async def _servers_running(self) -> AsyncIterator[None]:
@@ -183,13 +186,16 @@ class _Launcher:
         return Program(name=name, argv=tuple(argv), environment=environment)
 
     async def _ask_postgres(self) -> str | None:
-        return await postgres_answers(self._postgres_url)
+        trouble = await postgres_answers(self._postgres_url)
+        if trouble and self._own_postgres in self._servers:
+            trouble = "; ".join(filter(None, (_no_space_in(self._own_postgres.folder), trouble)))
+        return trouble
 
     async def _ask_nats(self) -> str | None:
         if self._bus is None or not self._bus.is_connected:
             return "not connected"
         await self._bus.jetstream(timeout=1).account_info()
-        return None
+        return self._no_space
 
     def _probe(self, name: str) -> Probe:
         async def ask() -> str | None:
@@ -236,6 +242,20 @@ class _Launcher:
             "\nCtrl-C stops everything.\n",
         ]
         _say("\n".join(lines))
+
+
+def _no_space_in(folder: Path) -> str | None:
+    """None when a server that keeps its data there has room to work, or has no folder yet."""
+    if not folder.exists():
+        return None
+    disk = shutil.disk_usage(folder)
+    needed = min(ROOM_BYTES, disk.total // 10)
+    if disk.free > needed:
+        return None
+    return (
+        f"no space: {disk.free / 2**20:.0f} MiB are free in {folder}; it goes on by itself with more than "
+        f"{needed / 2**20:.0f} MiB"
+    )
 
 
 async def _until_ready(title: str, probe: Probe, keeper: Kept | None = None) -> None:

@@ -52,6 +52,13 @@ def set_of(account: str, name: str) -> UUID:
     return named(f"{account}/set/{name}")
 
 
+def unsafe_switch() -> str | None:
+    """Why nothing may be written: the library's path without a lock is switched on in the environment."""
+    if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS", "").lower() in ("y", "yes", "t", "true", "on", "1"):
+        return "POSTGRES_ENABLE_DB_FUNCTIONS is set: that path takes no lock and readers lose events; unset it"
+    return None
+
+
 class RecordedMapper(Mapper[UUID]):
     """Writes recorded events in the form that `codec` fixes, through the library's compressor and cipher if any."""
 
@@ -292,10 +299,8 @@ class Ledger(Application[UUID]):
     }
 
     def __init__(self, url: str, pages: Mapping[Aggregate, Page], domain: Decides) -> None:
-        if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS", "").lower() in ("y", "yes", "t", "true", "on", "1"):
-            raise ValueError(
-                "POSTGRES_ENABLE_DB_FUNCTIONS is set: that path takes no lock and readers lose events; unset it"
-            )
+        if trouble := unsafe_switch():
+            raise ValueError(trouble)
         self._url = url
         self.pages = pages
         self.domain = domain

@@ -76,7 +76,7 @@ class IdsStillKnown(RelayStopped):
 
 
 class StreamStuck(RelayStopped):
-    """The stream answers and stores nothing: NATS met a full disk, and until it is started again it refuses all."""
+    """The stream answers and stores nothing: NATS has no space, or had none once, and is to be started again."""
 
 
 class Moved(Exception):
@@ -247,7 +247,7 @@ class StreamEnd:
         Raises:
             Moved: something else is in the way; some of them may be stored, the first ones without a hole.
             IdsStillKnown: it knows the first one's id already.
-            StreamStuck: it gives no answer, and has stored none of them.
+            StreamStuck: it has stored none of them, and gives no answer or says that it has no space.
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client = self._live_client()
@@ -265,7 +265,10 @@ class StreamEnd:
             await self._all_stored(messages, tail.sequence)
         except nats.errors.TimeoutError as error:
             if await self.sequence() == tail.sequence:
-                raise StreamStuck(f"nothing was stored within {STORE_SECONDS:g} s: restart NATS") from error
+                raise StreamStuck(
+                    f"NATS has stored nothing within {STORE_SECONDS:g} s, as when there is no space on its disk, and "
+                    "after that until it is restarted: free space, then restart NATS"
+                ) from error
             raise
         return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
 
@@ -305,6 +308,11 @@ def _check_stored(answer: dict[str, object], sequence: int) -> None:
     if isinstance(error, dict):
         if error.get("err_code") in (bus.WRONG_LAST_SEQUENCE, bus.WRONG_LAST_MESSAGE_ID):
             raise Moved(str(error.get("description")))
+        if error.get("err_code") in bus.NO_SPACE:
+            raise StreamStuck(
+                f"NATS has no space within the limits of its store ({error.get('description')}): raise them, or free "
+                "space and restart NATS, which makes them anew from what is free unless they are configured"
+            )
         raise APIError.from_error(error)
     if answer.get("duplicate"):
         raise IdsStillKnown("the stream refuses an id that it does not hold, until its duplicate window is over")
@@ -325,6 +333,7 @@ class Relay:
         self._log_trouble: str | None = None
         self._stream_trouble: str | None = None
         self._settled = False
+        self._settled_at: Tail | None = None
         self._may_replace = True
         self._next_check = 0.0
         self._failed_at: tuple[Tail, type[RelayStopped]] | None = None
@@ -417,7 +426,9 @@ class Relay:
         if not marked:
             await self._stream.mark(log_id)
         self._may_replace = False
-        log.info("relay.goes_on", after=tail.position, log_end=end)
+        if tail != self._settled_at:
+            self._settled_at = tail
+            log.info("relay.goes_on", after=tail.position, log_end=end)
         return tail
 
     async def _declare(self, log_id: str) -> bool:

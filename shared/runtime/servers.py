@@ -35,6 +35,9 @@ POSTGRES_MAJOR = "18"
 _SYSTEM_USER = "pgserver"
 _SHORT_AND_PLAIN = re.compile(r"[A-Za-z0-9_./-]{1,80}")
 _PATIENCE_SECONDS = 10.0
+# No limit but the disk's. Unset, NATS takes three quarters of what is free when it starts, for all that it keeps: one
+# that starts on a full disk, or keeps more than that already, stores nothing ever after, whatever is freed.
+STORE_LIMIT_BYTES = 2**50
 
 
 class ServerTrouble(Exception):
@@ -201,13 +204,18 @@ class Nats:
                 f"Port {self.port} on 127.0.0.1 is taken, so NATS cannot start there. Set SWITCHBOARD_NATS_PORT to a "
                 "free port, or SWITCHBOARD_NATS_URL to the NATS that runs there (JetStream on)."
             )
+        store = f"store_dir: {json.dumps(str(self.folder))}, max_file_store: {STORE_LIMIT_BYTES}"
         configuration = (
-            f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\n'
-            f"jetstream {{ store_dir: {json.dumps(str(self.folder))} }}\n{self._more}"
+            f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\njetstream {{ {store} }}\n{self._more}'
         )
         # On a full disk it could not be written again, and would be empty.
         if not (self._configuration.exists() and self._configuration.read_text() == configuration):
-            self._configuration.write_text(configuration)
+            beside = self._configuration.with_suffix(".new")
+            try:
+                beside.write_text(configuration)
+                beside.replace(self._configuration)
+            except OSError as error:
+                raise ServerTrouble(f"{self._configuration} cannot be written: {error.strerror}.") from error
 
     def program(self) -> Program:
         return Program(
@@ -326,34 +334,33 @@ def _readable_by_all(path: Path) -> bool:
     return path.stat().st_mode & wanted == wanted
 
 
-def _postgres_processes(folder: Path) -> Iterator[int]:
+def _postgres_processes(folder: Path) -> "Iterator[psutil.Process]":
     """The postmaster and its backends: every one has the data directory as its working directory."""
     import psutil
 
     for process in psutil.process_iter():
         try:
             if process.name() == "postgres" and process.cwd() == str(folder.resolve()):
-                yield process.pid
+                yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
 
 
-def _processes(name: str, argument: str) -> Iterator[int]:
+def _processes(name: str, argument: str) -> "Iterator[psutil.Process]":
     import psutil
 
     for process in psutil.process_iter():
         try:
             if process.name() == name and argument in process.cmdline():
-                yield process.pid
+                yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
 
 
-def _end_leftovers(pids: list[int], farewell: signal.Signals) -> None:
+def _end_leftovers(processes: "list[psutil.Process]", farewell: signal.Signals) -> None:
     """Ends processes that an earlier run left: asks, waits, kills."""
     import psutil
 
-    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     for ending in (farewell, signal.SIGKILL):
         for process in processes:
             with suppress(psutil.NoSuchProcess):

@@ -29,6 +29,8 @@ from shared.runtime.view_rows import REFUSALS, create, lock_schema, named, write
 __all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Snapshot", "View", "following", "key_of"]
 
 READERS = 4
+# Of a long list so many are read in one pass of the event loop: a thousand take 10 ms, in which nobody else is served.
+ROWS_AT_ONCE = 20
 CONNECT_SECONDS = 2.0
 # A process that is stopped while it holds the row's lock may not stop the others for longer.
 SESSION_OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"
@@ -75,7 +77,11 @@ class Snapshot:
     async def select(self, query: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         """Rows of a statement; `%(account)s` is given."""
         await self._cursor.execute(query, {"account": self.account, **(params or {})})
-        return await self._cursor.fetchall()
+        rows = await self._cursor.fetchmany(ROWS_AT_ONCE)
+        while len(rows) % ROWS_AT_ONCE == 0 and (more := await self._cursor.fetchmany(ROWS_AT_ONCE)):
+            rows += more
+            await asyncio.sleep(0)
+        return rows
 
     def looked_at(self, aggregate: Aggregate, *names: str) -> None:
         """The answer depends on these aggregates; on all of the account when none is named."""
@@ -194,6 +200,11 @@ class View:
     async def version(self) -> int:
         """Of which version the live rows are, asked of the database."""
         return (await self._stands())[0]
+
+    async def readers_of(self, version: int) -> int:
+        """How many connections there are of processes of that version, whether or not they answer yet."""
+        async with self._readers.connection() as connection, connection.cursor() as cursor:
+            return await beside.answering(cursor, self.design.name, version)
 
     async def _stands(self) -> tuple[int, int]:
         async with self._readers.connection() as connection:

@@ -4,16 +4,21 @@ import asyncio
 import gc
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import nats.errors
 import orjson
 import psycopg
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
+from shared.language import subjects
 from shared.language.questions import Question
 from shared.runtime import failpoints, logs
 from shared.runtime.answering import Answerer, Answers
@@ -29,10 +34,11 @@ from shared.runtime.view_verbs import do
 
 STOP_SECONDS = 5.0
 # How soon a process hears that the rows are of another version now, and of its own again; and how long those of the
-# former version still answer from the rows that are kept, so that those of the new one are there before they leave.
+# former version still answer from the rows that are kept at most, while those of the new one are not there yet.
 LOOK_SECONDS = 0.2
 LOOK_FROM_ASIDE_SECONDS = 0.04
-LEAVE_SECONDS = 0.6
+LEAVE_SECONDS = 4.0
+LOOK_FOR_RELIEF_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -92,6 +98,7 @@ async def _answering(service: Service, room: Room, view: View) -> AsyncIterator[
         # First, or it might open again what is drained.
         attending.cancel()
         await asyncio.wait({attending}, timeout=STOP_SECONDS)
+        await attendance.is_over()
         for endpoint in endpoints:
             await endpoint.drain()
         await answers.drain()
@@ -123,6 +130,7 @@ class Attendance:
         self._client = client
         self._endpoints = endpoints
         self._attends = False
+        self._told: Subscription | None = None
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -143,23 +151,53 @@ class Attendance:
         if self.aside is None:
             await self._attend()
         else:
-            await self._step_aside()
+            await self._step_aside(version)
 
     async def _attend(self) -> None:
         if not self._attends:
             for endpoint in self._endpoints:
                 await endpoint.open(self._client)
+            design = self._view.design
+            # Behind them on one connection: where this is answered questions are, too.
+            self._told = await self._client.subscribe(subjects.attendance(design.name, design.version), cb=_present)
             self._attends = True
             self._view.take_turn()
             log.info("view.attends", view=self._view.design.name, version=self._view.design.version)
 
-    async def _step_aside(self) -> None:
-        if self._attends:
+    async def _step_aside(self, version: int | None) -> None:
+        if self._attends and version is not None:
             self._attends = False
             log.warning("view.steps_aside", view=self._view.design.name, why=self.aside)
-            await asyncio.sleep(LEAVE_SECONDS)
+            await self.is_over()
+            relieved = await self._relieved(version)
             for endpoint in self._endpoints:
                 await endpoint.drain()
+            log.info("view.has_left", view=self._view.design.name, because=relieved)
+
+    async def is_over(self) -> None:
+        """Nobody is told any more that questions are answered here; they are until they are drained."""
+        told, self._told = self._told, None
+        if told is not None:
+            with suppress(nats.errors.Error):
+                await told.unsubscribe()
+
+    async def _relieved(self, version: int) -> str:
+        """Returns when a process of that version answers, when there is none that could, or when they are too slow."""
+        name, end = self._view.design.name, time.monotonic() + LEAVE_SECONDS
+        while time.monotonic() < end and not asked_to_end():
+            # Nobody hears it, or NATS is away.
+            with suppress(nats.errors.Error):
+                await self._client.request(subjects.attendance(name, version), timeout=LOOK_SECONDS)
+                return f"version {version} answers"
+            with suppress(psycopg.Error):
+                if not await self._view.readers_of(version):
+                    return f"there is nobody of version {version}"
+            await asyncio.sleep(LOOK_FOR_RELIEF_SECONDS)
+        return f"version {version} does not answer for {LEAVE_SECONDS:g} s"
+
+
+async def _present(message: Msg) -> None:
+    await message.respond(b"")
 
 
 # ---- by hand

@@ -207,7 +207,7 @@ class Writer:
                 log.exception("writer.group_failed", commands=len(group), unclear=unclear)
                 self._settle_one_by_one(ledger, group)
                 return
-            self._stopping.wait(pause)
+            self._stopping.wait(pause if unclear else min(pause, _patience_of(group)))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         # Asked to stop meanwhile: asked again with the same id, the journal tells what became of each.
         self._answer([self._busy(pending) for pending in group])
@@ -232,9 +232,11 @@ class Writer:
             self._answer([self._busy(group[0])])
 
     def _tell_trouble(self, error: Exception) -> None:
+        # What follows the first line is the statement, some kilobytes of it.
+        told, _, _ = str(error).partition("\n")
         if self._trouble is None:
-            log.warning("event_store.away", error=str(error))
-        self._trouble = f"PostgreSQL does not answer: {error}"
+            log.warning("event_store.away", error=told)
+        self._trouble = f"PostgreSQL does not answer: {told}"
 
     def _without_impatient(self, group: list[Pending]) -> list[Pending]:
         limit = time.monotonic() - PATIENCE_SECONDS
@@ -264,3 +266,10 @@ class Writer:
             late = self._waiting.withdraw(lambda pending: pending.arrived <= limit)  # noqa: B023  used at once
             if late:
                 self._let_go([self._busy(pending) for pending in late])
+
+
+def _patience_of(group: Sequence[Pending]) -> float:
+    """For how long the one that has waited longest may still wait."""
+    if not group:
+        return PATIENCE_SECONDS
+    return max(0.0, min(pending.arrived for pending in group) + PATIENCE_SECONDS - time.monotonic())

@@ -191,3 +191,24 @@ async def test_the_writer_notices_that_postgres_went_and_came_though_nobody_asks
         await until(lambda: desk.writer.trouble() is not None)
         await asyncio.to_thread(private_postgres.start)
         await until(lambda: desk.writer.trouble() is None)
+
+
+async def test_whenever_one_asks_while_postgres_is_away_busy_comes_when_patience_ends(
+    private_postgres: RunningPostgres,
+) -> None:
+    async with at_work(private_postgres.url) as desk:
+        await until(lambda: desk.writer.trouble() is None)
+        private_postgres.stop()
+        # Its connection is known to be gone: nothing is sent that might have been stored.
+        await until(lambda: desk.writer.trouble() is not None)
+        heard = []
+        for n in range(30):
+            heard.append(asyncio.create_task(seconds_to_busy(desk, n)))
+            await asyncio.sleep(0.1)
+        assert max(await asyncio.gather(*heard)) < PATIENCE_SECONDS + 0.6
+
+
+async def seconds_to_busy(desk: Desk, n: int) -> float:
+    began = time.monotonic()
+    assert (await desk.ask(connect(n), new_id())).reason == Reason.BUSY
+    return time.monotonic() - began

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shared.runtime.children import Child, Program, last_lines
-from tests.faults import accounted, evidence, verdict
+from tests.faults import accounted, evidence, heard, verdict
 from tests.faults.nemeses import Nemesis, Struck, Target
-from tests.faults.nemeses.target import bus
+from tests.faults.nemeses.target import LOG_END, bus, until
 from tests.faults.scene import SETTINGS, Setting
 from tests.faults.verdict import Verdict
 from tests.journeys import cast
@@ -31,6 +31,7 @@ PACE_SECONDS = 0.03
 BETWEEN_SECONDS = (0.2, 1.0)
 LAST_SECONDS = 2.0
 CLIENT_STOP_SECONDS = 90.0
+FOLLOWER_SECONDS = 60.0
 FEW = 20
 
 
@@ -111,7 +112,7 @@ async def judge(fought: Fought, target: Target, work: "Work") -> None:
         strangers = {account for struck in fought.struck for account in struck.accounts}
         tampered = {position for struck in fought.struck for position in struck.positions}
         database = target.running.postgres_url
-        found = await evidence.gathered(database, wire, work.histories, work.after, strangers, tampered)
+        found = await evidence.gathered(database, wire, work.histories, work.heard, work.after, strangers, tampered)
     judgement = evidence.judged(found)
     fought.counts = dict(judgement.counts)
     _noted(fought, judgement.verdict)
@@ -138,24 +139,32 @@ async def strike(nemesis: Nemesis, target: Target, fought: Fought) -> None:
 
 
 def missed(fought: Fought, what: str, why: Exception) -> None:
-    fought.missed.append(f"{what}: {type(why).__name__}: {why}")
-    print(f"  {what} MISSED: {why}", flush=True)
+    """With what it came from: a connection that is closed behind a failure may fail itself."""
+    told, error = [], why.__context__
+    while error is not None:
+        told.append(f"\n    after {type(error).__name__}: {error}")
+        error = error.__context__
+    fought.missed.append(f"{what}: {type(why).__name__}: {why}{''.join(told)}")
+    print(f"  MISSED {fought.missed[-1]}", flush=True)
 
 
 class Work(NamedTuple):
-    """Where the clients' histories are, the accounts they work on, and where the log ended before."""
+    """Where the clients' histories are and what a follower heard, the accounts, and where the log ended before."""
 
     histories: Sequence[Path]
+    heard: Path
     accounts: Sequence[str]
     after: int
 
 
 @asynccontextmanager
 async def clients_at_work(target: Target, fought: Fought, pace: float, folder: Path) -> AsyncIterator[Work]:
-    """Several client processes; their histories are closed when the block is left.
+    """Several client processes, and one that follows the stream; all is on record when the block is left.
 
     One that does not work until then, or does not end cleanly, is noted as missed.
     """
+    listening = folder / "follower.jsonl"
+    ear = Child(follower(target.nats_url, listening))
     async with bus(target) as wire:
         furnished = [await cast.furnished(wire) for _ in range(ACCOUNTS)]
     accounts, after = [account.name for account in furnished], max(account.position for account in furnished)
@@ -164,12 +173,26 @@ async def clients_at_work(target: Target, fought: Fought, pace: float, folder: P
         Child(client(target.nats_url, accounts, fought.seed, number, pace, path)) for number, path in enumerate(paths)
     ]
     try:
-        yield Work(paths, accounts, after)
-        fought.missed += [f"{one.program.name} ended early{_with(one)}" for one in children if one.poll() is not None]
+        yield Work(paths, listening, accounts, after)
+        early = [one for one in (*children, ear) if one.poll() is not None]
+        fought.missed += [f"{one.program.name} ended early{_with(one)}" for one in early]
     finally:
         # Asked once: a second SIGTERM would find one that is just ending without its handler.
         await asyncio.gather(*(asyncio.to_thread(child.stop, CLIENT_STOP_SECONDS) for child in children))
-        fought.missed += [f"{one.program.name} did not end cleanly{_with(one)}" for one in children if one.poll() != 0]
+        await _all_heard(target, listening, fought)
+        await asyncio.to_thread(ear.stop)
+        unclean = [one for one in (*children, ear) if one.poll() != 0]
+        fought.missed += [f"{one.program.name} did not end cleanly{_with(one)}" for one in unclean]
+
+
+async def _all_heard(target: Target, listening: Path, fought: Fought) -> None:
+    """Returns when the follower has come to the log's end; that it never does is noted."""
+    try:
+        await until(
+            lambda: heard.latest(listening) >= target.sql(LOG_END)[0][0], FOLLOWER_SECONDS, "the follower to hear all"
+        )
+    except AssertionError as error:
+        missed(fought, "the follower", error)
 
 
 def _with(ended: Child) -> str:
@@ -182,3 +205,9 @@ def client(url: str, accounts: Sequence[str], seed: int, number: int, pace: floa
     told = [word for name, value in {**options, "out": out}.items() for word in (f"--{name}", str(value))]
     argv = (sys.executable, "-m", "tests.faults.client", *told)
     return Program(f"client {number}", argv, signal.SIGTERM, cwd=ROOT, log=out.with_suffix(".log"))
+
+
+def follower(url: str, out: Path) -> Program:
+    """A follower of the stream, until it is asked to end, on the bus at `url`."""
+    argv = (sys.executable, "-m", "tests.faults.follower", "--url", url, "--out", str(out))
+    return Program("follower", argv, signal.SIGTERM, cwd=ROOT, log=out.with_suffix(".log"))

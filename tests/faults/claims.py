@@ -6,14 +6,21 @@ It knows the people of `cast.py` and the commands of `workload.py`; of anything 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from tests.faults import people
+from tests.faults.people import LEAVER, STATUS
+from tests.faults.workload import LEAVERS_PERMISSIONS
 from tests.journeys import cast
 from tests.journeys.directory import FREE, Entry, change
 from tests.journeys.wire import TRUSTED
 
 NOT_JUDGED: Final = "NOT_JUDGED"
 SERVICE: Final = TRUSTED.partition(":")[0]
-PERMISSIONS: Final = {**cast.PEOPLE, "ana": ["account_access", "personal_email_access", "super_admin"]}
-NEW_USER: Final[Entry] = {"availability": "available", "signature": ""}
+PERMISSIONS: Final = {
+    **cast.PEOPLE,
+    "ana": ["account_access", "personal_email_access", "super_admin"],
+    LEAVER: [*LEAVERS_PERMISSIONS],
+}
+NEW_USER: Final[Entry] = {"availability": "available", "signature": "", "status": None}
 # What happens to addresses and is known here; anything else on a stream changes nothing in this model.
 OF_ADDRESSES: Final = frozenset((
     "PersonalConnected", "TeamConnected", "AliasAdded", "Disconnected", "AddressReleased", "AliasRemoved",
@@ -43,9 +50,13 @@ Key = tuple[str, str]
 
 
 def keys(fields: Mapping[str, Any]) -> list[Key]:
-    """What a command is about, the first thing first: ("address", canonical) or ("user", id)."""
+    """What a command is about, the first thing first: ("address", canonical) or ("user", id).
+
+    Whom an address is to belong to comes last, if his standing changes.
+    """
     if "address" in fields:
-        return [("address", fields[name]) for name in ("address", "alias") if name in fields]
+        owner = [("user", LEAVER)] if LEAVER in (fields.get("owner"), fields.get("new_owner")) else []
+        return [("address", fields[name]) for name in ("address", "alias") if name in fields] + owner
     return [("user", fields["user"])] if "user" in fields else []
 
 
@@ -57,11 +68,13 @@ def key_of_event(name: str, data: Mapping[str, Any]) -> Key | None:
     """What an event changes in this model; nothing when its body lacks the name of it."""
     if name in OF_ADDRESSES and "address" in data:
         return "address", data["address"]
-    return ("user", data["user"]) if name in OF_USERS and "user" in data else None
+    return ("user", data["user"]) if name in (*OF_USERS, *STATUS) and "user" in data else None
 
 
 def after(name: str, data: Mapping[str, Any], before: Entry) -> Entry:
     """The state after an event; an event with a body that its type does not allow changes nothing."""
+    if name in STATUS:
+        return before | {"status": STATUS[name]}
     try:
         changed = {OF_USERS[name]: data[OF_USERS[name]]} if name in OF_USERS else change(name, dict(data), before)
     except KeyError:
@@ -76,7 +89,12 @@ def expected(name: str, actor: str, fields: Mapping[str, Any], states: list[Entr
     """`states` are those of `keys(fields)`."""
     if not actor.startswith(SERVICE) and actor not in PERMISSIONS:
         return UNJUDGED
+    if actor == LEAVER and states[-1].get("status") != "active":
+        return MISSING
     match name:
+        case "AddUser" | "DeactivateUser" | "ReactivateUser" | "RemoveUser":
+            ours = fields.get("user") == LEAVER and may(actor, "super_admin")
+            return Expected(people.of_a_life(name, states[0]["status"])) if ours else UNJUDGED
         case "SetAvailability" | "SetSignature":
             field = "availability" if name == "SetAvailability" else "signature"
             if not (trusted(actor) or actor == fields["user"]):
@@ -84,8 +102,10 @@ def expected(name: str, actor: str, fields: Mapping[str, Any], states: list[Entr
             return already(states[0][field] == fields[field])
         case "ConnectPersonal" | "ConnectTeam" | "MoveTeamAddress" | "ConvertConnection":
             return of_a_claim(name, actor, fields, states[0])
-        case "TransferOwnership":
-            return of_a_transfer(actor, fields["new_owner"], states[0])
+        case "TransferOwnership" | "ReclaimAddress":
+            return of_a_gift(name, actor, fields["new_owner"], states)
+        case "ReleaseAddress":
+            return of_a_release(actor, states[0])
         case "Disconnect":
             return of_a_disconnection(actor, states[0])
         case "BindTool" | "UnbindTool":
@@ -164,16 +184,30 @@ def connecting(entry: Entry, kind: str, own: bool) -> Expected:
     return UNCHANGED if entry["receiving"] and entry["sending"] else Expected("CONNECTION_PAUSED")
 
 
-def of_a_transfer(actor: str, new_owner: str, entry: Entry) -> Expected:
+def of_a_gift(name: str, actor: str, new_owner: str, states: list[Entry]) -> Expected:
+    """Of an address that gets another owner, be it somebody's or, reclaimed, an orphan only."""
+    entry = states[0]
     if not may(actor, "super_admin") or new_owner not in PERMISSIONS:
         return UNJUDGED
+    if new_owner == LEAVER and (away := people.as_owner(states[-1]["status"])) is not None:
+        return Expected(away)
     if not may(new_owner, "personal_email_access"):
         return MISSING
-    if not entry["orphaned"] and (reason := stands_in_the_way(entry)) is not None:
+    if entry["orphaned"]:
+        return ACCEPTED
+    if (reason := stands_in_the_way(entry)) is not None:
         return reason
-    if entry["kind"] == "team":
-        return held(entry, "personal")
-    return already(entry["owner"] == new_owner and not entry["orphaned"])
+    if entry["owner"] == new_owner:
+        return UNCHANGED
+    return ACCEPTED if entry["kind"] == "personal" and name == "TransferOwnership" else held(entry, "personal")
+
+
+def of_a_release(actor: str, entry: Entry) -> Expected:
+    if not may(actor, "super_admin"):
+        return UNJUDGED
+    if entry["orphaned"]:
+        return ACCEPTED
+    return UNCHANGED if entry["kind"] is None and not entry["primary"] else held(entry, "personal")
 
 
 def of_a_disconnection(actor: str, entry: Entry) -> Expected:
@@ -185,8 +219,10 @@ def of_a_disconnection(actor: str, entry: Entry) -> Expected:
 
 
 def of_a_tool(name: str, actor: str, tool: str, entry: Entry) -> Expected:
-    if entry["primary"] or entry["orphaned"]:
+    if entry["primary"]:
         return UNJUDGED
+    if entry["orphaned"]:
+        return stands_in_the_way(entry) or UNJUDGED if may(actor, "super_admin") else MISSING
     if entry["kind"] == "personal" and not (trusted(actor) or actor == entry["owner"]):
         return MISSING
     if entry["kind"] == "team" and not may(actor, "account_access"):
@@ -228,6 +264,8 @@ EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "Disconnect": ("Disconnected", {"address": "address"}),
     "MoveTeamAddress": ("TeamAddressMoved", {"address": "address", "to_inbox": "to"}),
     "TransferOwnership": ("OwnershipTransferred", {"address": "address", "new_owner": "to"}),
+    "ReclaimAddress": ("AddressReclaimed", {"address": "address", "new_owner": "owner"}),
+    "ReleaseAddress": ("AddressReleased", {"address": "address"}),
     "ConvertConnection": ("ConnectionConverted", {"address": "address", "to": "to", "owner": "owner"}),
     "Pause": ("ConnectionPaused", {"address": "address"}),
     "Resume": ("ConnectionResumed", {"address": "address"}),
@@ -239,6 +277,10 @@ EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     "AddAlias": ("AliasAdded", {"address": "primary", "alias": "address"}),
     "SetAvailability": ("AvailabilityChanged", {"user": "user", "availability": "availability"}),
     "SetSignature": ("SignatureChanged", {"user": "user", "signature": "signature"}),
+    "AddUser": ("UserAdded", {"user": "user", "permissions": "permissions"}),
+    "DeactivateUser": ("UserDeactivated", {"user": "user"}),
+    "ReactivateUser": ("UserReactivated", {"user": "user"}),
+    "RemoveUser": ("UserRemoved", {"user": "user", "policy": "policy", "new_owner": "new_owner"}),
 }
 
 

@@ -7,6 +7,9 @@ client that takes the place of a killed one needs a number of its own. Every com
 it is answered, or given up after `--give-up` seconds: unknown. What was asked more than once, and some of the rest, is
 asked once more after its answer: it must be the same one.
 
+After some of the accepted commands it asks a view about their address, as of the answer or later, and goes on
+meanwhile.
+
 Beside its workers each client races: all clients of a run claim the same address at the same time for different people.
 Who begins a round tells the others over the bus, so that they claim at that moment too.
 
@@ -30,13 +33,16 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tests.faults.history import Answer, How, Recorder, Try
+from tests.faults import asking
+from tests.faults.history import Answer, Command, How, Recorder, Try
 from tests.faults.workload import AGAIN_SECONDS, PACE_SECONDS, PEOPLE, TRY_SECONDS, WORKERS, Fields, wish
 from tests.journeys.wire import body, command_subject
 
 GIVE_UP_SECONDS = 60.0
 # Of the commands that were answered at once, so many are asked once more.
 REPEATED = 1 / 16
+# After so many of the accepted commands a view is asked about their address.
+ASKED = 1 / 8
 # A race follows the one before after so many times the pace.
 RACE_PACE = 2
 RACED = "raced-"
@@ -171,6 +177,8 @@ class FaultClient:
     def __init__(self, plan: Plan, client: Client, record: Recorder) -> None:
         self._plan = plan
         self._record = record
+        self._client = client
+        self._questions = asyncio.TaskGroup()
         self._desk = Desk(client)
         self._racing = Racing(client, plan.seed)
         self._ending = asyncio.Event()
@@ -182,7 +190,7 @@ class FaultClient:
         """Returns after `end`, when nothing is under way."""
         await self._desk.open()
         await self._racing.open()
-        async with asyncio.TaskGroup() as tasks:
+        async with self._questions, asyncio.TaskGroup() as tasks:
             for worker in range(WORKERS):
                 tasks.create_task(self._work(worker))
             tasks.create_task(self._race())
@@ -207,10 +215,20 @@ class FaultClient:
     async def _give(self, account: str, name: str, actor: str, fields: Fields, chance: random.Random) -> None:
         id_ = str(uuid.UUID(int=chance.getrandbits(128), version=4))
         repeat = chance.random() < REPEATED
+        question = chance.choice(list(asking.VIEWS)) if chance.random() < ASKED else None
         data = body(actor, fields | {"command_id": id_})
         self._record.invoked(id_, account, name, actor, fields)
         tries = await self._desk.decide(command_subject(account, name), data, self._plan.give_up, repeat)
         self._record.ended(id_, tries)
+        given = Command(self._plan.number, id_, account, name, actor, fields, 0, tries=tries)
+        if question and given.outcome == "accepted" and given.address:
+            # Of an alias, whether it follows its primary.
+            address = fields.get("alias", given.address)
+            self._questions.create_task(self._ask(account, question, address, given.position))
+
+    async def _ask(self, account: str, question: str, address: str, at_least: int) -> None:
+        asked = await asking.asked(self._client, account, question, address, at_least)
+        self._record.asked(account, question, address, at_least, asked)
 
     def _chance(self, what: str) -> random.Random:
         return random.Random(f"{self._plan.seed}/{self._plan.number}/{what}")  # noqa: S311  seeded

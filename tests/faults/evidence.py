@@ -1,6 +1,6 @@
 """All that a run leaves, gathered when it is over, and judged as a whole: counts, and sets of what is wrong.
 
-    found = await gathered(postgres_url, wire, histories, after)
+    found = await gathered(postgres_url, wire, histories, heard, after)
     assert judged(found).passed()
 
 What a nemesis itself puts in is not the system's doing: events that it writes into the log stand in accounts of its
@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import accounted, claims, history, linearizable, replayed, verdict
+from tests.faults import accounted, answered, claims, heard, history, left_behind, linearizable, replayed, verdict
 from tests.faults.accounted import Kept
 from tests.faults.client import RACED
-from tests.faults.history import Command
+from tests.faults.heard import Hearing
+from tests.faults.history import Command, Question
 from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
@@ -26,7 +27,7 @@ from tests.journeys.wire import Fact, Wire
 
 @dataclass(frozen=True)
 class Evidence:
-    """What clients recorded, what is stored, told, kept in views and shown.
+    """What clients and a follower recorded, what is stored, told, kept in views and shown.
 
     `after` is the position at which the log ended before the first command of the clients. `strangers` are accounts of
     which no client knows, `tampered` positions of the log that were written anew after they had been told: both are the
@@ -35,11 +36,13 @@ class Evidence:
 
     after: int
     commands: Sequence[Command]
+    questions: Sequence[Question]
     log: Sequence[Stored]
     journal: Sequence[Kept]
     facts: Sequence[Fact]
     rows: Mapping[str, Rows]
     shown: Shown
+    hearing: Hearing
     strangers: frozenset[str] = frozenset()
     tampered: frozenset[int] = frozenset()
 
@@ -63,25 +66,30 @@ async def gathered(
     postgres_url: str,
     wire: Wire,
     histories: Iterable[Path],
+    follower: Path,
     after: int,
     strangers: Iterable[str] = (),
     tampered: Iterable[int] = (),
     seconds: float = 60.0,
 ) -> Evidence:
-    """Waits until stream and views have come to the log's end; no command may be under way.
+    """Waits until stream and views have come to the log's end; no command may be under way, and the follower has ended.
 
     Raises:
         AssertionError: they do not get there in time.
         HistoryBroken: a history cannot be read.
     """
-    commands = history.read(histories)
+    histories = list(histories)
+    commands, questions = history.read(histories), history.questions(histories)
     log = await asyncio.to_thread(verdict.stored_events, postgres_url)
     end = log[-1].position if log else 0
     journal = await asyncio.to_thread(accounted.kept_answers, postgres_url)
     facts = await wire.facts(end, seconds=seconds)
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
-    return Evidence(after, commands, log, journal, facts, rows, shown, frozenset(strangers), frozenset(tampered))
+    hearing = await asyncio.to_thread(heard.read, follower)
+    return Evidence(
+        after, commands, questions, log, journal, facts, rows, shown, hearing, frozenset(strangers), frozenset(tampered)
+    )
 
 
 def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
@@ -106,9 +114,12 @@ def judged(found: Evidence) -> Judgement:
             **accounted.of_the_journal(found.commands, log, journal, found.after),
             **order.verdict,
             **races.verdict,
+            **left_behind.of_who_left(found.log),
             **verdict.of_the_stream(found.log, found.facts, found.tampered),
+            **heard.of_what_was_heard(found.hearing, found.commands, found.log, found.tampered),
+            **answered.of_the_questions(found.questions, found.log),
             **replayed.of_the_rows(found.log, found.rows),
-            **verdict.of_what_is_shown(known, found.shown),
+            **verdict.of_what_is_shown(known, found.shown, verdict.absent(found.facts)),
         },
     )
 
@@ -126,6 +137,9 @@ def counted(found: Evidence) -> dict[str, int]:
         "stored by a nemesis": sum(event.account in found.strangers for event in found.log),
         "in the journal": len(found.journal),
         "told": len(found.facts),
+        **left_behind.counted(found.log),
+        **heard.counted(found.hearing),
+        **answered.counted(found.questions),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
         "addresses shown": sum(map(len, found.shown.addresses.values())),
     }

@@ -1,6 +1,6 @@
 """What a client asked and heard, on record as it happens: a history is a file of JSON lines, one file per client.
 
-Two kinds of lines. An invocation is with the operating system before its request goes out:
+Three kinds of lines. An invocation is with the operating system before its request goes out:
 
     {"line": "invoked", "client": 3, "id": "<command id>", "account": "acme", "command": "ConnectPersonal",
      "actor": "bob", "fields": {"address": …}, "at": 81276312…}
@@ -9,6 +9,11 @@ and an ending follows when the client is through with the command:
 
     {"line": "ended", "id": "<command id>", "at": 81279…, "tries": [{"begin": …, "end": …, "how": "timeout"},
      {"begin": …, "end": …, "how": "reply", "raw": "{…}", "error": [409, "ADDRESS_ALREADY_PERSONAL"]}]}
+
+A question to a view stands on record when it is over, whatever came of it:
+
+    {"line": "asked", "client": 3, "account": "acme", "question": "Address", "address": …, "at_least": 1042,
+     "begin": …, "end": …, "how": "reply", "raw": "{…}", "error": null}
 
 `raw` is the reply word for word and `error` its micro headers, or null. Times are nanoseconds of `time.monotonic_ns`,
 one clock for all processes of a machine. A client that is killed leaves invocations without an ending: their outcome is
@@ -24,7 +29,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import orjson
 
-How = Literal["reply", "BUSY", "timeout", "bus error"]
+How = Literal["reply", "BUSY", "VIEW_BEHIND", "timeout", "bus error"]
 Outcome = Literal["accepted", "unchanged", "refused", "unknown"]
 OUTCOMES: tuple[Outcome, ...] = ("accepted", "unchanged", "refused")
 
@@ -41,7 +46,7 @@ class Answer(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One request under a command's id; only "reply" and "BUSY" bear an answer."""
+    """One request, of a command under its id; only "timeout" and "bus error" bear no answer."""
 
     begin: int
     end: int
@@ -80,11 +85,7 @@ class Command:
     @cached_property
     def reply(self) -> Mapping[str, Any]:
         """The answer's fields; none when there is no answer, or it is no JSON object."""
-        try:
-            told = orjson.loads(self.answer.raw) if self.answer else {}
-        except orjson.JSONDecodeError:
-            return {}
-        return told if isinstance(told, dict) else {}
+        return _object(self.answer)
 
     @cached_property
     def outcome(self) -> Outcome:
@@ -107,6 +108,37 @@ class Command:
         return self.fields.get("address")
 
 
+@dataclass(frozen=True)
+class Question:
+    """One question about an address, asked once. `at_least` is the position of an answer that the client had before."""
+
+    client: int
+    account: str
+    name: str
+    address: str
+    at_least: int
+    asked: Try
+
+    @cached_property
+    def reply(self) -> Mapping[str, Any]:
+        """The answer's fields; none when there is no answer, or it is no JSON object."""
+        return _object(self.asked.answer)
+
+    @property
+    def position(self) -> int:
+        """Of the log, which the answer is as of."""
+        position: int = self.reply["position"]
+        return position
+
+
+def _object(answer: Answer | None) -> Mapping[str, Any]:
+    try:
+        told = orjson.loads(answer.raw) if answer else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 class Recorder:
     """Writes the history of one client; an invocation is with the operating system when `invoked` returns."""
 
@@ -122,6 +154,10 @@ class Recorder:
         """After this, nothing more is done about the command."""
         told = [_try_as_line(one) for one in tries]
         self._write({"line": "ended", "id": id_, "at": time.monotonic_ns(), "tries": told})
+
+    def asked(self, account: str, name: str, address: str, at_least: int, asked: Try) -> None:
+        about = {"account": account, "question": name, "address": address, "at_least": at_least}
+        self._write({"line": "asked", "client": self._client, **about, **_try_as_line(asked)})
 
     def close(self) -> None:
         self._file.close()
@@ -153,6 +189,20 @@ def read(paths: Iterable[Path]) -> list[Command]:
     return sorted(commands.values(), key=lambda command: command.invoked)
 
 
+def questions(paths: Iterable[Path]) -> list[Question]:
+    """Every question of these files.
+
+    Raises:
+        HistoryBroken: as `read`.
+    """
+    return [_question(line) for path in paths for line in _lines(path) if line["line"] == "asked"]
+
+
+def _question(line: Mapping[str, Any]) -> Question:
+    client, account, name = line["client"], line["account"], line["question"]
+    return Question(client, account, name, line["address"], line["at_least"], _try_from_line(line))
+
+
 def _lines(path: Path) -> list[Mapping[str, Any]]:
     *whole, torn = path.read_bytes().split(b"\n")
     lines = []
@@ -166,6 +216,8 @@ def _lines(path: Path) -> list[Mapping[str, Any]]:
 
 
 def _take(line: Mapping[str, Any], commands: dict[str, Command]) -> None:
+    if line["line"] == "asked":
+        return
     id_ = line["id"]
     if line["line"] == "invoked":
         if id_ in commands:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.faults.campaign import Campaign
-from tests.faults.nemeses import ON_SMALL_DISKS, PROXIED, ROSTER, Nemesis, nats, postgres, processes, whole
+from tests.faults.nemeses import ON_SMALL_DISKS, PROXIED, ROSTER, Nemesis, disks, nats, postgres, processes, whole
 
 # Every nemesis once.
 QUICK: Final[Sequence[Campaign]] = (
@@ -33,5 +33,5 @@ LONG: Final[Sequence[Campaign]] = (
     Campaign("all of it dies", of(*WHOLE), 9),
     Campaign("answers get lost", (postgres.RepliesCut(50),), 12, "behind proxies"),
     Campaign("messages get lost or mixed", PROXIED[1:], 6, "behind proxies"),
-    Campaign("no space", ON_SMALL_DISKS, 6, "on small disks"),
+    Campaign("no space", (disks.DiskFull("nats", 30.0), disks.DiskFull("postgres", 8.0)), 6, "on small disks"),
 )

@@ -266,7 +266,7 @@ def _(found: Evidence) -> Evidence:
 
 @defect("a command is one that the model does not know", "not judged")
 def _(found: Evidence) -> Evidence:
-    return with_command(found, retold(some(found, outcome="refused"), name="RemoveUser"))
+    return with_command(found, retold(some(found, outcome="refused"), name="SetDefaultFont"))
 
 
 # ---- the stream

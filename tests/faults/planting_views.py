@@ -1,4 +1,4 @@
-"""Defects to plant in what the views have and show; with them `DEFECTS` is complete."""
+"""Defects to plant in what the views have and show."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.history import Answer, HistoryBroken, Recorder, Try, read
+from tests.faults.history import Answer, HistoryBroken, Question, Recorder, Try, questions, read
 
 ACCEPTED = Answer(b'{"outcome":"accepted","position":7,"events":[{"id":"e"}]}')
 REFUSED = Answer(b'{"outcome":"refused","reason":"NOT_CONNECTED"}', (409, "NOT_CONNECTED"))
@@ -62,6 +62,21 @@ def test_an_invocation_is_in_the_file_before_the_request_goes_out(folder: Path) 
     invoke(record, "one")
     assert [one.id for one in read([folder / "1"])] == ["one"]
     record.close()
+
+
+def test_a_question_is_read_beside_the_commands(folder: Path) -> None:
+    told = Try(1, 2, "reply", Answer(b'{"position":7,"result":{}}'))
+    behind = Try(3, 4, "VIEW_BEHIND", Answer(b'{"error":"VIEW_BEHIND"}', (503, "VIEW_BEHIND")))
+    with Recorder(folder / "1", 1) as record:
+        invoke(record, "one")
+        record.asked("acme", "Address", "a@b.example", 5, told)
+        record.asked("acme", "Resolve", "a@b.example", 6, behind)
+        record.ended("one", [Try(1, 2, "reply", ACCEPTED)])
+    first, second = questions([folder / "1"])
+    assert first == Question(1, "acme", "Address", "a@b.example", 5, told)
+    assert first.position == 7
+    assert second.asked == behind
+    assert [one.outcome for one in read([folder / "1"])] == ["accepted"]
 
 
 def test_files_are_merged_by_the_one_clock(folder: Path) -> None:

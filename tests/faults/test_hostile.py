@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.faults.attackers import KINDS
-from tests.faults.hostile import RATES, Client, attacker_of, furnish, megabytes
+from tests.faults.hostile import RATED, RATES, UNRATED, Client, attacker_of, furnish, least_sent, megabytes
 from tests.real_servers import ROOT, RunningSwitchboard, running_switchboard
 
 SECONDS, ATTACK_SECONDS = 1.0, 1.5
@@ -38,7 +38,7 @@ def under_attack(url: str, kind: str) -> Iterator[None]:
     finally:
         attacker.kill()
         attacker.wait()
-    assert told["sent"] > 0
+    assert told["sent"] >= least_sent(kind, ATTACK_SECONDS) * (1 if kind in UNRATED or kind in RATES else RATE / RATED)
     assert told.get("cut_by_server", told["sent"]) == told["sent"]
 
 

@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from shared.runtime.children import Child
-from tests.faults import accounted, history, verdict
-from tests.faults.campaign import client
+from tests.faults import accounted, heard, history, verdict
+from tests.faults.campaign import client, follower
 from tests.faults.client import RACED
 from tests.faults.evidence import Evidence, gathered, judged
 from tests.faults.history import Command
 from tests.faults.planting import retold
-from tests.faults.planting_views import DEFECTS
+from tests.faults.planting_people import DEFECTS
 from tests.faults.workload import PACE_SECONDS
 from tests.journeys import cast
 from tests.journeys.wire import Wire, connected
@@ -47,6 +47,8 @@ async def recorded(running: RunningSwitchboard, folder: Path) -> Evidence:
     async with connected(running.nats_url) as wire:
         accounts = [(await cast.furnished(wire)).name for _ in range(2)]
         after = verdict.stored_events(running.postgres_url)[-1].position
+        listening = folder / "follower.heard"
+        ear = Child(follower(running.nats_url, listening))
         histories = [folder / f"{number}.jsonl" for number in range(CLIENTS)]
         clients = [
             Child(client(running.nats_url, accounts, SEED, number, PACE_SECONDS, path))
@@ -54,10 +56,12 @@ async def recorded(running: RunningSwitchboard, folder: Path) -> Evidence:
         ]
         try:
             await asyncio.to_thread(work_and_end, clients, folder)
+            end = verdict.stored_events(running.postgres_url)[-1].position
+            await asyncio.to_thread(hear_and_end, ear, listening, end)
         finally:
-            for one in clients:
+            for one in (*clients, ear):
                 one.kill()
-        found = await gathered(running.postgres_url, wire, histories, after)
+        found = await gathered(running.postgres_url, wire, histories, listening, after)
         await asking_again_changes_nothing(running, wire, found)
         return found
 
@@ -70,6 +74,12 @@ def work_and_end(clients: Sequence[Child], folder: Path) -> None:
     for one in clients[KILLED + 1 :]:
         one.stop(20)
         assert one.poll() == 0
+
+
+def hear_and_end(ear: Child, listening: Path, end: int) -> None:
+    wait_until(lambda: heard.latest(listening) >= end, 20, "the follower to hear all")
+    ear.stop(20)
+    assert ear.poll() == 0
 
 
 def races(folder: Path) -> int:
@@ -101,6 +111,8 @@ def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
     assert found.passed(), found.wrong
     assert found.counts["judged by the model"] > 100
     assert found.counts["races at the same time"] > RACES // 4
+    assert found.counts["heard"] == found.counts["stored"]
+    assert found.counts["questions"] > 5
     assert found.counts["unknown"] > 0
     assert min(found.counts[outcome] for outcome in history.OUTCOMES) > 100
 

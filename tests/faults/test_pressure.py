@@ -15,6 +15,7 @@ from services.inbox_views.handlers import DESIGN
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
 from shared.runtime.admission import Acquaintances
+from shared.runtime.answering import MOST_UNDER_WAY
 from shared.runtime.clock import new_id
 from shared.runtime.shared_snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
 from shared.runtime.view import READERS, Snapshot, View
@@ -187,7 +188,7 @@ async def test_a_locked_view_delays_neither_commands_nor_the_other_view_and_boun
     with locked(running, "LOCK TABLE inbox_views.view IN ACCESS EXCLUSIVE MODE"):
         flood = ask_all(wire, question_subject(bad, "Address"), [body(ADMIN, address)] * FLOOD)
         waits = asyncio.create_task(wire.question(good, "Address", ADMIN, **address))
-        refusals = await some_done(flood, FLOOD - 2_048 - 64)
+        refusals = await some_done(flood, FLOOD - MOST_UNDER_WAY // 2 - 64)
         assert all(map(busy_with_hint, refusals))
         reply = await wire.command(good, "ConnectPersonal", ADMIN, owner=ADMIN, address=f"{new_id()}@good.example")
         assert reply.outcome == "accepted"
@@ -258,7 +259,7 @@ async def test_who_waits_for_a_position_keeps_nobody_from_an_answer(wire: Wire, 
     fields = {"address": "nobody@good.example"}
     far = body(ADMIN, fields | {"at_least": 2**60, "wait_ms": 6_000})
     waiting = ask_all(wire, question_subject(bad, "Address"), [far] * FLOOD)
-    refusals = await some_done(waiting, FLOOD - 2_048 - 64)
+    refusals = await some_done(waiting, FLOOD - MOST_UNDER_WAY // 2 - 64)
     assert all(map(busy_with_hint, refusals))
     for _ in range(20):
         assert (await wire.question(good, "Address", ADMIN, **fields)).error is None

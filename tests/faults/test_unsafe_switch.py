@@ -18,16 +18,17 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.faults.verdict import Stored, of_the_stream
 from tests.journeys.wire import Fact
-from tests.real_servers import ROOT, RunningNats
+from tests.real_servers import ROOT, free_port
 
 SWITCH = "POSTGRES_ENABLE_DB_FUNCTIONS"
 
 
-def test_the_write_side_refuses_to_start_with_it(database: str, nats: RunningNats) -> None:
+def test_the_write_side_refuses_to_start_with_it_whoever_is_away() -> None:
+    away = free_port()
     environment = {
         SWITCH: "y",
-        "SWITCHBOARD_POSTGRES_URL": database,
-        "SWITCHBOARD_NATS_URL": nats.url,
+        "SWITCHBOARD_POSTGRES_URL": f"postgresql://postgres@127.0.0.1:{away}/switchboard",
+        "SWITCHBOARD_NATS_URL": f"nats://127.0.0.1:{away}",
         "SWITCHBOARD_HTTP_PORT": "0",
         "PYTHONPATH": str(ROOT),
     }

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 import psycopg
 
+from tests.faults.people import AWAY, STATUS
 from tests.faults.workload import Given
 from tests.journeys.directory import FREE, Entry, change, directory
 from tests.journeys.wire import Account, Fact, Reply, Wire
@@ -122,7 +123,7 @@ def same(event: Stored, fact: Fact) -> bool:
 async def of_the_views(wire: Wire, accounts: Iterable[str], facts: Sequence[Fact]) -> Verdict:
     """Told against seen, in both views."""
     known = directories(facts, accounts)
-    return of_what_is_shown(known, await shown(wire, known, facts[-1].position))
+    return of_what_is_shown(known, await shown(wire, known, facts[-1].position), absent(facts))
 
 
 # By account: each address as the directory should show it.
@@ -144,6 +145,16 @@ def directories(facts: Iterable[Fact], accounts: Iterable[str]) -> Directories:
     return {name: directory(facts_) for name, facts_ in told.items()}
 
 
+def absent(facts: Iterable[Fact]) -> set[tuple[str, str]]:
+    """(account, user) of those who are away at the end: nobody's mail is led to them."""
+    status = {
+        (fact.headers["ce-account"], fact.body.get("user", "")): STATUS[fact.name]
+        for fact in facts
+        if fact.name in STATUS
+    }
+    return {who for who, is_so in status.items() if is_so in AWAY}
+
+
 async def shown(wire: Wire, known: Directories, position: int) -> Shown:
     """Asks for every address, as of a position or later."""
     addresses, routes = dict[str, Mapping[str, Entry]](), dict[str, Sequence[Entry]]()
@@ -158,7 +169,7 @@ async def shown(wire: Wire, known: Directories, position: int) -> Shown:
     return Shown(addresses, routes)
 
 
-def of_what_is_shown(known: Directories, seen: Shown) -> Verdict:
+def of_what_is_shown(known: Directories, seen: Shown, away: Container[tuple[str, str]] = ()) -> Verdict:
     shown_wrong, led_wrong = [], []
     for name, expected in known.items():
         found = seen.addresses[name]
@@ -171,13 +182,14 @@ def of_what_is_shown(known: Directories, seen: Shown) -> Verdict:
         led_wrong += [
             (name, address, routes.get(address), entry)
             for address, entry in expected.items()
-            if routes.get(address) != destination(entry)
+            if routes.get(address) != destination(entry, away=(name, entry["owner"]) in away)
         ]
     return {"shown otherwise than told": shown_wrong, "led elsewhere than told": led_wrong}
 
 
-def destination(entry: Mapping[str, Any]) -> tuple[str, str | None, str | None]:
-    if entry["state"] in ("free", "orphaned", "reauth_required") or not entry["receiving"]:
+def destination(entry: Mapping[str, Any], *, away: bool) -> tuple[str, str | None, str | None]:
+    """Where mail goes; `away`: the owner is not active."""
+    if away or entry["state"] in ("free", "orphaned", "reauth_required") or not entry["receiving"]:
         return "none", None, None
     if entry["kind"] == "team":
         return "inbox", entry["inbox"], None

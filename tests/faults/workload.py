@@ -19,6 +19,9 @@ ADDRESSES = 24
 PACE_SECONDS = 0.01
 
 PEOPLE = ("bob", "cleo", "dora")
+# Comes and goes; nobody else does.
+LEAVER = "finn"
+LEAVERS_PERMISSIONS = ("personal_email_access",)
 INBOXES = ("inbox", "support", "sales")
 TOOLS = ("one_to_one", "sequences", "extension", "meetings")
 Fields = dict[str, Any]
@@ -125,14 +128,27 @@ def wish(chance: random.Random) -> tuple[str, str, Fields]:
     return name, *WISHES[name](chance, owner, address)
 
 
+def connects(chance: random.Random, owner: str, address: Fields) -> tuple[str, Fields]:
+    who = chance.choice((owner, LEAVER))
+    return who, address | {"owner": who}
+
+
+def removes(chance: random.Random, owner: str, _: Fields) -> tuple[str, Fields]:
+    policies: tuple[Fields, ...] = ({}, {"policy": "release"}, {"policy": "transfer_to", "new_owner": owner})
+    return "ana", {"user": LEAVER, **chance.choice(policies)}
+
+
 Wish = Callable[[random.Random, str, Fields], tuple[str, Fields]]
 WISHES: dict[str, Wish] = {
-    "ConnectPersonal": lambda _, owner, address: (owner, address | {"owner": owner}),
+    "ConnectPersonal": connects,
     "ConnectTeam": lambda chance, _, address: (
         "ana", address | {"inbox": chance.choice(INBOXES), "visibility_acknowledged": True}),
     "Disconnect": lambda _, __, address: ("ana", address),
     "MoveTeamAddress": lambda chance, _, address: ("dora", address | {"to_inbox": chance.choice(INBOXES)}),
-    "TransferOwnership": lambda _, owner, address: ("ana", address | {"new_owner": owner}),
+    "TransferOwnership": lambda chance, owner, address: (
+        "ana", address | {"new_owner": chance.choice((owner, LEAVER))}),
+    "ReclaimAddress": lambda chance, owner, address: ("ana", address | {"new_owner": chance.choice((owner, LEAVER))}),
+    "ReleaseAddress": lambda _, __, address: ("ana", address),
     "ConvertConnection": lambda _, __, address: ("dora", address | {"to": "personal", "owner": "dora"}),
     "Pause": lambda chance, _, address: ("service:work", address | {chance.choice(("receive", "send")): True}),
     "Resume": lambda _, __, address: ("service:work", address),
@@ -147,4 +163,8 @@ WISHES: dict[str, Wish] = {
     "SetAvailability": lambda chance, owner, _: (
         owner, {"user": owner, "availability": chance.choice(("available", "away"))}),
     "SetSignature": lambda chance, owner, _: (owner, {"user": owner, "signature": f"-- {chance.randrange(9)}"}),
+    "AddUser": lambda _, __, ___: ("ana", {"user": LEAVER, "name": "Finn", "permissions": LEAVERS_PERMISSIONS}),
+    "DeactivateUser": lambda _, __, ___: ("ana", {"user": LEAVER}),
+    "ReactivateUser": lambda _, __, ___: ("ana", {"user": LEAVER}),
+    "RemoveUser": removes,
 }  # fmt: skip

@@ -46,6 +46,23 @@ def test_one_account_alone_fills_the_group() -> None:
     assert len(queue_of(("a", 1_000), known=acquainted("a")).take(512, of_one=64)) == 512
 
 
+def test_where_several_serve_no_line_has_more_than_half_of_them_while_there_are_others() -> None:
+    queue = queue_of(("a", 1_000), ("b", 1), known=acquainted("a", "b"))
+    groups = [queue.take(64, 16, served, takers=4) for served in ({}, {"a": 1}, {"a": 2}, {"a": 2, "b": 1})]
+    assert [{one.account for one in group} for group in groups] == [{"a"}, {"a"}, {"b"}, set()]
+    assert [len(group) for group in groups] == [16, 16, 1, 0]
+
+
+def test_one_line_alone_has_all_who_serve() -> None:
+    queue = queue_of(("a", 1_000), known=acquainted("a"))
+    assert len(queue.take(64, 16, {"a": 3}, takers=4)) == 64
+
+
+def test_more_lines_than_serve_are_put_together() -> None:
+    queue = queue_of(*((name, 9) for name in "abcde"), known=acquainted(*"abcde"))
+    assert [one.account for one in queue.take(7, 16, {}, takers=4)] == list("abcdeab")
+
+
 def test_each_account_keeps_its_order_over_all_groups() -> None:
     queue = queue_of(("a", 50), ("b", 20), ("c", 5), known=acquainted("a", "b", "c"))
     taken = []

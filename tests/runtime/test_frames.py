@@ -36,6 +36,39 @@ class Taken:
         self.words.append("PONG")
 
 
+class Looked(frames.FrameParser):
+    """How often something was looked at from its beginning."""
+
+    looks = 0
+
+    async def _next(self, chunk: bytes, at: int) -> tuple[int, bytes]:
+        self.looks += 1
+        return await super()._next(chunk, at)
+
+
+async def test_a_large_body_is_looked_at_when_it_is_whole_however_many_pieces_it_comes_in() -> None:
+    taken = Taken()
+    parser = Looked(taken)  # type: ignore[arg-type]
+    parser.takers = taken.parser.takers
+    body = b"x" * 1_000_000
+    sent = b"MSG a 7 %d\r\n%b\r\nPING\r\n" % (len(body), body)
+    for start in range(0, len(sent), 32_768):
+        await parser.parse(sent[start : start + 32_768])
+    assert taken.messages == [(b"a", b"", b"", body)]
+    assert taken.words == ["PING"]
+    # When it began, when it was whole, and the ping.
+    assert parser.looks == 3
+
+
+async def test_what_was_left_half_read_by_a_lost_connection_is_forgotten() -> None:
+    taken = Taken()
+    await taken.parser.parse(b"MSG a 7 1000\r\nxx")
+    taken.parser.reset()
+    await taken.parser.parse(b"MSG a 7 1\r\n")
+    await taken.parser.parse(b"y\r\n")
+    assert taken.messages == [(b"a", b"", b"", b"y")]
+
+
 @given(st.data())
 def test_however_the_bytes_are_cut_the_same_messages_come(data: st.DataObject) -> None:
     sent = (

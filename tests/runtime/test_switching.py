@@ -6,19 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import nats.errors
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from services.inbox_views.app import ROOM
 from services.inbox_views.handlers import DESIGN
 from shared.language import events as e
 from shared.language.recorded import Recorded
-from shared.runtime import beside, parked
+from shared.runtime import beside, parked, view_service
 from shared.runtime.beside import NotPossible
 from shared.runtime.comparing import compare
 from shared.runtime.design import Design, DesignChanged, Doc
@@ -388,6 +390,74 @@ async def test_a_newer_process_makes_its_rows_and_takes_over_by_itself(
         assert rows["view"] == [(NEXT.version, told.end)]
         assert all(row[3]["marked"] for row in rows["addresses"])
     assert await schemas_of(database, "inbox_views") == {"inbox_views", "inbox_views_old"}
+
+
+@asynccontextmanager
+async def switching(
+    bus: Bus, private_nats: RunningNats, database: str, *, relief: bool
+) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """A process at work, and rows of the next version beside, with a process that waits for them if there is `relief`.
+    What comes switches to them.
+    """
+    told = story(20)
+    await write_log(database, told.recorded)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(room_open(ROOM, private_nats.url, database))
+        await bus.publish(told.recorded)
+        await reached(bus, told.end)
+        await build(database, NEXT)
+        if relief:
+            await stack.enter_async_context(room_open(NEXT_ROOM, private_nats.url, database))
+
+        async def go() -> None:
+            await switch(database, NEXT, force=not relief)
+
+        yield go
+
+
+async def nobody_answers(bus: Bus) -> bool:
+    try:
+        await bus.ask("Address", address="17@acme.example")
+    except nats.errors.NoRespondersError:
+        return True
+    return False
+
+
+async def test_a_former_process_answers_until_a_newer_one_does(
+    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_service, "LOOK_FROM_ASIDE_SECONDS", 2.0)
+    async with switching(bus, private_nats, database, relief=True) as go, asking(bus, 0) as seen:
+        await go()
+        with capture_logs() as logs:
+            await eventually(lambda: said(logs, "view.has_left"))
+        assert await said(logs, "view.attends")
+        assert [line["because"] for line in logs if line["event"] == "view.has_left"] == ["version 2 answers"]
+        count = len(seen)
+        await eventually(lambda: more_than(seen, count + 10))
+
+
+async def test_a_former_process_leaves_at_once_when_nobody_comes(
+    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_service, "LEAVE_SECONDS", 60.0)
+    async with switching(bus, private_nats, database, relief=False) as go:
+        await go()
+        await eventually(lambda: nobody_answers(bus), 10)
+
+
+async def test_a_former_process_does_not_wait_for_ever_for_one_that_does_not_answer(
+    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_service, "LOOK_FROM_ASIDE_SECONDS", 60.0)
+    monkeypatch.setattr(view_service, "LEAVE_SECONDS", 0.5)
+    async with switching(bus, private_nats, database, relief=True) as go:
+        await go()
+        await eventually(lambda: nobody_answers(bus), 10)
+
+
+async def said(logs: list[Any], event: str) -> bool:
+    return any(line["event"] == event for line in logs)
 
 
 async def more_than(seen: list[int], count: int) -> bool:

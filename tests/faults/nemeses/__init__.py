@@ -38,4 +38,4 @@ ROSTER: Final[Sequence[Nemesis]] = (
     whole.StoppedAndStarted(),
 )
 PROXIED: Final[Sequence[Nemesis]] = (postgres.RepliesCut(), nats.AcksSwallowed(), nats.EventsMixed())
-ON_SMALL_DISKS: Final[Sequence[Nemesis]] = tuple(map(disks.DiskFull, disks.SIZES))
+ON_SMALL_DISKS: Final[Sequence[Nemesis]] = (disks.DiskFull("nats", 8.0), disks.DiskFull("postgres", 8.0))

@@ -1,6 +1,6 @@
 """Stands between Switchboard and NATS: swallows acknowledgements, and doubles or swaps events on their way to a view.
 
-What is meant for the relay is never touched.
+What is meant for the relay, or for a follower of the stream, is never touched.
 """
 
 import random
@@ -11,6 +11,9 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 END = b"\r\n"
+ACK = b" $JS.ACK.SWITCHBOARD_EVENTS."
+# Its consumers are named so (`follower.py`).
+FOLLOWER = ACK + b"follower-"
 
 
 class BusProxy:
@@ -99,8 +102,9 @@ class BusProxy:
 
 
 def is_delivery(frame: bytes) -> bool:
-    """Whether it is an event on its way to a durable consumer."""
-    return frame.startswith(b"HMSG switchboard.event.") and b" $JS.ACK." in frame[: frame.find(END)]
+    """Whether it is an event on its way to a view."""
+    line = frame[: frame.find(END)]
+    return line.startswith(b"HMSG switchboard.event.") and ACK in line and FOLLOWER not in line
 
 
 class _Frames:

@@ -5,7 +5,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +25,8 @@ RECOVERY_SECONDS = 60.0
 ASK_SECONDS = 1.0
 ASK_AGAIN_SECONDS = 0.05
 LOOK_AGAIN_SECONDS = 0.15
+# So many in a row, and in none of them anything amiss, make it for good.
+GOOD_LOOKS = 3
 # How far the stream may be behind the log.
 TELLING_SECONDS = 0.5
 # Where each view keeps its rows.
@@ -150,40 +152,48 @@ class Nemesis(ABC):
 
 
 @dataclass
-class _Signal:
-    """Whether something holds, looked at again and again: since when without a break, 0 when it does not."""
+class Signal:
+    """Whether something holds, looked at again and again: since when without a break (monotonic), 0 when it does not,
+    and when the looks of now began that said so, one after the other.
+    """
 
     since_ns: int = 0
-    looked_ns: int = 0
+    good_ns: list[int] = field(default_factory=list)
 
     def seen(self, *, holds: bool, asked_ns: int, held_up: bool = False) -> None:
-        self.looked_ns = asked_ns
-        if not holds:
-            self.since_ns = 0
-        elif not self.since_ns or held_up:
-            self.since_ns = time.monotonic_ns()
+        if not holds or held_up:
+            self.since_ns, self.good_ns = 0, []
+        if holds:
+            self.since_ns = self.since_ns or time.monotonic_ns()
+            self.good_ns = [*self.good_ns, asked_ns][-GOOD_LOOKS:]
+
+    def for_good(self, now_ns: int) -> bool:
+        """Whether as many looks as it takes, all begun since then, were good."""
+        return len(self.good_ns) == GOOD_LOOKS and self.good_ns[0] >= now_ns
 
 
-class _Watch:
+class Watch:
     def __init__(self) -> None:
-        self.ready = _Signal()
-        self.answered = _Signal()
-        self.told = _Signal()
+        self.ready = Signal()
+        self.answered = Signal()
+        self.told = Signal()
 
     async def well_again(self, over_ns: int) -> tuple[float, float, float]:
-        """When a look that began after now says that all hold: for how long they did not."""
-        now, until_ns = time.monotonic_ns(), time.monotonic() + RECOVERY_SECONDS
+        """When looks that began after now say that all hold, and go on holding: for how long they did not, until the
+        first of the looks since when each was good all the time.
+        """
+        now, until_s = time.monotonic_ns(), time.monotonic() + RECOVERY_SECONDS
         signals = (self.ready, self.answered, self.told)
-        while not all(signal.since_ns and signal.looked_ns >= now for signal in signals):
-            assert time.monotonic() < until_ns, f"not well again within {RECOVERY_SECONDS:g} s: {signals}"
+        while not all(signal.for_good(now) for signal in signals):
+            assert time.monotonic() < until_s, f"not well again within {RECOVERY_SECONDS:g} s: {signals}"
             await asyncio.sleep(0.01)
         ready, answered, told = (round(max(0, signal.since_ns - over_ns) / 1e9, 3) for signal in signals)
         return ready, answered, told
 
 
 @asynccontextmanager
-async def _watched(target: Target) -> AsyncIterator[_Watch]:
-    watch = _Watch()
+async def _watched(target: Target) -> AsyncIterator[Watch]:
+    watch = Watch()
     async with bus(target) as wire:
         looks = (_ask(wire, watch.answered), _look(target, watch.ready), _compare(target, wire, watch.told))
         looking = [asyncio.create_task(look) for look in looks]
@@ -195,7 +205,7 @@ async def _watched(target: Target) -> AsyncIterator[_Watch]:
             await asyncio.wait(looking)
 
 
-async def _ask(wire: Wire, signal: _Signal) -> None:
+async def _ask(wire: Wire, signal: Signal) -> None:
     """Gives commands that leave no event, each again under its id until it is answered."""
     command_id = new_id()
     while not asked_to_end():
@@ -213,14 +223,14 @@ async def _ask(wire: Wire, signal: _Signal) -> None:
         await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
-async def _look(target: Target, signal: _Signal) -> None:
+async def _look(target: Target, signal: Signal) -> None:
     while not asked_to_end():
         asked = time.monotonic_ns()
         signal.seen(holds=await asyncio.to_thread(target.running.ready), asked_ns=asked)
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
-async def _compare(target: Target, wire: Wire, signal: _Signal) -> None:
+async def _compare(target: Target, wire: Wire, signal: Signal) -> None:
     while not asked_to_end():
         asked = time.monotonic_ns()
         try:
@@ -249,14 +259,21 @@ async def _told(wire: Wire, position: int) -> bool:
 
 @asynccontextmanager
 async def bus(target: Target) -> AsyncIterator[Wire]:
-    """A connection that survives the bus."""
+    """A connection that survives the bus.
+
+    Raises:
+        TimeoutError: there is no bus to connect to.
+    """
 
     async def silent(_error: Exception) -> None:
         """The bus goes away: that is what this is about."""
 
-    async with connected(
+    connecting = connected(
         target.nats_url, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=silent, allow_reconnect=True
-    ) as wire:
+    )
+    async with AsyncExitStack() as stack:
+        async with asyncio.timeout(RECOVERY_SECONDS):
+            wire = await stack.enter_async_context(connecting)
         yield wire
 
 
