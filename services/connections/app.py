@@ -36,8 +36,10 @@ class Commands:
         self._service = service
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
-        # By name, outcome and reason.
-        self._answered: Counter[tuple[str, str, Reason | None]] = Counter()
+        # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
+        self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
+            {(name, *kind): 0 for name in COMMANDS for kind in (("accepted", None), ("refused", Reason.BUSY))}
+        )
         self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take, self._refuse)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None

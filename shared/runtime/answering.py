@@ -105,8 +105,10 @@ class Answers:
         self._stuck: set[asyncio.Task[bytes]] = set()
         self._poller: asyncio.Task[None] | None = None
         self._unsaid, self._silent_until = 0, 0.0
-        # By name, outcome and reason; and by name.
-        self._answered: Counter[tuple[str, str, str | None]] = Counter()
+        # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
+        self._answered: Counter[tuple[str, str, str | None]] = Counter(
+            {(name, *kind): 0 for name in known for kind in (("answered", None), ("refused", QuestionError.BUSY))}
+        )
         self._durations: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(DURATIONS))
 
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
@@ -202,8 +204,8 @@ class Answers:
     async def _reply(self, endpoint: Endpoint, request: Request) -> None:
         _, _, _, account, name = request.subject.split(".")
         reply = await self._answer_to(account, name, request)
-        await endpoint.reply([reply])
         self._count(self._counted_as(name), reply)
+        await endpoint.reply([reply])
 
     def _counted_as(self, name: str) -> str:
         return name if name in self._known else OTHER

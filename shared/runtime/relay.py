@@ -392,8 +392,8 @@ class Relay:
 
     async def _lead(self) -> None:
         tail = await self._settle()
+        self._reached = tail.position
         while self._lease.held and not asked_to_end():
-            self._reached = tail.position
             self._stream.hinted.clear()
             began = asyncio.get_running_loop().time()
             events = await self._log.after(tail.position)
@@ -401,6 +401,7 @@ class Relay:
             if events:
                 failpoints.reached("relay.read")
                 tail = await self._append(events, tail)
+                self._reached = tail.position
             self._stream_trouble, self._settled = None, True
             if not events:
                 await self._wait(tail)
