@@ -56,7 +56,8 @@ def histogram(
     """One distribution, or several by the value of the label; `unit` is what 1 stands for."""
     family = HistogramMetricFamily(name, told, labels=[label] if label else [])
     for value, one in ({"": found} if isinstance(found, Histogram) else found).items():
-        bounds = [*(f"{bound * unit:g}" for bound in one.bounds), "+Inf"]
+        # As Prometheus writes them itself; the product alone may be 0.10000000000000001.
+        bounds = [*(str(float(f"{bound * unit:g}")) for bound in one.bounds), "+Inf"]
         buckets = list(zip(bounds, map(float, accumulate(one.counts)), strict=True))
         family.add_metric([value] if label else [], buckets, one.sum * unit)
     return family
