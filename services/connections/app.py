@@ -126,8 +126,9 @@ class Commands:
 
     def _tell(self, answers: Answers) -> None:
         committed = any(answer.outcome == "accepted" for _, answer in answers)
-        named = COUNTED_AS.get
-        self._answered.update([(named(asked.name, OTHER), told.outcome, told.reason) for asked, told in answers])
+        answered, counted_as = self._answered, COUNTED_AS.get
+        for asked, told in answers:
+            answered[counted_as(asked.name, OTHER), told.outcome, told.reason] += 1
         self._send([reply_of(pending, answer) for pending, answer in answers], committed=committed)
 
     def _send(self, replies: Sequence[Reply], *, committed: bool) -> None:

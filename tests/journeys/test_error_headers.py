@@ -5,10 +5,9 @@ from typing import Any
 
 from tests.journeys.wire import TRUSTED, Account, command_subject, question_subject
 
-BOB = "bob@acme.example"
+BOB, HELP = "bob@acme.example", "help@acme.example"
 UNREADABLE = (b"", b"no json", b"[]", b"null", b"\xff\xfe", b'{"actor": "ana"', b'{"actor": "\\ud800"}')
 TOO_LARGE = b'{"actor": "ana", "address": "' + b"a" * 300_000 + b'"}'
-AT_MOST = 1_000_000
 
 COMMANDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("MakeTea", "COMMAND_UNKNOWN", {}),
@@ -19,7 +18,7 @@ COMMANDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("ConnectTeam", "INBOX_NOT_FOUND", {"address": BOB, "inbox": "nowhere", "visibility_acknowledged": True}),
     ("ConnectTeam", "TEAM_VISIBILITY_NOT_ACKNOWLEDGED", {"address": BOB, "inbox": "support"}),
     ("ConnectTeam", "TEAM_VISIBILITY_NOT_ACKNOWLEDGED", {"address": BOB, "inbox": "support", "dry_run": True}),
-    ("Disconnect", "NOT_CONNECTED", {"address": BOB}),
+    ("Pause", "NOT_CONNECTED", {"address": BOB}),
     ("SetRouting", "COMMAND_INVALID", {"inbox": "support", "rule": {"kind": "nobody knows"}}),
 )
 QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
@@ -55,9 +54,9 @@ async def test_every_refusal_of_a_command_bears_them(account: Account) -> None:
 async def test_a_refusal_that_is_told_again_bears_them_again(account: Account) -> None:
     command_id = "0198c0de-0000-7000-8000-00000000e44e"
     for _ in range(2):
-        reply = await account.attempt("Disconnect", address=BOB, command_id=command_id)
+        reply = await account.attempt("Pause", address=BOB, command_id=command_id)
         assert (reply.typed(), reply.error) == (True, (409, "NOT_CONNECTED"))
-    reply = await account.attempt("Disconnect", address=BOB, command_id=command_id, note="another body")
+    reply = await account.attempt("Resume", address=BOB, command_id=command_id)
     assert (reply.typed(), reply.error) == (True, (409, "COMMAND_ID_REUSED"))
 
 
@@ -78,10 +77,14 @@ async def test_every_refusal_of_a_question_bears_them(account: Account) -> None:
 
 
 async def test_an_answer_larger_than_a_message_is_refused_with_them(account: Account) -> None:
-    await account.do("SetSignature", "bob", user="bob", signature="x" * 10_000)
-    for number in range(AT_MOST // 10_000 + 1):
-        await account.do("ConnectPersonal", "bob", address=f"b{number}@acme.example", owner="bob")
-    reply = await account.ask("Identities", user="bob")
+    users = [f"{'u' * 30}{number}" for number in range(10, 24)]
+    for user in users:
+        await account.do("AddUser", user=user, name="U", permissions=[])
+        await account.do("AssignSeat", user=user)
+    await account.do("CreateInbox", inbox="crowd", name="Crowd", members=users)
+    await account.do("SetRouting", inbox="crowd", rule={"kind": "users_and_teams", "users": users})
+    await account.do("ConnectTeam", address=HELP, inbox="crowd", visibility_acknowledged=True)
+    reply = await account.ask("Resolve", recipients=[HELP] * 1_000, sender="jo@client.example")
     assert (reply.typed(), reply.error) == (True, (400, "QUERY_INVALID"))
     assert "larger than one message" in json.dumps(reply.body)
 
