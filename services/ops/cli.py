@@ -8,6 +8,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from services.ops import asking, config, demo, streams, views
+from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.terminal import USAGE, fail, settings
 from shared.runtime.settings import Settings
@@ -59,6 +60,7 @@ app.command()(loading.load_directory)
 app.command()(streams.streams)
 app.add_typer(views.app, name="views")
 app.add_typer(config.app, name="config")
+app.add_typer(contract.app, name="contract")
 
 
 def main() -> None:
