@@ -19,7 +19,7 @@ SHOWN: Final = (demo.clash, demo.routing, demo.leaving)
 async def played(url: str) -> str:
     """The chapters that are shown, as SVG; the one before is played unseen."""
     console = terminal.out
-    console.width = COLUMNS
+    console.width, console.soft_wrap = COLUMNS, False
     async with connected(url) as switchboard:
         stage = demo.Stage(switchboard.account("acme", demo.CRM), 0.0)
         console.quiet = True
