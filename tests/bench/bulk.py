@@ -16,6 +16,7 @@ from tests.bench.account import OWNER, new_account, until_viewed
 from tests.bench.run_load import run_load
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder
 
+
 def loaded(switchboard: RunningSwitchboard, folder: Path, commands: int) -> float:
     """Commands a second through the command line, its start and the reading of the file included."""
     account = asyncio.run(new_account(switchboard.nats_url))
