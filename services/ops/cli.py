@@ -7,7 +7,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from services.ops import asking, config, demo, streams, views
+from services.ops import asking, config, demo, describing, streams, views
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.terminal import USAGE, fail, settings
@@ -54,6 +54,7 @@ def run(
 
 app.command()(asking.command)
 app.command()(asking.query)
+app.command()(describing.describe)
 app.command()(demo.demo)
 app.command()(loading.load)
 app.command()(loading.load_directory)
