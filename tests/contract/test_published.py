@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +12,8 @@ from services.ops.cli import app
 from services.ops.contract.command import PUBLISHED, differing, published, stale
 from services.ops.contract.page import page
 from services.ops.contract.schemas import messages
+from shared.language.commands import COMMANDS
+from shared.language.questions import QUESTIONS
 from shared.language.reasons import CODES
 from tests.real_servers import ROOT
 
@@ -54,6 +57,25 @@ def test_a_file_that_is_missing_or_left_over_is_named(folder: Path) -> None:
     contract("write", "--folder", str(folder))
     assert contract("check", "--folder", str(folder))[0] == DONE
     assert not (folder / "schemas/commands/Halt.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "told"),
+    [
+        ("services.ops.contract.meanings.FIELDS", "tool", "What BindTool.tool means"),
+        ("services.ops.contract.decisions.DECIDED", COMMANDS["BindTool"], "What becomes of BindTool"),
+        ("services.ops.contract.decisions.ANSWERED", QUESTIONS["Usage"], "What becomes of Usage"),
+    ],
+)
+def test_what_nobody_has_described_yet_is_told_with_the_place(
+    table: str, name: object, told: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.cache_clear()
+    monkeypatch.delitem(resolve_name(table), name)
+    for words in (("write", "--folder", str(folder)), ("check",), ("page", "--to", str(folder / "page.html"))):
+        code, output = contract(*words)
+        assert (code, told in output) == (NOT_CURRENT, True), output
+    assert not list(folder.rglob("*.*"))
 
 
 # ---- the page

@@ -110,7 +110,7 @@ def _message_ref(message: str) -> dict[str, str]:
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, command in COMMANDS.items():
-        decided = decisions.DECIDED[command]
+        decided = decisions.decided(command)
         yield (
             f"commands.{name}",
             _received(f"commands.{name}", "replies", ["Accepted", "Unchanged", "Refused"])
@@ -129,7 +129,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             _received(f"questions.{name}", "answers", [name, "NotAnswered"])
             | {
                 "bindings": _queue(queue),
-                "x-who": decisions.ANSWERED[question].who,
+                "x-who": decisions.answered(question).who,
                 "x-errors": {str(error): CODES[error] for error in decisions.errors(question)},
             },
         )

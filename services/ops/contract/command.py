@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from services.ops.contract.meanings import Untold
 from services.ops.terminal import REFUSED, fail
 
 PUBLISHED: Final = Path("deploy/contract")
@@ -50,8 +51,12 @@ def page(to: File = PAGE) -> None:
     """Make one HTML page of the contract, with an example of each message."""
     from services.ops.contract.page import page as made
 
+    try:
+        text = made()
+    except Untold as error:
+        fail(str(error), REFUSED)
     to.parent.mkdir(parents=True, exist_ok=True)
-    to.write_text(made(), encoding="utf-8")
+    to.write_text(text, encoding="utf-8")
     typer.echo(f"Open {to}")
 
 
@@ -61,8 +66,11 @@ def published() -> Mapping[str, str]:
     from services.ops.contract.asyncapi import document
     from services.ops.contract.schemas import messages
 
-    schemas = {f"schemas/{message.path}": written(message.schema) for message in messages()}
-    return {DOCUMENT: written(document())} | schemas
+    try:
+        schemas = {f"schemas/{message.path}": written(message.schema) for message in messages()}
+        return {DOCUMENT: written(document())} | schemas
+    except Untold as error:
+        fail(str(error), REFUSED)
 
 
 def written(found: Any) -> str:

@@ -5,13 +5,17 @@ The decisions themselves are made in the services; a test plays random histories
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
+from services.ops.contract.meanings import Untold
 from shared.language import commands as c
 from shared.language import events as e
 from shared.language import questions as q
 from shared.language.events import Event
 from shared.language.reasons import QuestionError, Reason
+
+M = TypeVar("M")
+T = TypeVar("T")
 
 SERVICES: Final = "a trusted service"
 SUPER_ADMIN: Final = "`super_admin`"
@@ -261,13 +265,29 @@ ANSWERED: Final[Mapping[type[q.Question], Answered]] = {
 _ADDRESSES: Final = frozenset({"address", "alias", "entries", "never_log"})
 
 
+def decided(command: type[c.Command]) -> Decided:
+    """Raises `Untold` for one that is new."""
+    return told(DECIDED, command)
+
+
+def answered(question: type[q.Question]) -> Answered:
+    """Raises `Untold` for one that is new."""
+    return told(ANSWERED, question)
+
+
+def told(table: Mapping[type[M], T], message: type[M]) -> T:
+    if message not in table:
+        raise Untold(f"What becomes of {message.__name__} is not said yet: services/ops/contract/decisions.py")
+    return table[message]
+
+
 def refusals(command: type[c.Command]) -> list[Reason]:
     """Every reason that a reply to this command may bear, in the order in which they are looked at."""
     readable = [Reason.COMMAND_INVALID, *([Reason.ADDRESS_INVALID] if _ADDRESSES & command.model_fields.keys() else [])]
     every = [one for one in EVERY_COMMAND if command is not c.RegisterAccount or one is not Reason.ACCOUNT_NOT_FOUND]
-    return [*readable, *every, *DECIDED[command].refused, Reason.BUSY]
+    return [*readable, *every, *decided(command).refused, Reason.BUSY]
 
 
 def errors(question: type[q.Question]) -> list[QuestionError]:
     """Every error that an answer to this question may bear."""
-    return [*EVERY_QUESTION, *ANSWERED[question].errors]
+    return [*EVERY_QUESTION, *answered(question).errors]

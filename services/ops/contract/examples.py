@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from services.ops.contract.meanings import Untold
 from shared.language.events import Event
 
 ACCOUNT: Final = "acme"
@@ -40,12 +41,20 @@ def _story() -> Mapping[str, Any]:
 
 def of_command(name: str) -> list[Asked]:
     """Accepted first; then how it was unchanged, tried or refused, where the story tells of it."""
-    found = [Asked(**one) for one in _story()["commands"] if one["name"] == name]
+    found = _asked("commands", name)
     return sorted(found, key=lambda one: one.reply["outcome"] != "accepted" or "dry_run" in one.body)
 
 
 def of_question(name: str) -> list[Asked]:
-    return [Asked(**one) for one in _story()["questions"] if one["name"] == name]
+    return _asked("questions", name)
+
+
+def _asked(room: str, name: str) -> list[Asked]:
+    """Raises `Untold` when there is none."""
+    found = [Asked(**one) for one in _story()[room] if one["name"] == name]
+    if not found:
+        raise Untold(f"The story does not tell of {name} yet: tests/contract/story.py")
+    return found
 
 
 def of_outcome(outcome: str) -> Iterator[Asked]:
@@ -59,4 +68,7 @@ def not_answered() -> Asked:
 
 
 def of_event(event: type[Event]) -> Told:
-    return Told(**_story()["events"][event.stored_name()])
+    found = _story()["events"].get(event.stored_name())
+    if found is None:
+        raise Untold(f"In the story {event.__name__} does not happen yet: tests/contract/story.py")
+    return Told(**found)

@@ -238,10 +238,17 @@ REASONS: Final[Mapping[str, str]] = {
 }
 
 
+class Untold(Exception):
+    """Something new that nobody has described yet; says where to."""
+
+
 def of_field(message: str, field: str) -> str:
     """What the field of a class means, by its name on the wire.
 
     Raises:
-        KeyError: nobody has said it yet.
+        Untold: nobody has said it yet.
     """
-    return FIELDS.get(f"{message}.{field}") or FIELDS[field]
+    found = FIELDS.get(f"{message}.{field}") or FIELDS.get(field)
+    if found is None:
+        raise Untold(f"What {message}.{field} means is not said yet: services/ops/contract/meanings.py")
+    return found

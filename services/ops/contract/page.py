@@ -110,7 +110,7 @@ def commands(rooms: Rooms) -> Iterator[str]:
 
 def command(message: Message) -> str:
     named = COMMANDS[message.name]
-    decided = decisions.DECIDED[named]
+    decided = decisions.decided(named)
     rows = [
         ("subject", m.code(subjects.command("<account>", message.name))),
         ("who may", m.inline(decided.who)),
@@ -148,7 +148,7 @@ def question(message: Message, answer: Message) -> str:
     kind = QUESTIONS[message.name]
     rows = (
         ("subject", m.code(subjects.query("<account>", message.name))),
-        ("who may", m.inline(decisions.ANSWERED[kind].who)),
+        ("who may", m.inline(decisions.answered(kind).who)),
         ("errors", m.links("reasons", map(str, decisions.errors(kind)))),
     )
     subject = subjects.query(examples.ACCOUNT, message.name)
