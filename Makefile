@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check bench faults format lock clean
+.PHONY: help install run test check docs bench faults format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -24,11 +24,15 @@ run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
 test: .venv/installed ## Set up what is missing and run every test; more: make test ARGS="-k alias -x"
 	@$(BIN)/pytest $(ARGS)
 
-check: .venv/installed ## Lint, formatting, types and import rules
+check: .venv/installed ## Lint, formatting, types, import rules, and that the published contract is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy shared services tests
 	$(BIN)/lint-imports
+	$(BIN)/switchboard contract check
+
+docs: .venv/installed ## One HTML page of the contract, with an example of each message: build/contract.html
+	@$(BIN)/switchboard contract page
 
 # The folder of a straightforward service on the same two libraries, to compare with; make bench RIVAL=/path/to/it
 RIVAL ?= ../shared/rival

@@ -21,7 +21,6 @@ from shared.runtime.service import Service, run
 from shared.runtime.writer import Answers, Writer
 
 DRAIN_SECONDS = 6.0
-QUEUE = "connections"
 # In the subject of a command; its partition may follow.
 ACCOUNT_AND_NAME = slice(3, 5)
 # Other names are made up by callers, and have no end.
@@ -40,7 +39,7 @@ class Commands:
         self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
             {(name, *kind): 0 for name in COMMANDS for kind in (("accepted", None), ("refused", Reason.BUSY))}
         )
-        self.endpoint = Endpoint("commands", subjects.COMMANDS, QUEUE, self._take, self._refuse)
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, subjects.CONNECTIONS_QUEUE, self._take, self._refuse)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
@@ -95,7 +94,8 @@ class Commands:
         return Ledger(self._service.postgres_url, PAGES, self._domain)
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
-        return Endpoint("commands", subjects.commands_of(partition), QUEUE, self._take_mapped, self._refuse_mapped)
+        subject = subjects.commands_of(partition)
+        return Endpoint("commands", subject, subjects.CONNECTIONS_QUEUE, self._take_mapped, self._refuse_mapped)
 
     def _take_mapped(self, request: Request) -> bool:
         """What is told of the endpoint of commands counts these too."""

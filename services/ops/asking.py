@@ -107,10 +107,16 @@ async def _asked(
 
 def _suggest(name: str, unknown: bool, known: Iterable[str]) -> None:
     if unknown:
-        by_lower = {one.lower(): one for one in known}
-        near = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
-        meant = f"Did you mean {' or '.join(by_lower[one] for one in near)}?"
-        err.print(meant if near else f"There are: {', '.join(known)}.")
+        err.print(suggestion(name, known))
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The names that are most like it, or all of them."""
+    by_lower = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(by_lower[one] for one in near)}?"
+    return f"There are: {', '.join(by_lower.values())}."
 
 
 def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from services.ops import asking, config, demo, streams, views
+from services.ops import asking, config, demo, describing, streams, views
+from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.terminal import USAGE, fail, settings
 from shared.runtime.settings import Settings
@@ -53,12 +54,14 @@ def run(
 
 app.command()(asking.command)
 app.command()(asking.query)
+app.command()(describing.describe)
 app.command()(demo.demo)
 app.command()(loading.load)
 app.command()(loading.load_directory)
 app.command()(streams.streams)
 app.add_typer(views.app, name="views")
 app.add_typer(config.app, name="config")
+app.add_typer(contract.app, name="contract")
 
 
 def main() -> None:

@@ -15,10 +15,11 @@ object is asked is as of everything that was done through it.
 """
 
 from shared.client.account import Account, every
-from shared.client.asking import TooLarge, Unanswered
+from shared.client.asking import Unanswered
 from shared.client.calls import Calls
 from shared.client.connection import Switchboard, Unreachable, connected
 from shared.client.outcomes import Found, NotDone, Page, required
+from shared.client.requests import TooLarge
 from shared.client.watching import Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 from shared.language.reasons import QuestionError, Reason

@@ -10,9 +10,12 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
+from shared.client.requests import Requests
+
 PATIENCE_SECONDS: Final = 30.0
 # An answer that has not come after so long may have been lost.
 TRY_SECONDS: Final = 5.0
+SHORTEST_TRY_SECONDS: Final = 0.05
 AGAIN_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
 # These are answers, and mean that it was not looked at.
@@ -39,15 +42,11 @@ class Unanswered(Exception):
         self.command_id = command_id
 
 
-class TooLarge(Exception):
-    """A message that is larger than NATS carries."""
-
-
 class Asking:
     """Asks over one connection. `patience` in seconds."""
 
     def __init__(self, client: Client, patience: float = PATIENCE_SECONDS) -> None:
-        self._client = client
+        self._requests = Requests(client)
         self._patience = patience
 
     async def ask(self, subject: str, fields: Mapping[str, Any], wait: float = 0.0) -> dict[str, Any]:
@@ -62,7 +61,7 @@ class Asking:
         """
         until, data, tries = time.monotonic() + self._patience, orjson.dumps(fields), 0
         while True:
-            left = max(until - time.monotonic(), 0.05)
+            left = max(until - time.monotonic(), SHORTEST_TRY_SECONDS)
             reply, why = await self._try(subject, data, min(TRY_SECONDS + wait, left))
             if reply is not None and told_by(reply) not in NOT_YET:
                 return reply
@@ -76,12 +75,11 @@ class Asking:
 
     async def _try(self, subject: str, data: bytes, seconds: float) -> tuple[dict[str, Any] | None, str]:
         try:
-            message = await self._client.request(subject, data, timeout=seconds)
-        except nats.errors.MaxPayloadError as error:
-            raise TooLarge(f"{len(data):,} bytes are more than one message carries") from error
+            reply = orjson.loads(await self._requests.request(subject, data, seconds))
         except NOT_HEARD as error:
             return None, str(error) or type(error).__name__
-        reply = orjson.loads(message.data)
+        except orjson.JSONDecodeError:
+            return None, "the answer is not JSON"
         return (reply, "") if isinstance(reply, dict) else (None, "the answer is no JSON object")
 
 

@@ -36,6 +36,8 @@ class Warned(Answer):
 
 
 class NextStep(Answer):
+    """What one does next as a rule."""
+
     step: str
     command: str
     why: str
@@ -72,7 +74,7 @@ class Unchanged(Answer):
 
 
 class Refused(Answer):
-    """`reason` is a name of `shared.language.reasons.Reason`, or one of a newer release."""
+    """Nothing was changed. `reason` is a name of the language's reasons, or one of a newer release."""
 
     outcome: Literal["refused"] = "refused"
     command_id: str | None = None
@@ -91,7 +93,7 @@ AnyReply = Annotated[Reply, Field(discriminator="outcome")]
 
 
 class NotAnswered(Answer):
-    """`error` is a name of `shared.language.reasons.QuestionError`, or one of a newer release."""
+    """There is no result. `error` is a name of the language's errors, or one of a newer release."""
 
     error: str
     message: str
@@ -131,6 +133,8 @@ class Concealed(Answer):
 
 
 class InboxAddress(Answer):
+    """An address of an inbox."""
+
     address: str
     health: str
     from_name: str | None
@@ -174,11 +178,15 @@ class Identity(Answer):
 
 
 class FontShown(Answer):
+    """What a user writes in."""
+
     font: str
     size: int | None
 
 
 class LoggingShown(Answer):
+    """What is logged and followed of a user's mail."""
+
     log_replies: bool
     track_opens: bool
     track_clicks: bool
@@ -243,6 +251,8 @@ class Impact(Answer):
 
 
 class Candidate(Answer):
+    """Somebody whom a rule names; `why_not` says what keeps him from being chosen now."""
+
     user: str
     eligible: bool
     why_not: str | None

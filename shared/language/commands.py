@@ -52,11 +52,15 @@ class Command(BaseModel):
 
 
 class RegisterAccount(Command):
+    """Begin an account: its first user, and the inbox `inbox`, which stays."""
+
     plan: Plan
     admin: Id
 
 
 class ChangePlan(Command):
+    """A plan below what is in use is allowed; nothing new until it is under it."""
+
     plan: Plan
 
 
@@ -79,17 +83,23 @@ class SetAccountNeverLog(Command):
 
 
 class AddUser(Command):
+    """Also for an id that was removed: what is still orphaned from that removal comes back with it."""
+
     user: Id
     name: PersonName
     permissions: Permissions
 
 
 class SetPermissions(Command):
+    """Replaces all of them."""
+
     user: Id
     permissions: Permissions
 
 
 class AssignSeat(Command):
+    """Only who has a seat is chosen by routing."""
+
     user: Id
 
 
@@ -98,14 +108,20 @@ class UnassignSeat(Command):
 
 
 class DeactivateUser(Command):
+    """What the user holds stays his and has no effect while he is away."""
+
     user: Id
 
 
 class ReactivateUser(Command):
+    """From deactivated or removed; what is still orphaned from that removal comes back."""
+
     user: Id
 
 
 class RemoveUser(Command):
+    """Only who is deactivated; the policy says what becomes of his personal addresses."""
+
     user: Id
     policy: Policy = "orphan"
     new_owner: Id | None = None
@@ -118,12 +134,16 @@ class RemoveUser(Command):
 
 
 class SetAvailability(Command):
+    """Routing does not choose who is away."""
+
     user: Id
     availability: Availability
     cause: Cause | None = None
 
 
 class SetDefaultSender(Command):
+    """The address the user sends from if he does not choose; while unusable, the next one stands in."""
+
     user: Id
     address: AddressText
 
@@ -153,6 +173,8 @@ class SetLoggingPreferences(Command):
 
 
 class CreateInbox(Command):
+    """Open to everyone, or to its members when some are given; routing leaves its mail unassigned."""
+
     inbox: Id
     name: Name
     members: Ids = ()
@@ -164,6 +186,8 @@ class RenameInbox(Command):
 
 
 class SetInboxAccess(Command):
+    """Who sees and answers its mail; replaces members and teams."""
+
     inbox: Id
     access: Access
     members: Ids = ()
@@ -177,11 +201,15 @@ class SetInboxAccess(Command):
 
 
 class SetRouting(Command):
+    """Who gets a new conversation. The users named must be active members with a seat, now."""
+
     inbox: Id
     rule: Rule
 
 
 class ArchiveInbox(Command):
+    """It keeps its name and takes no more addresses; its place in the plan's limit is free."""
+
     inbox: Id
     cascade: bool = False
 
@@ -194,6 +222,8 @@ class RestoreInbox(Command):
 
 
 class ConnectPersonal(Command):
+    """Claim an address for one user, who asks for himself."""
+
     address: AddressText
     owner: Id
     provider: Provider | None = None
@@ -202,6 +232,8 @@ class ConnectPersonal(Command):
 
 
 class ConnectTeam(Command):
+    """Claim an address for one inbox; its team sees all mail that arrives."""
+
     address: AddressText
     inbox: Id
     visibility_acknowledged: bool = False
@@ -211,16 +243,22 @@ class ConnectTeam(Command):
 
 
 class Disconnect(Command):
+    """End the claim: tools are unbound, aliases go, the address is free. History stays."""
+
     address: AddressText
     note: Note | None = None
 
 
 class RequireReauthentication(Command):
+    """The mailbox no longer lets us in; the claim stays."""
+
     address: AddressText
     cause: Cause
 
 
 class Reconnect(Command):
+    """The mailbox lets us in again. Another mailbox than the pinned one changes nothing."""
+
     address: AddressText
     provider_identity: ProviderIdentity | None = None
 
@@ -244,11 +282,15 @@ class Resume(Pause):
 
 
 class MoveTeamAddress(Command):
+    """To another inbox, in one step."""
+
     address: AddressText
     to_inbox: Id
 
 
 class ConvertConnection(Command):
+    """Personal becomes team, or team personal, in one step and without anybody in between."""
+
     address: AddressText
     to: Kind
     owner: Id | None = None
@@ -265,20 +307,28 @@ class ConvertConnection(Command):
 
 
 class TransferOwnership(Command):
+    """A personal address, or an orphan, gets another owner; his tools and From name start anew."""
+
     address: AddressText
     new_owner: Id
 
 
 class ReclaimAddress(Command):
+    """An orphaned address gets an active user as its owner."""
+
     address: AddressText
     new_owner: Id
 
 
 class ReleaseAddress(Command):
+    """An orphaned address becomes free."""
+
     address: AddressText
 
 
 class BindTool(Command):
+    """Let a tool use a personal address."""
+
     address: AddressText
     tool: Tool
 
@@ -289,6 +339,8 @@ class UnbindTool(Command):
 
 
 class AddAlias(Command):
+    """A further address of the same mailbox; it is claimed like any other and follows its primary."""
+
     address: AddressText
     alias: AddressText
 

@@ -50,6 +50,8 @@ class AccountEvent(Event):
 
 
 class AccountRegistered(AccountEvent):
+    """A beginning; `admin` is the first user."""
+
     plan: Plan
     admin: str
 
@@ -65,11 +67,15 @@ class TeamCreated(AccountEvent):
 
 
 class TeamMembersChanged(AccountEvent):
+    """`members` are all of them from here on."""
+
     team: str
     members: tuple[str, ...] = ()
 
 
 class AccountNeverLogChanged(AccountEvent):
+    """`entries` are all of them from here on."""
+
     entries: tuple[AddressText, ...] = ()
 
 
@@ -90,6 +96,8 @@ class UserAdded(UserEvent):
 
 
 class PermissionsChanged(UserEvent):
+    """`permissions` are all of them from here on."""
+
     permissions: tuple[Permission, ...] = ()
 
 
@@ -102,11 +110,11 @@ class SeatUnassigned(UserEvent):
 
 
 class UserDeactivated(UserEvent):
-    pass
+    """What he holds stays his and has no effect while he is away."""
 
 
 class UserReactivated(UserEvent):
-    pass
+    """From deactivated or removed, with the permissions and preferences he had."""
 
 
 class UserRemoved(UserEvent):
@@ -135,6 +143,8 @@ class DefaultFontChanged(UserEvent):
 
 
 class LoggingPreferencesChanged(UserEvent):
+    """All preferences from here on, also those that did not change."""
+
     log_replies: bool
     track_opens: bool
     track_clicks: bool
@@ -162,6 +172,8 @@ class InboxRenamed(InboxEvent):
 
 
 class InboxAccessChanged(InboxEvent):
+    """All of it from here on; `members` and `teams` are the full sets."""
+
     access: Access
     members: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
@@ -172,7 +184,7 @@ class RoutingChanged(InboxEvent):
 
 
 class InboxArchived(InboxEvent):
-    pass
+    """It keeps its name and takes no more addresses."""
 
 
 class InboxRestored(InboxEvent):
@@ -189,7 +201,7 @@ class AddressEvent(Event):
 
 
 class PersonalConnected(AddressEvent):
-    """`canonical_form` is the version of the canonicaliser that made `address` from `display`."""
+    """A user claims an address. `canonical_form` is the version of the rules that made `address` of `display`."""
 
     display: AddressText
     owner: str
@@ -200,7 +212,7 @@ class PersonalConnected(AddressEvent):
 
 
 class TeamConnected(AddressEvent):
-    """`connector` is who did it: a user id or `service:<name>`."""
+    """An inbox claims an address. `connector` is who did it: a user id or `service:<name>`."""
 
     display: AddressText
     inbox: str
@@ -222,11 +234,13 @@ class Disconnected(AddressEvent):
 
 
 class ReauthenticationRequired(AddressEvent):
+    """The mailbox no longer lets us in; the claim stays."""
+
     cause: Cause
 
 
 class Reconnected(AddressEvent):
-    """`provider_identity` is the pinned one from here on, none when there is no pin."""
+    """It works again. `provider_identity` is the pinned one from here on, none when there is no pin."""
 
     provider_identity: ProviderIdentity | None = None
 
@@ -245,7 +259,7 @@ class ConnectionResumed(ConnectionPaused):
 
 
 class TeamAddressMoved(AddressEvent):
-    """Between two inboxes."""
+    """A team address goes from one inbox to another."""
 
     from_: str = Field(alias="from")
     to: str
@@ -270,7 +284,7 @@ class OwnershipTransferred(AddressEvent):
 
 
 class AddressOrphaned(AddressEvent):
-    """`owner` is the user who was removed."""
+    """Nobody owns it now and nothing else has changed. `owner` is the user who was removed."""
 
     owner: str
 
@@ -284,7 +298,7 @@ class AddressReclaimed(AddressEvent):
 
 
 class AddressReleased(AddressEvent):
-    """`owner` is the former one."""
+    """It is free. `owner` is the former one."""
 
     owner: str
 

@@ -43,10 +43,14 @@ class ListQuestion(Question):
 
 
 class Address(Question):
+    """One address, free or held, and by whom if the actor may know."""
+
     address: AddressText
 
 
 class Addresses(ListQuestion):
+    """Every address that was ever connected, by name."""
+
     state: State | None = None
     kind: Kind | None = None
     inbox: Id | None = None
@@ -54,42 +58,50 @@ class Addresses(ListQuestion):
 
 
 class Inbox(Question):
+    """One inbox: its addresses, members, routing, and who reads the mail that arrives."""
+
     inbox: Id
 
 
 class Inboxes(ListQuestion):
-    pass
+    """The inboxes that the actor may see, by id."""
 
 
 class Identities(ListQuestion):
+    """What a user may send as, best first."""
+
     user: Id
 
 
 class User(Question):
+    """One user, with his teams, preferences and the default sender in force."""
+
     user: Id
 
 
 class Users(ListQuestion):
-    pass
+    """All users, removed ones too, by id."""
 
 
 class Teams(ListQuestion):
-    pass
+    """All teams, by id."""
 
 
 class Account(Question):
-    pass
+    """The plan, its limits, and what is never logged."""
 
 
 class Orphans(ListQuestion):
-    pass
+    """The addresses whose owners were removed."""
 
 
 class Usage(Question):
-    pass
+    """How much of what the plan allows is in use."""
 
 
 class RemovalImpact(Question):
+    """What would be left behind if this user were removed."""
+
     user: Id
 
 
@@ -97,11 +109,16 @@ class RemovalImpact(Question):
 
 
 class Routing(Question):
+    """The rule of an inbox, and whom it can choose now."""
+
     inbox: Id
 
 
 class Resolve(Question):
-    """`turn` replaces the stable choice per sender for callers that count."""
+    """Where the mail to each recipient goes, who gets it, and why.
+
+    `turn` replaces the stable choice per sender for callers that count.
+    """
 
     recipients: AddressTexts
     sender: AddressText

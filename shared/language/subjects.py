@@ -12,6 +12,11 @@ EVENTS = f"{EVENT}.>"
 # command's public subject.
 PARTITIONS = 32
 
+# The queue groups of whoever answers: of several processes one gets a request.
+CONNECTIONS_QUEUE = "connections"
+INBOX_VIEWS_QUEUE = "inbox_views"
+ROUTING_QUEUE = "routing"
+
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
 

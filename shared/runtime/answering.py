@@ -30,7 +30,7 @@ from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.fair_queue import FairQueue
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
 from shared.runtime.shared_snapshots import Crowded, SharedSnapshots
-from shared.runtime.view import Snapshot, View
+from shared.runtime.view import ROWS_AT_ONCE, Snapshot, View
 
 ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
@@ -328,7 +328,7 @@ class Answers:
             error.incomplete_since = await snapshot.incomplete_since()
             raise
         incomplete = await snapshot.incomplete_since()
-        reply = orjson.dumps(reply_of(snapshot.position, result, incomplete))
+        reply = orjson.dumps(await reply_of(snapshot.position, result, incomplete))
         if len(reply) > LARGEST_REPLY:
             raise invalid([problem("", "the answer is larger than one message carries; ask for less at once")])
         return reply
@@ -375,8 +375,8 @@ def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
     return NotAnswered(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
 
 
-def reply_of(position: int, result: Result, incomplete_since: int | None) -> dict[str, Any]:
-    """The reply's body; a page is cut where it would grow too large for a message."""
+async def reply_of(position: int, result: Result, incomplete_since: int | None) -> dict[str, Any]:
+    """The reply's body; a page is cut where it would grow too large for a message, and written in steps."""
     reply: dict[str, Any] = {"position": position}
     if isinstance(result, Page):
         items: list[orjson.Fragment] = []
@@ -387,6 +387,8 @@ def reply_of(position: int, result: Result, incomplete_since: int | None) -> dic
             if items and size > LARGEST_PAGE:
                 break
             items.append(orjson.Fragment(written))
+            if len(items) % ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)
         more = result.more or len(items) < len(result.items)
         reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
     else:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -20,8 +21,10 @@ from shared.client import (
     Reason,
     Refused,
     Switchboard,
+    TooLarge,
     Unanswered,
     Unchanged,
+    Unreachable,
     connected,
     every,
     required,
@@ -35,7 +38,7 @@ from shared.runtime import bus
 from shared.runtime.clock import new_id
 from tests.client import calls
 from tests.journeys.wire import Wire
-from tests.real_servers import RunningNats, RunningSwitchboard
+from tests.real_servers import RunningNats, RunningSwitchboard, free_port
 
 ADDRESS = "support@acme.example"
 
@@ -196,6 +199,34 @@ async def test_whoever_is_not_answered_learns_the_id_to_ask_again_with(nats: Run
         assert raised.value.command_id
         with pytest.raises(Unanswered):
             await switchboard.account("nobody", "ana").usage()
+
+
+async def test_each_of_thousands_at_once_hears_its_own_answer(nats: RunningNats) -> None:
+    async def unchanged(message: Msg) -> None:
+        told = {"outcome": "unchanged", "command_id": json.loads(message.data)["command_id"], "position": 1}
+        await message.respond(json.dumps(told).encode())
+
+    server = await bus.connect(nats.url, "answers")
+    await server.subscribe("switchboard.command.v1.many.*", cb=unchanged)
+    await bus.settled(server)
+    ids = [new_id() for _ in range(3_000)]
+    async with connected(nats.url) as switchboard:
+        account = switchboard.account("many", "ana")
+        replies = await asyncio.gather(*(account.assign_seat("bob", command_id=id_) for id_ in ids))
+    await server.close()
+    assert [reply.command_id for reply in replies] == ids
+
+
+async def test_a_message_that_is_larger_than_nats_carries_is_told_as_such(nats: RunningNats) -> None:
+    async with connected(nats.url) as switchboard:
+        with pytest.raises(TooLarge, match="more than one message carries"):
+            await switchboard.account("large", "ana").set_signature("bob", "x" * 2_000_000)
+
+
+async def test_where_no_nats_is_this_is_told(folder: Path) -> None:
+    with pytest.raises(Unreachable, match="No NATS at"):
+        async with connected(f"nats://127.0.0.1:{free_port()}", reach_seconds=0.5):
+            raise AssertionError("there is none")
 
 
 # ---- events

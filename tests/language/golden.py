@@ -6,22 +6,29 @@
 
 which adds what is missing and changes nothing that is there. An entry that no longer fits is not to be edited: history
 and other people's tools rely on it. Give the changed thing a new name or version beside the old one instead.
+
+What is new must break nobody: a new field of a command, a question or an event is optional, or callers would be refused
+and what is stored could not be read. Replies and answers may gain any field; none may vanish or change its type.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, Final
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from services.connections import door
 from services.connections.handlers import PAGES
 from shared.core.address import CANONICAL_FORM, canonical
-from shared.language import subjects
+from shared.language import answers, subjects
+from shared.language.answers import RESULTS, Answer
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
+from shared.language.questions import QUESTIONS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.recorded import STREAMS, Recorded, stream_id
 from shared.runtime import codec
@@ -29,6 +36,10 @@ from shared.runtime.ledger import name_of, set_of
 from tests.connections.anything import any_event, dice_of
 
 GOLDEN: Final = Path(__file__).with_name("golden.json")
+
+# A field of what is asked or stored, and that a type within it requires fields at all.
+NEW_FIELD: Final = re.compile("/(commands|questions|events)/[^/]+/fields/[^/]+")
+NEW_DEMAND: Final = re.compile("/(commands|questions|events)/[^/]+/types/[^/]+/required")
 
 
 def written() -> dict[str, Any]:
@@ -41,6 +52,10 @@ def now() -> dict[str, Any]:
     return {
         "events": {name: fields_of(event) | {"aggregate": event.aggregate} for name, event in EVENTS.items()},
         "commands": {name: fields_of(command) for name, command in COMMANDS.items()},
+        "questions": {name: fields_of(question) for name, question in QUESTIONS.items()},
+        # Each class once, without those within it: they may grow, too.
+        "answers": {name: {"fields": fields_of(answer)["fields"]} for name, answer in answer_classes().items()},
+        "results": {name: result_of(question) for name, question in QUESTIONS.items()},
         "reasons": {str(reason): CODES[reason] for reason in Reason},
         "question errors": {str(error): CODES[error] for error in QuestionError},
         "subjects": spelled(subjects)
@@ -64,6 +79,19 @@ def fields_of(message: type[BaseModel]) -> dict[str, Any]:
     required = schema.get("required", [])
     fields = {name: field | {"required": name in required} for name, field in schema["properties"].items()}
     return {"fields": fields, "types": schema.get("$defs", {})}
+
+
+def answer_classes() -> dict[str, type[Answer]]:
+    """The replies, the results of questions, and what stands in them."""
+    found = {name: one for name, one in vars(answers).items() if isinstance(one, type) and issubclass(one, Answer)}
+    return {name: one for name, one in found.items() if one is not Answer}
+
+
+def result_of(question: type[Question]) -> dict[str, Any]:
+    """What a question's result is made of, by name, and whether it is a page of such."""
+    several: Any = GenericAlias(tuple, (RESULTS[question], ...))
+    schema = TypeAdapter(several).json_schema()
+    return {"of": without_prose(schema["items"]), "page": issubclass(question, ListQuestion)}
 
 
 def without_prose(schema: Any) -> Any:
@@ -170,7 +198,12 @@ def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], l
     if not isinstance(golden, dict) or not isinstance(current, dict):
         return ([] if golden == current else [f"{path}: written {golden!r}, now {current!r}"]), []
     changed = [f"{path}/{name}: is gone" for name in golden.keys() - current.keys()]
-    added = [f"{path}/{name}" for name in current.keys() - golden.keys()]
+    added = []
+    for name in current.keys() - golden.keys():
+        if demands(f"{path}/{name}", current[name]):
+            changed.append(f"{path}/{name}: is new and required")
+        else:
+            added.append(f"{path}/{name}")
     for name in golden.keys() & current.keys():
         if path == "/states":
             continue  # stored events are read by a test of their own, not made again
@@ -180,11 +213,20 @@ def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], l
     return sorted(changed), sorted(added)
 
 
-def with_additions(golden: Any, current: Any) -> Any:
+def demands(path: str, added: Any) -> bool:
+    """Whether an addition asks for what nobody gave so far."""
+    return bool(NEW_DEMAND.fullmatch(path) or (NEW_FIELD.fullmatch(path) and added["required"]))
+
+
+def with_additions(golden: Any, current: Any, path: str = "") -> Any:
     if not isinstance(golden, dict) or not isinstance(current, dict):
         return golden
-    kept = {name: with_additions(value, current[name]) if name in current else value for name, value in golden.items()}
-    return kept | {name: value for name, value in current.items() if name not in golden}
+    kept = {
+        name: with_additions(value, current[name], f"{path}/{name}") if name in current else value
+        for name, value in golden.items()
+    }
+    new = {name: value for name, value in current.items() if name not in golden}
+    return kept | {name: value for name, value in new.items() if not demands(f"{path}/{name}", value)}
 
 
 if __name__ == "__main__":

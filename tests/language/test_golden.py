@@ -1,5 +1,8 @@
 """Nothing that is stored or published changes its name, its fields or its form: only additions are easy."""
 
+from copy import deepcopy
+from typing import Any
+
 import orjson
 import pytest
 from pydantic import ValidationError
@@ -46,9 +49,86 @@ def test_each_stored_event_without_its_optional_fields_is_read_too() -> None:
 def test_a_changed_field_is_noticed_and_an_added_one_is_taken_in() -> None:
     golden = {"events": {"a": {"fields": {"x": {"type": "string"}}}}}
     changed = {"events": {"a": {"fields": {"x": {"type": "integer"}}}}}
-    added = {"events": {"a": {"fields": {"x": {"type": "string"}, "y": {"type": "string"}}}, "b": {}}}
+    added = {
+        "events": {"a": {"fields": {"x": {"type": "string"}, "y": {"type": "string", "required": False}}}, "b": {}}
+    }
     assert differences(golden, changed)[0]
     assert differences(golden, {"events": {}})[0] == ["/events/a: is gone"]
     assert differences(golden, added) == ([], ["/events/a/fields/y", "/events/b"])
     assert with_additions(golden, added) == added
     assert with_additions(golden, changed) == golden
+
+
+class Now:
+    """What the code has, for tests to change as somebody might."""
+
+    def __init__(self) -> None:
+        self.all = deepcopy(now())
+
+    def fields(self, room: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.all[room][name]["fields"]
+        return found
+
+    @property
+    def told(self) -> tuple[list[str], list[str]]:
+        return differences(written(), self.all)
+
+
+ASKED_OR_STORED = [
+    ("commands", "ConnectTeam"),
+    ("questions", "Address"),
+    ("events", "switchboard.TeamConnected.v1"),
+]
+
+
+@pytest.mark.parametrize(("room", "name"), [*ASKED_OR_STORED, ("answers", "AddressEntry"), ("answers", "Refused")])
+def test_a_field_that_vanishes_or_changes_its_type_breaks_somebody(room: str, name: str) -> None:
+    gone, otherwise = Now(), Now()
+    field = min(gone.fields(room, name))
+    del gone.fields(room, name)[field]
+    otherwise.fields(room, name)[field] = {"type": "integer", "required": True}
+    assert f"/{room}/{name}/fields/{field}: is gone" in gone.told[0]
+    assert any(told.startswith(f"/{room}/{name}/fields/{field}/") for told in otherwise.told[0])
+
+
+@pytest.mark.parametrize(("room", "name"), ASKED_OR_STORED)
+def test_a_new_field_of_what_is_asked_or_stored_must_be_optional(room: str, name: str) -> None:
+    optional, required = Now(), Now()
+    optional.fields(room, name)["mood"] = {"type": "string", "required": False}
+    required.fields(room, name)["mood"] = {"type": "string", "required": True}
+    path = f"/{room}/{name}/fields/mood"
+    assert optional.told == ([], [path])
+    assert required.told == ([f"{path}: is new and required"], [])
+    assert with_additions(written(), optional.all)[room][name]["fields"]["mood"]
+    assert "mood" not in with_additions(written(), required.all)[room][name]["fields"], "it must not be let in"
+
+
+def test_what_stands_within_a_command_may_not_ask_for_more_either() -> None:
+    found = Now()
+    found.all["commands"]["SetRouting"]["types"]["UsersAndTeams"]["required"] = ["users"]
+    assert found.told[0] == ["/commands/SetRouting/types/UsersAndTeams/required: is new and required"]
+
+
+@pytest.mark.parametrize("name", ["Accepted", "AddressEntry", "NotAnswered"])
+def test_answers_and_replies_may_gain_any_field_and_may_not_leave_one_out(name: str) -> None:
+    more, less = Now(), Now()
+    more.fields("answers", name)["mood"] = {"type": "string", "required": True}
+    assert more.told == ([], [f"/answers/{name}/fields/mood"])
+    field = next(field for field, kind in less.fields("answers", name).items() if kind["required"])
+    less.fields("answers", name)[field]["required"] = False
+    assert less.told[0] == [f"/answers/{name}/fields/{field}/required: written True, now False"]
+
+
+def test_a_question_keeps_what_its_result_is_made_of() -> None:
+    found = Now()
+    found.all["results"]["Users"]["page"] = False
+    found.all["results"]["Address"]["of"] = {"$ref": "#/$defs/AddressEntry"}
+    assert len(found.told[0]) == 2
+
+
+def test_a_question_a_reason_and_an_event_do_not_vanish() -> None:
+    found = Now()
+    del found.all["questions"]["Usage"], found.all["reasons"]["BUSY"], found.all["events"]["switchboard.ToolBound.v1"]
+    assert found.told[0] == [
+        "/events/switchboard.ToolBound.v1: is gone", "/questions/Usage: is gone", "/reasons/BUSY: is gone",
+    ]  # fmt: skip

@@ -12,8 +12,8 @@ from nats.js import JetStreamContext
 from nats.js.api import PeerInfo
 from nats.js.errors import NotFoundError
 
+from shared import client as switchboard_client
 from shared.runtime import bus
-from shared.runtime.asking import NoAnswer, ask
 from shared.runtime.servers import nats_answers
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
@@ -155,8 +155,6 @@ async def declared(js: JetStreamContext) -> int | None:
 async def test_several_servers_may_be_named_and_one_of_them_be_gone(nats: RunningNats) -> None:
     servers = f"nats://127.0.0.1:{free_port()}, {nats.url}"
     assert await nats_answers(servers) is None
-    with pytest.raises(NoAnswer, match="Nobody answers"):
-        await ask(servers, "nobody.listens.here", {}, 5.0)
-    client = await bus.connect(servers, "test")
-    assert client.is_connected
-    await client.close()
+    async with switchboard_client.connected(servers, patience=0.2) as switchboard:
+        with pytest.raises(switchboard_client.Unanswered, match="no responders"):
+            await switchboard.ask("nobody.listens.here", {})

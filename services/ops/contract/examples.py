@@ -1,0 +1,74 @@
+"""One good example of every message: a story that was really decided, told and answered.
+
+`examples.json` holds it, written by `python -m tests.contract.record` from `tests/contract/story.py`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from services.ops.contract.meanings import Untold
+from shared.language.events import Event
+
+ACCOUNT: Final = "acme"
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A command with its reply, or a question with its answer."""
+
+    name: str
+    body: Body
+    reply: Body
+
+
+@dataclass(frozen=True)
+class Told:
+    headers: Mapping[str, str]
+    body: Body
+
+
+@cache
+def _story() -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(files(__package__).joinpath("examples.json").read_text())
+    return found
+
+
+def of_command(name: str) -> list[Asked]:
+    """Accepted first; then how it was unchanged, tried or refused, where the story tells of it."""
+    found = _asked("commands", name)
+    return sorted(found, key=lambda one: one.reply["outcome"] != "accepted" or "dry_run" in one.body)
+
+
+def of_question(name: str) -> list[Asked]:
+    return _asked("questions", name)
+
+
+def _asked(room: str, name: str) -> list[Asked]:
+    """Raises `Untold` when there is none."""
+    found = [Asked(**one) for one in _story()[room] if one["name"] == name]
+    if not found:
+        raise Untold(f"The story does not tell of {name} yet: tests/contract/story.py")
+    return found
+
+
+def of_outcome(outcome: str) -> Iterator[Asked]:
+    """Commands that were replied to so."""
+    return (Asked(**one) for one in _story()["commands"] if one["reply"]["outcome"] == outcome)
+
+
+def not_answered() -> Asked:
+    """A question that got an error."""
+    return next(Asked(**one) for one in _story()["questions"] if "error" in one["reply"])
+
+
+def of_event(event: type[Event]) -> Told:
+    found = _story()["events"].get(event.stored_name())
+    if found is None:
+        raise Untold(f"In the story {event.__name__} does not happen yet: tests/contract/story.py")
+    return Told(**found)

@@ -1,0 +1,68 @@
+"""The headers of messages as schemas: NATS knows text only, so numbers are digits."""
+
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from services.ops.contract.meanings import HEADERS
+from services.ops.contract.schemas import Schema
+from shared.language import subjects
+from shared.language.events import Event
+from shared.language.reasons import CODES, QuestionError, Reason
+from shared.language.subjects import Ce
+from shared.language.text import Actor, CorrelationId, Id
+
+UUID: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+TRACEPARENT: Final = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+COUNTED: Final = r"^[1-9][0-9]*$"
+
+
+def pattern_of(text: Any) -> str:
+    """The pattern of a type of the language."""
+    return str(TypeAdapter(text).json_schema()["pattern"])
+
+
+def cloud_event(event: type[Event]) -> Schema:
+    """The headers of one event: CloudEvents 1.0 in the binary mode of its NATS binding."""
+    a_uuid = {"pattern": f"^{UUID}$"}
+    return _headers(
+        {
+            Ce.SPECVERSION: {"const": "1.0"},
+            Ce.ID: a_uuid,
+            Ce.SOURCE: {"const": subjects.EVENT_SOURCE},
+            Ce.TYPE: {"const": event.stored_name()},
+            Ce.SUBJECT: {"pattern": subject_pattern(event)},
+            Ce.TIME: {"format": "date-time"},
+            Ce.ACCOUNT: {"pattern": pattern_of(Id)},
+            Ce.POSITION: {"pattern": COUNTED},
+            Ce.STREAM_VERSION: {"pattern": COUNTED},
+            Ce.ACTOR: {"pattern": pattern_of(Actor)},
+            Ce.CAUSATION_ID: a_uuid,
+            subjects.MESSAGE_ID: a_uuid,
+        },
+        {Ce.CORRELATION_ID: {"pattern": pattern_of(CorrelationId)}, Ce.TRACEPARENT: {"pattern": TRACEPARENT}},
+    )
+
+
+def subject_pattern(event: type[Event]) -> str:
+    """An address stands in `ce-subject` as its stream's id, everything else by its name."""
+    name = UUID if event.aggregate == "address" else pattern_of(Id).strip("^$")
+    return f"^{event.aggregate}/{name}$"
+
+
+def traced() -> Schema:
+    """What a command may bear."""
+    return _headers({}, {Ce.TRACEPARENT: {"pattern": TRACEPARENT}})
+
+
+def error(names: type[Reason] | type[QuestionError]) -> Schema:
+    """What a reply bears that is no success, as the NATS micro protocol has it."""
+    codes = sorted({str(CODES[name]) for name in names})
+    return _headers({subjects.ERROR_CODE: {"enum": codes}, subjects.ERROR: {"enum": [str(name) for name in names]}}, {})
+
+
+def _headers(always: dict[str, Schema], sometimes: dict[str, Schema]) -> Schema:
+    properties = {
+        name: {"type": "string", "description": HEADERS[name]} | schema for name, schema in (always | sometimes).items()
+    }
+    return {"type": "object", "properties": properties} | ({"required": list(always)} if always else {})

@@ -1,0 +1,160 @@
+"""The pieces that the page is made of: text, tables of fields, examples. All that is not markup is escaped here."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import Any, Final
+
+from services.ops.contract import examples
+from services.ops.contract.headers import pattern_of
+from services.ops.contract.schemas import Schema, without_null
+from shared.language import subjects
+from shared.language.reasons import CODES
+from shared.language.text import Id
+
+LONGEST_LINE: Final = 90
+ID: Final = pattern_of(Id)
+
+
+def text(plain: str) -> str:
+    return escape(plain, quote=False)
+
+
+def anchor(room: str, name: str) -> str:
+    return f"{room}.{name}"
+
+
+def link(room: str, name: str, plain: str) -> str:
+    return f'<a href="#{anchor(room, name)}">{text(plain)}</a>'
+
+
+def links(room: str, names: Iterable[str]) -> str:
+    return " ".join(link(room, name, name) for name in names)
+
+
+def code(plain: str) -> str:
+    return f"<code>{text(plain)}</code>"
+
+
+def inline(plain: str) -> str:
+    """Plain text with `code` in it."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(plain))
+
+
+def prose(plain: str) -> str:
+    """The same in paragraphs."""
+    return "".join(f"<p>{inline(part)}</p>\n" for part in plain.split("\n\n") if part)
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names with what is so, which is markup already."""
+    return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows) + "</dl>\n"
+
+
+def table(rows: Iterable[Iterable[str]]) -> str:
+    """The first cell of each row names it; all are markup already."""
+    found = []
+    for row in rows:
+        name, *rest = row
+        found.append(f"<tr><th>{name}</th>" + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>")
+    return f'<div class="wide"><table>{"".join(found)}</table></div>\n'
+
+
+# ---- fields
+
+
+def fields(schema: Schema, without: Iterable[str] = ()) -> str:
+    """A table of the fields, then one for each object that stands in them."""
+    names = [name for name in schema["properties"] if name not in without]
+    own = field_table(schema, names) if names else '<p class="none">No fields of its own.</p>\n'
+    return own + "".join(
+        f"<details open><summary>{text(name)}</summary>{prose(one.get('description', ''))}{fields(one)}</details>\n"
+        for name, one in schema.get("$defs", {}).items()
+    )
+
+
+def field_table(schema: Schema, names: Iterable[str]) -> str:
+    """What is optional is not also said to be null: that is the same."""
+    required = schema.get("required", ())
+    properties = {name: schema["properties"][name] for name in names if name in schema["properties"]}
+    return table(
+        (code(name), type_of(one), "", meaning(one))
+        if name in required
+        else (code(name), type_of(without_null(one)), "<i>optional</i>", meaning(one))
+        for name, one in properties.items()
+    )
+
+
+def meaning(schema: Schema) -> str:
+    default = schema.get("default")
+    said = "" if default is None else f" Default: {code(json.dumps(default))}."
+    return inline(schema.get("description", "")) + said
+
+
+def type_of(schema: Schema) -> str:
+    """The type in words."""
+    if "$ref" in schema:
+        return f"<i>{text(schema['$ref'].rpartition('/')[2])}</i>"
+    if "const" in schema:
+        return code(str(schema["const"]))
+    if alternatives := schema.get("oneOf") or schema.get("anyOf"):
+        return " or ".join(type_of(one) for one in alternatives)
+    if "enum" in schema:
+        listed = [code(str(one)) for one in schema["enum"] if one is not None]
+        return " · ".join(listed) + (" or null" if None in schema["enum"] else "")
+    types = schema.get("type", "anything")
+    return " or ".join(word_of(one, schema) for one in (types if isinstance(types, list) else [types]))
+
+
+def word_of(name: str, schema: Schema) -> str:
+    match name:
+        case "array":
+            return f"list of {type_of(schema['items'])}"
+        case "string" if schema.get("pattern") == ID:
+            return "id"
+        case "string":
+            return "text" if "maxLength" not in schema else f"text, at most {schema['maxLength']:,}"
+        case "integer":
+            return "number"
+        case "boolean":
+            return "true or false"
+        case _:
+            return name
+
+
+# ---- examples
+
+
+def exchange(subject: str, asked: examples.Asked) -> str:
+    """What one would type, and what comes back."""
+    verb = f"nats req {subject}"
+    request = f"{verb} {shlex.quote(as_json(asked.body, taken=len(verb)))}"
+    return f"<pre>{code(request)}</pre>\n{reply(asked.reply)}"
+
+
+def reply(body: Mapping[str, Any]) -> str:
+    """A reply or an answer; one that is no success begins with its headers."""
+    name = body.get("reason") or body.get("error")
+    heads = {subjects.ERROR_CODE: str(CODES[name]), subjects.ERROR: name} if name else {}
+    return message(heads, body)
+
+
+def message(heads: Mapping[str, str], body: Mapping[str, Any]) -> str:
+    """Headers, as they are shown by `nats`, and the body."""
+    lines = "".join(f"{name}: {value}\n" for name, value in heads.items())
+    whole = lines + ("\n" if lines else "") + as_json(body)
+    return f'<pre class="reply">{code(whole)}</pre>\n'
+
+
+def as_json(value: Any, indent: str = "", taken: int = 0) -> str:
+    """Several lines only where one would be too long; `taken` of the first one is not free."""
+    line = json.dumps(value, ensure_ascii=False)
+    inner = f"{indent}  "
+    if taken + len(indent) + len(line) <= LONGEST_LINE or not isinstance(value, dict | list):
+        return line
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(name)}: {as_json(one, inner)}" for name, one in value.items()]
+        return "{\n" + ",\n".join(f"{inner}{part}" for part in parts) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(f"{inner}{as_json(one, inner)}" for one in value) + f"\n{indent}]"

@@ -1,0 +1,195 @@
+"""The contract as one HTML page, with nothing from elsewhere: every message, its fields, its reasons, an example."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from services.ops.contract import decisions, examples, headers
+from services.ops.contract import markup as m
+from services.ops.contract.asyncapi import VERSION
+from services.ops.contract.meanings import REASONS
+from services.ops.contract.schemas import Message, event_name, messages
+from services.ops.contract.style import CSS
+from shared.language import subjects
+from shared.language.commands import COMMANDS
+from shared.language.events import EVENTS, Event, TeamConnected
+from shared.language.questions import QUESTIONS
+from shared.language.reasons import CODES
+
+Rooms = Mapping[str, Mapping[str, Message]]
+
+# Fields that every message of the room has are shown once.
+OF_ALL_COMMANDS: Final = ("actor", "command_id", "correlation_id", "dry_run")
+OF_ALL_QUESTIONS: Final = ("actor", "at_least", "wait_ms", "limit", "after")
+OF_ALL_ANSWERS: Final = ("position", "next", "incomplete_since")
+# Any that has them.
+A_COMMAND, A_LIST = "AssignSeat", "Users"
+
+TITLES: Final = {
+    "commands": "Commands",
+    "replies": "Replies to commands",
+    "questions": "Questions and answers",
+    "events": "Events",
+    "reasons": "Reasons and errors",
+}
+# More of what is alike is not shown.
+MOST_EXAMPLES: Final = 3
+
+
+def page() -> str:
+    """The whole page."""
+    rooms: dict[str, dict[str, Message]] = {}
+    for message in messages():
+        rooms.setdefault(message.room, {})[message.name] = message
+    parts = {
+        "commands": commands(rooms),
+        "replies": replies(rooms),
+        "questions": questions(rooms),
+        "events": events(rooms),
+        "reasons": reasons(),
+    }
+    sections = "".join(
+        f'<section id="{room}">\n<h2>{TITLES[room]}</h2>\n{"".join(found)}</section>\n' for room, found in parts.items()
+    )
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Switchboard: the contract</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{CSS}</style>\n</head>\n<body>\n'
+        f"{contents(rooms)}<main>\n{beginning()}{sections}</main>\n</body>\n</html>\n"
+    )
+
+
+def contents(rooms: Rooms) -> str:
+    parts = []
+    for room, title in TITLES.items():
+        listed = "".join(f"<li>{m.link(room, name, title_of(one))}</li>" for name, one in rooms.get(room, {}).items())
+        parts.append(f'<h2><a href="#{room}">{title}</a></h2>\n<ul>{listed}</ul>\n')
+    return f'<nav aria-label="Contents"><p class="name">Switchboard</p>\n{"".join(parts)}</nav>\n'
+
+
+def title_of(message: Message) -> str:
+    return str(message.schema["title"])
+
+
+def article(message: Message, *parts: str) -> str:
+    said = m.prose(message.schema.get("description", ""))
+    name = m.anchor(message.room, message.name)
+    return f'<article id="{name}">\n<h3>{title_of(message)}</h3>\n{said}{"".join(parts)}</article>\n'
+
+
+def beginning() -> str:
+    rows = (
+        ("command", m.code(subjects.command("<account>", "<Command>"))),
+        ("question", m.code(subjects.query("<account>", "<Question>"))),
+        ("event", m.code(subjects.event("<account>", "<aggregate>", "<Event>"))),
+        ("discovery", m.code("$SRV.PING, $SRV.INFO, $SRV.STATS")),
+    )
+    said = m.prose(
+        "Everything is JSON in UTF-8 over NATS. An id, of an account, a user, a team or an inbox, is chosen by the "
+        f"caller and matches `{m.ID}`. Whoever reads replies, answers and events ignores fields that he does not know. "
+        "In commands and questions `null` equals absent, and an unknown field is refused.\n\n"
+        "The examples are taken from one story that was really decided; their ids count up in the order of its events."
+    )
+    return (
+        "<header><h1>The contract of Switchboard</h1>\n<p>Which e-mail address is connected to whom, as what, and "
+        f"where does its mail go? Version {VERSION}, as its subjects say; within it messages only grow.</p>\n"
+        f"{m.table(rows)}{said}</header>\n"
+    )
+
+
+# ---- rooms
+
+
+def commands(rooms: Rooms) -> Iterator[str]:
+    yield m.prose(
+        "Give each command an id of its own, and it may be asked again as often as one likes: the first answer stands. "
+        "Every command takes, beside its own fields:"
+    )
+    yield m.field_table(rooms["commands"][A_COMMAND].schema, OF_ALL_COMMANDS)
+    for message in rooms["commands"].values():
+        yield command(message)
+
+
+def command(message: Message) -> str:
+    named = COMMANDS[message.name]
+    decided = decisions.decided(named)
+    rows = [
+        ("subject", m.code(subjects.command("<account>", message.name))),
+        ("who may", m.inline(decided.who)),
+        ("tells", " ".join(m.link("events", event_name(one), one.__name__) for one in decided.events)),
+        ("refused", m.links("reasons", map(str, decisions.refusals(named)))),
+        *([("unchanged", f"when {m.inline(decided.unchanged)}")] if decided.unchanged else []),
+    ]
+    subject = subjects.command(examples.ACCOUNT, message.name)
+    shown = [m.exchange(subject, one) for one in examples.of_command(message.name)[:MOST_EXAMPLES]]
+    return article(message, m.facts(rows), m.fields(message.schema, OF_ALL_COMMANDS), *shown)
+
+
+def replies(rooms: Rooms) -> Iterator[str]:
+    yield m.prose("One of three. Accepted means durable: the events are on disk before the reply leaves.")
+    for message in rooms["replies"].values():
+        example = next(examples.of_outcome(message.schema["properties"]["outcome"]["const"]))
+        yield article(message, m.fields(message.schema), m.reply(example.reply))
+
+
+def questions(rooms: Rooms) -> Iterator[str]:
+    yield m.prose(
+        "An answer shows what its actor may see, as of the position that it tells. Every question takes, beside its "
+        "own fields (`limit` and `after` only where the answer is a list):"
+    )
+    yield m.field_table(rooms["questions"][A_LIST].schema, OF_ALL_QUESTIONS)
+    yield m.prose("Every answer bears, beside its `result` (`next` only where it is a page):")
+    yield m.field_table(rooms["answers"][A_LIST].schema, OF_ALL_ANSWERS)
+    for name in QUESTIONS:
+        yield question(rooms["questions"][name], rooms["answers"][name])
+    failed = rooms["answers"]["NotAnswered"]
+    yield article(failed, m.fields(failed.schema), m.reply(examples.not_answered().reply))
+
+
+def question(message: Message, answer: Message) -> str:
+    kind = QUESTIONS[message.name]
+    rows = (
+        ("subject", m.code(subjects.query("<account>", message.name))),
+        ("who may", m.inline(decisions.answered(kind).who)),
+        ("errors", m.links("reasons", map(str, decisions.errors(kind)))),
+    )
+    subject = subjects.query(examples.ACCOUNT, message.name)
+    return article(
+        message,
+        m.facts(rows),
+        m.fields(message.schema, OF_ALL_QUESTIONS),
+        f'<h4 id="{m.anchor("answers", answer.name)}">Its answer</h4>\n',
+        m.fields(answer.schema, OF_ALL_ANSWERS),
+        *(m.exchange(subject, one) for one in examples.of_question(message.name)[:MOST_EXAMPLES]),
+    )
+
+
+def events(rooms: Rooms) -> Iterator[str]:
+    yield m.prose(
+        f"CloudEvents 1.0 in binary mode, in the JetStream stream `{subjects.EVENT_STREAM}`, kept without limit. "
+        "Delivery is at least once; `ce-id` and `ce-position` make it once. Every event bears these headers; here they "
+        "are those of `TeamConnected`:"
+    )
+    heads = headers.cloud_event(TeamConnected)
+    yield m.field_table(heads, heads["properties"])
+    for kind in EVENTS.values():
+        yield event(rooms["events"][event_name(kind)], kind)
+
+
+def event(message: Message, kind: type[Event]) -> str:
+    told_by = [command.__name__ for command, told in decisions.DECIDED.items() if kind in told.events]
+    rows = (
+        ("subject", m.code(subjects.event("<account>", kind.aggregate, kind.__name__))),
+        ("stored as", m.code(kind.stored_name())),
+        ("told by", m.links("commands", told_by)),
+    )
+    example = examples.of_event(kind)
+    return article(message, m.facts(rows), m.fields(message.schema), m.message(example.headers, example.body))
+
+
+def reasons() -> Iterator[str]:
+    yield m.prose(
+        f"The names are stable; the number is the `{subjects.ERROR_CODE}`. More may come: take an unknown one for a "
+        "no. `BUSY` and `VIEW_BEHIND` are worth asking again as it stands."
+    )
+    rows = ((f'<span id="{m.anchor("reasons", name)}">{m.code(name)}</span>', str(CODES[name]), m.inline(said))
+            for name, said in REASONS.items())  # fmt: skip
+    yield m.table(rows)

@@ -1,0 +1,176 @@
+"""A JSON Schema (2020-12) of every message as it stands on the wire, made from the classes of the published language.
+
+Three ways to read a class: what is **asked** may say null for absent and has no unknown fields; what is **told** as an
+event never bears null; what is **answered** bears null where the class says so. Whoever reads events and answers
+ignores fields that he does not know. Only words are used that JSON Schema draft 7 has too, but for `$defs`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from inspect import cleandoc
+from typing import Any, Final, TypeAlias
+
+from pydantic import BaseModel, TypeAdapter, create_model
+
+from services.ops.contract import meanings
+from shared.language.answers import RESULTS, Accepted, Answer, NotAnswered, Refused, Unchanged
+from shared.language.commands import COMMANDS
+from shared.language.events import EVENTS, Event
+from shared.language.questions import QUESTIONS, ListQuestion, Question
+from shared.language.text import LINES, NOT_BLANK
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+REPLIES: Final = (Accepted, Unchanged, Refused)
+
+Schema: TypeAlias = dict[str, Any]
+
+# The same patterns in words that every dialect of regular expressions knows: \p{Cc} is U+0000-001F and U+007F-009F.
+PORTABLE: Final = {
+    NOT_BLANK: r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$",
+    LINES: r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$",
+}
+
+
+class Way(Enum):
+    ASKED = auto()
+    TOLD = auto()
+    ANSWERED = auto()
+
+
+@dataclass(frozen=True)
+class Message:
+    """`name` is unique in its room; `schema` stands alone."""
+
+    room: str
+    name: str
+    schema: Schema
+
+    @property
+    def path(self) -> str:
+        return f"{self.room}/{self.name}.json"
+
+
+def messages() -> Iterator[Message]:
+    """Every message of the contract, in the order in which it is declared."""
+    for command in COMMANDS.values():
+        yield _message("commands", command.__name__, command, Way.ASKED)
+    for reply in REPLIES:
+        yield _message("replies", reply.__name__, reply, Way.ANSWERED)
+    for question in QUESTIONS.values():
+        yield _message("questions", question.__name__, question, Way.ASKED)
+    for question in QUESTIONS.values():
+        yield _message("answers", question.__name__, answer_to(question), Way.ANSWERED)
+    yield _message("answers", NotAnswered.__name__, NotAnswered, Way.ANSWERED)
+    for event in EVENTS.values():
+        yield _message("events", event_name(event), event, Way.TOLD)
+
+
+def event_name(event: type[Event]) -> str:
+    """Its stored name without what all of them begin with."""
+    return f"{event.__name__}.v{event.version}"
+
+
+def answer_to(question: type[Question]) -> type[BaseModel]:
+    """The whole answer to a question: where it stands, and its result."""
+    result: Any = RESULTS[question]
+    fields: dict[str, Any] = {"position": (int, ...), "result": (result, ...), "incomplete_since": (int | None, None)}
+    if issubclass(question, ListQuestion):
+        fields |= {"result": (tuple[result, ...], ...), "next": (str | None, ...)}
+    said = f"What the question {question.__name__} is answered, as of `position`."
+    return create_model(f"{question.__name__}Answer", __base__=Answer, __doc__=said, **fields)
+
+
+def _message(room: str, name: str, message: type[BaseModel], way: Way) -> Message:
+    head = {"$schema": DIALECT, "$id": f"urn:switchboard:v1:{room}:{name}"}
+    return Message(room, name, head | schema_of(message, way))
+
+
+def schema_of(message: type[BaseModel], way: Way) -> Schema:
+    """The schema of one class, with what it refers to in `$defs`."""
+    return _Reading(way).whole(TypeAdapter(message).json_schema())
+
+
+class _Reading:
+    def __init__(self, way: Way) -> None:
+        self._way = way
+
+    def whole(self, raw: Schema) -> Schema:
+        defs = {name: self._object(one) for name, one in raw.pop("$defs", {}).items()}
+        return self._object(raw) | ({"$defs": defs} if defs else {})
+
+    def _object(self, raw: Schema) -> Schema:
+        """An object as a whole: a message, or what stands in one."""
+        name, required = raw["title"], raw.get("required", [])
+        fields = {
+            field: self._field(name, field, one, required=field in required)
+            for field, one in raw.get("properties", {}).items()
+        }
+        always = [field for field, one in fields.items() if field in required or "const" in one]
+        found: Schema = {"title": name}
+        if "description" in raw:
+            found["description"] = cleandoc(raw["description"])
+        found |= {"type": "object", "properties": fields}
+        if always:
+            found["required"] = always
+        if self._way is Way.ASKED:
+            found["additionalProperties"] = False
+        return found
+
+    def _field(self, message: str, name: str, raw: Schema, *, required: bool) -> Schema:
+        found = self._value(raw)
+        default = found.pop("default", None)
+        if not required and "const" not in found:
+            if self._way is Way.ASKED:
+                found = nullable(found)
+            elif self._way is Way.TOLD:
+                found = without_null(found)
+            if default not in (None, [], {}):
+                found["default"] = default
+        # Beside a $ref nothing is read in draft 7.
+        return found if "$ref" in found else {"description": meanings.of_field(message, name)} | found
+
+    def _value(self, raw: Schema) -> Schema:
+        found = {word: value for word, value in raw.items() if word not in ("title", "discriminator")}
+        for word in ("anyOf", "oneOf"):
+            if word in found:
+                found[word] = [self._value(one) for one in found[word]]
+        if isinstance(found.get("items"), dict):
+            found["items"] = self._value(found["items"])
+        if "pattern" in found:
+            found["pattern"] = PORTABLE.get(found["pattern"], found["pattern"])
+        return _folded(found)
+
+
+def _folded(schema: Schema) -> Schema:
+    """`X | None` in one object instead of two alternatives."""
+    alternatives = schema.get("anyOf", [])
+    if len(alternatives) == 2 and {"type": "null"} in alternatives:  # noqa: PLR2004  something, or null
+        (other,) = (one for one in alternatives if one != {"type": "null"})
+        return {word: value for word, value in schema.items() if word != "anyOf"} | nullable(other)
+    return schema
+
+
+def nullable(schema: Schema) -> Schema:
+    """The same, or null."""
+    if isinstance(schema.get("type"), list) or {"type": "null"} in schema.get("anyOf", []):
+        return schema
+    if "type" not in schema:
+        return {"anyOf": [schema, {"type": "null"}]}
+    listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return schema | {"type": [schema["type"], "null"]} | listed
+
+
+def without_null(schema: Schema) -> Schema:
+    """The same, and never null."""
+    found = dict(schema)
+    if isinstance(found.get("type"), list):
+        (found["type"],) = (one for one in found["type"] if one != "null")
+    if "enum" in found:
+        found["enum"] = [one for one in found["enum"] if one is not None]
+    if "anyOf" in found:
+        found["anyOf"] = [one for one in found["anyOf"] if one != {"type": "null"}]
+        if len(found["anyOf"]) == 1:
+            (only,) = found.pop("anyOf")
+            found |= only
+    return found
