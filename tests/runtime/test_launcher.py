@@ -14,6 +14,7 @@ import pytest
 
 from shared.runtime.servers import Postgres
 from tests.conftest import MakeSwitchboard
+from tests.metrics_page import Page
 from tests.real_servers import RunningNats, RunningSwitchboard, new_folder, still_run, wait_until
 
 ECHOES = (sys.executable, str(Path(__file__).with_name("launch_echoes.py")))
@@ -86,6 +87,22 @@ def test_it_says_where_everything_is_and_how_to_stop(shared_launcher: RunningSwi
         f":{shared_launcher.http_port}/health/ready",
     ):
         assert wanted in said
+
+
+def test_it_tells_the_metrics_of_every_service_but_one_that_hangs(launcher: RunningSwitchboard) -> None:
+    def told() -> tuple[set[str], float]:
+        page = Page(launcher.metrics())
+        services = {dict(labels)["service"] for labels in page.samples["process_start_time_seconds"]}
+        return services, page.value("switchboard_part_ready", service="launcher", part="relay")
+
+    assert told() == ({"launcher", "connections", "relay"}, 1)
+    service(launcher, "relay").suspend()
+    assert told() == ({"launcher", "connections"}, 0)
+    service(launcher, "relay").resume()
+    wait_until(lambda: told() == ({"launcher", "connections", "relay"}, 1), what="the relay to be told again")
+    service(launcher, "relay").kill()
+    wait_until(lambda: told()[0] == {"launcher", "connections"}, what="its end to be noticed")
+    wait_until(lambda: told() == ({"launcher", "connections", "relay"}, 1), what="the next one to be told")
 
 
 def test_ctrl_c_stops_everything_and_leaves_nothing_running(launcher: RunningSwitchboard) -> None:
