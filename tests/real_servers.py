@@ -311,6 +311,12 @@ class RunningSwitchboard:
         except (OSError, ValueError):
             return 0, None
 
+    def metrics(self) -> str:
+        """The page of `/metrics`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}/metrics", timeout=10) as response:
+            assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+            return str(response.read().decode())
+
     def output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 

@@ -2,13 +2,18 @@
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from services.connections import door
 from services.connections.handlers import PAGES
 from shared.language import subjects
-from shared.language.reasons import CODES
+from shared.language.commands import COMMANDS
+from shared.language.reasons import CODES, Reason
+from shared.runtime import metrics
+from shared.runtime.counting import OTHER
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
 from shared.runtime.ledger import Answer, Ledger, Pending, unsafe_switch
 from shared.runtime.partitions import Partitions
@@ -18,6 +23,9 @@ from shared.runtime.writer import Answers, Writer
 DRAIN_SECONDS = 6.0
 # In the subject of a command; its partition may follow.
 ACCOUNT_AND_NAME = slice(3, 5)
+# Other names are made up by callers, and have no end.
+COUNTED_AS: Final = {name: name for name in COMMANDS}
+COUNTED_AS_IN_SUBJECTS: Final = {name.encode(): name for name in COMMANDS}
 
 
 class Commands:
@@ -27,6 +35,10 @@ class Commands:
         self._service = service
         self._domain = door.Domain()
         self._sending: set[asyncio.Task[None]] = set()
+        # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
+        self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
+            {(name, *kind): 0 for name in COMMANDS for kind in (("accepted", None), ("refused", Reason.BUSY))}
+        )
         self.endpoint = Endpoint("commands", subjects.COMMANDS, subjects.CONNECTIONS_QUEUE, self._take, self._refuse)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
@@ -57,6 +69,22 @@ class Commands:
     async def ready(self) -> str | None:
         return self.writer.trouble()
 
+    async def figures(self) -> Sequence[metrics.Metric]:
+        return [
+            metrics.counter(
+                "switchboard_commands_total",
+                "Commands answered, dry runs too.",
+                ("command", "outcome", "reason"),
+                self._answered,
+            ),
+            metrics.histogram(
+                "switchboard_command_duration_seconds",
+                "From a command's arrival to its reply.",
+                self.endpoint.durations,
+            ),
+            *self.writer.figures(),
+        ]
+
     def _failed(self) -> None:
         """Only a new process helps."""
         self._service.given_up = True
@@ -81,9 +109,10 @@ class Commands:
         return refusal
 
     def _refuse(self, subject: bytes, data: bytes) -> bytes | None:
-        account = subject.split(b".", ACCOUNT_AND_NAME.stop)[ACCOUNT_AND_NAME.start].decode(errors="replace")
-        if self.writer.admits(account, len(data)):
+        account, name = subject.split(b".", ACCOUNT_AND_NAME.stop)[ACCOUNT_AND_NAME]
+        if self.writer.admits(account.decode(errors="replace"), len(data)):
             return None
+        self._answered[COUNTED_AS_IN_SUBJECTS.get(name, OTHER), "refused", Reason.BUSY] += 1
         return door.busy(data, self.writer.retry_after_ms())
 
     def _take(self, request: Request) -> bool:
@@ -92,11 +121,14 @@ class Commands:
         pending.request = request
         if not self.writer.submit(pending, len(request.data)):
             verdict = self._domain.busy(pending, self.writer.retry_after_ms())
-            self._send([reply_of(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))], committed=False)
+            self._tell([(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))])
         return True
 
     def _tell(self, answers: Answers) -> None:
         committed = any(answer.outcome == "accepted" for _, answer in answers)
+        answered, counted_as = self._answered, COUNTED_AS.get
+        for asked, told in answers:
+            answered[counted_as(asked.name, OTHER), told.outcome, told.reason] += 1
         self._send([reply_of(pending, answer) for pending, answer in answers], committed=committed)
 
     def _send(self, replies: Sequence[Reply], *, committed: bool) -> None:
@@ -119,6 +151,7 @@ def reply_of(pending: Pending, answer: Answer) -> Reply:
 async def connections(service: Service) -> AsyncIterator[None]:
     commands = Commands(service)
     service.parts["postgres"] = commands.ready
+    service.figures.append(commands.figures)
     await service.broker.start()
     client = service.broker.connection
     commands.writer.start()

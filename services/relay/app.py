@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from shared.runtime import follower_metrics
+from shared.runtime.endpoint import discoverable
 from shared.runtime.relay import Relay
 from shared.runtime.service import Service, run
 
@@ -13,9 +15,12 @@ async def wire(service: Service) -> AsyncIterator[None]:
     relay = Relay(service.nats_url, service.postgres_url)
     service.parts |= relay.parts
     await service.broker.start()
-    async with asyncio.TaskGroup() as tasks:
+    client = service.broker.connection
+    async with follower_metrics.of_relay(relay, service.postgres_url) as figures, asyncio.TaskGroup() as tasks:
+        service.figures += figures
         carrying = tasks.create_task(relay.run())
-        yield
+        async with discoverable(client, "switchboard-relay", "Carries every event onto the stream.", []):
+            yield
         carrying.cancel()
 
 

@@ -20,10 +20,11 @@ ROUTING_QUEUE = "routing"
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
 
-# Within Switchboard only: a hint that the log has grown, and a process's answers to "are you ready?" and to "do you
-# answer the questions of this view's version?", where nobody hears who does not.
+# Within Switchboard only: a hint that the log has grown, and a process's answers to "are you ready?", to "what have you
+# counted?" and to "do you answer the questions of this view's version?", where nobody hears who does not.
 COMMITTED = "switchboard.internal.v1.committed"
 HEALTH = "switchboard.internal.v1.health"
+METRICS = "switchboard.internal.v1.metrics"
 ATTENDANCE = "switchboard.internal.v1.attendance"
 
 ERROR = "Nats-Service-Error"
@@ -55,6 +56,10 @@ def events_of(account: str) -> str:
 
 def health(service: str) -> str:
     return f"{HEALTH}.{service}"
+
+
+def metrics(service: str, process: str) -> str:
+    return f"{METRICS}.{service}.{process}"
 
 
 def attendance(view: str, version: int) -> str:

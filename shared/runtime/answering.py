@@ -8,6 +8,7 @@ too: a flood of one account takes its share, and hears BUSY alone.
 import asyncio
 import base64
 import time
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,8 +21,11 @@ from pydantic import ValidationError
 
 from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError
+from shared.language.subjects import Ce
 from shared.language.text import SERVICE
+from shared.runtime import metrics
 from shared.runtime.admission import Acquaintances, Admission, weight_of
+from shared.runtime.counting import DURATIONS, OTHER, Histogram
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.fair_queue import FairQueue
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
@@ -101,6 +105,11 @@ class Answers:
         self._stuck: set[asyncio.Task[bytes]] = set()
         self._poller: asyncio.Task[None] | None = None
         self._unsaid, self._silent_until = 0, 0.0
+        # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
+        self._answered: Counter[tuple[str, str, str | None]] = Counter(
+            {(name, *kind): 0 for name in known for kind in (("answered", None), ("refused", QuestionError.BUSY))}
+        )
+        self._durations: defaultdict[str, Histogram] = defaultdict(lambda: Histogram(DURATIONS))
 
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
         """An endpoint whose requests are answered here."""
@@ -109,6 +118,7 @@ class Answers:
             _, _, _, account, name = subject.decode(errors="replace").split(".")
             if name in self._foreign or self._admission.admits(account, weight_of(len(data))):
                 return None
+            self._answered[self._counted_as(name), "refused", QuestionError.BUSY] += 1
             return body_of(busy("too many are under way", self._retry_after_ms()))
 
         def take(request: Request) -> bool:
@@ -170,20 +180,53 @@ class Answers:
             return f"{type(error).__name__}: {error}".strip()
         return None
 
+    async def figures(self) -> Sequence[metrics.Metric]:
+        return [
+            metrics.counter(
+                "switchboard_questions_total",
+                "Questions answered or refused.",
+                ("question", "outcome", "reason"),
+                self._answered,
+            ),
+            metrics.histogram(
+                "switchboard_question_duration_seconds",
+                "From a question's arrival to its reply.",
+                self._durations,
+                "question",
+            ),
+            metrics.gauge(
+                "switchboard_questions_under_way",
+                "Questions that wait or are being answered, large ones counting for several.",
+                self._admission.total,
+            ),
+        ]
+
     async def _reply(self, endpoint: Endpoint, request: Request) -> None:
         _, _, _, account, name = request.subject.split(".")
+        reply = await self._answer_to(account, name, request)
+        self._count(self._counted_as(name), reply)
+        await endpoint.reply([reply])
+
+    def _counted_as(self, name: str) -> str:
+        return name if name in self._known else OTHER
+
+    def _count(self, name: str, reply: Reply) -> None:
+        outcome, reason = ("refused", reply.error[1]) if reply.error else ("answered", None)
+        self._answered[name, outcome, reason] += 1
+        self._durations[name].observe((time.perf_counter_ns() - reply.request.began,))
+
+    async def _answer_to(self, account: str, name: str, request: Request) -> Reply:
         try:
-            data = await self._ask(account, name, request.data)
+            return Reply(request, await self._ask(account, name, request.data))
         except NotAnswered as error:
-            await endpoint.reply([failure(request, error)])
+            return failure(request, error)
         except asyncio.CancelledError:
-            await endpoint.reply([failure(request, busy("this service stops"))])
+            return failure(request, busy("this service stops"))
         except Exception:
             # Nobody is left without an answer because of a mistake of ours.
-            log.exception("question.failed", question=printable(name))
-            await endpoint.reply([failure(request, busy("something went wrong here"))])
-        else:
-            await endpoint.reply([Reply(request, data)])
+            trace = request.headers.get(Ce.TRACEPARENT)
+            log.exception("question.failed", account=printable(account), question=printable(name), traceparent=trace)
+            return failure(request, busy("something went wrong here"))
 
     async def _ask(self, account: str, name: str, data: bytes) -> bytes:
         question = read(self._known, account, name, data)

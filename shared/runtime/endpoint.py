@@ -23,6 +23,7 @@ from shared.language.reasons import CODES, Reason
 from shared.runtime import frames
 from shared.runtime.bus import error_headers
 from shared.runtime.clock import new_id, now
+from shared.runtime.counting import DURATIONS, Histogram
 
 VERSION = "0.1.0"
 DRAIN_SECONDS = 5.0
@@ -70,8 +71,10 @@ class Endpoint:
     refuse: Callable[[bytes, bytes], bytes | None] = lambda _subject, _data: None
     requests: int = 0
     errors: int = 0
+    busy: int = 0
     last_error: str = ""
-    nanoseconds: int = 0
+    # Nanoseconds from a request's arrival to its reply.
+    durations: Histogram = field(default_factory=lambda: Histogram(DURATIONS), repr=False)
     _client: Client | None = field(default=None, repr=False)
     _subscription: Subscription | None = field(default=None, repr=False)
     _refusals: list[bytes] = field(default_factory=list, repr=False)
@@ -97,14 +100,18 @@ class Endpoint:
         """Sends them; a caller who wanted no reply, or a bus that is away, loses only the reply."""
         assert self._client is not None
         now, largest = time.perf_counter_ns(), self._client.max_payload
+        self.durations.observe([now - reply.request.began for reply in replies])
         written: list[bytes] = []
         for reply in replies:
-            self._count(reply, now)
+            if reply.error is not None:
+                self._count_error(reply.error)
             if reply.request.reply_to:
                 block = _block_of(reply.error) if reply.error else b""
                 written.append(frames.frame_of(reply.request.reply_to, reply.data, block))
                 if len(written[-1]) > largest:
-                    log.warning("reply.lost", endpoint=self.name, error="too large", bytes=len(written.pop()))
+                    log.warning(
+                        "reply.lost", subject=reply.request.subject, error="too large", bytes=len(written.pop())
+                    )
         await self._send(written)
 
     async def said(self) -> None:
@@ -153,20 +160,19 @@ class Endpoint:
     def count_refused(self) -> None:
         """One request more that there was no room for, here or at an endpoint that this one is told for."""
         self.requests += 1
-        self.errors += 1
-        self.last_error = _BUSY_ERROR
+        self._count_error(_BUSY)
 
-    def _count(self, reply: Reply, now: int) -> None:
-        self.nanoseconds += now - reply.request.began
-        if reply.error is not None:
-            self.errors += 1
-            self.last_error = f"{reply.error[0]}:{reply.error[1]}"
+    def _count_error(self, error: tuple[int, str]) -> None:
+        self.errors += 1
+        self.busy += error == _BUSY
+        self.last_error = f"{error[0]}:{error[1]}"
 
     def info(self) -> dict[str, Any]:
-        return {"name": self.name, "subject": self.subject, "queue_group": self.queue, "metadata": None}
+        return {"name": self.name, "subject": self.subject, "queue_group": self.queue, "metadata": {}}
 
     def stats(self) -> dict[str, Any]:
-        """Times in nanoseconds, from the request's arrival to its reply."""
+        """Times in nanoseconds, from the request's arrival to its reply; `data` says how many heard BUSY."""
+        spent = self.durations.sum
         return {
             "name": self.name,
             "subject": self.subject,
@@ -174,13 +180,13 @@ class Endpoint:
             "num_requests": self.requests,
             "num_errors": self.errors,
             "last_error": self.last_error,
-            "processing_time": self.nanoseconds,
-            "average_processing_time": self.nanoseconds // max(self.requests, 1),
+            "processing_time": spent,
+            "average_processing_time": spent // max(self.requests, 1),
+            "data": {"busy": self.busy},
         }
 
 
 _BUSY: Final = (CODES[Reason.BUSY], str(Reason.BUSY))
-_BUSY_ERROR: Final = f"{_BUSY[0]}:{_BUSY[1]}"
 _BUSY_BLOCK: Final = frames.block_of(error_headers(*_BUSY))
 
 

@@ -179,6 +179,11 @@ class Feed:
         self._checked = 0.0
         self._next_commit = 0.0
 
+    @property
+    def carries(self) -> bool:
+        """Whether it is this process that carries events to the view."""
+        return self._lease.held
+
     async def ready(self) -> str | None:
         """None while events flow, here or in the process that holds the lease; else what is in the way."""
         if self._lease.held:

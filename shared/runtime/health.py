@@ -1,4 +1,4 @@
-"""Whether a process is alive and whether it can do its work, told over HTTP on loopback."""
+"""Whether a process is alive, whether it can do its work, and what it has counted, told over HTTP on loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -10,6 +10,8 @@ import orjson
 READY = "ok"
 PROBE_SECONDS = 2.0
 _REQUEST_SECONDS = 5.0
+JSON = "application/json"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _LONGEST_HEAD = 16_384
 _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
@@ -52,8 +54,11 @@ async def _state(probe: Probe) -> str:
 
 
 @asynccontextmanager
-async def serve_http(port: int, health: Callable[[], Awaitable[Health]]) -> AsyncIterator[None]:
-    """Answers GET `/health/live` (200) and `/health/ready` (200 or 503, with the parts as JSON) on 127.0.0.1.
+async def serve_http(
+    port: int, health: Callable[[], Awaitable[Health]], metrics: Callable[[], Awaitable[bytes]]
+) -> AsyncIterator[None]:
+    """Answers GET `/health/live` (200), `/health/ready` (200 or 503, with the parts as JSON) and `/metrics` (200, in
+    the text format of Prometheus) on 127.0.0.1.
 
     Raises:
         PortTaken: something listens there already.
@@ -64,8 +69,8 @@ async def serve_http(port: int, health: Callable[[], Awaitable[Health]]) -> Asyn
         with suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, body = await _answer(head, health)
-                writer.write(_response(status, body, with_body=not head.startswith(b"HEAD ")))
+                status, kind, body = await _answer(head, health, metrics)
+                writer.write(_response(status, kind, body, with_body=not head.startswith(b"HEAD ")))
                 await writer.drain()
         writer.close()
 
@@ -79,26 +84,31 @@ async def serve_http(port: int, health: Callable[[], Awaitable[Health]]) -> Asyn
         server.close()
 
 
-async def _answer(head: bytes, health: Callable[[], Awaitable[Health]]) -> tuple[int, bytes]:
+async def _answer(
+    head: bytes, health: Callable[[], Awaitable[Health]], metrics: Callable[[], Awaitable[bytes]]
+) -> tuple[int, str, bytes]:
+    """Status, content type and body."""
     try:
         method, target, _version = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
     except ValueError:
-        return 400, orjson.dumps({"error": "not a request"})
+        return 400, JSON, orjson.dumps({"error": "not a request"})
     if method not in {"GET", "HEAD"}:
-        return 405, orjson.dumps({"error": "only GET"})
+        return 405, JSON, orjson.dumps({"error": "only GET"})
     match target.partition("?")[0]:
         case "/health/live":
-            return 200, orjson.dumps({"live": True})
+            return 200, JSON, orjson.dumps({"live": True})
         case "/health/ready":
             found = await health()
-            return (200 if found.ready else 503), found.to_json()
+            return (200 if found.ready else 503), JSON, found.to_json()
+        case "/metrics":
+            return 200, TEXT, await metrics()
         case _:
-            return 404, orjson.dumps({"error": "try /health/ready or /health/live"})
+            return 404, JSON, orjson.dumps({"error": "try /health/ready, /health/live or /metrics"})
 
 
-def _response(status: int, body: bytes, *, with_body: bool) -> bytes:
+def _response(status: int, kind: str, body: bytes, *, with_body: bool) -> bytes:
     head = (
-        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (body if with_body else b"")

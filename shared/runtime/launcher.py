@@ -19,7 +19,7 @@ import structlog
 from nats.aio.client import Client
 
 from shared.language import subjects
-from shared.runtime import logs
+from shared.runtime import logs, metrics
 from shared.runtime.children import Program
 from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.keeping import Kept
@@ -34,6 +34,7 @@ _REMIND_SECONDS = 5.0
 _HOPELESS_DEATHS = 3
 _STREAM_LOOK_SECONDS = 1.0
 _RESTART_AGAIN_SECONDS = 8.0
+_PAGE_SECONDS = metrics.ANSWER_SECONDS + 0.5
 ROOM_BYTES = 64 * 2**20
 
 log = structlog.get_logger(__name__)
@@ -80,7 +81,7 @@ class _Launcher:
         self._listen_to_signals()
         async with AsyncExitStack() as stack:
             if self._settings.http_port:
-                await stack.enter_async_context(serve_http(self._settings.http_port, self.health))
+                await stack.enter_async_context(serve_http(self._settings.http_port, self.health, self.metrics_page))
             working = asyncio.create_task(self._work())
             asked = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -101,6 +102,24 @@ class _Launcher:
         if self._stopping.is_set():
             return Health("switchboard", dict.fromkeys(probes, "stopping"))
         return await examine("switchboard", probes)
+
+    async def metrics_page(self) -> bytes:
+        """What this process tells, and every service that answers."""
+        own = metrics.page("launcher", [self._readiness])
+        return metrics.merged(await asyncio.gather(own, *(self._page_of(name) for name in self._services)))
+
+    async def _readiness(self) -> Sequence[metrics.Metric]:
+        return [metrics.readiness(await self.health())]
+
+    async def _page_of(self, name: str) -> bytes:
+        pid = self._services[name].pid
+        if self._bus is None or not self._bus.is_connected or pid is None:
+            return b""
+        try:
+            return (await self._bus.request(metrics.subject(name, pid), timeout=_PAGE_SECONDS)).data
+        except nats.errors.Error:
+            # Not running, or it hangs: readiness says so.
+            return b""
 
     async def _work(self) -> None:
         began = time.monotonic()
@@ -232,6 +251,7 @@ class _Launcher:
             lines.append(f"  Data        {self._settings.data_dir.absolute()}")
         if port := self._settings.http_port:
             lines.append(f"  Health      http://127.0.0.1:{port}/health/ready")
+            lines.append(f"  Metrics     http://127.0.0.1:{port}/metrics")
         elsewhere = "" if self._nats_url == "nats://127.0.0.1:4222" else f" --url {_without_password(self._nats_url)}"
         first = "acme RegisterAccount actor=service:setup plan=starter admin=ana"
         lines += [

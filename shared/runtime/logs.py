@@ -1,8 +1,9 @@
-"""Structured logs on standard error: one line per event, readable on a terminal, JSON elsewhere."""
+"""Structured logs on standard error: a line per event, readable on a terminal, JSON elsewhere, no address in clear."""
 
 import logging
+import re
 import sys
-from typing import Literal
+from typing import Final, Literal
 
 import orjson
 import structlog
@@ -10,11 +11,17 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.runtime import clock
 
+MASK: Final = "…@…"
+_RUN: Final = re.compile(r'[^\s"]+')
+# An address, or a user and password in a URL; what begins with it is a decorator in a line of code.
+_AT: Final = re.compile(r"[^@]@")
+
 
 def configure(service: str, log_format: Literal["console", "json"] | None = None) -> None:
     """Sends the logs of this process to standard error, each line naming `service`.
 
     Libraries that log through `logging` are heard from WARNING up. No format given: console on a terminal, else JSON.
+    Whatever looks like an address is masked, wherever in a line it stands: in what an exception says above all.
     """
     console = sys.stderr.isatty() if log_format is None else log_format == "console"
     shared: list[Processor] = [
@@ -23,7 +30,8 @@ def configure(service: str, log_format: Literal["console", "json"] | None = None
         _stamp(service),
         structlog.processors.StackInfoRenderer(),
     ]
-    render = _console() if console else _json()
+    # Plain tracebacks: the others show local variables, and with them addresses.
+    render: list[Processor] = [structlog.processors.format_exc_info, _mask, _console() if console else _json()]
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -50,18 +58,38 @@ def _stamp(service: str) -> Processor:
     return stamp
 
 
-def _json() -> list[Processor]:
-    # Plain tracebacks here and below: the others show local variables, and with them addresses.
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
+def masked(text: str) -> str:
+    """The text with a mask in place of everything between blanks and quotes that has an `@` inside."""
+    if "@" not in text:
+        return text
+    return _RUN.sub(lambda run: MASK if _AT.search(run[0]) else run[0], text)
 
 
-def _dumps(line: EventDict, default: object = None, **_options: object) -> str:
-    return orjson.dumps(line, default=str).decode()
+def _mask(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+    return {key: _masked_value(value) for key, value in line.items()}
 
 
-def _console() -> list[Processor]:
-    return [
-        structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
-        )
-    ]
+def _masked_value(value: object) -> object:
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case dict():
+            return {str(key): _masked_value(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_masked_value(item) for item in value]
+        case _:
+            return masked(str(value))
+
+
+def _json() -> Processor:
+    return structlog.processors.JSONRenderer(serializer=_dumps)
+
+
+def _dumps(line: EventDict, **_options: object) -> str:
+    return orjson.dumps(line).decode()
+
+
+def _console() -> Processor:
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+    )

@@ -12,6 +12,7 @@ import orjson
 import structlog
 from psycopg import AsyncCursor
 
+from shared.language.subjects import Ce
 from shared.runtime.design import Row
 from shared.runtime.entries import FromBus
 from shared.runtime.view import View
@@ -113,10 +114,19 @@ async def given_up(view: View, position: int) -> tuple[int, int]:
     schema = view.design.name
     async with view.writing() as cursor:
         await view.lock_position(cursor)
-        found = (await _find(cursor, schema, position)).parked
+        whole = await _find(cursor, schema, position)
+        found = whole.parked
         await cursor.execute(named("DELETE FROM {schema}.parked WHERE position = %s", schema), (position,))
         through, left = await _retry(cursor, view, found.stream)
-    log.warning("event.given_up", view=schema, position=position, type=found.type, stream=str(found.stream))
+    log.warning(
+        "event.given_up",
+        view=schema,
+        position=position,
+        type=found.type,
+        stream=str(found.stream),
+        command_id=whole.headers.get(Ce.CAUSATION_ID),
+        correlation_id=whole.headers.get(Ce.CORRELATION_ID),
+    )
     return through, left
 
 

@@ -337,11 +337,22 @@ class Relay:
         self._may_replace = True
         self._next_check = 0.0
         self._failed_at: tuple[Tail, type[RelayStopped]] | None = None
+        self._reached: int | None = None
         self.parts: dict[str, Callable[[], Awaitable[str | None]]] = {
             "postgres": self._postgres_ready,
             "stream": self._stream_ready,
             "lease": self._lease_ready,
         }
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this process that carries the log."""
+        return self._lease.held
+
+    @property
+    def position(self) -> int | None:
+        """Up to where the log is on the stream; None while another process may know better, or nobody does yet."""
+        return self._reached if self.leads else None
 
     async def run(self) -> None:
         try:
@@ -358,6 +369,8 @@ class Relay:
             try:
                 await self._stream.open()
                 if not asked_to_end():
+                    if not self._lease.held:
+                        self._reached = None
                     await self._lease.acquired()
                     await self._stream.while_connected(self._lead())
             except Moved as moved:
@@ -379,6 +392,7 @@ class Relay:
 
     async def _lead(self) -> None:
         tail = await self._settle()
+        self._reached = tail.position
         while self._lease.held and not asked_to_end():
             self._stream.hinted.clear()
             began = asyncio.get_running_loop().time()
@@ -387,6 +401,7 @@ class Relay:
             if events:
                 failpoints.reached("relay.read")
                 tail = await self._append(events, tail)
+                self._reached = tail.position
             self._stream_trouble, self._settled = None, True
             if not events:
                 await self._wait(tail)

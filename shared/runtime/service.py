@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import NoReturn
 
@@ -18,7 +18,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.runtime import bus, failpoints, logs
+from shared.runtime import bus, failpoints, logs, metrics
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
 from shared.runtime.settings import Settings, servers_of
@@ -34,8 +34,8 @@ class Service:
     """What a service process has at hand.
 
     `broker` is connected and not started, with `apply_types=False`: a handler gets the decoded message alone. `parts`
-    are the conditions of readiness by name: each answers None when it is ready, else why not. `stopping` is set once
-    the process was asked to end.
+    are the conditions of readiness by name: each answers None when it is ready, else why not. `figures` are what
+    `/metrics` is made of. `stopping` is set once the process was asked to end.
     """
 
     def __init__(self, name: str, settings: Settings) -> None:
@@ -47,6 +47,7 @@ class Service:
         self.started = False
         self.given_up = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
+        self.figures: list[metrics.Source] = [self._readiness]
         self.broker = NatsBroker(
             servers_of(self.nats_url),
             name=f"switchboard-{name}",
@@ -75,6 +76,13 @@ class Service:
     async def health(self) -> Health:
         """The state of every part, asked now."""
         return await examine(self.name, self.parts)
+
+    async def metrics_page(self) -> bytes:
+        """The page of `/metrics`, made now."""
+        return await metrics.page(self.name, self.figures)
+
+    async def _readiness(self) -> Sequence[metrics.Metric]:
+        return [metrics.readiness(await self.health())]
 
     async def _drain(self, subscriber: object) -> None:
         if not isinstance(subscriber, CoreSubscriber) or subscriber.subscription is None:
@@ -215,7 +223,9 @@ def _verdict(service: Service, serving: asyncio.Task[None]) -> int:
 async def _serve(service: Service, wire: Wire) -> None:
     async with AsyncExitStack() as stack:
         if service.settings.http_port:
-            await stack.enter_async_context(serve_http(service.settings.http_port, service.health))
+            await stack.enter_async_context(
+                serve_http(service.settings.http_port, service.health, service.metrics_page)
+            )
         await stack.enter_async_context(_connected(service))
         await stack.enter_async_context(wire(service))
         _collect_rarely()
@@ -238,13 +248,17 @@ def _collect_rarely() -> None:
 
 @asynccontextmanager
 async def _connected(service: Service) -> AsyncIterator[None]:
-    async def tell(message: Msg) -> None:
+    async def tell_health(message: Msg) -> None:
         await message.respond((await service.health()).to_json())
 
+    async def tell_metrics(message: Msg) -> None:
+        await message.respond(await service.metrics_page())
+
     await service.broker.connect()
-    framed(service.broker.connection)
+    connection = framed(service.broker.connection)
     try:
-        await service.broker.connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell)
+        await connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell_health)
+        await connection.subscribe(metrics.subject(service.name, os.getpid()), cb=tell_metrics)
         yield
     finally:
         # From here on a closed connection is what we want.

@@ -56,6 +56,8 @@ ORDER BY q.number
 """
 
 
+STANDS: Final[LiteralString] = "SELECT position, (SELECT count(*) FROM {schema}.parked) FROM {schema}.view"
+
 LOCK_POSITION: Final[LiteralString] = """
 UPDATE {schema}.view SET edition = gen_random_uuid() RETURNING design, position
 """
@@ -200,6 +202,13 @@ class View:
     async def version(self) -> int:
         """Of which version the live rows are, asked of the database."""
         return (await self._stands())[0]
+
+    async def stands(self) -> tuple[int, int]:
+        """Where the live rows stand, and how many events are parked; asked where no question waits."""
+        async with self.writing() as cursor:
+            await cursor.execute(named(STANDS, self.design.name))
+            ((position, parked),) = await cursor.fetchall()
+            return position, parked
 
     async def readers_of(self, version: int) -> int:
         """How many connections there are of processes of that version, whether or not they answer yet."""

@@ -17,6 +17,7 @@ from psycopg.errors import DataError, IntegrityError, ProgramLimitExceeded
 
 from shared.language.events import Aggregate
 from shared.language.recorded import Recorded
+from shared.language.subjects import Ce
 from shared.runtime import arrays, clock
 from shared.runtime.arrays import Array
 from shared.runtime.bounded import forget_oldest
@@ -317,7 +318,15 @@ async def park(cursor: AsyncCursor[Row], schema: str, parked: Sequence[Entry]) -
         texts = [printable(text) for text in (entry.aggregate, entry.account, entry.type)]
         row = (entry.position, entry.stream, *texts, orjson.dumps(told), body, printable(entry.error), now)
         await cursor.execute(named(PARK, schema), row)
-        log.error("event.parked", view=schema, position=entry.position, type=texts[2], stream=str(entry.stream))
+        log.error(
+            "event.parked",
+            view=schema,
+            position=entry.position,
+            type=texts[2],
+            stream=str(entry.stream),
+            command_id=told.get(Ce.CAUSATION_ID),
+            correlation_id=told.get(Ce.CORRELATION_ID),
+        )
 
 
 def printable(text: str) -> str:

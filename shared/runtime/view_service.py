@@ -20,7 +20,7 @@ from nats.aio.subscription import Subscription
 
 from shared.language import subjects
 from shared.language.questions import Question
-from shared.runtime import failpoints, logs
+from shared.runtime import failpoints, follower_metrics, logs
 from shared.runtime.answering import Answerer, Answers
 from shared.runtime.design import Design
 from shared.runtime.ending import asked_to_end
@@ -92,7 +92,11 @@ async def _answering(service: Service, room: Room, view: View) -> AsyncIterator[
     for task in (following, attending):
         task.add_done_callback(lambda ended: _ended(service, ended))
     try:
-        async with discoverable(client, f"switchboard-{room.name}", room.description, endpoints):
+        async with (
+            follower_metrics.of_view(view, feed, client, service.postgres_url) as figures,
+            discoverable(client, f"switchboard-{room.name}", room.description, endpoints),
+        ):
+            service.figures += [answers.figures, *figures]
             yield
     finally:
         # First, or it might open again what is drained.

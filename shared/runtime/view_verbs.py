@@ -11,20 +11,18 @@ import dataclasses
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
 import psycopg
 
-from shared.language.subjects import Ce
-from shared.runtime import beside, clock, parked
+from shared.runtime import beside, parked
 from shared.runtime.beside import NotPossible
-from shared.runtime.codec import Undecodable, stored_to_wire
 from shared.runtime.comparing import compare
 from shared.runtime.design import Design, DesignChanged
 from shared.runtime.filling import LogTooShort
-from shared.runtime.log_reader import LogReader, Stored
+from shared.runtime.lag import behind
+from shared.runtime.log_reader import LogReader
 from shared.runtime.meter import Step
 from shared.runtime.parked import NotParked
 from shared.runtime.rebuild import build
@@ -47,9 +45,9 @@ async def show(url: str, design: Design, _: Arguments) -> Any:
     """Where the view stands, how far it is behind the log, what is parked, what stands beside it."""
     async with LogReader(url) as events, beside.working(url) as connection, connection.cursor() as cursor:
         standing = await beside.standing(cursor, design.name)
-        live, end = standing.live, await events.end()
+        live = standing.live
         position = live.position if live else 0
-        waiting = await events.read(position, 1)
+        lag = await behind(events, position)
         count = 0
         if live is not None:
             await cursor.execute(named("SELECT count(*) FROM {schema}.parked", design.name))
@@ -59,9 +57,9 @@ async def show(url: str, design: Design, _: Arguments) -> Any:
             "code_version": design.version,
             "version": live.version if live else None,
             "position": position,
-            "log_end": end,
-            "lag_events": max(end - position, 0),
-            "lag_seconds": age(waiting[0]) if waiting else 0.0,
+            "log_end": lag.log_end,
+            "lag_events": lag.events,
+            "lag_seconds": lag.seconds,
             "parked": count,
             "beside": [
                 {"state": state, **dataclasses.asdict(rows)}
@@ -178,19 +176,6 @@ async def opened(url: str, design: Design) -> AsyncIterator[View]:
         yield view
     finally:
         await view.close()
-
-
-def age(stored: Stored) -> float | None:
-    """Seconds since the event happened, None when it does not say."""
-    try:
-        told = stored_to_wire(*stored)[1][Ce.TIME]
-        return round((_moment(clock.now()) - _moment(told)).total_seconds(), 1)
-    except (Undecodable, ValueError):
-        return None
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def readable(body: bytes) -> Any:

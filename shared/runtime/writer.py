@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 import structlog
 from eventsourcing.persistence import PersistenceError
 
+from shared.runtime import metrics
 from shared.runtime.admission import Acquaintances, Admission, Pace, weight_of
+from shared.runtime.counting import DURATIONS, SIZES, Histogram
 from shared.runtime.fair_queue import FairQueue
 from shared.runtime.ledger import Answer, Ledger, Pending, Verdict
 from shared.runtime.recorder import NotSent, Unclear
@@ -53,6 +55,9 @@ class Writer:
         busy: Callable[[Pending, int], Verdict],
         failed: Callable[[], None],
     ) -> None:
+        # Of the groups that were settled; written in the thread, read anywhere.
+        self._sizes = Histogram(SIZES)
+        self._durations = Histogram(DURATIONS)
         self._failed = failed
         self._open_ledger = open_ledger
         self._make_busy = busy
@@ -106,6 +111,21 @@ class Writer:
         """How long what waits now will take, at the pace of late."""
         hint = self._pace.retry_after_ms(self._admission.total)
         return hint if self._trouble is None else max(hint, AWAY_RETRY_MS)
+
+    def figures(self) -> Sequence[metrics.Metric]:
+        return [
+            metrics.gauge(
+                "switchboard_commands_under_way",
+                "Commands that wait or are being decided, large ones counting for several.",
+                self._admission.total,
+            ),
+            metrics.histogram("switchboard_commit_commands", "Commands settled in one commit.", self._sizes, unit=1),
+            metrics.histogram(
+                "switchboard_commit_duration_seconds",
+                "From when a group of commands was taken until it was durable.",
+                self._durations,
+            ),
+        ]
 
     def trouble(self) -> str | None:
         """Why commands are not being decided now; None when they are."""
@@ -191,7 +211,7 @@ class Writer:
         while group and not self._stopping.is_set():
             try:
                 answers = ledger.settle(group)
-                self._pace.told(sum([pending.weight for pending in group]), time.monotonic() - began)
+                self._count(group, time.monotonic() - began)
                 self._trouble = None
                 self._meet(answers)
                 self._answer(answers)
@@ -204,13 +224,18 @@ class Writer:
                 if not unclear:
                     group = self._without_impatient(group)
             except Exception:
-                log.exception("writer.group_failed", commands=len(group), unclear=unclear)
+                log.exception("writer.group_failed", commands=len(group), unclear=unclear, **_which(group))
                 self._settle_one_by_one(ledger, group)
                 return
             self._stopping.wait(pause if unclear else min(pause, _patience_of(group)))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         # Asked to stop meanwhile: asked again with the same id, the journal tells what became of each.
         self._answer([self._busy(pending) for pending in group])
+
+    def _count(self, group: Sequence[Pending], seconds: float) -> None:
+        self._pace.told(sum([pending.weight for pending in group]), seconds)
+        self._sizes.observe((len(group),))
+        self._durations.observe((int(seconds * 1e9),))
 
     def _meet(self, answers: Answers) -> None:
         """Accounts for which something was decided with success are there; a dry run makes none."""
@@ -266,6 +291,19 @@ class Writer:
             late = self._waiting.withdraw(lambda pending: pending.arrived <= limit)  # noqa: B023  used at once
             if late:
                 self._let_go([self._busy(pending) for pending in late])
+
+
+def _which(group: Sequence[Pending]) -> dict[str, str | None]:
+    """Which command a line of the log is about, when it is about one."""
+    if len(group) != 1:
+        return {}
+    (one,) = group
+    return {
+        "account": one.account,
+        "command": one.name,
+        "command_id": one.command_id,
+        "correlation_id": one.correlation_id,
+    }
 
 
 def _patience_of(group: Sequence[Pending]) -> float:

@@ -28,7 +28,7 @@ from shared.language.recorded import Recorded, stream_id
 from shared.runtime import bus, clock
 from shared.runtime.codec import to_wire
 from shared.runtime.frames import framed
-from shared.runtime.service import Service
+from shared.runtime.service import Service, Wire
 from shared.runtime.settings import Settings
 from shared.runtime.view import Fold, key_of
 from shared.runtime.view_service import Room, serving
@@ -185,11 +185,18 @@ async def quiet(_: Exception) -> None:
 @asynccontextmanager
 async def room_open(room: Room, nats_url: str, postgres_url: str) -> AsyncIterator[Service]:
     """The room's whole service within this process."""
-    service = Service(room.name, Settings(nats_url=nats_url, postgres_url=postgres_url, http_port=0))
+    async with service_open(room.name, serving(room), nats_url, postgres_url) as service:
+        yield service
+
+
+@asynccontextmanager
+async def service_open(name: str, wire: Wire, nats_url: str, postgres_url: str) -> AsyncIterator[Service]:
+    """A whole service within this process."""
+    service = Service(name, Settings(nats_url=nats_url, postgres_url=postgres_url, http_port=0))
     await service.broker.connect()
     framed(service.broker.connection)
     try:
-        async with serving(room)(service):
+        async with wire(service):
             service.started = True
             yield service
     finally:

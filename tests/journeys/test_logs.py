@@ -1,11 +1,28 @@
-"""What the services log is for machines, and tells nobody's address."""
+"""What the services log is for machines, says which command it is about, and tells nobody's address."""
 
+import asyncio
 import json
+from typing import Any
 
+import psycopg
+
+from shared.runtime.clock import new_id
 from tests.journeys import cast
 from tests.journeys.story import STORY
-from tests.journeys.wire import Wire
-from tests.real_servers import RunningSwitchboard
+from tests.journeys.wire import Account, Wire, connected
+from tests.real_servers import RunningSwitchboard, wait_until
+
+BOB, CLEO = "bob@acme.example", "cleo@acme.example"
+TELLING = ("@acme", "@elsewhere", "@Acme", "not an address", "mum@home")
+
+
+def lines_of(running: RunningSwitchboard) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in running.output().splitlines() if line.startswith("{")]
+
+
+def telling(running: RunningSwitchboard) -> list[str]:
+    """The lines that show an address."""
+    return [line for line in running.output().splitlines() if any(text in line for text in TELLING)]
 
 
 async def test_every_log_line_is_structured_and_none_bears_an_address(wire: Wire, running: RunningSwitchboard) -> None:
@@ -13,10 +30,79 @@ async def test_every_log_line_is_structured_and_none_bears_an_address(wire: Wire
     for step in STORY:
         await account.do(step.command, step.actor, **step.fields)
         await account.attempt(step.command, step.actor, **step.fields)
-    await account.see("Resolve", recipients=["bob@acme.example"], sender="customer@elsewhere.example")
+    await account.see("Resolve", recipients=[BOB], sender="customer@elsewhere.example")
     await account.ask("Address", address="not an address@")
-    lines = running.output().splitlines()
-    told = [json.loads(line) for line in lines if line.startswith("{")]
+    told = lines_of(running)
     assert {entry["service"] for entry in told} >= {"connections", "relay", "inbox-views", "routing"}
     assert all({"event", "level", "time"} <= set(entry) for entry in told)
-    assert not [line for line in lines if "@acme" in line or "@elsewhere" in line or "not an address" in line]
+    assert not telling(running)
+
+
+async def test_what_fails_is_told_with_its_command_and_without_an_address(switchboard: RunningSwitchboard) -> None:
+    async with connected(switchboard.nats_url) as wire:
+        account = await cast.furnished(wire)
+        await account.do("ConnectPersonal", "bob", address=BOB, owner="bob")
+        await account.do("ConnectPersonal", "cleo", address=CLEO, owner="cleo")
+        await account.see("Address", address=BOB)
+        poison = plant(switchboard, account, BOB)
+        await parked(switchboard, poison)
+        cannot_be_decided = await refused_as_busy(account)
+        await unanswerable(switchboard, account)
+    told = lines_of(switchboard)
+    views = [entry for entry in told if entry["event"] == "event.parked"]
+    assert {(entry["command_id"], entry["correlation_id"]) for entry in views} == {tuple(poison.values())}
+    alone = [entry for entry in told if entry["event"] == "writer.group_failed" and entry["commands"] == 1]
+    assert {"account": account.name, "command": "SetFromName", **cannot_be_decided}.items() <= alone[-1].items()
+    failed = [entry for entry in told if entry["event"] == "question.failed"]
+    assert {(entry["question"], entry["account"]) for entry in failed} == {("Address", account.name)}
+    assert all("Traceback" in entry["exception"] for entry in (*alone, *failed))
+    assert "…@…" in json.dumps(alone, ensure_ascii=False)
+    assert not telling(switchboard)
+
+
+def plant(running: RunningSwitchboard, account: Account, address: str) -> dict[str, str]:
+    """An event in the log that no code of ours can read, on an address's stream; what it says of its command."""
+    ids = {"command_id": new_id(), "correlation_id": "order-66"}
+    with psycopg.connect(running.postgres_url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(5824113001)")
+        rows = connection.execute(
+            "SELECT originator_id, originator_version, topic, state FROM connections.events"
+            " WHERE state LIKE %s AND topic LIKE '%%PersonalConnected%%'",
+            (f'%"account":"{account.name}"%"address":"{address}"%'.encode(),),
+        ).fetchall()
+        ((stream, version, topic, state),) = rows
+        envelope = json.loads(state) | {"id": new_id(), **ids}
+        envelope["data"] = {"address": address, "display": [address], "owner": "bob", "canonical_form": address}
+        written = json.dumps(envelope, separators=(",", ":")).encode()
+        connection.execute(
+            "INSERT INTO connections.events SELECT %s, %s, %s, %s, max(notification_id) + 1 FROM connections.events",
+            (stream, version + 1, topic, written),
+        )
+    return ids
+
+
+async def parked(running: RunningSwitchboard, poison: dict[str, str]) -> None:
+    def both() -> bool:
+        about = [entry for entry in lines_of(running) if entry.get("command_id") == poison["command_id"]]
+        return {entry["view"] for entry in about} == {"inbox_views", "routing"}
+
+    await asyncio.to_thread(wait_until, both, 20, "both views to park it")
+
+
+async def refused_as_busy(account: Account) -> dict[str, str]:
+    """A command on the address whose history cannot be read any more."""
+    ids = {"command_id": new_id(), "correlation_id": "order-67"}
+    reply = await account.attempt("SetFromName", address=BOB, from_name="Bob", **ids)
+    assert reply.error == (503, "BUSY")
+    return ids
+
+
+async def unanswerable(running: RunningSwitchboard, account: Account) -> None:
+    """A question about a row that is not what any fold makes."""
+    with psycopg.connect(running.postgres_url) as connection:
+        rows = connection.execute(
+            "UPDATE inbox_views.addresses SET doc = jsonb_build_object('address', key) WHERE account = %s AND key = %s",
+            (account.name, CLEO),
+        )
+        assert rows.rowcount == 1
+    assert (await account.ask("Address", address=CLEO)).error == (503, "BUSY")

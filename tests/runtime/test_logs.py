@@ -4,6 +4,9 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+from shared.runtime import logs
 from tests.real_servers import ROOT
 
 PROGRAM = """
@@ -39,3 +42,46 @@ def test_every_line_is_one_object_with_its_service_time_and_level() -> None:
     assert (second["event"], second["level"], second["service"]) == ("careful: hot", "warning", "kitchen")
     assert "RuntimeError: no" in third["exception"]
     assert "ana@acme.example" not in third["exception"]
+
+
+LEAKY = """
+import logging
+import structlog
+from shared.runtime import logs
+
+logs.configure("kitchen", FORMAT)
+log = structlog.get_logger()
+ana = "Ana.O'Hara+x@acme.example"
+log.warning(f"of {ana}", why=f"<{ana}>", several=[ana, {"of": (ana, 7)}], error=ValueError(f"no {ana}"))
+logging.getLogger("some.library").warning("of %s", ana)
+log.warning("link", url="nats://user:secret@127.0.0.1:4222", plain="a @ b", note="said \\"bob@acme.example\\"")
+try:
+    try:
+        raise KeyError(ana)
+    except KeyError as error:
+        raise RuntimeError(f"with {ana!r}") from error
+except RuntimeError:
+    log.exception("failed")
+    logging.getLogger("some.library").exception("failed")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_address_is_masked_wherever_it_stands(log_format: str) -> None:
+    program = LEAKY.replace("FORMAT", repr(log_format))
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    for told in ("acme.example", "Hara", "secret"):
+        assert told not in done.stderr
+    assert done.stderr.count("…@…") >= 11
+    for kept in ("a @ b", "of …@…", "RuntimeError: with", "KeyError", "link"):
+        assert kept in done.stderr
+    if log_format == "json":
+        assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == [
+            "of …@…", "of …@…", "link", "failed", "failed",
+        ]  # fmt: skip
+
+
+def test_the_text_around_an_address_stays() -> None:
+    assert logs.masked("Key (address)=(bob@acme.example) is there twice") == "Key …@… is there twice"
+    assert logs.masked("    @wraps(function)\n    def f(): ...") == "    @wraps(function)\n    def f(): ..."
+    assert logs.masked("x" * 1_000_000 + "@") == logs.MASK

@@ -20,16 +20,16 @@ class Member:
 
     def __init__(self, service: str, number: int, environment: Mapping[str, str], folder: Path) -> None:
         self.service = service
-        self._port = free_port()
+        self.port = free_port()
         log = folder / f"{service}-{number}.log"
-        settings = {"PYTHONPATH": str(ROOT), "SWITCHBOARD_HTTP_PORT": str(self._port), **environment}
+        settings = {"PYTHONPATH": str(ROOT), "SWITCHBOARD_HTTP_PORT": str(self.port), **environment}
         argv = (sys.executable, "-m", MODULES[service])
         self.child = Child(Program(f"{service}-{number}", argv, environment=settings, cwd=ROOT, log=log))
 
     def wait_until_ready(self, seconds: float = 40.0) -> None:
         def ready() -> bool:
             assert self.child.poll() is None, f"{self.service} ended:\n{last_lines(self.child.program)}"
-            return answers_ready(self._port)
+            return answers_ready(self.port)
 
         wait_until(ready, seconds, f"{self.service} to be ready")
 
