@@ -27,7 +27,7 @@ test: .venv/installed ## Set up what is missing and run every test; more: make t
 check: .venv/installed ## Lint, formatting, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy shared services tests
+	$(BIN)/mypy shared services tests deploy/make_secrets.py
 	$(BIN)/lint-imports
 
 # The folder of a straightforward service on the same two libraries, to compare with; make bench RIVAL=/path/to/it
@@ -48,9 +48,13 @@ format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes
+lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; those of the image and the bench, too
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --all-extras --python-version 3.11 \
 		--quiet pyproject.toml -o requirements.txt
+	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.txt --quiet pyproject.toml -o deploy/requirements.txt
+	echo hatchling | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.txt --quiet - -o deploy/requirements-build.txt
 	echo umadb | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--quiet - -o tests/bench/requirements.txt
 

@@ -9,7 +9,7 @@ import orjson
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from shared.runtime.settings import servers_of
+from shared.runtime.settings import Settings, servers_of
 
 
 class NoAnswer(Exception):
@@ -34,6 +34,7 @@ async def ask(url: str, subject: str, body: Mapping[str, Any], seconds: float) -
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             error_cb=silent,
+            **Settings().nats_options(),
         )
     except (NatsError, OSError, TimeoutError) as error:
         raise NoAnswer(f"No NATS at {url}: {error}. Is Switchboard running (`switchboard run`)?") from error

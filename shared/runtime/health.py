@@ -1,4 +1,4 @@
-"""Whether a process is alive and whether it can do its work, told over HTTP on loopback."""
+"""Whether a process is alive and whether it can do its work, told over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -52,8 +52,10 @@ async def _state(probe: Probe) -> str:
 
 
 @asynccontextmanager
-async def serve_http(port: int, health: Callable[[], Awaitable[Health]]) -> AsyncIterator[None]:
-    """Answers GET `/health/live` (200) and `/health/ready` (200 or 503, with the parts as JSON) on 127.0.0.1.
+async def serve_http(
+    port: int, health: Callable[[], Awaitable[Health]], host: str = "127.0.0.1"
+) -> AsyncIterator[None]:
+    """Answers GET `/health/live` (200) and `/health/ready` (200 or 503, with the parts as JSON).
 
     Raises:
         PortTaken: something listens there already.
@@ -70,9 +72,9 @@ async def serve_http(port: int, health: Callable[[], Awaitable[Health]]) -> Asyn
         writer.close()
 
     try:
-        server = await asyncio.start_server(on_connection, "127.0.0.1", port, limit=_LONGEST_HEAD)
+        server = await asyncio.start_server(on_connection, host, port, limit=_LONGEST_HEAD)
     except OSError as error:
-        raise PortTaken(f"port {port} on 127.0.0.1: {error.strerror or error}") from error
+        raise PortTaken(f"port {port} on {host}: {error.strerror or error}") from error
     try:
         yield
     finally:

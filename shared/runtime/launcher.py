@@ -80,7 +80,8 @@ class _Launcher:
         self._listen_to_signals()
         async with AsyncExitStack() as stack:
             if self._settings.http_port:
-                await stack.enter_async_context(serve_http(self._settings.http_port, self.health))
+                host = self._settings.http_host
+                await stack.enter_async_context(serve_http(self._settings.http_port, self.health, host))
             working = asyncio.create_task(self._work())
             asked = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -157,6 +158,7 @@ class _Launcher:
             ping_interval=10,
             max_outstanding_pings=2,
             error_cb=silent,
+            **self._settings.nats_options(),
         )
         try:
             yield
@@ -231,7 +233,7 @@ class _Launcher:
         if self._servers:
             lines.append(f"  Data        {self._settings.data_dir.absolute()}")
         if port := self._settings.http_port:
-            lines.append(f"  Health      http://127.0.0.1:{port}/health/ready")
+            lines.append(f"  Health      http://{self._settings.http_host}:{port}/health/ready")
         elsewhere = "" if self._nats_url == "nats://127.0.0.1:4222" else f" --url {_without_password(self._nats_url)}"
         first = "acme RegisterAccount actor=service:setup plan=starter admin=ana"
         lines += [
