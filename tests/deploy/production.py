@@ -4,6 +4,9 @@ Only where servers listen and keep their data is the test's: PostgreSQL on a soc
 over a network.
 """
 
+import asyncio
+import base64
+import json
 import os
 import shutil
 import signal
@@ -15,6 +18,9 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+
+import nkeys
 
 from shared.runtime.children import Program
 from shared.runtime.servers import DATABASE, Nats, Postgres, nats_answers
@@ -64,11 +70,15 @@ class GuardedNats(Nats):
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         shutil.copytree(DEPLOY / "nats", self._here / "nats", dirs_exist_ok=True)
+        configuration = self._here / "nats" / "server.conf"
+        text = configuration.read_text()
+        assert '"/data"' in text
+        configuration.write_text(text.replace('"/data"', f'"{self.folder}"'))
         shutil.copytree(self._secrets.folder / "nats", self._here / "secrets" / "nats", dirs_exist_ok=True)
 
     def program(self) -> Program:
         server, *_ = super().program().argv
-        options = ("-a", "127.0.0.1", "-p", str(self.port), "-m", str(self._http_port), "-sd", str(self.folder))
+        options = ("-a", "127.0.0.1", "-p", str(self.port), "-m", str(self._http_port))
         return replace(super().program(), argv=(server, "-c", str(self._here / "nats" / "server.conf"), *options))
 
     async def answers(self) -> str | None:
@@ -137,6 +147,7 @@ class RunningGuardedPostgres(RunningServer):
 class RunningGuardedNats(RunningServer):
     def __init__(self, folder: Path, secrets: Secrets) -> None:
         self._secrets = secrets
+        self.seed = secrets.seed
         nats = GuardedNats(folder, secrets)
         self.url = nats.url()
         super().__init__(nats)
@@ -231,3 +242,22 @@ def production() -> Iterator[Production]:
 def options_of(user: str, seed: str) -> dict[str, Any]:
     """With what a user of the bus connects."""
     return {"nkeys_seed_str": seed, "inbox_prefix": f"_INBOX.{user}"}
+
+
+async def greeted(url: str, seed: str | None) -> bytes:
+    """What the server says to somebody with this key, or none: PONG to who may come in.
+
+    Spoken by hand: nats-py leaves the connection open behind a refusal.
+    """
+    where = urlsplit(url)
+    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+    nonce = json.loads((await reader.readline()).removeprefix(b"INFO "))["nonce"]
+    who = {"verbose": False, "pedantic": False}
+    if seed is not None:
+        key = nkeys.from_seed(bytearray(seed.encode()))
+        who |= {"nkey": key.public_key.decode(), "sig": base64.b64encode(key.sign(nonce.encode())).decode()}
+    writer.write(f"CONNECT {json.dumps(who)}\r\nPING\r\n".encode())
+    said = (await reader.readline()).strip()
+    writer.close()
+    await writer.wait_closed()
+    return said
