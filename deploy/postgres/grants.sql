@@ -1,9 +1,6 @@
 -- Who may do what with the event store's tables and functions: after event_store.sql, as the role that owns them; again
 -- whenever a release changed that file. Events and journal are added to and never changed, by anybody but the owner.
 
-GRANT USAGE ON SCHEMA connections TO
-    switchboard_connections, switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_reader;
-
 GRANT SELECT ON ALL TABLES IN SCHEMA connections TO switchboard_connections, switchboard_reader;
 GRANT INSERT ON connections.events, connections.journal, connections.memberships TO switchboard_connections;
 GRANT UPDATE (present, position) ON connections.memberships TO switchboard_connections;

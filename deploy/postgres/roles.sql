@@ -31,6 +31,8 @@ END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 CREATE SCHEMA IF NOT EXISTS connections AUTHORIZATION switchboard_owner;
+GRANT USAGE ON SCHEMA connections TO
+    switchboard_connections, switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_reader;
 
 -- What comes later is as guarded as what is there.
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;

@@ -36,8 +36,8 @@ APPEND = """
 SINCE = "SELECT * FROM connections.since(%b::uuid[], %b::bigint[], %b::uuid[], %b::bigint[])"
 # A row when another role owns the schema; a role that owns it, itself or as a member, may change what is in it.
 NOT_OURS = """
-    SELECT to_regclass('connections.journal') IS NOT NULL AS made
-    FROM pg_namespace WHERE nspname = 'connections' AND NOT pg_has_role(nspowner, 'USAGE')
+    SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'journal') AS made
+    FROM pg_namespace n WHERE n.nspname = 'connections' AND NOT pg_has_role(n.nspowner, 'USAGE')
 """
 
 

@@ -33,7 +33,7 @@ class Asking:
         self.ending = asyncio.Event()
 
     async def run(self) -> None:
-        await asyncio.gather(*(self._ask() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(self._ask(f"i{place}") for place in range(AT_ONCE)))
 
     async def progress(self, requests: int) -> None:
         goal = self.answered + requests
@@ -41,15 +41,16 @@ class Asking:
             while self.answered < goal:
                 await asyncio.sleep(0.02)
 
-    async def _ask(self) -> None:
+    async def _ask(self, inbox: str) -> None:
+        created = {"inbox": inbox, "name": f"Inbox {inbox}"}
+        await self._tell(self._wire.command("acme", "CreateInbox", TRUSTED, **created))
         while not self.ending.is_set():
             await asyncio.sleep(PACE_SECONDS)
-            number = next(self._numbers)
-            inbox = {"inbox": f"i{number}", "name": f"Inbox {number}"}
-            position = await self._tell(self._wire.command("acme", "CreateInbox", TRUSTED, **inbox))
-            seen = {"at_least": position, "wait_ms": 8_000}
-            await self._tell(self._wire.question("acme", "Inbox", TRUSTED, inbox=f"i{number}", **seen))
-            await self._tell(self._wire.question("acme", "Routing", TRUSTED, inbox=f"i{number}", **seen))
+            name = f"Inbox {next(self._numbers)}"
+            position = await self._tell(self._wire.command("acme", "RenameInbox", TRUSTED, inbox=inbox, name=name))
+            seen = {"inbox": inbox, "at_least": position, "wait_ms": 8_000}
+            await self._tell(self._wire.question("acme", "Inbox", TRUSTED, **seen))
+            await self._tell(self._wire.question("acme", "Routing", TRUSTED, **seen))
 
     async def _tell(self, asked: Coroutine[None, None, Reply]) -> int:
         try:
