@@ -53,7 +53,7 @@ lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; tho
 		--quiet pyproject.toml -o requirements.txt
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--constraint requirements.txt --quiet pyproject.toml -o deploy/requirements.txt
-	echo hatchling | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+	printf 'hatchling\nsetuptools\n' | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--constraint requirements.txt --quiet - -o deploy/requirements-build.txt
 	echo umadb | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--quiet - -o tests/bench/requirements.txt

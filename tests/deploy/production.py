@@ -252,7 +252,7 @@ async def greeted(url: str, seed: str | None) -> bytes:
     where = urlsplit(url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
     nonce = json.loads((await reader.readline()).removeprefix(b"INFO "))["nonce"]
-    who = {"verbose": False, "pedantic": False}
+    who: dict[str, object] = {"verbose": False, "pedantic": False}
     if seed is not None:
         key = nkeys.from_seed(bytearray(seed.encode()))
         who |= {"nkey": key.public_key.decode(), "sig": base64.b64encode(key.sign(nonce.encode())).decode()}
