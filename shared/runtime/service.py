@@ -227,9 +227,7 @@ async def _serve(service: Service, wire: Wire) -> None:
     async with AsyncExitStack() as stack:
         if service.settings.http_port:
             await stack.enter_async_context(
-                serve_http(
-                    service.settings.http_port, service.health, service.metrics_page, service.settings.http_host
-                )
+                serve_http(service.settings.http_port, service.health, service.metrics_page, service.settings.http_host)
             )
         await stack.enter_async_context(_connected(service))
         await stack.enter_async_context(wire(service))
