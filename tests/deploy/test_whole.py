@@ -74,7 +74,7 @@ async def test_a_caller_asks_about_its_account_and_hears_of_no_other(guarded: Pr
 
 
 async def test_a_caller_sends_no_answer_to_where_it_may_not_write_itself(guarded: Production) -> None:
-    """Who answers is asked to publish for the caller; were any place allowed, this would delete the stream."""
+    """Who answers is asked to publish for the caller; were any place allowed, this would be stored as an event."""
     places = [f"$JS.API.STREAM.DELETE.{STREAM}", "switchboard.event.v1.acme.address.Forged", "_INBOX.ops.x"]
     async with guarded.nats.connected_as("ops") as ops, guarded.nats.connected_as("crm") as crm:
         heard = await ops.client.subscribe("_INBOX.ops.x")
