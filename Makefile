@@ -27,7 +27,7 @@ test: .venv/installed ## Set up what is missing and run every test; more: make t
 check: .venv/installed ## Lint, formatting, types, import rules, and that the published contract is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy shared services tests
+	$(BIN)/mypy shared services tests deploy/make_secrets.py
 	$(BIN)/lint-imports
 	$(BIN)/switchboard contract check
 
@@ -52,9 +52,13 @@ format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes
+lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; those of the image and the bench, too
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --all-extras --python-version 3.11 \
 		--quiet pyproject.toml -o requirements.txt
+	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.txt --quiet pyproject.toml -o deploy/requirements.txt
+	printf 'hatchling\nsetuptools\n' | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.txt --quiet - -o deploy/requirements-build.txt
 	echo umadb | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--quiet - -o tests/bench/requirements.txt
 

@@ -92,7 +92,7 @@ def new_folder() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-class _RunningServer:
+class RunningServer:
     """A server that a test may stop, kill, wipe and start again; it keeps its URL through all of it."""
 
     def __init__(self, server: Server, *, start: bool = True) -> None:
@@ -154,7 +154,7 @@ class _RunningServer:
         shutil.rmtree(self._server.folder)
 
 
-class RunningPostgres(_RunningServer):
+class RunningPostgres(RunningServer):
     """A PostgreSQL, `url` being its database `switchboard`."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -170,7 +170,7 @@ class RunningPostgres(_RunningServer):
         return self._postgres.url(name)
 
 
-class RunningNats(_RunningServer):
+class RunningNats(RunningServer):
     """A NATS with JetStream."""
 
     def __init__(self, data_dir: Path, more: str = "") -> None:
@@ -179,7 +179,7 @@ class RunningNats(_RunningServer):
         super().__init__(server)
 
 
-class ClusterNode(_RunningServer):
+class ClusterNode(RunningServer):
     """One NATS of a cluster; it answers once most of the others are there."""
 
     def __init__(self, server: Nats) -> None:

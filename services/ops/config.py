@@ -5,6 +5,7 @@ import re
 from typing import Any, Final
 
 import typer
+from pydantic import SecretStr
 
 from services.ops.showing import plain_table
 from services.ops.terminal import Json, out, print_json, settings
@@ -19,7 +20,7 @@ HIDDEN: Final = "***"
 
 @app.command()
 def show(as_json: Json = False) -> None:
-    """Show every setting: its value, where it comes from, and what it is for; credentials in URLs are hidden."""
+    """Show every setting: its value, where it comes from, and what it is for; what is secret is hidden."""
     found = list(rows())
     if as_json:
         print_json(found)
@@ -38,11 +39,18 @@ def rows() -> list[dict[str, Any]]:
         {
             "setting": variable(name),
             "value": redacted(getattr(held, name)),
-            "from": "environment" if os.environ.get(variable(name)) else "default",
+            "from": origin(name, held),
             "meaning": field.description or "",
         }
         for name, field in Settings.model_fields.items()
     ]
+
+
+def origin(name: str, held: Settings) -> str:
+    if os.environ.get(variable(name)):
+        return "environment"
+    files = held.secrets_dir.iterdir() if held.secrets_dir else ()
+    return "file" if variable(name) in {file.name.upper() for file in files} else "default"
 
 
 def variable(name: str) -> str:
@@ -50,7 +58,9 @@ def variable(name: str) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """A URL without the user and password in it; numbers and switches as they are."""
+    """A URL without the user and password in it, of a secret nothing; numbers and switches as they are."""
+    if isinstance(value, SecretStr):
+        return HIDDEN
     if value is None or isinstance(value, int | float):
         return value
     return re.sub(r"(?i)(password|token)=[^&\s]*", rf"\1={HIDDEN}", CREDENTIALS.sub(HIDDEN, str(value)))

@@ -1,26 +1,37 @@
 """`switchboard streams`: the stream of events as it is declared, as it is, and who reads it."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from services.ops.showing import plain_table
-from services.ops.terminal import NO_ANSWER, REFUSED, Json, Url, fail, out, print_json, settings
+from services.ops.terminal import NO_ANSWER, REFUSED, Json, Url, Yes, fail, out, print_json, settings
+
+Delete = Annotated[
+    bool, typer.Option("--delete", help="Delete it, to have the relay publish the whole log again (after a restore).")
+]
 
 
-def streams(url: Url = None, as_json: Json = False) -> None:
+def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes: Yes = False) -> None:
     """Show the stream of events: what is declared, whether NATS has it so, and how far its readers are.
 
-    Exit code 0: as declared; 1: missing or otherwise; 3: no NATS.
+    Exit code 0: as declared, or deleted; 1: missing or otherwise; 3: no NATS.
     """
     import asyncio
 
-    from shared.runtime.stream_report import NoNats, NoStream, stream_report
+    from shared.runtime.stream_report import NoNats, NoStream, delete_stream, stream_report
 
+    where = url or settings().nats_url_to_ask()
+    if delete and not yes:
+        typer.confirm("Followers will be told every event again, from the first. Delete the stream?", abort=True)
     try:
-        report = asyncio.run(stream_report(url or settings().nats_url_to_ask()))
+        if delete:
+            asyncio.run(delete_stream(where))
+            out.print("The stream is deleted; a relay that runs makes it anew.")
+            return
+        report = asyncio.run(stream_report(where))
     except NoNats as error:
         fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
     except NoStream as error:

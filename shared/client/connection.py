@@ -36,9 +36,9 @@ class Switchboard:
         wait = fields.get("wait_ms")
         return await self._asking.ask(subject, fields, (wait if isinstance(wait, int) else DEFAULT_WAIT_MS) / 1_000)
 
-    def events(self, after: int = 0, account: str | None = None) -> AsyncIterator[Told]:
+    def events(self, after: int = 0, account: str | None = None, reader: str | None = None) -> AsyncIterator[Told]:
         """What happened after a position and what happens from now on, without end; see `watched`."""
-        return watched(self._client, after, account)
+        return watched(self._client, after, account, reader)
 
 
 @asynccontextmanager
@@ -47,15 +47,19 @@ async def connected(
     name: str = "switchboard-client",
     patience: float = PATIENCE_SECONDS,
     reach_seconds: float = REACH_SECONDS,
+    **options: Any,
 ) -> AsyncIterator[Switchboard]:
     """A Switchboard by the URL of its NATS, several of a cluster with commas between; reconnects by itself.
+
+    `options` are those of `nats.connect` that say who asks, such as `nkeys_seed_str` with `inbox_prefix`; else the
+    settings do.
 
     Raises:
         Unreachable: no NATS is there within `reach_seconds`.
     """
     try:
         async with asyncio.timeout(reach_seconds):
-            client = await bus.connect(url, name, pending_size=0)
+            client = await bus.connect(url, name, pending_size=0, **options)
     except (nats.errors.Error, OSError, TimeoutError) as error:
         raise Unreachable(f"No NATS at {url} ({str(error) or 'no answer'})") from error
     try:

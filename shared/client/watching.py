@@ -7,6 +7,7 @@ lost and is written again from its start, and whatever has a known position is l
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import nats.errors
@@ -14,6 +15,7 @@ import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from shared.language import subjects
@@ -42,16 +44,19 @@ class Told(NamedTuple):
     body: bytes
 
 
-async def watched(client: Client, after: int = 0, account: str | None = None) -> AsyncIterator[Told]:
+async def watched(
+    client: Client, after: int = 0, account: str | None = None, reader: str | None = None
+) -> AsyncIterator[Told]:
     """Everything after the position, of one account or of all.
 
-    Of all accounts, no position is missing; of one, its events are in order and none is twice.
+    Of all accounts, no position is missing; of one, its events are in order and none is twice. `reader` is what the
+    stream's consumer is called, for a user of NATS who may have only that one; of one name only one may read at a time.
     """
     position = after
     subject = subjects.events_of(account) if account else subjects.EVENTS
     while True:
         try:
-            async for message in read(client, subject, position + 1):
+            async for message in read(client, subject, position + 1, reader):
                 told = told_by(message)
                 if told is None or told.position <= position:
                     continue
@@ -67,7 +72,7 @@ async def watched(client: Client, after: int = 0, account: str | None = None) ->
         await asyncio.sleep(AGAIN_SECONDS)
 
 
-async def read(client: Client, subject: str, place: int) -> AsyncIterator[Msg]:
+async def read(client: Client, subject: str, place: int, reader: str | None = None) -> AsyncIterator[Msg]:
     """Messages of the stream from a place on, while its reader lives."""
     config = ConsumerConfig(
         deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
@@ -76,8 +81,7 @@ async def read(client: Client, subject: str, place: int) -> AsyncIterator[Msg]:
         inactive_threshold=FORGOTTEN_SECONDS,
         mem_storage=True,
     )
-    js = client.jetstream()
-    subscription = await js.pull_subscribe(subject, stream=subjects.EVENT_STREAM, config=config)
+    subscription = await subscribed(client.jetstream(), subject, config, reader)
     try:
         while True:
             try:
@@ -91,6 +95,18 @@ async def read(client: Client, subject: str, place: int) -> AsyncIterator[Msg]:
     finally:
         if client.is_connected:
             await subscription.unsubscribe()
+
+
+async def subscribed(
+    js: JetStreamContext, subject: str, config: ConsumerConfig, reader: str | None
+) -> JetStreamContext.PullSubscription:
+    if reader is None:
+        return await js.pull_subscribe(subject, stream=subjects.EVENT_STREAM, config=config)
+    with suppress(nats.js.errors.NotFoundError):
+        # It began elsewhere.
+        await js.delete_consumer(subjects.EVENT_STREAM, reader)
+    await js.add_consumer(subjects.EVENT_STREAM, config.evolve(name=reader, filter_subject=subject))
+    return await js.pull_subscribe_bind(reader, stream=subjects.EVENT_STREAM)
 
 
 def told_by(message: Msg) -> Told | None:

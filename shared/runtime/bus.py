@@ -86,7 +86,8 @@ class StreamDrifted(StreamUnfit):
 async def connect(url: str, name: str, **options: Any) -> Client:
     """A connection that reconnects for ever and notices a silent server within 20 to 30 seconds.
 
-    `url` may name several servers of a cluster, with commas between.
+    `url` may name several servers of a cluster, with commas between. Who it is to NATS is in the settings; `options`
+    of `nats.connect` count before them.
 
     With `pending_size=0` nothing published while disconnected is kept and sent later: `publish` raises
     `nats.errors.OutboundBufferLimitError` instead.
@@ -113,6 +114,7 @@ async def connect(url: str, name: str, **options: Any) -> Client:
         "max_outstanding_pings": 2,
         "error_cb": on_error,
         "reconnected_cb": on_reconnect,
+        **Settings().nats_options(),
     }
     return framed(await nats.connect(servers_of(url), **(settings | options)))
 

@@ -1,4 +1,4 @@
-"""Whether a process is alive, whether it can do its work, and what it has counted, told over HTTP on loopback."""
+"""Whether a process is alive, whether it can do its work, and what it has counted, told over HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -55,10 +55,13 @@ async def _state(probe: Probe) -> str:
 
 @asynccontextmanager
 async def serve_http(
-    port: int, health: Callable[[], Awaitable[Health]], metrics: Callable[[], Awaitable[bytes]]
+    port: int,
+    health: Callable[[], Awaitable[Health]],
+    metrics: Callable[[], Awaitable[bytes]],
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[None]:
     """Answers GET `/health/live` (200), `/health/ready` (200 or 503, with the parts as JSON) and `/metrics` (200, in
-    the text format of Prometheus) on 127.0.0.1.
+    the text format of Prometheus).
 
     Raises:
         PortTaken: something listens there already.
@@ -75,9 +78,9 @@ async def serve_http(
         writer.close()
 
     try:
-        server = await asyncio.start_server(on_connection, "127.0.0.1", port, limit=_LONGEST_HEAD)
+        server = await asyncio.start_server(on_connection, host, port, limit=_LONGEST_HEAD)
     except OSError as error:
-        raise PortTaken(f"port {port} on 127.0.0.1: {error.strerror or error}") from error
+        raise PortTaken(f"port {port} on {host}: {error.strerror or error}") from error
     try:
         yield
     finally:

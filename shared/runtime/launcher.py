@@ -81,7 +81,8 @@ class _Launcher:
         self._listen_to_signals()
         async with AsyncExitStack() as stack:
             if self._settings.http_port:
-                await stack.enter_async_context(serve_http(self._settings.http_port, self.health, self.metrics_page))
+                port, host = self._settings.http_port, self._settings.http_host
+                await stack.enter_async_context(serve_http(port, self.health, self.metrics_page, host))
             working = asyncio.create_task(self._work())
             asked = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -176,6 +177,7 @@ class _Launcher:
             ping_interval=10,
             max_outstanding_pings=2,
             error_cb=silent,
+            **self._settings.nats_options(),
         )
         try:
             yield
@@ -250,8 +252,8 @@ class _Launcher:
         if self._servers:
             lines.append(f"  Data        {self._settings.data_dir.absolute()}")
         if port := self._settings.http_port:
-            lines.append(f"  Health      http://127.0.0.1:{port}/health/ready")
-            lines.append(f"  Metrics     http://127.0.0.1:{port}/metrics")
+            lines.append(f"  Health      http://{self._settings.http_host}:{port}/health/ready")
+            lines.append(f"  Metrics     http://{self._settings.http_host}:{port}/metrics")
         elsewhere = "" if self._nats_url == "nats://127.0.0.1:4222" else f" --url {_without_password(self._nats_url)}"
         first = "acme RegisterAccount actor=service:setup plan=starter admin=ana"
         lines += [

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from eventsourcing.persistence import StoredEvent
+from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
 from shared.runtime import arrays, failpoints
@@ -34,6 +34,11 @@ APPEND = """
     )
 """
 SINCE = "SELECT * FROM connections.since(%b::uuid[], %b::bigint[], %b::uuid[], %b::bigint[])"
+# A row when another role owns the schema; a role that owns it, itself or as a member, may change what is in it.
+NOT_OURS = """
+    SELECT EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relname = 'journal') AS made
+    FROM pg_namespace n WHERE n.nspname = 'connections' AND NOT pg_has_role(n.nspowner, 'USAGE')
+"""
 
 
 class NotSent(Exception):
@@ -127,9 +132,18 @@ class GroupRecorder(PostgresApplicationRecorder):
     arguments: Mapping[str, Any] = {}
 
     def create_table(self) -> None:
+        """Makes what is missing, unless the schema belongs to another role, whose work that is (deploy/postgres).
+
+        Raises:
+            PersistenceError: PostgreSQL does not answer, or it was not made and is not for this role to make.
+        """
         with self.datastore.transaction(commit=True) as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_SCHEMA,))
-            cursor.execute(SCHEMA.read_bytes())
+            cursor.execute(NOT_OURS)
+            if (found := cursor.fetchone()) is None:
+                cursor.execute(SCHEMA.read_bytes())
+            elif not found["made"]:
+                raise PersistenceError("the tables of the event store are not made yet, and not for this role to make")
 
     def append(self, stored_events: Sequence[StoredEvent], group: Group) -> Outcome:
         """Commits the group, or says what stands against it.

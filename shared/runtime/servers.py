@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import nats
@@ -25,7 +25,7 @@ import psycopg
 from nats.errors import Error as NatsError
 
 from shared.runtime.children import Program, die_with_parent, identity
-from shared.runtime.settings import servers_of
+from shared.runtime.settings import Settings, servers_of
 
 if TYPE_CHECKING:
     import psutil
@@ -242,8 +242,8 @@ async def postgres_answers(url: str) -> str | None:
     return None
 
 
-async def nats_answers(url: str) -> str | None:
-    """None when a new connection answers and JetStream is on, else why not."""
+async def nats_answers(url: str, **options: Any) -> str | None:
+    """None when a new connection answers and JetStream is on, else why not; `options` as `bus.connect` takes them."""
 
     async def silent(_error: Exception) -> None:
         """The failure that counts is raised; nats-py would also write it to the log."""
@@ -256,6 +256,7 @@ async def nats_answers(url: str) -> str | None:
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             error_cb=silent,
+            **Settings().nats_options() | options,
         )
         try:
             await connection.jetstream(timeout=2).account_info()

@@ -12,7 +12,7 @@ from typing import NoReturn
 import nats.errors
 import structlog
 import uvloop
-from faststream.nats import NatsBroker
+from faststream.nats import NatsBroker, NatsNKey
 from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
 from nats.aio.msg import Msg
 from pydantic import ValidationError
@@ -48,9 +48,12 @@ class Service:
         self.given_up = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
         self.figures: list[metrics.Source] = [self._readiness]
+        seed = settings.nats_nkey_seed
         self.broker = NatsBroker(
             servers_of(self.nats_url),
             name=f"switchboard-{name}",
+            inbox_prefix=settings.nats_inbox_prefix,
+            security=NatsNKey.from_seed(seed.get_secret_value()) if seed else None,
             max_reconnect_attempts=-1,
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; nats-py does nothing but sleep for it
             ping_interval=10,
@@ -224,7 +227,7 @@ async def _serve(service: Service, wire: Wire) -> None:
     async with AsyncExitStack() as stack:
         if service.settings.http_port:
             await stack.enter_async_context(
-                serve_http(service.settings.http_port, service.health, service.metrics_page)
+                serve_http(service.settings.http_port, service.health, service.metrics_page, service.settings.http_host)
             )
         await stack.enter_async_context(_connected(service))
         await stack.enter_async_context(wire(service))

@@ -1,15 +1,18 @@
 """The stream of events as NATS has it, beside what is declared, for tools."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import nats
 from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
 from nats.js.api import StreamInfo
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
-from shared.runtime.settings import servers_of
+from shared.runtime.settings import Settings, servers_of
 
 
 class NoStream(Exception):
@@ -28,19 +31,40 @@ async def stream_report(url: str) -> dict[str, Any]:
         NoNats: nobody answers.
     """
 
+    async with _jetstream(url) as js:
+        found = await js.stream_info(str(EVENT_STREAM.name))
+        return told(found, list(await js.consumers_info(str(EVENT_STREAM.name))))
+
+
+async def delete_stream(url: str) -> None:
+    """Deletes the stream with all readers' places in it; the relay makes it anew and publishes the whole log again.
+
+    Raises:
+        NoStream: there is none.
+        NoNats: nobody answers.
+    """
+    async with _jetstream(url) as js:
+        await js.delete_stream(str(EVENT_STREAM.name))
+
+
+@asynccontextmanager
+async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
     async def silent(_error: Exception) -> None:
         """The failure that counts is raised; nats-py would also write it to the log."""
 
     try:
         client = await nats.connect(
-            servers_of(url), connect_timeout=2, allow_reconnect=False, max_reconnect_attempts=1, error_cb=silent
+            servers_of(url),
+            connect_timeout=2,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            error_cb=silent,
+            **Settings().nats_options(),
         )
     except (NatsError, OSError, TimeoutError) as error:
         raise NoNats(f"No NATS at {url}: {error}") from error
     try:
-        js = client.jetstream(timeout=3)
-        found = await js.stream_info(str(EVENT_STREAM.name))
-        return told(found, list(await js.consumers_info(str(EVENT_STREAM.name))))
+        yield client.jetstream(timeout=3)
     except NotFoundError as error:
         raise NoStream(f"There is no stream {EVENT_STREAM.name} on {url}") from error
     except (NatsError, JetStreamError, TimeoutError) as error:

@@ -238,6 +238,9 @@ async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: Runni
     assert (code, "Otherwise than declared" in output, "max_age" in output) == (REFUSED, True, True)
     code, output = await switchboard("streams", "--json", **settings)
     assert json.loads(output)["drift"]["max_age"][1] == 600.0
+    assert (await switchboard("streams", "--delete", "--yes", **settings))[0] == DONE
+    code, output = await switchboard("streams", "--delete", "--yes", **settings)
+    assert (code, "no stream" in output) == (REFUSED, True)
     code, output = await switchboard("streams", "--url", f"nats://127.0.0.1:{free_port()}")
     assert (code, "Is Switchboard running" in output) == (NO_ANSWER, True)
 

@@ -84,8 +84,8 @@ async def ready(connection: Client) -> dict[str, Any]:
     return answer
 
 
-async def http_status(port: int, path: str) -> int:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def http_status(port: int, path: str, host: str = "127.0.0.1") -> int:
+    reader, writer = await asyncio.open_connection(host, port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()
@@ -100,6 +100,20 @@ async def test_it_tells_its_readiness_part_by_part(private_nats: RunningNats, ec
             "parts": {"process": "ok", "nats": "ok"},
         }
         assert await http_status(echo.http_port, "/health/ready") == 200
+
+
+async def test_its_health_is_told_on_loopback_unless_another_address_is_set(folder: Path) -> None:
+    nowhere = {"SWITCHBOARD_NATS_URL": f"nats://127.0.0.1:{free_port()}"}
+    usual, told = "127.0.0.1", "127.0.0.2"
+    for settings, host, other in ((nowhere, usual, told), ({**nowhere, "SWITCHBOARD_HTTP_HOST": told}, told, usual)):
+        echo = RunningEcho(settings, folder)
+        try:
+            wait_until(lambda echo=echo: "nats.trouble" in echo.output(), what="the first attempt")  # type: ignore[misc]
+            assert await http_status(echo.http_port, "/health/live", host) == 200
+            with pytest.raises(ConnectionRefusedError):
+                await http_status(echo.http_port, "/health/live", other)
+        finally:
+            echo.close()
 
 
 async def test_every_request_it_took_is_answered_before_it_ends(private_nats: RunningNats, echo: RunningEcho) -> None:

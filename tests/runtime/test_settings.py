@@ -18,6 +18,7 @@ def test_nothing_set_means_everything_is_started_here() -> None:
     settings = Settings()
     assert (settings.nats_url, settings.postgres_url) == (None, None)
     assert (settings.nats_port, settings.http_port) == (4222, 8025)
+    assert settings.http_host == "127.0.0.1"
     assert settings.data_dir == Path(".switchboard")
     assert settings.nats_url_to_ask() == "nats://127.0.0.1:4222"
 
@@ -36,12 +37,59 @@ def test_a_url_is_asked_before_the_port(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("NATS_PORT", "0"), ("NATS_PORT", "65536"), ("HTTP_PORT", "-1"), ("HTTP_PORT", "http"), ("LOG_FORMAT", "xml")],
+    [
+        ("NATS_INBOX_PREFIX", "_INBOX.>"),
+        ("NATS_PORT", "0"),
+        ("NATS_PORT", "65536"),
+        ("HTTP_PORT", "-1"),
+        ("HTTP_PORT", "http"),
+        ("LOG_FORMAT", "xml"),
+    ],
 )
 def test_a_value_that_makes_no_sense_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"SWITCHBOARD_{name}", value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+SEED = "SU" + "A" * 56
+
+
+def test_what_is_secret_may_stand_in_a_file_called_like_its_variable(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    (folder / "SWITCHBOARD_POSTGRES_URL").write_text("postgresql://relay:hush@db/switchboard\n")
+    (folder / "SWITCHBOARD_NATS_NKEY_SEED").write_text(f"{SEED}\n")
+    monkeypatch.setenv("SWITCHBOARD_SECRETS_DIR", str(folder))
+    settings = Settings()
+    assert settings.postgres_url == "postgresql://relay:hush@db/switchboard"
+    assert settings.nats_options() == {"inbox_prefix": "_INBOX", "nkeys_seed_str": SEED}
+    assert SEED not in repr(settings)
+
+
+def test_the_environment_counts_before_a_file(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "SWITCHBOARD_POSTGRES_URL").write_text("postgresql://file")
+    monkeypatch.setenv("SWITCHBOARD_SECRETS_DIR", str(folder))
+    monkeypatch.setenv("SWITCHBOARD_POSTGRES_URL", "postgresql://environment")
+    assert Settings().postgres_url == "postgresql://environment"
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("SWITCHBOARD_SECRETS_DIR", str(folder / "nowhere"))
+    with pytest.raises(ValidationError, match="secrets_dir"):
+        Settings()
+
+
+def test_a_seed_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHBOARD_NATS_NKEY_SEED", "SUhush")
+    with pytest.raises(ValidationError, match="not the seed of an NKey") as refused:
+        Settings()
+    assert "hush" not in str(refused.value)
+
+
+def test_without_a_seed_nats_is_told_where_answers_go_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHBOARD_NATS_INBOX_PREFIX", "_INBOX.relay")
+    assert Settings().nats_options() == {"inbox_prefix": "_INBOX.relay"}
 
 
 def test_settings_do_not_change() -> None:

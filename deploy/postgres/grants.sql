@@ -1,0 +1,12 @@
+-- Who may do what with the event store's tables and functions: after event_store.sql, as the role that owns them; again
+-- whenever a release changed that file. Events and journal are added to and never changed, by anybody but the owner.
+
+GRANT SELECT ON ALL TABLES IN SCHEMA connections TO switchboard_connections, switchboard_reader;
+GRANT INSERT ON connections.events, connections.journal, connections.memberships TO switchboard_connections;
+GRANT UPDATE (present, position) ON connections.memberships TO switchboard_connections;
+
+GRANT SELECT ON connections.log, connections.events TO
+    switchboard_relay, switchboard_inbox_views, switchboard_routing;
+
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA connections FROM PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA connections TO switchboard_connections;

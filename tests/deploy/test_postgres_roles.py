@@ -1,0 +1,122 @@
+"""Each role of deploy/postgres may do its work and nothing else, asked of the PostgreSQL of a whole Switchboard."""
+
+from typing import Final, LiteralString
+
+import psycopg
+import pytest
+from eventsourcing.persistence import PersistenceError
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
+
+from services.connections.door import Domain
+from services.connections.handlers import PAGES
+from shared.runtime.ledger import Ledger
+from tests.deploy.production import DEPLOY, Production
+
+ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")
+VIEWS: Final = ("inbox-views", "routing")
+NOBODY: Final[frozenset[str]] = frozenset()
+
+INSERT_EVENT: Final[LiteralString] = (
+    "INSERT INTO connections.events VALUES (gen_random_uuid(), 1, 'forged', '{}', 1000000)"
+)
+SINCE: Final[LiteralString] = "SELECT connections.since('{}', '{}', '{}', '{}')"
+JOURNAL: Final[LiteralString] = "SELECT FROM connections.journal LIMIT 1"
+OF_JOURNAL: Final[LiteralString] = "UPDATE connections.journal SET outcome = 'accepted'"
+
+# What is tried, and the users whose roles may: `ops` comes as switchboard_reader.
+MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
+    # ---- the event store
+    "SELECT FROM connections.events LIMIT 1": frozenset(ROLES),
+    "SELECT FROM connections.log": frozenset(ROLES),
+    JOURNAL: frozenset({"connections", "ops"}),
+    "SELECT FROM connections.memberships LIMIT 1": frozenset({"connections", "ops"}),
+    SINCE: frozenset({"connections"}),
+    INSERT_EVENT: frozenset({"connections"}),
+    "UPDATE connections.events SET state = '{}'": NOBODY,
+    "DELETE FROM connections.events": NOBODY,
+    "TRUNCATE connections.events": NOBODY,
+    OF_JOURNAL: NOBODY,
+    "DELETE FROM connections.journal": NOBODY,
+    "UPDATE connections.memberships SET member = gen_random_uuid()": NOBODY,
+    "UPDATE connections.memberships SET present = present": frozenset({"connections"}),
+    "UPDATE connections.log SET id = gen_random_uuid()": NOBODY,
+    "LOCK TABLE connections.events IN EXCLUSIVE MODE": NOBODY,
+    "ALTER TABLE connections.events ADD COLUMN more text": NOBODY,
+    "DROP TABLE connections.journal": NOBODY,
+    "DROP SCHEMA connections CASCADE": NOBODY,
+    "ALTER SCHEMA connections RENAME TO mine": NOBODY,
+    "CREATE TABLE connections.mine (one int)": NOBODY,
+    "DROP FUNCTION connections.since": NOBODY,
+    "SET ROLE switchboard_owner": NOBODY,
+    # ---- the views
+    "SELECT FROM inbox_views.addresses LIMIT 1": frozenset({"inbox-views", "ops"}),
+    "SELECT FROM routing.addresses LIMIT 1": frozenset({"routing", "ops"}),
+    "SELECT FROM routing.parked": frozenset({"routing", "ops"}),
+    "DELETE FROM inbox_views.addresses": frozenset({"inbox-views"}),
+    "UPDATE routing.view SET position = 0": frozenset({"routing"}),
+    "DROP SCHEMA inbox_views CASCADE": frozenset({"inbox-views"}),
+    "ALTER SCHEMA routing RENAME TO routing_mine": frozenset({"routing"}),
+    "CREATE SCHEMA mine": frozenset(VIEWS),
+    # ---- the database
+    "CREATE TABLE public.mine (one int)": NOBODY,
+    "CREATE TEMPORARY TABLE mine (one int)": frozenset(VIEWS),
+    "CREATE ROLE mine": NOBODY,
+    "ALTER ROLE switchboard_relay SUPERUSER": NOBODY,
+    "COPY (SELECT 1) TO PROGRAM 'true'": NOBODY,
+    "SELECT pg_read_file('postgresql.conf')": NOBODY,
+    "SET log_statement = 'all'": NOBODY,
+}
+
+
+@pytest.mark.parametrize("user", ROLES)
+def test_a_role_may_do_its_work_and_nothing_else(user: str, guarded: Production) -> None:
+    allowed = {statement for statement in MATRIX if tried(guarded.secrets.url(user), statement)}
+    expected = {statement for statement, users in MATRIX.items() if user in users}
+    print(f"\n{user}: {len(expected)} of {len(MATRIX)} allowed")
+    assert (allowed - expected, expected - allowed) == (set(), set())
+
+
+def tried(url: str, statement: LiteralString) -> bool:
+    """Whether the role may; what it does is undone."""
+    with psycopg.connect(url, options="-c lock_timeout=5s") as connection:
+        try:
+            connection.execute("SET TRANSACTION READ WRITE")
+            connection.execute(statement)
+        except InsufficientPrivilege:
+            return False
+        finally:
+            connection.rollback()
+    return True
+
+
+def test_who_only_looks_writes_nothing_even_where_he_might(guarded: Production) -> None:
+    with psycopg.connect(guarded.secrets.url("ops")) as connection, pytest.raises(ReadOnlySqlTransaction):
+        connection.execute("CREATE TABLE mine (one int)")
+
+
+@pytest.mark.parametrize("user", ROLES)
+def test_a_role_comes_in_with_its_own_password_only(user: str, guarded: Production) -> None:
+    url = guarded.secrets.url(user)
+    role, _, rest = url.removeprefix("postgresql://").partition(":")
+    with psycopg.connect(url) as connection:
+        assert connection.info.user == role
+    other = guarded.secrets.url("relay" if user != "relay" else "routing")
+    password = other.split(":")[2].partition("@")[0]
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(f"postgresql://{role}:{password}@{rest.partition('@')[2]}")
+
+
+def test_the_roles_and_grants_may_be_made_again_while_everything_runs(guarded: Production) -> None:
+    guarded.postgres.initialise()
+    assert not tried(guarded.secrets.url("relay"), INSERT_EVENT)
+    assert guarded.command_line("ops", "query", "acme", "Account", "--actor", "ana")[0] == 0
+
+
+def test_a_writer_that_may_not_make_the_tables_says_so(guarded: Production) -> None:
+    """Roles were made in a database, and nobody has made the tables."""
+    server = guarded.postgres
+    server.tool("createdb", "bare")
+    server.tool("psql", "--dbname", "bare", "--file", str(DEPLOY / "postgres" / "roles.sql"))
+    url = guarded.secrets.url("connections").replace("/switchboard?", "/bare?")
+    with pytest.raises(PersistenceError, match="not for this role to make"):
+        Ledger(url, PAGES, Domain())

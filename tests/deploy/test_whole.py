@@ -1,0 +1,115 @@
+"""A whole Switchboard on the configurations of deploy/: each service as its own user and role, and nothing lacks."""
+
+import asyncio
+import json
+
+import nats.errors
+import pytest
+
+from shared.client import connected
+from shared.runtime import bus
+from tests.deploy.production import Production, options_of, production
+from tests.journeys.wire import STREAM, TRUSTED, body, command_subject
+from tests.scale.fleet import SERVICES
+
+# The relay makes the stream. A view that comes before it tries, may not, and finds it there the next time.
+NOT_FOR_VIEWS = f'publish to "$js.api.stream.create.{STREAM.lower()}"'
+
+
+def test_no_service_wants_what_it_may_not(guarded: Production) -> None:
+    for service in SERVICES:
+        lines = guarded.said[service].lower().splitlines()
+        refused = [line for line in lines if "permission" in line]
+        if service in {"inbox-views", "routing"}:
+            refused = [line for line in refused if NOT_FOR_VIEWS not in line.replace("\\", "")]
+        assert refused == [], service
+
+
+def test_people_see_the_stream_the_views_and_their_settings(guarded: Production) -> None:
+    code, output = guarded.command_line("ops", "streams", "--json")
+    assert code == 0, output
+    report = json.loads(output)
+    assert report["drift"] == {}
+    assert {one["name"] for one in report["consumers"]} >= {"inbox_views", "routing"}
+    code, output = guarded.command_line("ops", "views", "show", "--json")
+    assert code == 0, output
+    assert {one["parked"] for one in json.loads(output)} == {0}
+    code, output = guarded.command_line("ops", "config", "show", "--json")
+    assert code == 0, output
+    found = {one["setting"]: (one["value"], one["from"]) for one in json.loads(output)}
+    assert found["SWITCHBOARD_NATS_NKEY_SEED"] == ("***", "file")
+    assert found["SWITCHBOARD_POSTGRES_URL"][1] == "file"
+    password = guarded.secrets.url("ops").split(":")[2].partition("@")[0]
+    assert guarded.secrets.seed("ops") not in output
+    assert password not in output
+
+
+@pytest.mark.parametrize(("user", "account"), [("audit", None), ("crm", "acme")])
+async def test_a_reader_follows_the_events_it_may_read(user: str, account: str | None, guarded: Production) -> None:
+    options = options_of(user, guarded.secrets.seed(user))
+    async with connected(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
+        told = []
+        async for one in switchboard.events(account=account, reader=user):
+            told.append(one)
+            if one.type == "switchboard.InboxArchived.v1":
+                break
+    assert {one.account for one in told} == {"acme"}
+    assert [one.position for one in told] == list(range(1, len(told) + 1))
+
+
+async def test_a_caller_asks_about_its_account_and_hears_of_no_other(guarded: Production) -> None:
+    refusals: list[str] = []
+
+    async def note(error: Exception) -> None:
+        refusals.append(str(error))
+
+    async with guarded.nats.connected_as("crm", error_cb=note) as wire:
+        asked = await wire.question("acme", "Address", TRUSTED, address="support@acme.example")
+        assert asked.result["state"] == "connected"
+        again = await wire.command("acme", "RenameInbox", "ana", inbox="help", name="Help")
+        assert again.outcome == "accepted"
+        with pytest.raises(nats.errors.TimeoutError):
+            await wire.ask("switchboard.query.v1.other.Address", b"{}", seconds=0.3)
+        assert any("permissions violation" in one for one in refusals)
+
+
+async def test_a_caller_sends_no_answer_to_where_it_may_not_write_itself(guarded: Production) -> None:
+    """Who answers is asked to publish for the caller; were any place allowed, this would be stored as an event."""
+    places = [f"$JS.API.STREAM.DELETE.{STREAM}", "switchboard.event.v1.acme.address.Forged", "_INBOX.ops.x"]
+    async with guarded.nats.connected_as("ops") as ops, guarded.nats.connected_as("crm") as crm:
+        heard = await ops.client.subscribe("_INBOX.ops.x")
+        await bus.settled(ops.client)
+        before = await ops.client.jetstream().stream_info(STREAM)
+        for place in places:
+            fields = {"address": "support@acme.example", "inbox": "help", "visibility_acknowledged": True}
+            await crm.client.publish(command_subject("acme", "ConnectTeam"), body("ana", fields), reply=place)
+            await crm.client.publish("switchboard.query.v1.acme.Inboxes", body("ana", {}), reply=place)
+        # Answers come in the order of what was asked: when these two are here, all before them were tried.
+        answers = [json.loads((await heard.next_msg(timeout=10)).data) for _ in range(2)]
+        assert {tuple(sorted(answer)) for answer in answers} >= {("command_id", "outcome", "position")}
+        after = await ops.client.jetstream().stream_info(STREAM)
+    assert (after.created, after.state.last_seq) == (before.created, before.state.last_seq)
+
+
+def test_a_view_is_made_anew_by_its_own_role(guarded: Production) -> None:
+    for verb in (("rebuild",), ("compare",), ("switch",)):
+        code, output = guarded.command_line("routing", "views", *verb, "routing")
+        assert code == 0, output
+    asked = ("Resolve", "--actor", TRUSTED, "sender=jo@client.example", 'recipients:=["support@acme.example"]')
+    code, output = guarded.command_line("ops", "query", "acme", *asked, "--json")
+    assert code == 0, output
+    assert json.loads(output)["result"][0]["destination"] == "inbox"
+    code, output = guarded.command_line("ops", "views", "show", "--json")
+    assert code == 0, output
+
+
+def test_services_that_start_before_nats_and_database_are_there_come_up_with_them() -> None:
+    with production() as made:
+        made.nats.stop()
+        made.postgres.stop()
+        begun = [made.begin(service) for service in SERVICES]
+        made.nats.start()
+        made.postgres.start()
+        for member in begun:
+            member.wait_until_ready()
+        assert made.command_line("ops", "demo")[0] == 0
