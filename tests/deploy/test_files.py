@@ -130,7 +130,7 @@ def test_compose_has_its_files_and_its_secrets(compose: dict[str, Any]) -> None:
                 assert {file.name for file in (made / name).iterdir()} == SECRET
         # Whoever runs a container reads them, and nobody else gets into the folder.
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
-        assert {stat.S_IMODE(file.stat().st_mode) for file in made.rglob("*") if file.is_file()} == {0o444}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in made.rglob("*")} == {0o755, 0o444}
     inside = " ".join(chain.from_iterable(one.get("volumes", ()) for one in compose["services"].values()))
     for path in re.findall(
         r"/etc/switchboard/\w+",
