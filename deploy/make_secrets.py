@@ -62,6 +62,7 @@ def kept(path: Path, new: Callable[[], str]) -> str:
 
 def written(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
+    path.parent.chmod(0o755)
     path.unlink(missing_ok=True)
     path.write_text(f"{text}\n")
     path.chmod(0o444)

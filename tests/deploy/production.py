@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
@@ -21,6 +21,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import nkeys
+import yaml
 
 from shared.runtime.children import Program
 from shared.runtime.servers import DATABASE, Nats, Postgres, nats_answers
@@ -175,16 +176,16 @@ class Production:
         self._numbers = count(1)
 
     def settings_of(self, user: str) -> dict[str, str]:
-        """What compose.yaml tells it."""
+        """What a service is told on Kubernetes, and other users likewise."""
         return {
             "SWITCHBOARD_NATS_URL": self.nats.url,
-            "SWITCHBOARD_NATS_INBOX_PREFIX": f"_INBOX.{user}",
             "SWITCHBOARD_SECRETS_DIR": str(self.secrets.folder / user),
+            **(environment_of(user) if user in SERVICES else {"SWITCHBOARD_NATS_INBOX_PREFIX": f"_INBOX.{user}"}),
         }
 
-    def begin(self, service: str, more: Mapping[str, str] | None = None) -> Member:
+    def begin(self, service: str) -> Member:
         """One more of a service, not ready yet; it ends with the thread that began it."""
-        settings = self.settings_of(service) | {"SWITCHBOARD_LOG_FORMAT": "json"} | dict(more or {})
+        settings = self.settings_of(service) | {"SWITCHBOARD_LOG_FORMAT": "json"}
         member = Member(service, next(self._numbers), settings, self._folder)
         self.members[service].append(member)
         return member
@@ -237,6 +238,13 @@ def production() -> Iterator[Production]:
             yield made
         finally:
             made.close()
+
+
+def environment_of(service: str) -> dict[str, str]:
+    """What its manifest sets for this service alone."""
+    deployment, *_ = yaml.safe_load_all((DEPLOY / "kubernetes" / f"{service}.yaml").read_text())
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"]}
 
 
 def options_of(user: str, seed: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from services.ops.cli import SERVICES
 from shared.language import subjects
 from shared.runtime.service import LEFT_SECONDS, STOP_SECONDS
 from shared.runtime.settings import Settings
-from tests.deploy.production import DEPLOY, Secrets
+from tests.deploy.production import DEPLOY, Secrets, environment_of
 from tests.real_servers import ROOT, new_folder
 
 SETTINGS: Final = {f"SWITCHBOARD_{name.upper()}" for name in Settings.model_fields}
@@ -130,7 +130,7 @@ def test_compose_has_its_files_and_its_secrets(compose: dict[str, Any]) -> None:
                 assert {file.name for file in (made / name).iterdir()} == SECRET
         # Whoever runs a container reads them, and nobody else gets into the folder.
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
-        assert {stat.S_IMODE(file.stat().st_mode) for file in made.rglob("*") if file.is_file()} == {0o444}
+        assert {stat.S_IMODE(path.stat().st_mode) for path in made.rglob("*")} == {0o755, 0o444}
     inside = " ".join(chain.from_iterable(one.get("volumes", ()) for one in compose["services"].values()))
     for path in re.findall(
         r"/etc/switchboard/\w+",
@@ -181,8 +181,7 @@ def test_kubernetes_runs_it_guarded_watched_and_replaced_without_a_gap(service: 
     assert container["resources"].keys() == {"requests", "limits"}
     (secret,) = [volume["secret"] for volume in pod["volumes"] if "secret" in volume]
     assert secret == {"secretName": f"switchboard-{service}", "defaultMode": 0o440}
-    environment = {one["name"]: one["value"] for one in container["env"]}
-    assert environment["SWITCHBOARD_NATS_INBOX_PREFIX"] == f"_INBOX.{service}"
+    assert environment_of(service)["SWITCHBOARD_NATS_INBOX_PREFIX"] == f"_INBOX.{service}"
     budget = manifests()["PodDisruptionBudget", f"switchboard-{service}"]["spec"]
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
 
@@ -204,8 +203,7 @@ def test_every_setting_that_is_set_anywhere_exists(compose: dict[str, Any]) -> N
     found = {name for one in compose["services"].values() for name in one.get("environment", ())}
     found |= manifests()["ConfigMap", "switchboard"]["data"].keys()
     for service in SERVICES:
-        (container,) = manifests()["Deployment", f"switchboard-{service}"]["spec"]["template"]["spec"]["containers"]
-        found |= {one["name"] for one in container["env"]}
+        found |= environment_of(service).keys()
     found |= set(IN_THE_IMAGE.findall((DEPLOY / "Dockerfile").read_text()))
     ours = {name for name in found if name.startswith("SWITCHBOARD_")}
     assert ours <= SETTINGS
