@@ -23,6 +23,7 @@ USERS: Final = (*SERVICES, "ops", *CALLERS)
 STREAM: Final = "SWITCHBOARD_EVENTS"
 JS: Final = "$JS.API"
 HEALTH: Final = "switchboard.internal.v1.health"
+METRICS: Final = "switchboard.internal.v1.metrics"
 
 
 class Cell(NamedTuple):
@@ -95,6 +96,8 @@ MATRIX: Final = (
     may_hear("hear that the log has grown", "switchboard.internal.v1.committed", "relay"),
     may_publish("ask whether one is ready", f"{HEALTH}.relay", "ops"),
     *(may_hear(f"say whether {one} is ready", f"{HEALTH}.{one}", one, queue=one) for one in SERVICES),
+    may_publish("ask what one has counted", f"{METRICS}.relay.host-1", "ops"),
+    *(may_hear(f"say what {one} has counted", f"{METRICS}.{one}.host-1", one) for one in SERVICES),
     # ---- the stream
     may_publish("account of JetStream", f"{JS}.INFO", "ops"),
     may_publish("stream's state", f"{JS}.STREAM.INFO.{STREAM}", "relay", "inbox-views", "routing", "ops"),
@@ -114,11 +117,8 @@ MATRIX: Final = (
     # ---- discovery
     may_publish("ask who is there", "$SRV.PING", "ops"),
     may_publish("ask one for figures", "$SRV.STATS.switchboard-connections", "ops"),
-    may_hear("be there", "$SRV.PING", "connections", "inbox-views", "routing"),
-    *(
-        may_hear(f"be switchboard-{one}", f"$SRV.INFO.switchboard-{one}.x", one)
-        for one in ("connections", "inbox-views", "routing")
-    ),
+    may_hear("be there", "$SRV.PING", *SERVICES),
+    *(may_hear(f"be switchboard-{one}", f"$SRV.INFO.switchboard-{one}.x", one) for one in SERVICES),
     # ---- the server, and anything else
     may_publish("the system", "$SYS.REQ.SERVER.PING"),
     may_hear("events of the system", "$SYS.>"),

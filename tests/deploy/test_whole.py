@@ -11,6 +11,7 @@ from shared.runtime import bus
 from tests.deploy.production import Production, options_of, production
 from tests.journeys.wire import STREAM, TRUSTED, body, command_subject
 from tests.scale.fleet import SERVICES
+from tests.scale.test_each_alone import OWN_FAMILIES, page
 
 # The relay makes the stream. A view that comes before it tries, may not, and finds it there the next time.
 NOT_FOR_VIEWS = f'publish to "$js.api.stream.create.{STREAM.lower()}"'
@@ -23,6 +24,13 @@ def test_no_service_wants_what_it_may_not(guarded: Production) -> None:
         if service in {"inbox-views", "routing"}:
             refused = [line for line in refused if NOT_FOR_VIEWS not in line.replace("\\", "")]
         assert refused == [], service
+
+
+def test_each_service_tells_all_its_metrics(guarded: Production) -> None:
+    for service, families in OWN_FAMILIES.items():
+        found = page(guarded.members[service][0])
+        assert families <= set(found.families), service
+        assert set(found.samples["switchboard_part_ready"].values()) == {1.0}
 
 
 def test_people_see_the_stream_the_views_and_their_settings(guarded: Production) -> None:
