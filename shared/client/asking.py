@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import nats.errors
@@ -18,8 +18,9 @@ TRY_SECONDS: Final = 5.0
 SHORTEST_TRY_SECONDS: Final = 0.05
 AGAIN_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
-# These are answers, and mean that it was not looked at.
-NOT_YET: Final = frozenset(("BUSY", "VIEW_BEHIND"))
+# These are answers, and mean that it was not looked at, or not as of what was asked for.
+NOT_LOOKED_AT: Final = frozenset(("BUSY",))
+NOT_YET: Final = NOT_LOOKED_AT | {"VIEW_BEHIND"}
 NOT_HEARD: Final = (
     nats.errors.NoRespondersError,
     nats.errors.TimeoutError,
@@ -49,8 +50,10 @@ class Asking:
         self._requests = Requests(client)
         self._patience = patience
 
-    async def ask(self, subject: str, fields: Mapping[str, Any], wait: float = 0.0) -> dict[str, Any]:
-        """The reply's fields; that of a service that is still busy, or behind, when the patience is over.
+    async def ask(
+        self, subject: str, fields: Mapping[str, Any], wait: float = 0.0, not_yet: Collection[str] = NOT_YET
+    ) -> dict[str, Any]:
+        """The reply's fields; one of `not_yet` only when the patience is over.
 
         `wait` is how many seconds the service itself may wait before it answers.
 
@@ -63,7 +66,7 @@ class Asking:
         while True:
             left = max(until - time.monotonic(), SHORTEST_TRY_SECONDS)
             reply, why = await self._try(subject, data, min(TRY_SECONDS + wait, left))
-            if reply is not None and told_by(reply) not in NOT_YET:
+            if reply is not None and told_by(reply) not in not_yet:
                 return reply
             pause = pause_before(reply, tries)
             if time.monotonic() + pause >= until:

@@ -9,7 +9,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from shared.client.account import Account
-from shared.client.asking import PATIENCE_SECONDS, Asking
+from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking
 from shared.client.watching import Told, watched
 from shared.language.questions import DEFAULT_WAIT_MS
 from shared.runtime import bus
@@ -32,9 +32,10 @@ class Switchboard:
         return Account(self._asking, name, actor)
 
     async def ask(self, subject: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The reply to a message of one's own making, as it came; asked again like any other."""
+        """The reply to a message of one's own making, as it came; asked again until it was looked at."""
         wait = fields.get("wait_ms")
-        return await self._asking.ask(subject, fields, (wait if isinstance(wait, int) else DEFAULT_WAIT_MS) / 1_000)
+        seconds = (wait if isinstance(wait, int) else DEFAULT_WAIT_MS) / 1_000
+        return await self._asking.ask(subject, fields, seconds, NOT_LOOKED_AT)
 
     def events(self, after: int = 0, account: str | None = None, reader: str | None = None) -> AsyncIterator[Told]:
         """What happened after a position and what happens from now on, without end; see `watched`."""

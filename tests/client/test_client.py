@@ -192,6 +192,26 @@ async def test_a_command_that_is_not_answered_is_given_again_under_its_id(nats: 
     assert heard[0] == heard[1] == heard[2]
 
 
+async def test_a_view_that_is_behind_is_waited_for_unless_one_asks_for_the_bare_answer(nats: RunningNats) -> None:
+    heard = 0
+
+    async def at_the_second(message: Msg) -> None:
+        nonlocal heard
+        heard += 1
+        behind: dict[str, Any] = {"error": "VIEW_BEHIND", "message": "later", "details": {}}
+        usage = {"position": 9, "result": {"plan": "free", "inboxes": {"used": 1, "limit": 1}}}
+        await message.respond(json.dumps(usage if heard == 2 else behind).encode())
+
+    server = await bus.connect(nats.url, "answers")
+    await server.subscribe("switchboard.query.v1.behind.*", cb=at_the_second)
+    await bus.settled(server)
+    async with connected(nats.url) as switchboard:
+        assert required(await switchboard.account("behind", "ana").usage()).result.inboxes.used == 1
+        assert (await switchboard.ask("switchboard.query.v1.behind.Usage", {}))["error"] == "VIEW_BEHIND"
+    await server.close()
+    assert heard == 3
+
+
 async def test_whoever_is_not_answered_learns_the_id_to_ask_again_with(nats: RunningNats) -> None:
     async with connected(nats.url, patience=0.3) as switchboard:
         with pytest.raises(Unanswered, match="give it again with command_id") as raised:
