@@ -1,5 +1,6 @@
 """Fixtures over real servers. Two runs side by side do not meet: every folder and port is new."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,6 +13,12 @@ from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard,
 # What a developer has set for a Switchboard of theirs is not for the tests.
 for _name in [name for name in os.environ if name.startswith("SWITCHBOARD_")]:
     del os.environ[_name]
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: looks at all of it for garbage would stop the event loops of tests for a while."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

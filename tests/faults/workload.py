@@ -31,7 +31,8 @@ Fields = dict[str, Any]
 class Given:
     """A command that was given: under its id, as often as it took, until `reply` came.
 
-    `elsewhere` holds the replies to the same command given in other ways at the same time.
+    `elsewhere` holds the replies to the same command given in other ways at the same time, `again` why it was asked
+    another time.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Given:
     tries: int = 0
     reply: Reply | None = None
     elsewhere: list[Reply] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -47,13 +49,14 @@ class Workload:
     """`given` holds every command ever sent, by id.
 
     Each is given in all of `ways` at the same time: a way makes another subject of a command's, under which another
-    writer may take it.
+    writer may take it. After `try_seconds` without an answer it is asked again.
     """
 
     accounts: list[str]
     seed: int
     ways: Sequence[Callable[[str], str]] = ()
     pace: float = PACE_SECONDS
+    try_seconds: float = TRY_SECONDS
     given: dict[str, Given] = field(default_factory=dict)
     unanswered: int = 0
     _runs: int = 0
@@ -91,7 +94,7 @@ class Workload:
             self.unanswered += 1
             others = [Given(command_id, way(subject), given.body) for way in self.ways]
             given.reply, *given.elsewhere = await asyncio.gather(
-                *(until_answered(wire, one) for one in (given, *others))
+                *(until_answered(wire, one, self.try_seconds) for one in (given, *others))
             )
             self.unanswered -= 1
             await asyncio.sleep(self.pace)
@@ -102,17 +105,18 @@ class Workload:
             yield command_subject(chance.choice(self.accounts), name), actor, fields
 
 
-async def until_answered(wire: Wire, given: Given) -> Reply:
+async def until_answered(wire: Wire, given: Given, try_seconds: float = TRY_SECONDS) -> Reply:
     """Asks again under the same id until there is an answer; BUSY is none."""
     while True:
         given.tries += 1
         try:
-            reply = await wire.ask(given.subject, given.body, seconds=TRY_SECONDS)
-        except (nats.errors.Error, OSError):
-            await asyncio.sleep(AGAIN_SECONDS)
-            continue
-        if reply.reason != "BUSY":
-            return reply
+            reply = await wire.ask(given.subject, given.body, seconds=try_seconds)
+        except (nats.errors.Error, OSError) as error:
+            given.again.append(type(error).__name__)
+        else:
+            if reply.reason != "BUSY":
+                return reply
+            given.again.append("BUSY")
         await asyncio.sleep(AGAIN_SECONDS)
 
 
