@@ -72,8 +72,16 @@ def new_account() -> str:
 async def told_of(url: str, account: str) -> list[str]:
     """The types of the account's events."""
     async with connected(url) as wire:
-        end = (await wire.question(account, "Account")).position
-        return [fact.name for fact in await Account(wire, account).facts(end)]
+        facts = await (await viewed(wire, account)).facts()
+    return [fact.name for fact in facts]
+
+
+async def viewed(wire: Wire, name: str) -> Account:
+    """The account, when the view shows all that was done."""
+    account = Account(wire, name)
+    await account.do("RenameInbox", inbox="inbox", name=f"Inbox {new_id()}")
+    await account.see("Usage")
+    return account
 
 
 async def test_a_file_is_given_in_an_order_that_works_however_many_are_under_way(
@@ -185,7 +193,7 @@ async def account(running: RunningSwitchboard) -> Account:
     async with connected(running.nats_url) as wire:
         account = Account(wire, new_account())
         await account.do("RegisterAccount", plan="professional", admin="ana")
-        return account
+        return await viewed(wire, account.name)
 
 
 async def test_a_directory_becomes_what_it_says(running: RunningSwitchboard, account: Account, folder: Path) -> None:
@@ -195,6 +203,8 @@ async def test_a_directory_becomes_what_it_says(running: RunningSwitchboard, acc
     assert (code, "No clash." in output, "6 commands" in output) == (DONE, True, True), output
     code, output = await run(*words, url=running.nats_url)
     assert (code, "6 accepted" in output) == (DONE, True), output
+    async with connected(running.nats_url) as wire:
+        await viewed(wire, account.name)
     code, output = await run(*words, "--dry-run", url=running.nats_url)
     assert (code, "there already" in output) == (REFUSED, True)
 
@@ -206,6 +216,7 @@ async def test_a_dry_run_lists_exactly_what_would_be_refused(
         there = Account(wire, account.name)
         await there.do("AddUser", user="eve", name="Eve", permissions=["personal_email_access"])
         await there.do("ConnectPersonal", "eve", address="taken@acme.example", owner="eve")
+        await viewed(wire, account.name)
     more = {
         "users.csv": DIRECTORY["users.csv"] + "eve,Eve,,\nbob,Bob II,,\nno id!,X,,\n",
         "addresses.csv": DIRECTORY["addresses.csv"] + (
