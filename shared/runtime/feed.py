@@ -1,8 +1,8 @@
 """Every event of the stream reaches the view in the order of positions, through restarts, redelivery and loss.
 
 The durable consumer only saves reading the stream from its start: what counts is the position in the view's own
-commit. Acknowledged is what is committed. A position that stays missing, a consumer that vanished or fell silent, and
-a view that was set back all have the same cure: the consumer is made again where the view stands.
+commit. Acknowledged is what is committed. A position that stays missing, a consumer that vanished, fell silent or is
+led by nobody, and a view that was set back all have the same cure: the consumer is made again where the view stands.
 """
 
 import asyncio
@@ -38,6 +38,8 @@ HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.5
 CONNECTION_LOOK_SECONDS = 0.1
 REQUEST_SECONDS = 30.0
+# Where nobody leads just now, what is asked is not answered later either: it is asked again.
+ANSWER_SECONDS = 2.0
 CHECK_SECONDS = 2.0
 GAP_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 0.02
@@ -167,7 +169,7 @@ class Feed:
     def __init__(self, client: Client, postgres_url: str, view: View) -> None:
         self._client = client
         self._postgres_url = postgres_url
-        self._js: JetStreamContext = client.jetstream(timeout=5)
+        self._js: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
         self._view = view
         self._name = view.design.name
         # Of each version one: while one is live, the other may make its rows.
@@ -321,6 +323,11 @@ class Feed:
             info = await self._js.consumer_info(subjects.EVENT_STREAM, self._name)
         except nats.js.errors.NotFoundError:
             await self._make(position)
+            return
+        except (nats.js.errors.APIError, TimeoutError) as error:
+            # It is there and nobody leads it, for good when it was lost with the nodes that held it.
+            log.warning("consumer.not_led", view=self._name, error=f"{type(error).__name__}: {error}")
+            await self._remake(position)
             return
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
         # Who carried events before, for this version or another, may still hold some or take the next.

@@ -38,8 +38,10 @@ POLL_SECONDS = 0.25
 REST_TIMES = 1.0
 SHORTEST_REST_SECONDS = 0.008
 STREAM_CHECK_SECONDS = 1.0
-ANSWER_SECONDS = 5.0
+LOG_SECONDS = 5.0
 STORE_SECONDS = 3.0
+# Where nobody leads just now, what is asked is not answered later either: it is asked again.
+STREAM_SECONDS = 2.0
 LONGEST_PAUSE_SECONDS = 1.0
 FOREIGN_MESSAGES = 1_000
 # What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
@@ -92,7 +94,7 @@ class Tail(NamedTuple):
 
 
 class NextEvents:
-    """The log in portions that go out as one batch; never waits longer than `ANSWER_SECONDS`."""
+    """The log in portions that go out as one batch; never waits longer than `LOG_SECONDS`."""
 
     def __init__(self, postgres_url: str) -> None:
         self._reader = LogReader(postgres_url)
@@ -129,11 +131,11 @@ class NextEvents:
 
     async def _answer(self, asked: Coroutine[None, None, T]) -> T:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(LOG_SECONDS):
                 return await asked
         except TimeoutError as error:
             await self._reader.close()
-            raise psycopg.OperationalError(f"no answer within {ANSWER_SECONDS:g} s") from error
+            raise psycopg.OperationalError(f"no answer within {LOG_SECONDS:g} s") from error
         except (psycopg.OperationalError, asyncio.CancelledError):
             await self._reader.close()
             raise
@@ -295,7 +297,7 @@ class StreamEnd:
         return message.headers or {}
 
     def _js(self) -> JetStreamContext:
-        return self._live_client().jetstream(timeout=ANSWER_SECONDS)
+        return self._live_client().jetstream(timeout=STREAM_SECONDS)
 
     def _live_client(self) -> Client:
         if self._client is None or not self._client.is_connected:

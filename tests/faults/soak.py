@@ -1,11 +1,12 @@
 """An hour at work: mixed load, a random nemesis in a quarter of the time, and what it leaves behind.
 
-    python -m tests.faults.soak [--minutes 60] [--seed 1] [--results FOLDER]
+    python -m tests.faults.soak [--minutes 60] [--warm-up 15] [--seed 1] [--results FOLDER]
 
-Two minutes to warm up, then cycles of four minutes: three calm, one in which nemeses strike. What is compared, the calm
-minutes before the first storm against the last ones, is measured in calm minutes only: memory, open files and sessions
-of each process, and the latency of commands and questions. None may grow by more than 5 %, and in calm minutes every
-question is answered. It ends with the checker's verdict over everything that was asked, and draws a picture.
+Cycles of four minutes: three calm, one in which nemeses strike. The warm-up is made of the same, so that the hour
+begins with processes that have been struck and a log that has a past. What is compared, the first calm spells of the
+hour against its last ones, is memory, open files and sessions of each process, and the latency of commands and
+questions. None may grow by more than 5 %, and in calm minutes every question is answered. It ends with the checker's
+verdict over everything that was asked, and draws a picture.
 """
 
 import argparse
@@ -33,21 +34,19 @@ from tests.faults.campaign import Fought, clients_at_work, judge, missed, strike
 from tests.faults.nemeses import ROSTER, Nemesis, Target, whole
 from tests.faults.nemeses.target import bus
 from tests.faults.scene import circumstances, on_its_own
-from tests.faults.soak_figures import Figure, compared, failures, page
+from tests.faults.soak_figures import SETTLE_SECONDS, Figure, compared, failures, page
 from tests.journeys.wire import Account
 
 WHOLE_MINUTES: Final = 60.0
 RESULTS: Final = Path(__file__).parent / "results"
 # Before anything is compared.
-WARM_UP_SECONDS: Final = 120.0
+WARM_UP_MINUTES: Final = 15.0
 CALM_SECONDS: Final = 180.0
 STORM_SECONDS: Final = 60.0
 BETWEEN_SECONDS: Final = (2.0, 6.0)
 SAMPLE_SECONDS: Final = 10.0
 QUESTION_SECONDS: Final = 0.2
 PACE_SECONDS: Final = 0.4
-# After a storm, before a minute counts as calm.
-SETTLE_SECONDS: Final = 30.0
 # These do not start the clock of every process anew; a soak is about what grows.
 WHOLE: Final = (whole.LauncherKilled, whole.EverythingKilled, whole.StoppedAndStarted)
 STORMS: Final[Sequence[Nemesis]] = [nemesis for nemesis in ROSTER if not isinstance(nemesis, WHOLE)]
@@ -71,12 +70,12 @@ class Soak:
 
     began_ns: int
     fought: Fought
+    warm: float
     storms: list[tuple[float, float]] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     commands: list[tuple[float, float]] = field(default_factory=list)
     questions: list[tuple[float, float]] = field(default_factory=list)
     unanswered: list[tuple[float, float]] = field(default_factory=list)
-    warm: float = WARM_UP_SECONDS
 
     def seconds(self) -> float:
         return (time.monotonic_ns() - self.began_ns) / 1e9
@@ -86,16 +85,16 @@ class Soak:
         return not any(begin <= at < end + SETTLE_SECONDS for begin, end in self.storms)
 
 
-async def soak(seed: int, minutes: float, folder: Path) -> Soak:
+async def soak(seed: int, minutes: float, warm_up: float, folder: Path) -> Soak:
+    """`warm_up` in minutes, before the others."""
     chance = random.Random(f"{seed}/soak")  # noqa: S311  seeded
     with on_its_own(chance) as target:
-        run = Soak(time.monotonic_ns(), Fought("soak", "on its own", seed))
+        run = Soak(time.monotonic_ns(), Fought("soak", "on its own", seed), 60 * warm_up)
         async with (
             clients_at_work(target, run.fought, PACE_SECONDS, folder) as work,
             _beside(_sample(run, target), _ask(run, target, work.accounts)),
         ):
-            await asyncio.sleep(WARM_UP_SECONDS)
-            while run.seconds() < 60 * minutes:
+            while run.seconds() < run.warm + 60 * minutes:
                 await asyncio.sleep(CALM_SECONDS)
                 await _storm(run, target, chance)
             await asyncio.sleep(SETTLE_SECONDS + CALM_SECONDS)
@@ -193,6 +192,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--minutes", type=float, default=WHOLE_MINUTES)
+    parse.add_argument("--warm-up", type=float, default=WARM_UP_MINUTES, help="minutes of the same before")
     parse.add_argument("--seed", type=int, default=1)
     parse.add_argument(
         "--results", type=Path, help="folder for the figures and the picture; only a whole hour has one by itself"
@@ -202,7 +202,7 @@ def main() -> None:
     about = circumstances(given.seed)
     histories = Path(tempfile.mkdtemp(prefix="switchboard-soak-"))
     print(f"The histories are kept in {histories}.", flush=True)
-    run = asyncio.run(soak(given.seed, given.minutes, histories))
+    run = asyncio.run(soak(given.seed, given.minutes, given.warm_up, histories))
     figures = compared(run)
     print(page(figures))
     if given.results:

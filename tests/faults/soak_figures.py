@@ -1,7 +1,11 @@
-"""What a soak is judged by: its first calm minutes against its last ones, and who was not answered in calm minutes."""
+"""What a soak is judged by: its first calm spells against its last ones, and who was not answered in calm minutes.
+
+A spell is the time between two storms; each figure is the median of five. A storm may leave a trace in the spell that
+follows it, as a server's memory after a stream was read anew: that says nothing of an hour, unless it stays.
+"""
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.bench.load import percentile
@@ -9,17 +13,27 @@ from tests.bench.load import percentile
 if TYPE_CHECKING:
     from tests.faults.soak import Soak
 
-WINDOW_SECONDS: Final = 600.0
+SPELLS: Final = 5
 MOST_GROWTH: Final = 0.05
+# After a storm, before a minute counts as calm.
+SETTLE_SECONDS: Final = 30.0
 # A rise by less than one of these is no growth, however little there was before.
 TAKEN: Final = {"MB": "megabytes", "open files": "open_files", "sessions": "sessions"}
 ALL: Final = "everything"
 
-Within = Callable[[float], bool]
+
+class Spell(NamedTuple):
+    """Calm from `begin` until `end`, in seconds after the beginning."""
+
+    begin: float
+    end: float
+
+    def has(self, at: float) -> bool:
+        return self.begin <= at < self.end
 
 
 class Figure(NamedTuple):
-    """The mean of the first calm minutes and of the last ones; the unit is a key of `TAKEN`, or `ms`."""
+    """In the median of the first calm spells and of the last ones; the unit is a key of `TAKEN`, or `ms`."""
 
     name: str
     unit: str
@@ -63,19 +77,32 @@ def page(figures: Sequence[Figure]) -> str:
     return "\n".join([f"{'':44}{'first':>12}{'last':>12}{'change':>10}", *map(str, figures)])
 
 
-def windows(run: "Soak") -> tuple[Within, Within]:
-    """From the end of the warm-up to the first storm, and the calm part of the last ten minutes."""
-    begin, end = run.storms[0][0], run.fought.seconds
-    span = min(WINDOW_SECONDS, (end - begin) / 2)
-    return lambda at: run.warm <= at < begin, lambda at: end - span <= at and run.calm(at)
+def spells(run: "Soak") -> tuple[Sequence[Spell], Sequence[Spell]]:
+    """The first ones after the warm-up, and as many last ones."""
+    ends = [*(begin for begin, _ in run.storms), run.fought.seconds]
+    begins = [0.0, *(end + SETTLE_SECONDS for _, end in run.storms)]
+    calm = [Spell(begin, end) for begin, end in zip(begins, ends, strict=True) if run.warm <= begin < end]
+    number = min(SPELLS, len(calm) // 2)
+    return calm[:number], calm[-number:] if number else []
 
 
 def _taken(run: "Soak") -> Iterator[Figure]:
-    first, last = ([sample for sample in run.samples if within(sample.at)] for within in windows(run))
+    first, last = spells(run)
     for unit, of in TAKEN.items():
-        begun, ended = ([_with_all(getattr(sample, of)) for sample in window] for window in (first, last))
-        for role in sorted(set.intersection(*(set(one) for one in (*begun, *ended)))) if begun and ended else ():
-            yield Figure(role, unit, *(statistics.fmean(one[role] for one in window) for window in (begun, ended)))
+        begun, ended = (
+            [[_with_all(getattr(sample, of)) for sample in run.samples if spell.has(sample.at)] for spell in window]
+            for window in (first, last)
+        )
+        every = [one for spell in (*begun, *ended) for one in spell]
+        for role in sorted(set.intersection(*map(set, every))) if every else ():
+            yield Figure(
+                role, unit, *(_median([one[role] for one in spell] for spell in window) for window in (begun, ended))
+            )
+
+
+def _median(spells: Iterable[Sequence[float]]) -> float:
+    """Of their means."""
+    return statistics.median(statistics.fmean(spell) for spell in spells if spell)
 
 
 def _with_all(by_role: Mapping[str, float]) -> Mapping[str, float]:
@@ -83,7 +110,15 @@ def _with_all(by_role: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def _latencies(run: "Soak") -> Iterator[Figure]:
+    windows = spells(run)
     for title, latencies in (("command", run.commands), ("question", run.questions)):
-        begun, ended = (sorted(took for at, took in latencies if within(at)) for within in windows(run))
+        begun, ended = (
+            [taken for spell in window if (taken := sorted(took for at, took in latencies if spell.has(at)))]
+            for window in windows
+        )
         for percent in (50, 99) if begun and ended else ():
-            yield Figure(f"{title} p{percent}", "ms", percentile(begun, percent), percentile(ended, percent))
+            yield Figure(
+                f"{title} p{percent}",
+                "ms",
+                *(statistics.median(percentile(spell, percent) for spell in window) for window in (begun, ended)),
+            )

@@ -8,7 +8,8 @@ from tests.faults.campaign import Fought
 from tests.faults.soak import Sample, Soak
 from tests.faults.soak_figures import compared, failures
 
-STORM = (300.0, 360.0)
+STORMS = [(180.0 + 240 * number, 240.0 + 240 * number) for number in range(15)]
+STORM = STORMS[0]
 # Of the even hour, and with a sixth more in its last half.
 TAKEN = {"relay": 60.0}
 MORE = {"relay": 70.0}
@@ -18,7 +19,7 @@ def even() -> Soak:
     fought = Fought("soak", "on its own", 1, seconds=3_600.0, differences={"stored twice": 0})
     every_ten = [10.0 * number for number in range(360)]
     samples = [Sample(at, dict(TAKEN), dict(TAKEN), {"writer": 30}) for at in every_ten]
-    return Soak(0, fought, [STORM], samples, [(at, 0.002) for at in every_ten], [(at, 0.003) for at in every_ten])
+    return Soak(0, fought, 120.0, STORMS, samples, [(at, 0.002) for at in every_ten], [(at, 0.003) for at in every_ten])
 
 
 def told(run: Soak) -> list[str]:
@@ -80,6 +81,23 @@ def test_it_fails_by_name_for(plant: Callable[[Soak], None], wrong: str) -> None
 
 def test_an_even_hour_passes() -> None:
     assert told(even()) == []
+
+
+def test_the_trace_of_one_storm_is_no_growth() -> None:
+    run = even()
+    for sample in run.samples:
+        if STORMS[-2][1] < sample.at < STORMS[-1][0]:
+            sample.megabytes = {"relay": 600.0}
+    assert told(run) == []
+
+
+def test_what_was_before_the_warm_up_was_over_is_not_compared() -> None:
+    run = even()
+    run.warm = 360.0
+    for sample in run.samples:
+        sample.megabytes = {"relay": 30.0 if sample.at < run.warm else 60.0}
+    assert told(run) == []
+    assert {(figure.first, figure.last) for figure in compared(run) if figure.unit == "MB"} == {(60.0, 60.0)}
 
 
 def test_what_is_there_in_one_window_only_is_not_compared() -> None:

@@ -140,13 +140,15 @@ class Wire:
         )
         try:
             async with asyncio.timeout(seconds):
-                await self._read(subject, config, until, found)
+                while not await self._read(subject, config, until, found):
+                    found.clear()
         except TimeoutError as error:
             ends = found[-1].position if found else None
             raise AssertionError(f"in {seconds:g} s {subject} came up to position {ends}, not {until}") from error
         return found
 
-    async def _read(self, subject: str, config: ConsumerConfig, until: int, found: list[Fact]) -> None:
+    async def _read(self, subject: str, config: ConsumerConfig, until: int, found: list[Fact]) -> bool:
+        """Whether all of it was read: on a cluster that has just lost a node the reader may be lost as well."""
         await self._stream_is_there()
         subscription = await self.client.jetstream().pull_subscribe(subject, stream=STREAM, config=config)
         try:
@@ -155,9 +157,12 @@ class Wire:
                     messages = await subscription.fetch(512, timeout=0.5)
                 except nats.errors.TimeoutError:
                     continue
+                except ServiceUnavailableError:
+                    return False
                 found += [Fact(m.subject, m.headers or {}, json.loads(m.data)) for m in messages]
         finally:
             await subscription.unsubscribe()
+        return True
 
     async def _stream_is_there(self) -> None:
         """Returns when there is a stream: one that was lost is made anew by Switchboard."""

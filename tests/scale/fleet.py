@@ -83,6 +83,11 @@ class Fleet:
     def pids(self) -> list[int]:
         return [member.child.pid for members in self.members.values() for member in members]
 
+    def tell(self) -> None:
+        """Prints the last lines of each member: pytest shows them when the test has failed."""
+        for member in (member for members in self.members.values() for member in members):
+            print(f"\n{member.child.program.name}\n{member.output()}")
+
     def close(self) -> None:
         """All at once, cleanly; what does not end in time is killed."""
         children = [member.child for members in self.members.values() for member in members]
@@ -101,4 +106,5 @@ def fleet(nats_url: str, postgres_url: str, settings: Mapping[str, str] | None =
         try:
             yield made
         finally:
+            made.tell()
             made.close()

@@ -13,7 +13,7 @@ from nats.js.api import PeerInfo
 from nats.js.errors import NotFoundError
 
 from shared import client as switchboard_client
-from shared.runtime import bus
+from shared.runtime import bus, feed
 from shared.runtime.servers import nats_answers
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
@@ -126,6 +126,37 @@ async def test_a_follower_and_then_the_leader_of_the_stream_are_killed_and_repla
         after = await stream(wire)
         # Lost as a whole it would have been told again from the log, and nothing be missing.
         assert (after.created, after.replicas) == (before.created, 3)
+
+
+async def test_a_view_goes_on_when_its_consumer_is_lost_with_the_node_that_led_it(
+    cluster: RunningCluster, database: str
+) -> None:
+    servers = cluster.url.split(",")
+    async with connected(servers, max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=ignored) as wire:
+        js = wire.client.jetstream(timeout=10)
+        with suppress(NotFoundError):
+            await js.delete_stream(STREAM)
+        await bus.declare_stream(js, declared=bus.EVENT_STREAM.evolve(num_replicas=3))
+        # As a node holds it when the others lost their copies, one after another.
+        alone = await js.add_consumer(STREAM, feed.consumer_config("routing").evolve(num_replicas=1))
+        assert alone.cluster
+        victim = cluster.node(str(alone.cluster.leader))
+        with fleet(cluster.url, database, {"SWITCHBOARD_STREAM_REPLICAS": "3"}) as members:
+            members.grow(1)
+            account = await cast.furnished(wire)
+            await account.see("Resolve", recipients=["a@b.example"], sender="a@b.example")
+            assert (await js.consumer_info(STREAM, "routing")).created == alone.created
+            victim.wipe()
+            work = Workload([account.name], seed=4, pace=0.03)
+            running = asyncio.create_task(work.run(wire))
+            await work.progress(COMMANDS_BETWEEN, ANSWERED_WITHIN_SECONDS)
+            work.end()
+            await running
+            account.position = max(one.reply.body.get("position", 0) for one in work.given.values() if one.reply)
+            async with asyncio.timeout(ANSWERED_WITHIN_SECONDS):
+                while (await account.ask("Resolve", recipients=["a@b.example"], sender="a@b.example")).error:
+                    pass
+            victim.start()
 
 
 async def test_a_stream_gets_the_replicas_that_are_set_and_loses_none(
