@@ -7,6 +7,7 @@ from services.connections.desk import Desk
 from services.connections.domain import account as accounts
 from services.connections.domain import actor as actors
 from services.connections.domain import address as addresses
+from services.connections.domain import claims, links
 from services.connections.domain import inbox as inboxes
 from services.connections.domain import user as users
 from services.connections.domain.account import NoAccount
@@ -102,7 +103,7 @@ def returning(desk: Desk, user: str) -> list[Event]:
     state = desk.user(user)
     removed_at = state.removed_at if isinstance(state, User) else None
     back = [claim for claim in desk.orphaned(user) if claim.since == removed_at]
-    return [event for claim in back for event in addresses.returned(claim, desk.siblings(claim))]
+    return [event for claim in back for event in claims.returned(claim, desk.siblings(claim))]
 
 
 def set_permissions(desk: Desk, command: c.SetPermissions) -> Outcome:
@@ -152,11 +153,11 @@ def remove_user(desk: Desk, command: c.RemoveUser) -> Outcome:
 def left_behind(desk: Desk, claim: Personal, command: c.RemoveUser) -> list[Event]:
     """The policy says what becomes of a removed user's connections (D3)."""
     if command.policy == "orphan":
-        return addresses.orphaned(claim)
+        return claims.orphaned(claim)
     if command.policy == "release":
-        return addresses.released(claim, desk.aliases(claim.address))
+        return claims.released(claim, desk.aliases(claim.address))
     assert command.new_owner is not None, "the message's own rule"
-    return addresses.handed_over(claim, command.new_owner)
+    return claims.handed_over(claim, command.new_owner)
 
 
 def set_availability(desk: Desk, command: c.SetAvailability) -> Outcome:
@@ -260,12 +261,12 @@ def users_of(command: c.SetRouting) -> Sequence[str]:
 def archive_inbox(desk: Desk, command: c.ArchiveInbox) -> Outcome:
     desk.actor().require("account_access")
     inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
-    claims = desk.connected_to(inbox.id)
-    aliases = {claim.address: desk.aliases(claim.address) for claim in claims}
-    in_use = [name for claim in claims for name in (claim.address, *(a.address for a in aliases[claim.address]))]
+    teams = desk.connected_to(inbox.id)
+    aliases = {claim.address: desk.aliases(claim.address) for claim in teams}
+    in_use = [name for claim in teams for name in (claim.address, *(a.address for a in aliases[claim.address]))]
     archived = inboxes.archive(inbox, in_use, cascade=command.cascade)
     return [
-        *(event for claim in claims for event in addresses.end_of_claim(claim, aliases[claim.address])),
+        *(event for claim in teams for event in claims.end_of_claim(claim, aliases[claim.address])),
         *archived,
     ]
 
@@ -286,7 +287,7 @@ def connect_personal(desk: Desk, command: c.ConnectPersonal) -> Outcome:
     users.owner(desk.user(command.owner), command.owner)
     target = desk.target()
     mailbox = desk.mailbox(command.provider, command.provider_identity, target.address)
-    events = addresses.connect_personal(desk.address(target.address), command, target, mailbox)
+    events = claims.connect_personal(desk.address(target.address), command, target, mailbox)
     return Decision(events, warnings_about(target), AFTER_PERSONAL) if events else events
 
 
@@ -295,7 +296,7 @@ def connect_team(desk: Desk, command: c.ConnectTeam) -> Outcome:
     inboxes.opened(desk.inbox(command.inbox), command.inbox)
     target = desk.target()
     mailbox = desk.mailbox(command.provider, command.provider_identity, target.address)
-    events = addresses.connect_team(desk.address(target.address), command, target, mailbox)
+    events = claims.connect_team(desk.address(target.address), command, target, mailbox)
     same_mailbox = [w for w in warnings_about(target) if w["code"] == canonical.SAME_MAILBOX_SUSPECTED]
     return Decision(events, same_mailbox, AFTER_TEAM) if events else events
 
@@ -331,36 +332,36 @@ def held(desk: Desk, *, or_super_admin: bool = False) -> tuple[AddressState, str
 
 def disconnect(desk: Desk, command: c.Disconnect) -> Outcome:
     state, address = held(desk, or_super_admin=True)
-    return addresses.disconnect(state, command, desk.aliases(address))
+    return claims.disconnect(state, command, desk.aliases(address))
 
 
 def require_reauthentication(desk: Desk, command: c.RequireReauthentication) -> Outcome:
     state, address = held(desk)
-    return addresses.require_reauthentication(state, command, address)
+    return links.require_reauthentication(state, command, address)
 
 
 def reconnect(desk: Desk, command: c.Reconnect) -> Outcome:
     state, address = held(desk)
     provider = state.link.provider if isinstance(state, Personal | Team) else None
     mailbox = desk.mailbox(provider, command.provider_identity, address)
-    return addresses.reconnect(state, command, address, mailbox)
+    return links.reconnect(state, command, address, mailbox)
 
 
 def pause(desk: Desk, command: c.Pause) -> Outcome:
     state, address = held(desk)
-    return addresses.pause(state, command, address)
+    return links.pause(state, command, address)
 
 
 def resume(desk: Desk, command: c.Resume) -> Outcome:
     state, address = held(desk)
-    return addresses.resume(state, command, address)
+    return links.resume(state, command, address)
 
 
 def move_team_address(desk: Desk, command: c.MoveTeamAddress) -> Outcome:
     desk.actor().require("account_access")
     inboxes.opened(desk.inbox(command.to_inbox), command.to_inbox)
     address = desk.target().address
-    return addresses.move(desk.address(address), command, address)
+    return claims.move(desk.address(address), command, address)
 
 
 def convert_connection(desk: Desk, command: c.ConvertConnection) -> Outcome:
@@ -371,13 +372,11 @@ def convert_connection(desk: Desk, command: c.ConvertConnection) -> Outcome:
         actor.require_owner_is_actor(command.owner)
         users.owner(desk.user(command.owner), command.owner)
         state = desk.address(address)
-        return addresses.convert_to_personal(state, command.owner, address, desk.siblings(state))
+        return claims.convert_to_personal(state, command.owner, address, desk.siblings(state))
     assert command.inbox is not None, "the message's own rule"
     inboxes.opened(desk.inbox(command.inbox), command.inbox)
     state = desk.address(address)
-    return addresses.convert_to_team(
-        state, command, command.inbox, address, desk.siblings(state), on_behalf=actor.service
-    )
+    return claims.convert_to_team(state, command, command.inbox, address, desk.siblings(state), on_behalf=actor.service)
 
 
 def transfer_ownership(desk: Desk, command: c.TransferOwnership) -> Outcome:
@@ -386,7 +385,7 @@ def transfer_ownership(desk: Desk, command: c.TransferOwnership) -> Outcome:
     state = desk.address(address)
     actor.require_owner_or_super_admin(state, desk.primary(state))
     users.owner(desk.user(command.new_owner), command.new_owner)
-    return addresses.transfer(state, command, address, desk.siblings(state))
+    return claims.transfer(state, command, address, desk.siblings(state))
 
 
 def reclaim_address(desk: Desk, command: c.ReclaimAddress) -> Outcome:
@@ -394,40 +393,40 @@ def reclaim_address(desk: Desk, command: c.ReclaimAddress) -> Outcome:
     users.owner(desk.user(command.new_owner), command.new_owner)
     address = desk.target().address
     state = desk.address(address)
-    return addresses.reclaim(state, command, address, desk.siblings(state))
+    return claims.reclaim(state, command, address, desk.siblings(state))
 
 
 def release_address(desk: Desk, command: c.ReleaseAddress) -> Outcome:
     desk.actor().require("super_admin")
     address = desk.target().address
-    return addresses.release(desk.address(address), desk.aliases(address))
+    return claims.release(desk.address(address), desk.aliases(address))
 
 
 def bind_tool(desk: Desk, command: c.BindTool) -> Outcome:
     state, address = held(desk)
-    return addresses.bind_tool(state, command, address)
+    return links.bind_tool(state, command, address)
 
 
 def unbind_tool(desk: Desk, command: c.UnbindTool) -> Outcome:
     state, address = held(desk)
-    return addresses.unbind_tool(state, command, address)
+    return links.unbind_tool(state, command, address)
 
 
 def add_alias(desk: Desk, command: c.AddAlias) -> Outcome:
     primary, address = held(desk)
     target = desk.target("alias")
-    return addresses.add_alias(primary, address, desk.address(target.address), target)
+    return links.add_alias(primary, address, desk.address(target.address), target)
 
 
 def remove_alias(desk: Desk, command: c.RemoveAlias) -> Outcome:
     primary, address = held(desk)
     alias = desk.target("alias").address
-    return addresses.remove_alias(primary, address, desk.address(alias), alias)
+    return links.remove_alias(primary, address, desk.address(alias), alias)
 
 
 def set_from_name(desk: Desk, command: c.SetFromName) -> Outcome:
     state, address = held(desk)
-    return addresses.set_from_name(state, command, address)
+    return links.set_from_name(state, command, address)
 
 
 TABLE: Final[Mapping[type[c.Command], Callable[[Desk, Any], Outcome]]] = {

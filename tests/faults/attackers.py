@@ -149,11 +149,13 @@ def address_of(url: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 4222
 
 
-def send_too_large(url: str, account: str, seconds: float) -> dict[str, int]:
-    """Bodies beyond what NATS takes: it cuts whoever sends one."""
-    end, tries, cut = time.monotonic() + seconds, 0, 0
+def send_too_large(url: str, account: str, rate: float, seconds: float) -> dict[str, int]:
+    """Bodies beyond what NATS takes: it cuts whoever sends one. At `rate` a second, 0 being without a pause."""
+    began, tries, cut = time.monotonic(), 0, 0
     head = f"PUB switchboard.command.v1.{account}.Disconnect {LARGE_BODY}\r\n".encode()
-    while time.monotonic() < end:
+    while (now := time.monotonic()) < began + seconds:
+        if rate and now < began + tries / rate:
+            time.sleep(began + tries / rate - now)
         with socket.create_connection(address_of(url), timeout=2) as connection:
             tries += 1
             with suppress(TimeoutError):
@@ -205,7 +207,7 @@ def attack(kind: str, url: str, accounts: Sequence[str], rate: float, seconds: f
     """What it did and heard."""
     match kind:
         case "too_large":
-            return dict(send_too_large(url, accounts[0], seconds))
+            return dict(send_too_large(url, accounts[0], rate, seconds))
         case "half_open":
             return dict(hold_half_open(url, seconds))
     flood = Flood(url, FLOODS["lists" if kind == "deaf" else kind](accounts), rate, deaf=kind == "deaf")

@@ -43,9 +43,9 @@ GOOD, BAD, CROWD = "good", "bad", 1_000
 LISTED: Final = 3_000
 RATED: Final = 3_000.0
 # Messages a second where 3,000 would mean something else: gigabytes, or more answers than can be made.
-RATES: Final = {"bodies": 20.0, "lists": 30.0, "deaf": 30.0, "waits": 1_000.0}
-# What these at least send, however long they are at it.
-UNRATED: Final = {"too_large": 3, "half_open": 2 * HALF_OPEN}
+RATES: Final = {"bodies": 20.0, "lists": 30.0, "deaf": 30.0, "waits": 1_000.0, "too_large": 20.0}
+# What this one at least does, however long it is at it.
+UNRATED: Final = {"half_open": 2 * HALF_OPEN}
 PATIENCE_SECONDS: Final = 10.0
 # The views catch up; then what is usual is measured.
 CALM_SECONDS, USUAL_SECONDS = 2.0, 3.0

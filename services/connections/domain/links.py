@@ -1,0 +1,154 @@
+"""What becomes of a connection while its holder stays: its mail, authentication, tools, aliases, and From name."""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+from services.connections.domain.address import AddressState, Alias, Claimed, Free, Orphaned, Personal, Team
+from services.connections.domain.claims import connected, require_mailbox, taken
+from shared.core.address import CANONICAL_FORM, CanonicalAddress
+from shared.core.refusal import NextAction, Refused
+from shared.language.commands import (
+    BindTool,
+    Pause,
+    Reconnect,
+    RequireReauthentication,
+    Resume,
+    SetFromName,
+    UnbindTool,
+)
+from shared.language.events import (
+    AliasAdded,
+    AliasRemoved,
+    ConnectionPaused,
+    ConnectionResumed,
+    Event,
+    FromNameChanged,
+    ReauthenticationRequired,
+    Reconnected,
+    ToolBound,
+    ToolUnbound,
+)
+from shared.language.reasons import Reason
+
+
+def require_reauthentication(state: AddressState, command: RequireReauthentication, address: str) -> list[Event]:
+    held = connected(state, address)
+    if held.link.reauthenticate:
+        return []
+    return [ReauthenticationRequired(address=address, cause=command.cause)]
+
+
+def reconnect(state: AddressState, command: Reconnect, address: str, mailbox: Iterable[AddressState]) -> list[Event]:
+    """Lifts reauthentication, never a pause; another mailbox behind the same address changes nothing (A8)."""
+    held = connected(state, address)
+    pinned, given = held.link.provider_identity, command.provider_identity
+    if pinned is not None and given != pinned:
+        raise Refused(
+            Reason.REAUTH_IDENTITY_MISMATCH,
+            f"{address} belongs to another mailbox than the one that was authenticated; nothing was changed.",
+            {"address": address, "provider_identity": "different" if given else "absent"},
+            [
+                NextAction("Reconnect", ("holder",), "Authenticate the mailbox that was connected."),
+                NextAction("Disconnect", ("holder", "super_admin"), "Or disconnect it and connect the other mailbox."),
+            ],
+        )
+    if pinned is None and given is not None:
+        require_mailbox(mailbox, held.owner if isinstance(held, Personal) else None)
+    elif not held.link.reauthenticate:
+        return []
+    return [Reconnected(address=address, provider_identity=given)]
+
+
+def pause(state: AddressState, command: Pause, address: str) -> list[Event]:
+    link = connected(state, address).link
+    receive, send = ways(command)
+    receiving, sending = link.receiving and not receive, link.sending and not send
+    if (receiving, sending) == (link.receiving, link.sending):
+        return []
+    return [ConnectionPaused(address=address, receive=receive, send=send, receiving=receiving, sending=sending)]
+
+
+def resume(state: AddressState, command: Resume, address: str) -> list[Event]:
+    link = connected(state, address).link
+    receive, send = ways(command)
+    receiving, sending = link.receiving or receive, link.sending or send
+    if (receiving, sending) == (link.receiving, link.sending):
+        return []
+    return [ConnectionResumed(address=address, receive=receive, send=send, receiving=receiving, sending=sending)]
+
+
+def ways(command: Pause) -> tuple[bool, bool]:
+    """Receiving and sending: those said to be true, both when neither is given."""
+    if command.receive is None and command.send is None:
+        return True, True
+    return bool(command.receive), bool(command.send)
+
+
+def bind_tool(state: AddressState, command: BindTool, address: str) -> list[Event]:
+    match state:
+        case Alias():
+            raise Claimed(Reason.ADDRESS_IS_ALIAS, state)
+        case Orphaned():
+            raise Claimed(Reason.ADDRESS_ORPHANED, state)
+        case Personal(link=link) if command.tool in link.tools:
+            return []
+        case Personal():
+            return [ToolBound(address=address, tool=command.tool)]
+        case Team() if command.tool == "meetings":
+            raise Refused(
+                Reason.TEAM_ADDRESS_IN_MEETINGS_FORBIDDEN,
+                f"{address} is a team address; the meetings tool works with personal addresses only.",
+                {"tool": command.tool},
+                [NextAction("ConnectPersonal", ("user",), "Connect a different account as personal for meetings.")],
+            )
+        case Team() | Free():
+            raise Refused(
+                Reason.PERSONAL_CONNECTION_REQUIRED,
+                f"The tool {command.tool} needs a personal connection of {address}.",
+                {"tool": command.tool},
+                [NextAction("ConnectPersonal", ("user",), "Connect a mail account as personal first.")],
+            )
+        case _:
+            assert_never(state)
+
+
+def unbind_tool(state: AddressState, command: UnbindTool, address: str) -> list[Event]:
+    if command.tool not in connected(state, address).link.tools:
+        return []
+    return [ToolUnbound(address=address, tool=command.tool)]
+
+
+def add_alias(primary: AddressState, address: str, alias: AddressState, target: CanonicalAddress) -> list[Event]:
+    """An alias is claimed like any address (A7)."""
+    connected(primary, address)
+    match alias:
+        case Free():
+            return [
+                AliasAdded(
+                    address=target.address, display=target.display, primary=address, canonical_form=CANONICAL_FORM
+                )
+            ]
+        case Alias(primary=held) if held == address:
+            return []
+        case _:
+            raise taken(alias, "personal")
+
+
+def remove_alias(primary: AddressState, address: str, alias: AddressState, name: str) -> list[Event]:
+    connected(primary, address)
+    match alias:
+        case Alias(primary=held) if held == address:
+            return [AliasRemoved(address=name, primary=address)]
+        case _:
+            raise Refused(
+                Reason.NOT_CONNECTED,
+                f"{name} is not an alias of {address}.",
+                {"address": name, "primary": address},
+                [NextAction("AddAlias", ("holder",), "Add it as an alias.")],
+            )
+
+
+def set_from_name(state: AddressState, command: SetFromName, address: str) -> list[Event]:
+    if connected(state, address).link.from_name == command.from_name:
+        return []
+    return [FromNameChanged(address=address, from_name=command.from_name)]
