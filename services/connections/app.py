@@ -15,8 +15,9 @@ from shared.language.reasons import CODES, Reason
 from shared.runtime import metrics
 from shared.runtime.counting import OTHER
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
-from shared.runtime.ledger import Answer, Ledger, Pending, unsafe_switch
+from shared.runtime.ledger import Ledger, unsafe_switch
 from shared.runtime.partitions import Partitions
+from shared.runtime.pending import Answer, Pending
 from shared.runtime.service import Service, run
 from shared.runtime.writer import Answers, Writer
 

@@ -12,7 +12,10 @@ from shared.language import commands as c
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime import codec
 from shared.runtime.clock import new_id
-from shared.runtime.ledger import Answer, Ledger, Pending, name_of, set_of
+from shared.runtime.known import set_of
+from shared.runtime.ledger import Ledger
+from shared.runtime.pending import Answer, Pending
+from shared.runtime.session import name_of
 from tests.connections.anything import ADMIN, INBOXES, SERVICE, USERS, any_command, dice_of
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, World, read
@@ -77,8 +80,8 @@ def the_store_is_whole(store: Store, ledgers: Sequence[Ledger]) -> None:
 def the_writer_knows(ledger: Ledger, world: World) -> None:
     """After one more command over everything, no state that it keeps differs from the log's."""
     for key, state in world.states.items():
-        ledger.load([(stream_id(*key), key[1], key[0])], [])
-        seen = ledger.seen[stream_id(*key)]
+        ledger.known.load([(stream_id(*key), key[1], key[0])], [])
+        seen = ledger.known.seen[stream_id(*key)]
         versions = [r.version for r in world.happened if r.stream == stream_id(*key)]
         assert seen.version <= versions[-1]
         assert seen.version != versions[-1] or seen.state == state

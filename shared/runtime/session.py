@@ -1,0 +1,126 @@
+"""How a group of commands is decided against what is known, before it is committed."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+from uuid import UUID
+
+from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, UserEvent
+from shared.language.recorded import Recorded
+from shared.runtime.known import Known, Seen, set_of, stream_of
+from shared.runtime.pending import Pending, Verdict
+from shared.runtime.recorder import Membership, Read
+
+
+class Session:
+    """One attempt at a group: what it read, what it would write, each command seeing those before it."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self.read = Read({}, {})
+        self.states: dict[UUID, Seen] = {}
+        self._named: dict[tuple[str, Aggregate, str], Seen] = {}
+        self.changes: dict[UUID, dict[UUID, tuple[bool, int]]] = {}
+        self.events: list[Recorded] = []
+
+    # ---- what decisions look at (shared.core.decider.Reads)
+
+    def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
+        key = account, aggregate, name
+        seen = self._named.get(key)
+        if seen is None:
+            seen = self._named[key] = self._seen(stream_of(account, aggregate, name), aggregate, account)
+        return seen.state
+
+    def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
+        members = self._members(account, set_name)
+        self._known.load([(member, aggregate, account) for member in members], [])
+        return [self._seen(member, aggregate, account).state for member in members]
+
+    def count(self, account: str, set_name: str) -> int:
+        return len(self._members(account, set_name))
+
+    def _seen(self, stream: UUID, aggregate: Aggregate, account: str) -> Seen:
+        seen = self.states.get(stream)
+        if seen is None:
+            seen = self._known.seen.get(stream)
+            if seen is None:
+                self._known.load([(stream, aggregate, account)], [])
+                seen = self._known.seen[stream]
+            self.read.streams[stream] = seen.version
+            self.states[stream] = seen
+        return seen
+
+    def _members(self, account: str, set_name: str) -> set[UUID]:
+        set_id = set_of(account, set_name)
+        known = self._known.sets.get(set_id)
+        if known is None:
+            self._known.load([], [set_id])
+            known = self._known.sets[set_id]
+        self.read.sets[set_id] = known.position
+        changes = self.changes.get(set_id)
+        if not changes:
+            return known.members
+        added = {member for member, (present, _) in changes.items() if present}
+        return (known.members | added) - (changes.keys() - added)
+
+    # ---- what follows from a decision
+
+    def follow(self, pending: Pending, verdict: Verdict) -> None:
+        """Takes the events of an accepted command in, so that the next command of the group sees them."""
+        for event_id, event in verdict.events:
+            account = pending.account
+            aggregate, name = event.aggregate, name_of(event, account)
+            stream = stream_of(account, aggregate, name)
+            before = self._seen(stream, aggregate, account)
+            page = self._known.pages[aggregate]
+            state = page.evolve(before.state, event, pending.time)
+            seen = Seen(aggregate, account, before.version + 1, state)
+            self.states[stream] = self._named[account, aggregate, name] = seen
+            self.events.append(
+                Recorded(
+                    id=event_id,
+                    account=account,
+                    stream=stream,
+                    version=before.version + 1,
+                    position=0,
+                    actor=pending.actor or "",
+                    command_id=pending.command_id or "",
+                    correlation_id=pending.correlation_id,
+                    traceparent=pending.traceparent,
+                    time=pending.time,
+                    event=event,
+                )
+            )
+            left, joined = page.memberships(before.state), page.memberships(state)
+            for name in left - joined:
+                self.changes.setdefault(set_of(account, name), {})[stream] = (False, len(self.events))
+            for name in joined - left:
+                self.changes.setdefault(set_of(account, name), {})[stream] = (True, len(self.events))
+
+    def memberships(self) -> list[Membership]:
+        return [
+            Membership(set_id, member, present, ordinal)
+            for set_id, changes in self.changes.items()
+            for member, (present, ordinal) in changes.items()
+        ]
+
+
+def name_of(event: Event, account: str) -> str:
+    """The name, within its account and kind, of the aggregate that the event happened to."""
+    match event:
+        case UserEvent(user=user):
+            return user
+        case InboxEvent(inbox=inbox):
+            return inbox
+        case AddressEvent(address=address):
+            return address
+        case _:
+            return account
+
+
+class Decides(Protocol):
+    """The domain, as the ledger sees it."""
+
+    def decide(self, pending: Pending, session: Session) -> Verdict: ...
+
+    def reused(self, pending: Pending) -> Verdict: ...
