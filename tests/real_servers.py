@@ -25,8 +25,8 @@ import psutil
 import psycopg
 
 from shared.runtime import clock
-from shared.runtime.children import Child, die_with_parent, last_lines
-from shared.runtime.servers import Nats, Postgres, Server
+from shared.runtime.processes.children import Child, die_with_parent, last_lines
+from shared.runtime.processes.servers import Nats, Postgres, Server
 
 ROOT = Path(__file__).parent.parent
 

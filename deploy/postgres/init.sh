@@ -5,12 +5,12 @@
 #   init.sh              as a superuser, with libpq's variables (PGHOST, PGUSER, …) for where
 #
 # SWITCHBOARD_SQL          the folder of roles.sql, grants.sql and passwords.sql
-# SWITCHBOARD_EVENT_STORE  the event store's tables: shared/runtime/event_store.sql
+# SWITCHBOARD_EVENT_STORE  the event store's tables: shared/runtime/store/event_store.sql
 # SWITCHBOARD_PASSWORDS    a folder with a file for each role, called like it, with its password
 set -eu
 
 sql="${SWITCHBOARD_SQL:-/etc/switchboard/postgres}"
-event_store="${SWITCHBOARD_EVENT_STORE:-/etc/switchboard/runtime/event_store.sql}"
+event_store="${SWITCHBOARD_EVENT_STORE:-/etc/switchboard/store/event_store.sql}"
 passwords="${SWITCHBOARD_PASSWORDS:-/run/secrets}"
 
 psql --no-psqlrc --quiet --set ON_ERROR_STOP=1 --dbname "${PGDATABASE:-switchboard}" \

@@ -15,11 +15,11 @@ from shared.language.reasons import CODES, Reason
 from shared.runtime import metrics
 from shared.runtime.counting import OTHER
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
-from shared.runtime.ledger import Ledger, unsafe_switch
 from shared.runtime.partitions import Partitions
-from shared.runtime.pending import Answer, Pending
-from shared.runtime.service import Service, run
-from shared.runtime.writer import Answers, Writer
+from shared.runtime.processes.service import Service, run
+from shared.runtime.store.ledger import Ledger, unsafe_switch
+from shared.runtime.store.pending import Answer, Pending
+from shared.runtime.store.writer import Answers, Writer
 
 DRAIN_SECONDS = 6.0
 # In the subject of a command; its partition may follow.

@@ -19,9 +19,9 @@ from shared.language.commands import COMMANDS, Command
 from shared.language.events import Aggregate
 from shared.language.text import SERVICE
 from shared.runtime.clock import new_id, now
-from shared.runtime.pending import Pending, Verdict
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
-from shared.runtime.session import Session
+from shared.runtime.store.pending import Pending, Verdict
+from shared.runtime.store.session import Session
 
 LARGEST_BODY: Final = 256 * 1024
 COMMAND_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")

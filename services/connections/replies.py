@@ -10,7 +10,7 @@ from shared.core.refusal import NextAction, Refused
 from shared.language.commands import COMMANDS
 from shared.language.events import Event
 from shared.language.reasons import Reason
-from shared.runtime.pending import Verdict
+from shared.runtime.store.pending import Verdict
 
 LISTED_EVENTS: Final = 100
 

@@ -6,7 +6,7 @@ from services.inbox_views.handlers import DESIGN
 from services.inbox_views.queries import answer
 from shared.language import subjects
 from shared.language.questions import ROUTING_QUESTIONS, VIEW_QUESTIONS
-from shared.runtime.view_service import Room, main
+from shared.runtime.views.view_service import Room, main
 
 ROOM: Final = Room(
     name="inbox-views",

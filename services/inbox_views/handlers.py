@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.inbox_views.domain.folds import fold
-from shared.runtime.view import Design
+from shared.runtime.views.view import Design
 
 # Raised with every change of what the folds make: the rows are then made anew from the event log.
 VERSION: Final = 1

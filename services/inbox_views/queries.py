@@ -16,8 +16,8 @@ from shared.core.address import AddressInvalid, CanonicalAddress, canonical
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
-from shared.runtime.answering import NotAnswered, Page, after, not_allowed
-from shared.runtime.view import ROWS_AT_ONCE, Snapshot
+from shared.runtime.views.answering import NotAnswered, Page, after, not_allowed
+from shared.runtime.views.view import ROWS_AT_ONCE, Snapshot
 
 
 class Asked:

@@ -46,7 +46,7 @@ def run(
     held = settings()
     if service is not None:
         _become(service, held)
-    from shared.runtime.launcher import launch
+    from shared.runtime.processes.launcher import launch
 
     programs = {name: (sys.executable, "-m", module) for name, module in SERVICES.items()}
     raise typer.Exit(launch(held, programs))

@@ -6,7 +6,7 @@ from services.routing.handlers import DESIGN
 from services.routing.queries import answer
 from shared.language import subjects
 from shared.language.questions import ROUTING_QUESTIONS
-from shared.runtime.view_service import Room, main
+from shared.runtime.views.view_service import Room, main
 
 ROOM: Final = Room(
     name="routing",

@@ -11,8 +11,8 @@ from shared.core.rule_words import in_words
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
-from shared.runtime.answering import NotAnswered, not_allowed
-from shared.runtime.view import Snapshot
+from shared.runtime.views.answering import NotAnswered, not_allowed
+from shared.runtime.views.view import Snapshot
 
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:

@@ -22,7 +22,7 @@ from shared.language import subjects
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
 from shared.runtime.codec import Undecodable, from_wire
-from shared.runtime.entries import stream_of
+from shared.runtime.views.entries import stream_of
 
 BATCH: Final = 256
 POLL_SECONDS: Final = 1.0

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from nats.aio.client import Client
 
 from shared.language import subjects
-from shared.runtime.feed import Feed
 from shared.runtime.lag import Lag, LogWatch
 from shared.runtime.metrics import Metric, Source, gauge
 from shared.runtime.relay import Relay
-from shared.runtime.view import View
+from shared.runtime.views.feed import Feed
+from shared.runtime.views.view import View
 
 
 @asynccontextmanager

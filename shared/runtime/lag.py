@@ -7,7 +7,7 @@ from typing import NamedTuple
 from shared.language.subjects import Ce
 from shared.runtime import clock
 from shared.runtime.codec import Undecodable, stored_to_wire
-from shared.runtime.log_reader import LogReader, Stored
+from shared.runtime.store.log_reader import LogReader, Stored
 
 
 class Lag(NamedTuple):

@@ -13,8 +13,8 @@ import time
 import psycopg
 import structlog
 
-from shared.runtime.ending import asked_to_end
 from shared.runtime.postgres import ended_when_silent
+from shared.runtime.processes.ending import asked_to_end
 
 LEASE_SECONDS = 3.0
 BEAT_SECONDS = 0.5

@@ -21,9 +21,9 @@ import structlog
 from nats.aio.client import Client
 
 from shared.runtime import bus
-from shared.runtime.ending import asked_to_end
 from shared.runtime.endpoint import Endpoint
 from shared.runtime.postgres import ended_when_silent
+from shared.runtime.processes.ending import asked_to_end
 
 BEAT_SECONDS = 0.25
 SILENCE_SECONDS = 3.0

@@ -26,10 +26,10 @@ from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.runtime import bus, failpoints, frames
 from shared.runtime.codec import Undecodable, id_in_state, stored_to_wire
-from shared.runtime.ending import asked_to_end
 from shared.runtime.lease import Lease
-from shared.runtime.log_reader import LogReader, Stored
 from shared.runtime.pacing import rest
+from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.store.log_reader import LogReader, Stored
 
 BATCH_EVENTS = 1_000
 BATCH_BYTES = 4_000_000

@@ -81,7 +81,7 @@ class Settings(BaseSettings):
 
     def postgres_url_to_ask(self) -> str:
         """Where a tool on this machine finds PostgreSQL: the URL, or the socket of the one `switchboard run` starts."""
-        from shared.runtime.servers import Postgres
+        from shared.runtime.processes.servers import Postgres
 
         return self.postgres_url or Postgres(self.data_dir).url()
 

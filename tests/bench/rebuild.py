@@ -16,8 +16,8 @@ import orjson
 from services.connections import door
 from services.connections.handlers import PAGES
 from shared.runtime.clock import new_id
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Pending
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Pending
 from tests.bench.stage import Figures, Stage, new_stage
 from tests.real_servers import ROOT
 

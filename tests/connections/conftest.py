@@ -8,8 +8,8 @@ import pytest
 
 from services.connections.door import Domain
 from services.connections.handlers import PAGES
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Answer, Pending
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Answer, Pending
 
 OpenLedger = Callable[[], Ledger]
 

@@ -18,8 +18,8 @@ from shared.language.reasons import Reason
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime import codec
 from shared.runtime.clock import new_id
-from shared.runtime.pending import Pending, Verdict
-from shared.runtime.session import Session, name_of
+from shared.runtime.store.pending import Pending, Verdict
+from shared.runtime.store.session import Session, name_of
 from tests.connections.invariants import broken
 
 ACCOUNT: Final = "acme"

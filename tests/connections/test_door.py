@@ -12,7 +12,7 @@ from services.connections import door
 from shared.language import commands as c
 from shared.language.commands import COMMANDS
 from shared.language.reasons import Reason
-from shared.runtime.pending import Pending
+from shared.runtime.store.pending import Pending
 from tests.connections.anything import any_command, dice_of
 
 ID = "0198c0de-0000-7000-8000-000000000001"

@@ -17,9 +17,9 @@ from services.connections.handlers import PAGES
 from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.runtime.clock import new_id
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Answer, Pending
-from shared.runtime.recorder import NotSent
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Answer, Pending
+from shared.runtime.store.recorder import NotSent
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, ADA, ANA, BOB, CLEO, COMPANY, HR, read
 from tests.real_servers import wait_until

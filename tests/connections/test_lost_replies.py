@@ -13,9 +13,9 @@ from services.connections.handlers import PAGES
 from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.runtime.clock import new_id
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Answer, Pending
-from shared.runtime.recorder import NotSent, Unclear
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Answer, Pending
+from shared.runtime.store.recorder import NotSent, Unclear
 from tests.connections.anything import any_command, dice_of
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ADA, BOB, CLEO, COMPANY, read

@@ -15,8 +15,8 @@ from shared.language import events as e
 from shared.language.plans import INBOX_LIMITS
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime.clock import new_id
-from shared.runtime.pending import Verdict
-from shared.runtime.session import name_of
+from shared.runtime.store.pending import Verdict
+from shared.runtime.store.session import name_of
 from tests.connections.anything import ADDRESSES, ADMIN, INBOXES, SERVICE, USERS, any_command, any_event
 from tests.connections.given_when_then import ACCOUNT, World, comparable, read, survives_storing
 from tests.connections.invariants import broken

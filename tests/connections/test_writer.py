@@ -14,9 +14,9 @@ from services.connections.handlers import PAGES
 from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.runtime.clock import new_id
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Answer, Pending
-from shared.runtime.writer import PATIENCE_SECONDS, Writer
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Answer, Pending
+from shared.runtime.store.writer import PATIENCE_SECONDS, Writer
 from tests.connections.conftest import Store, settle
 from tests.connections.given_when_then import ADA, BOB, COMPANY, read
 from tests.real_servers import RunningPostgres

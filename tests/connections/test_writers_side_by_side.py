@@ -12,10 +12,10 @@ from shared.language import commands as c
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime import codec
 from shared.runtime.clock import new_id
-from shared.runtime.known import set_of
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Answer, Pending
-from shared.runtime.session import name_of
+from shared.runtime.store.known import set_of
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Answer, Pending
+from shared.runtime.store.session import name_of
 from tests.connections.anything import ADMIN, INBOXES, SERVICE, USERS, any_command, dice_of
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, World, read

@@ -14,7 +14,7 @@ import yaml
 
 from services.ops.cli import SERVICES
 from shared.language import subjects
-from shared.runtime.service import LEFT_SECONDS, STOP_SECONDS
+from shared.runtime.processes.service import LEFT_SECONDS, STOP_SECONDS
 from shared.runtime.settings import Settings
 from tests.deploy.production import DEPLOY, Secrets, environment_of
 from tests.real_servers import ROOT, new_folder

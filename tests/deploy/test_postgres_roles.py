@@ -9,7 +9,7 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from services.connections.door import Domain
 from services.connections.handlers import PAGES
-from shared.runtime.ledger import Ledger
+from shared.runtime.store.ledger import Ledger
 from tests.deploy.production import DEPLOY, Production
 
 ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")

@@ -15,11 +15,11 @@ from services.inbox_views.handlers import DESIGN
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
 from shared.runtime.admission import Acquaintances
-from shared.runtime.answering import MOST_UNDER_WAY
 from shared.runtime.clock import new_id
-from shared.runtime.shared_snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
-from shared.runtime.view import READERS, Snapshot, View
-from shared.runtime.writer import MOST_WAITING, Writer
+from shared.runtime.store.writer import MOST_WAITING, Writer
+from shared.runtime.views.answering import MOST_UNDER_WAY
+from shared.runtime.views.shared_snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
+from shared.runtime.views.view import READERS, Snapshot, View
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
 from tests.real_servers import RunningSwitchboard, running_switchboard
 
@@ -225,7 +225,7 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
             await asyncio.sleep(0.1)
             for task in given_up:
                 task.cancel()
-            monkeypatch.setattr("shared.runtime.shared_snapshots.PATIENCE_SECONDS", 0.0)
+            monkeypatch.setattr("shared.runtime.views.shared_snapshots.PATIENCE_SECONDS", 0.0)
         assert {type(end) for end in await asyncio.gather(*late, return_exceptions=True)} == {Crowded}
         monkeypatch.undo()
         # Whose group had begun already are answered though nobody hears it.

@@ -28,10 +28,10 @@ from shared.language.recorded import Recorded, stream_id
 from shared.runtime import bus, clock
 from shared.runtime.codec import to_wire
 from shared.runtime.frames import framed
-from shared.runtime.service import Service, Wire
+from shared.runtime.processes.service import Service, Wire
 from shared.runtime.settings import Settings
-from shared.runtime.view import Fold, key_of
-from shared.runtime.view_service import Room, serving
+from shared.runtime.views.view import Fold, key_of
+from shared.runtime.views.view_service import Room, serving
 
 ALL = ("account_access", "personal_email_access", "super_admin")
 

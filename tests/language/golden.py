@@ -32,8 +32,8 @@ from shared.language.questions import QUESTIONS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.recorded import STREAMS, Recorded, stream_id
 from shared.runtime import codec
-from shared.runtime.known import set_of
-from shared.runtime.session import name_of
+from shared.runtime.store.known import set_of
+from shared.runtime.store.session import name_of
 from tests.connections.anything import any_event, dice_of
 
 GOLDEN: Final = Path(__file__).with_name("golden.json")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from shared.language.events import EVENTS
 from shared.language.recorded import stream_id
 from shared.runtime import codec
-from shared.runtime.session import name_of
+from shared.runtime.store.session import name_of
 from tests.language.golden import differences, now, with_additions, written
 
 

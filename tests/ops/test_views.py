@@ -13,7 +13,7 @@ import pytest
 
 from services.inbox_views.handlers import DESIGN
 from shared.language import events as e
-from shared.runtime.view import View
+from shared.runtime.views.view import View
 from tests.inbox_views.stories import beginning, eventually, personal
 from tests.journeys.wire import Wire, connected
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder

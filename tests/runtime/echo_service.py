@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from shared.runtime.service import Service, run
+from shared.runtime.processes.service import Service, run
 
 SUBJECT = "test.echo"
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from shared.runtime.launcher import launch
+from shared.runtime.processes.launcher import launch
 from shared.runtime.settings import Settings
 
 ECHO = str(Path(__file__).with_name("echo_service.py"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.runtime import arrays
+from shared.runtime.store import arrays
 
 KINDS: dict[str, tuple[Callable[[Any], arrays.Array], st.SearchStrategy[Any]]] = {
     "uuid": (arrays.uuids, st.none() | st.uuids()),

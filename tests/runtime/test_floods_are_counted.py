@@ -12,8 +12,9 @@ from nats.aio.client import Client
 from services.connections.app import connections
 from services.inbox_views.app import ROOM
 from shared.language import subjects
-from shared.runtime import answering, writer
-from shared.runtime.service import Service
+from shared.runtime.processes.service import Service
+from shared.runtime.store import writer
+from shared.runtime.views import answering
 from tests.inbox_views.stories import eventually, is_ready, on_bus, room_open, service_open
 from tests.metrics_page import Page
 from tests.real_servers import RunningNats

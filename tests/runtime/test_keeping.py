@@ -5,8 +5,8 @@ import os
 import signal
 import time
 
-from shared.runtime.children import Program
-from shared.runtime.keeping import Kept
+from shared.runtime.processes.children import Program
+from shared.runtime.processes.keeping import Kept
 
 ASLEEP = Program("asleep", ("sleep", "60"))
 SOON_SECONDS = 2.6

@@ -9,8 +9,8 @@ from services.inbox_views.handlers import DESIGN
 from shared.language import events as e
 from shared.language.recorded import Recorded
 from shared.runtime.codec import to_wire
-from shared.runtime.design import Doc
-from shared.runtime.view import FromBus, View
+from shared.runtime.views.design import Doc
+from shared.runtime.views.view import FromBus, View
 from tests.inbox_views.stories import beginning, personal
 
 BOB = "bob@acme.example"

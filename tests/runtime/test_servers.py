@@ -9,7 +9,7 @@ import psycopg
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
-from shared.runtime.servers import Nats, Postgres, nats_answers, postgres_answers
+from shared.runtime.processes.servers import Nats, Postgres, nats_answers, postgres_answers
 from tests.real_servers import RunningNats, RunningPostgres, free_port
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from services.inbox_views.handlers import DESIGN
 from shared.runtime.admission import Acquaintances
-from shared.runtime.answering import BEGUN_OF_ONE, Answers
 from shared.runtime.clock import new_id
 from shared.runtime.endpoint import Endpoint, Request
-from shared.runtime.loop_time import Metered
-from shared.runtime.shared_snapshots import SharedSnapshots
-from shared.runtime.view import READERS, ROWS_AT_ONCE, Snapshot, View
+from shared.runtime.views.answering import BEGUN_OF_ONE, Answers
+from shared.runtime.views.loop_time import Metered
+from shared.runtime.views.shared_snapshots import SharedSnapshots
+from shared.runtime.views.view import READERS, ROWS_AT_ONCE, Snapshot, View
 
 ADMIN = "admin"
 BAD, GOOD = "bad", "good"

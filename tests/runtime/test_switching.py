@@ -20,15 +20,16 @@ from services.inbox_views.app import ROOM
 from services.inbox_views.handlers import DESIGN
 from shared.language import events as e
 from shared.language.recorded import Recorded
-from shared.runtime import beside, parked, view_service
-from shared.runtime.beside import NotPossible
-from shared.runtime.comparing import compare
-from shared.runtime.design import Design, DesignChanged, Doc
-from shared.runtime.filling import BATCH, LogTooShort
-from shared.runtime.rebuild import build, rebuild
-from shared.runtime.switching import back, drop_beside, switch
-from shared.runtime.view import View
-from shared.runtime.view_service import Room
+from shared.runtime.anew import beside, parked
+from shared.runtime.anew.beside import NotPossible
+from shared.runtime.anew.comparing import compare
+from shared.runtime.anew.filling import BATCH, LogTooShort
+from shared.runtime.anew.rebuild import build, rebuild
+from shared.runtime.anew.switching import back, drop_beside, switch
+from shared.runtime.views import view_service
+from shared.runtime.views.design import Design, DesignChanged, Doc
+from shared.runtime.views.view import View
+from shared.runtime.views.view_service import Room
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, is_ready, on_bus, personal, room_open
 from tests.real_servers import ROOT, RunningNats
 from tests.runtime.viewing import apply, reached, rows_of, schemas_of, story, write_log
@@ -77,8 +78,8 @@ async def test_a_rebuild_equals_the_live_rows_whatever_is_on_the_way(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Documents forgotten and read again, small batches, texts that COPY would cut, events that are parked."""
-    monkeypatch.setattr("shared.runtime.filling.BATCH", 7)
-    monkeypatch.setattr("shared.runtime.filling.DOCS_KEPT", 5)
+    monkeypatch.setattr("shared.runtime.anew.filling.BATCH", 7)
+    monkeypatch.setattr("shared.runtime.anew.filling.DOCS_KEPT", 5)
     told = story(30)
     for number in range(30):
         address = f"{number}@acme.example"
@@ -188,7 +189,7 @@ async def test_a_rebuild_that_loses_its_connection_leaves_nothing(database: str)
 async def test_a_log_that_ends_long_before_the_view_is_found_out_at_once(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.switching.TAIL", 3)
+    monkeypatch.setattr("shared.runtime.anew.switching.TAIL", 3)
     told = story(20)
     await write_log(database, told.recorded[:10])
     view = View(database, DESIGN)
@@ -207,7 +208,7 @@ async def test_one_works_beside_a_view_at_a_time(database: str, monkeypatch: pyt
     async with prepared(database, story(10)), beside.working(database) as connection:
         await build(database, DESIGN)
         await beside.claim(connection, DESIGN.name)
-        monkeypatch.setattr("shared.runtime.beside.CLAIM_MS", 20)
+        monkeypatch.setattr("shared.runtime.anew.beside.CLAIM_MS", 20)
         for work in (build, compare, switch, back, drop_beside):
             with pytest.raises(NotPossible, match="elsewhere"):
                 await work(database, DESIGN)
@@ -308,8 +309,8 @@ async def test_a_switch_waits_for_an_answer_under_way_and_holds_up_nobody_meanwh
 async def test_who_waits_too_long_for_others_gives_up_and_changes_nothing(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.switching.PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr("shared.runtime.comparing.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("shared.runtime.anew.switching.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("shared.runtime.anew.comparing.PATIENCE_SECONDS", 0.2)
     told = story(20)
     async with prepared(database, beginning()) as view:
         await write_log(database, told.recorded[5:])
@@ -552,7 +553,7 @@ async def test_a_parked_event_that_is_given_up_lets_those_behind_it_through(data
 
 
 async def test_what_is_tried_again_in_steps_keeps_its_order(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.runtime.parked.AT_ONCE", 2)
+    monkeypatch.setattr("shared.runtime.anew.parked.AT_ONCE", 2)
     told = story(3).tell(*[e.ToolBound(address="no@acme.example", tool="meetings") for _ in range(5)])
     async with prepared(database, told) as view:
         before = (await rows_of(database))["parked"]

@@ -16,11 +16,11 @@ from services.inbox_views.handlers import DESIGN
 from services.routing.app import ROOM as ROUTING
 from shared.language import events as e
 from shared.language import subjects
-from shared.runtime import parked as parking
-from shared.runtime import rebuild as rebuilding
+from shared.runtime.anew import parked as parking
+from shared.runtime.anew import rebuild as rebuilding
 from shared.runtime.codec import to_wire
-from shared.runtime.service import Service
-from shared.runtime.view import FromBus, View, following
+from shared.runtime.processes.service import Service
+from shared.runtime.views.view import FromBus, View, following
 from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, room_open
 from tests.real_servers import RunningNats, RunningPostgres
 from tests.runtime.viewing import reached, rows_of, story, write_log
@@ -163,7 +163,7 @@ async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
 async def test_a_database_that_hangs_is_answered_for(
     bus: Bus, private_nats: RunningNats, private_postgres: RunningPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.runtime.answering.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("shared.runtime.views.answering.ANSWER_SECONDS", 0.5)
     told = story(5)
     async with room_open(ROOM, private_nats.url, private_postgres.url) as service:
         await bus.publish(told.recorded)

@@ -7,8 +7,8 @@ from nats.errors import NoRespondersError
 
 from shared.language.recorded import Recorded
 from shared.runtime.codec import to_state, to_wire
-from shared.runtime.entries import FromBus
-from shared.runtime.view import View
+from shared.runtime.views.entries import FromBus
+from shared.runtime.views.view import View
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, personal
 
 TABLES = ("accounts", "users", "inboxes", "addresses", "parked")

@@ -13,8 +13,9 @@ from nats.js.api import PeerInfo
 from nats.js.errors import NotFoundError
 
 from shared import client as switchboard_client
-from shared.runtime import bus, feed
-from shared.runtime.servers import nats_answers
+from shared.runtime import bus
+from shared.runtime.processes.servers import nats_answers
+from shared.runtime.views import feed
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import STREAM, Wire, connected

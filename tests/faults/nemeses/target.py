@@ -15,7 +15,7 @@ import psutil
 import psycopg
 
 from shared.runtime.clock import new_id
-from shared.runtime.ending import asked_to_end
+from shared.runtime.processes.ending import asked_to_end
 from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.journeys.wire import STREAM, Wire, body, command_subject, connected

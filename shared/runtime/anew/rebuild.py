@@ -13,15 +13,16 @@ import structlog
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import UniqueViolation
 
-from shared.runtime import beside, failpoints
-from shared.runtime.design import TABLES, Design, DesignChanged, Row
-from shared.runtime.filling import Filling, LogTooShort
-from shared.runtime.log_reader import LogReader
-from shared.runtime.meter import Heard, Meter, nobody
+from shared.runtime import failpoints
+from shared.runtime.anew import beside
+from shared.runtime.anew.filling import Filling, LogTooShort
+from shared.runtime.anew.meter import Heard, Meter, nobody
+from shared.runtime.anew.switching import rename, take_over
 from shared.runtime.postgres import connection_arguments
-from shared.runtime.switching import rename, take_over
-from shared.runtime.view import View
-from shared.runtime.view_rows import create, create_indexes, create_to_fill, drop, lock_schema, named
+from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.design import TABLES, Design, DesignChanged, Row
+from shared.runtime.views.view import View
+from shared.runtime.views.view_rows import create, create_indexes, create_to_fill, drop, lock_schema, named
 
 __all__ = ["LogTooShort", "build", "rebuild", "start_over"]
 

@@ -25,13 +25,13 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.runtime import bus, failpoints, frames
-from shared.runtime.beside import NotPossible
-from shared.runtime.ending import asked_to_end
+from shared.runtime.anew.beside import NotPossible
+from shared.runtime.anew.rebuild import LogTooShort, rebuild, start_over
 from shared.runtime.lease import Lease
-from shared.runtime.log_reader import LogReader
 from shared.runtime.pacing import rest
-from shared.runtime.rebuild import LogTooShort, rebuild, start_over
-from shared.runtime.view import DesignChanged, Entry, FromBus, View
+from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.view import DesignChanged, Entry, FromBus, View
 
 BATCH = 1_000
 HEARTBEAT_SECONDS = 1.0

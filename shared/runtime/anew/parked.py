@@ -13,10 +13,10 @@ import structlog
 from psycopg import AsyncCursor
 
 from shared.language.subjects import Ce
-from shared.runtime.design import Row
-from shared.runtime.entries import FromBus
-from shared.runtime.view import View
-from shared.runtime.view_rows import named, write_or_park
+from shared.runtime.views.design import Row
+from shared.runtime.views.entries import FromBus
+from shared.runtime.views.view import View
+from shared.runtime.views.view_rows import named, write_or_park
 
 AT_ONCE = 1_000
 

@@ -13,11 +13,11 @@ import orjson
 from psycopg import AsyncConnection, AsyncCursor
 
 from shared.language.recorded import Recorded
-from shared.runtime.beside import NotPossible, rows_in
-from shared.runtime.design import TABLES, Design, Doc, Row
-from shared.runtime.entries import Entry, FromLog, following, key_of
-from shared.runtime.log_reader import LogReader, Stored
-from shared.runtime.view_rows import (
+from shared.runtime.anew.beside import NotPossible, rows_in
+from shared.runtime.store.log_reader import LogReader, Stored
+from shared.runtime.views.design import TABLES, Design, Doc, Row
+from shared.runtime.views.entries import Entry, FromLog, following, key_of
+from shared.runtime.views.view_rows import (
     REFUSALS,
     Folded,
     Known,

@@ -13,8 +13,8 @@ from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.recorded import named, stream_id
 from shared.runtime.bounded import forget_oldest
-from shared.runtime.recorded_mapper import RecordedMapper
-from shared.runtime.recorder import Newer, Read
+from shared.runtime.store.recorded_mapper import RecordedMapper
+from shared.runtime.store.recorder import Newer, Read
 
 # As many states are kept as fit; whatever falls out is read again.
 KEPT_STATES: Final = 100_000

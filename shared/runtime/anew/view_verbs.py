@@ -16,19 +16,19 @@ from typing import Any, Final
 import orjson
 import psycopg
 
-from shared.runtime import beside, parked
-from shared.runtime.beside import NotPossible
-from shared.runtime.comparing import compare
-from shared.runtime.design import Design, DesignChanged
-from shared.runtime.filling import LogTooShort
+from shared.runtime.anew import beside, parked
+from shared.runtime.anew.beside import NotPossible
+from shared.runtime.anew.comparing import compare
+from shared.runtime.anew.filling import LogTooShort
+from shared.runtime.anew.meter import Step
+from shared.runtime.anew.parked import NotParked
+from shared.runtime.anew.rebuild import build
+from shared.runtime.anew.switching import back, drop_beside, switch
 from shared.runtime.lag import behind
-from shared.runtime.log_reader import LogReader
-from shared.runtime.meter import Step
-from shared.runtime.parked import NotParked
-from shared.runtime.rebuild import build
-from shared.runtime.switching import back, drop_beside, switch
-from shared.runtime.view import View
-from shared.runtime.view_rows import named
+from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.design import Design, DesignChanged
+from shared.runtime.views.view import View
+from shared.runtime.views.view_rows import named
 
 DONE: Final = 0
 REFUSED: Final = 1

@@ -15,9 +15,9 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import LockNotAvailable
 from psycopg.types.json import set_json_loads
 
-from shared.runtime.design import Row
 from shared.runtime.postgres import connection_arguments
-from shared.runtime.view_rows import drop, exists, named
+from shared.runtime.views.design import Row
+from shared.runtime.views.view_rows import drop, exists, named
 
 # For the session of one rebuild: nothing of it counts before all of it does, and a plan that was made while the tables
 # were small is kept while they grow.

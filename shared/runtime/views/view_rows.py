@@ -18,11 +18,12 @@ from psycopg.errors import DataError, IntegrityError, ProgramLimitExceeded
 from shared.language.events import Aggregate
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
-from shared.runtime import arrays, clock
-from shared.runtime.arrays import Array
+from shared.runtime import clock
 from shared.runtime.bounded import forget_oldest
-from shared.runtime.design import TABLES, Design, Doc, Fold, Row
-from shared.runtime.entries import Entry, key_of
+from shared.runtime.store import arrays
+from shared.runtime.store.arrays import Array
+from shared.runtime.views.design import TABLES, Design, Doc, Fold, Row
+from shared.runtime.views.entries import Entry, key_of
 
 # What PostgreSQL says about a row that it will never take, such as NUL in a text.
 REFUSALS = (DataError, IntegrityError, ProgramLimitExceeded)

@@ -17,9 +17,9 @@ from shared.runtime import metrics
 from shared.runtime.admission import Acquaintances, Admission, Pace, weight_of
 from shared.runtime.counting import DURATIONS, SIZES, Histogram
 from shared.runtime.fair_queue import FairQueue
-from shared.runtime.ledger import Ledger
-from shared.runtime.pending import Answer, Pending, Verdict
-from shared.runtime.recorder import NotSent, Unclear
+from shared.runtime.store.ledger import Ledger
+from shared.runtime.store.pending import Answer, Pending, Verdict
+from shared.runtime.store.recorder import NotSent, Unclear
 
 # In weights: one for a command, and one more for every 4 KiB of its body.
 LARGEST_GROUP = 512

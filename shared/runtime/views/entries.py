@@ -7,7 +7,7 @@ from uuid import UUID
 from shared.language.recorded import Recorded, stream_id
 from shared.language.subjects import Ce
 from shared.runtime.codec import Undecodable, from_state, from_wire, stored_to_wire
-from shared.runtime.log_reader import Stored
+from shared.runtime.store.log_reader import Stored
 
 
 class Entry(ABC):

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, UserEvent
 from shared.language.recorded import Recorded
-from shared.runtime.known import Known, Seen, set_of, stream_of
-from shared.runtime.pending import Pending, Verdict
-from shared.runtime.recorder import Membership, Read
+from shared.runtime.store.known import Known, Seen, set_of, stream_of
+from shared.runtime.store.pending import Pending, Verdict
+from shared.runtime.store.recorder import Membership, Read
 
 
 class Session:

@@ -19,12 +19,12 @@ from psycopg.rows import dict_row
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.reasons import Reason
-from shared.runtime.known import Known, set_of, stream_of
-from shared.runtime.pending import Answer, Pending, Verdict
 from shared.runtime.postgres import connection_arguments
-from shared.runtime.recorded_mapper import RecordedMapper
-from shared.runtime.recorder import Answered, Committed, Group, GroupRecorder, JournalEntry, Newer, NotSent, Read
-from shared.runtime.session import Decides, Session
+from shared.runtime.store.known import Known, set_of, stream_of
+from shared.runtime.store.pending import Answer, Pending, Verdict
+from shared.runtime.store.recorded_mapper import RecordedMapper
+from shared.runtime.store.recorder import Answered, Committed, Group, GroupRecorder, JournalEntry, Newer, NotSent, Read
+from shared.runtime.store.session import Decides, Session
 
 POSITION: Final = b'"position":0'
 

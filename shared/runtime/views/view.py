@@ -19,12 +19,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from shared.language.events import Aggregate
 from shared.language.recorded import stream_id
-from shared.runtime import beside
-from shared.runtime.design import Design, DesignChanged, Doc, Fold, Row
-from shared.runtime.entries import Entry, FromBus, following, key_of
-from shared.runtime.kept_rows import KeptRows
-from shared.runtime.progress import Progress
-from shared.runtime.view_rows import REFUSALS, create, lock_schema, named, write_carefully
+from shared.runtime.anew import beside
+from shared.runtime.views.design import Design, DesignChanged, Doc, Fold, Row
+from shared.runtime.views.entries import Entry, FromBus, following, key_of
+from shared.runtime.views.kept_rows import KeptRows
+from shared.runtime.views.progress import Progress
+from shared.runtime.views.view_rows import REFUSALS, create, lock_schema, named, write_carefully
 
 __all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Snapshot", "View", "following", "key_of"]
 

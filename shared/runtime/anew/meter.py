@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from shared.runtime.log_reader import LogReader
+from shared.runtime.store.log_reader import LogReader
 
 LOG_SECONDS = 5.0
 LOOK_SECONDS = 0.5

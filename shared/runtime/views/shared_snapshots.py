@@ -15,9 +15,9 @@ import psycopg
 
 from shared.runtime.admission import Acquaintances, Pace
 from shared.runtime.fair_queue import FairQueue
-from shared.runtime.loop_time import Metered
 from shared.runtime.pacing import rest
-from shared.runtime.view import READERS, Snapshot, View
+from shared.runtime.views.loop_time import Metered
+from shared.runtime.views.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
 # Of one account, while there are others.

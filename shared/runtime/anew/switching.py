@@ -13,13 +13,14 @@ import structlog
 from psycopg import AsyncConnection, AsyncCursor, sql
 from psycopg.errors import InvalidSchemaName, LockNotAvailable, UndefinedTable
 
-from shared.runtime import beside, failpoints
-from shared.runtime.beside import NotPossible
-from shared.runtime.design import Design, Row
-from shared.runtime.filling import Filling, LogTooShort, opened
-from shared.runtime.log_reader import LogReader
-from shared.runtime.meter import Heard, Meter, nobody
-from shared.runtime.view_rows import drop, exists, lock_schema
+from shared.runtime import failpoints
+from shared.runtime.anew import beside
+from shared.runtime.anew.beside import NotPossible
+from shared.runtime.anew.filling import Filling, LogTooShort, opened
+from shared.runtime.anew.meter import Heard, Meter, nobody
+from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.design import Design, Row
+from shared.runtime.views.view_rows import drop, exists, lock_schema
 
 # How many events may be left when the rows are held, and how long the step waits for those who hold them.
 TAIL = 500

@@ -21,16 +21,16 @@ from nats.aio.subscription import Subscription
 from shared.language import subjects
 from shared.language.questions import Question
 from shared.runtime import failpoints, follower_metrics, logs
-from shared.runtime.answering import Answerer, Answers
-from shared.runtime.design import Design
-from shared.runtime.ending import asked_to_end
+from shared.runtime.anew.rebuild import rebuild
+from shared.runtime.anew.view_verbs import do
 from shared.runtime.endpoint import Endpoint, discoverable
-from shared.runtime.feed import Feed
-from shared.runtime.rebuild import rebuild
-from shared.runtime.service import Service, run
+from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.processes.service import Service, run
 from shared.runtime.settings import Settings
-from shared.runtime.view import View
-from shared.runtime.view_verbs import do
+from shared.runtime.views.answering import Answerer, Answers
+from shared.runtime.views.design import Design
+from shared.runtime.views.feed import Feed
+from shared.runtime.views.view import View
 
 STOP_SECONDS = 5.0
 # How soon a process hears that the rows are of another version now, and of its own again; and how long those of the

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from shared.runtime.children import Child, Program, last_lines
+from shared.runtime.processes.children import Child, Program, last_lines
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0

@@ -14,9 +14,9 @@ from psycopg import AsyncCursor, sql
 
 from shared.language.events import Aggregate
 from shared.runtime import failpoints
-from shared.runtime.design import TABLES, Design, DesignChanged, Row
-from shared.runtime.entries import Entry, following
-from shared.runtime.view_rows import Folded, Known, columns_of, fold_run, keep, load, named, unknown, upserting
+from shared.runtime.views.design import TABLES, Design, DesignChanged, Row
+from shared.runtime.views.entries import Entry, following
+from shared.runtime.views.view_rows import Folded, Known, columns_of, fold_run, keep, load, named, unknown, upserting
 
 # As many documents as fit: about 1 kB each.
 KEPT_DOCUMENTS: Final = 20_000

@@ -9,15 +9,15 @@ import orjson
 from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, sql
 from psycopg.types.json import set_json_loads
 
-from shared.runtime import beside
-from shared.runtime.beside import NotPossible
-from shared.runtime.design import TABLES, Design, Row
-from shared.runtime.filling import Filling, opened
-from shared.runtime.log_reader import LogReader
-from shared.runtime.meter import Heard, Meter, nobody
+from shared.runtime.anew import beside
+from shared.runtime.anew.beside import NotPossible
+from shared.runtime.anew.filling import Filling, opened
+from shared.runtime.anew.meter import Heard, Meter, nobody
+from shared.runtime.anew.switching import TAIL
 from shared.runtime.postgres import connection_arguments
-from shared.runtime.switching import TAIL
-from shared.runtime.view_rows import named
+from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.design import TABLES, Design, Row
+from shared.runtime.views.view_rows import named
 
 EXAMPLES = 5
 # How long the live rows may take to get to where the new ones are already.

@@ -24,7 +24,7 @@ import nats
 import psycopg
 from nats.errors import Error as NatsError
 
-from shared.runtime.children import Program, die_with_parent, identity
+from shared.runtime.processes.children import Program, die_with_parent, identity
 from shared.runtime.settings import Settings, servers_of
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ import structlog
 from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
-from shared.runtime import arrays, failpoints
-from shared.runtime.arrays import Array
+from shared.runtime import failpoints
+from shared.runtime.store import arrays
+from shared.runtime.store.arrays import Array
 
 SCHEMA = Path(__file__).with_name("event_store.sql")
 # Writers that start at the same moment make the schema one after the other.

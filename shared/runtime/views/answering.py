@@ -29,8 +29,8 @@ from shared.runtime.counting import DURATIONS, OTHER, Histogram
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.fair_queue import FairQueue
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
-from shared.runtime.shared_snapshots import Crowded, SharedSnapshots
-from shared.runtime.view import ROWS_AT_ONCE, Snapshot, View
+from shared.runtime.views.shared_snapshots import Crowded, SharedSnapshots
+from shared.runtime.views.view import ROWS_AT_ONCE, Snapshot, View
 
 ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5

@@ -20,11 +20,11 @@ from nats.aio.client import Client
 
 from shared.language import subjects
 from shared.runtime import logs, metrics
-from shared.runtime.children import Program
 from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serve_http
-from shared.runtime.keeping import Kept
+from shared.runtime.processes.children import Program
+from shared.runtime.processes.keeping import Kept
+from shared.runtime.processes.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
 from shared.runtime.relay import StreamStuck
-from shared.runtime.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
 from shared.runtime.settings import Settings, servers_of
 
 SERVICE_STOP_SECONDS = 20.0
