@@ -7,10 +7,11 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from services.ops import asking, config, demo, describing, streams, views
+from services.ops import asking, config, demo, describing, streams
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.terminal import USAGE, fail, settings
+from services.ops.views import command as views
 from shared.runtime.settings import Settings
 
 SERVICES: Final[Mapping[str, str]] = {

@@ -1,0 +1,149 @@
+"""What a verb needs of the view's own room: its process, its last line, and the steps it tells on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import IO, Annotated, Any, Final
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from services.ops.terminal import NO_ANSWER, REFUSED, USAGE, err, fail, print_json, settings
+
+VIEWS: Final[Mapping[str, str]] = {
+    "inbox-views": "services.inbox_views.app",
+    "routing": "services.routing.app",
+}
+
+Name = Annotated[str, typer.Argument(metavar="VIEW", help=f"One of {', '.join(VIEWS)}.")]
+Url = Annotated[
+    str | None, typer.Option(help="PostgreSQL; else SWITCHBOARD_POSTGRES_URL, else the one of `switchboard run`.")
+]
+
+
+def do(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bool) -> Any:
+    """What the verb gives, printed when JSON is wanted."""
+    done = ask(name, verb, arguments, url, as_json=as_json)
+    if as_json:
+        print_json(done)
+    return done
+
+
+def ask(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bool) -> Any:
+    known = name.replace("_", "-")
+    if known not in VIEWS:
+        fail(f"There is no view {name!r}; there are {', '.join(VIEWS)}.", USAGE)
+    with _bar() as step:
+        outcome = outcome_of(known, verb, arguments, url, step)
+    return done_of(outcome, as_json)
+
+
+def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
+    """
+    Raises:
+        typer.Exit: it was refused, or nobody answered; both are told.
+    """
+    if "done" not in outcome:
+        if as_json:
+            print_json(outcome)
+        fail(*_trouble(outcome))
+    return outcome["done"]
+
+
+def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
+    if "no_answer" in outcome:
+        return f"No PostgreSQL: {outcome['no_answer']}. Is Switchboard running (`switchboard run`)?", NO_ANSWER
+    return outcome.get("refused") or outcome["failed"], REFUSED
+
+
+Heard = Callable[[Mapping[str, Any]], None]
+
+
+def outcome_of(
+    name: str, verb: str, arguments: Mapping[str, Any], url: str | None, heard: Heard | None
+) -> Mapping[str, Any]:
+    """The last line that the room's process prints; `heard` gets those before it."""
+    argv = (sys.executable, "-m", VIEWS[name], "views", verb, json.dumps(dict(arguments)))
+    # On a terminal its log lines would tear the bar apart; they are shown when it fails.
+    with tempfile.TemporaryFile() as lines, _running(argv, url, lines if err.is_terminal else None) as process:
+        outcome: Mapping[str, Any] = {}
+        for line in _lines(process):
+            outcome = json.loads(line)
+            if heard and "step" in outcome:
+                heard(outcome["step"])
+        if process.wait() not in {0, REFUSED, NO_ANSWER} or "step" in outcome or not outcome:
+            lines.seek(0)
+            told = lines.read().decode(errors="replace")
+            return {"failed": f"{told}{name}: `{verb}` ended with code {process.returncode}."}
+        return outcome
+
+
+@contextmanager
+def _running(argv: Sequence[str], url: str | None, lines: IO[bytes] | None) -> "Iterator[subprocess.Popen[bytes]]":
+    """The process. It is asked to end when this one is, by us alone, and waited for: then it leaves nothing."""
+    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or settings().postgres_url_to_ask()}
+    process = subprocess.Popen(  # noqa: S603  our own program
+        argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
+    )
+    with process, _handing_on(process):
+        yield process
+
+
+@contextmanager
+def _handing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+
+    def ask(number: int, _frame: object) -> None:
+        # A second one would take it the time to clear away what it was making.
+        if not asked:
+            process.terminate()
+        asked.append(number)
+
+    former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _lines(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
+    assert process.stdout is not None
+    return iter(process.stdout)
+
+
+@contextmanager
+def _bar() -> Iterator[Heard]:
+    """Shows steps as they come, on a terminal; elsewhere the process's own log lines tell."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} events/s, {task.fields[left]}"),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+        tasks: list[TaskID] = []
+
+        def heard(step: Mapping[str, Any]) -> None:
+            if not tasks:
+                tasks.append(progress.add_task("", total=None, rate="", left=""))
+            left = "" if step["left"] is None else f"{step['left']:.0f} s left"
+            progress.update(
+                tasks[0],
+                description=step["phase"],
+                completed=step["position"],
+                total=step["end"],
+                rate=f"{step['per_second']:,}",
+                left=left,
+            )
+
+        yield heard
