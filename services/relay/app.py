@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from shared.runtime import follower_metrics
 from shared.runtime.endpoint import discoverable
 from shared.runtime.processes.service import Service, run
-from shared.runtime.relay import Relay
+from shared.runtime.telling.relay import Relay
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from shared.core.rule_words import in_words
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
-from shared.runtime.views.answering import NotAnswered, not_allowed
+from shared.runtime.views.replying import NotAnswered, not_allowed
 from shared.runtime.views.view import Snapshot
 
 

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 from shared.language import subjects
 from shared.runtime.lag import Lag, LogWatch
 from shared.runtime.metrics import Metric, Source, gauge
-from shared.runtime.relay import Relay
+from shared.runtime.telling.relay import Relay
 from shared.runtime.views.feed import Feed
 from shared.runtime.views.view import View
 

@@ -7,7 +7,8 @@ import pytest
 from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.runtime.clock import new_id
-from shared.runtime.relay import StreamEnd, StreamStuck, Tail
+from shared.runtime.telling.stream_end import StreamEnd, Tail
+from shared.runtime.telling.trouble import StreamStuck
 from tests.faults.nemeses.disks import FILLER, fill_up, small_disks
 from tests.real_servers import RunningNats
 

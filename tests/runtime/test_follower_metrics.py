@@ -9,8 +9,8 @@ from shared.runtime import clock, metrics
 from shared.runtime.codec import to_state, to_wire
 from shared.runtime.follower_metrics import of_relay
 from shared.runtime.lag import age
-from shared.runtime.relay import Relay
 from shared.runtime.store.log_reader import Stored
+from shared.runtime.telling.relay import Relay
 from tests.inbox_views.stories import Bus, beginning, eventually, on_bus, room_open
 from tests.metrics_page import Page
 from tests.real_servers import RunningNats

@@ -28,17 +28,10 @@ from shared.language.recorded import Recorded, stream_id
 from shared.language.subjects import Ce
 from shared.runtime import bus, clock
 from shared.runtime.codec import stored_to_wire, to_state
-from shared.runtime.relay import (
-    BATCH_BYTES,
-    POLL_SECONDS,
-    IdsStillKnown,
-    Moved,
-    NextEvents,
-    Relay,
-    RelayStopped,
-    StreamEnd,
-    Tail,
-)
+from shared.runtime.telling.next_events import BATCH_BYTES, NextEvents
+from shared.runtime.telling.relay import POLL_SECONDS, Relay
+from shared.runtime.telling.stream_end import StreamEnd, Tail
+from shared.runtime.telling.trouble import IdsStillKnown, Moved, RelayStopped
 from tests.real_servers import ROOT, RunningNats, RunningPostgres, free_port, wait_until
 
 Row = tuple[object, int, str, bytes]

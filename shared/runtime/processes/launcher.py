@@ -24,8 +24,8 @@ from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serv
 from shared.runtime.processes.children import Program
 from shared.runtime.processes.keeping import Kept
 from shared.runtime.processes.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
-from shared.runtime.relay import StreamStuck
 from shared.runtime.settings import Settings, servers_of
+from shared.runtime.telling.trouble import StreamStuck
 
 SERVICE_STOP_SECONDS = 20.0
 SERVER_STOP_SECONDS = 10.0

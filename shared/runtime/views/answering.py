@@ -6,12 +6,10 @@ too: a flood of one account takes its share, and hears BUSY alone.
 """
 
 import asyncio
-import base64
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import orjson
 import psycopg
@@ -19,8 +17,8 @@ import structlog
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
-from shared.language.questions import LONGEST_WAIT_MS, ListQuestion, Question
-from shared.language.reasons import CODES, QuestionError
+from shared.language.questions import LONGEST_WAIT_MS, Question
+from shared.language.reasons import QuestionError
 from shared.language.subjects import Ce
 from shared.language.text import SERVICE
 from shared.runtime import metrics
@@ -29,8 +27,9 @@ from shared.runtime.counting import DURATIONS, OTHER, Histogram
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.fair_queue import FairQueue
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
+from shared.runtime.views.replying import NotAnswered, Result, body_of, busy, failure, invalid, not_allowed, reply_of
 from shared.runtime.views.shared_snapshots import Crowded, SharedSnapshots
-from shared.runtime.views.view import ROWS_AT_ONCE, Snapshot, View
+from shared.runtime.views.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
 DRAIN_SECONDS = 1.5
@@ -45,33 +44,12 @@ BEGUN_OF_ONE = 2
 POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
 LARGEST_REPLY = 1_000_000
-LARGEST_PAGE = 800_000
-AWAY_RETRY_MS = 500
 # In the subject of a question.
 ACCOUNT_AND_NAME = slice(3, 5)
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass
-class NotAnswered(Exception):
-    """Raised by whoever answers a question; becomes the error reply."""
-
-    error: QuestionError
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
-    incomplete_since: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a list: items, each with the key to go on after it."""
-
-    items: Sequence[tuple[str, Any]]
-    more: bool
-
-
-Result = Any | Page
 Answerer = Callable[[Snapshot, Question], Awaitable[Result]]
 
 
@@ -348,76 +326,6 @@ def require_actor(snapshot: Snapshot, actor: str) -> None:
     snapshot.looked_at("user", actor)
     if snapshot.actor_doc is None or snapshot.actor_doc["status"] != "active":
         raise not_allowed("active_user", "The actor is not an active user of this account.")
-
-
-def failure(request: Request, error: NotAnswered) -> Reply:
-    return Reply(request, body_of(error), (CODES[error.error], error.error))
-
-
-def body_of(error: NotAnswered) -> bytes:
-    body: dict[str, Any] = {"error": error.error, "message": error.message, "details": dict(error.details)}
-    if error.incomplete_since is not None:
-        body["incomplete_since"] = error.incomplete_since
-    return orjson.dumps(body)
-
-
-def not_allowed(permission: str, message: str) -> NotAnswered:
-    return NotAnswered(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
-
-
-def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> NotAnswered:
-    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms})
-
-
-def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
-    fields = ", ".join(dict.fromkeys(problem["field"] for problem in problems if problem["field"]))
-    message = f"The question cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."
-    return NotAnswered(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
-
-
-async def reply_of(position: int, result: Result, incomplete_since: int | None) -> dict[str, Any]:
-    """The reply's body; a page is cut where it would grow too large for a message, and written in steps."""
-    reply: dict[str, Any] = {"position": position}
-    if isinstance(result, Page):
-        items: list[orjson.Fragment] = []
-        size = 0
-        for _, item in result.items:
-            written = orjson.dumps(item)
-            size += len(written) + 1
-            if items and size > LARGEST_PAGE:
-                break
-            items.append(orjson.Fragment(written))
-            if len(items) % ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        more = result.more or len(items) < len(result.items)
-        reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
-    else:
-        reply["result"] = result
-    if incomplete_since is not None:
-        reply["incomplete_since"] = incomplete_since
-    return reply
-
-
-# ---- cursors
-
-
-def cursor(key: str) -> str:
-    """The opaque text by which a caller asks for what follows a key."""
-    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
-
-
-def after(question: ListQuestion) -> str:
-    """The key to go on after; the empty text at the beginning."""
-    if question.after is None:
-        return ""
-    try:
-        padded = question.after + "=" * (-len(question.after) % 4)
-        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except ValueError:
-        key = "\x00"
-    if "\x00" in key:
-        raise invalid([problem("after", "this is no cursor that was given out")])
-    return key
 
 
 # ---- reading

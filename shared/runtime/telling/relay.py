@@ -1,0 +1,222 @@
+"""Every event of the log gets onto the stream: each once, in the order of positions, without holes, again when lost.
+
+Nothing is remembered here. Where to go on is read from the stream's own last message (`ce-position`), again after every
+unclear outcome. Events go out in batches: the first of a batch names the sequence that it expects the stream to end
+with, each other one the event it expects before it. So of two relays, or of a batch and its own late copy, nothing is
+stored out of order or behind a hole. The lease keeps a second relay waiting; it is the fence that makes it harmless.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import nats.errors
+import psycopg
+import structlog
+
+from shared.runtime import bus, failpoints
+from shared.runtime.codec import Undecodable, stored_to_wire
+from shared.runtime.lease import Lease
+from shared.runtime.pacing import rest
+from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.store.log_reader import Stored
+from shared.runtime.telling.next_events import BATCH_EVENTS, NextEvents
+from shared.runtime.telling.stream_end import StreamEnd, Tail
+from shared.runtime.telling.trouble import (
+    IdsStillKnown,
+    LogBehindStream,
+    LogHasHole,
+    Moved,
+    NoLogYet,
+    RelayStopped,
+    StreamOfAnotherLog,
+    StreamStuck,
+)
+
+POLL_SECONDS: Final = 0.25
+# The stream is what everybody waits for: it comes sooner than the views.
+REST_TIMES: Final = 1.0
+SHORTEST_REST_SECONDS: Final = 0.008
+STREAM_CHECK_SECONDS: Final = 1.0
+LONGEST_PAUSE_SECONDS: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Relay:
+    """Carries the log onto the stream while it holds the lease; `run` ends only by cancellation.
+
+    `parts` are conditions of readiness: a relay that waits for another one's lease is ready, and says so in its log.
+    """
+
+    def __init__(self, nats_url: str, postgres_url: str) -> None:
+        self._log = NextEvents(postgres_url)
+        self._stream = StreamEnd(nats_url)
+        self._lease = Lease(postgres_url, "relay")
+        self._log_trouble: str | None = None
+        self._stream_trouble: str | None = None
+        self._settled = False
+        self._settled_at: Tail | None = None
+        self._may_replace = True
+        self._next_check = 0.0
+        self._failed_at: tuple[Tail, type[RelayStopped]] | None = None
+        self._reached: int | None = None
+        self.parts: dict[str, Callable[[], Awaitable[str | None]]] = {
+            "postgres": self._postgres_ready,
+            "stream": self._stream_ready,
+            "lease": self._lease_ready,
+        }
+
+    @property
+    def leads(self) -> bool:
+        """Whether it is this process that carries the log."""
+        return self._lease.held
+
+    @property
+    def position(self) -> int | None:
+        """Up to where the log is on the stream; None while another process may know better, or nobody does yet."""
+        return self._reached if self.leads else None
+
+    async def run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._lease.run())
+                tasks.create_task(self._carry())
+        finally:
+            await self._log.close()
+            await self._stream.close()
+
+    async def _carry(self) -> None:
+        pause = 0.0
+        while not asked_to_end():
+            try:
+                await self._stream.open()
+                if not asked_to_end():
+                    if not self._lease.held:
+                        self._reached = None
+                    await self._lease.acquired()
+                    await self._stream.while_connected(self._lead())
+            except Moved as moved:
+                log.info("relay.stream_moved", what=str(moved))
+            except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:
+                self._stream_trouble = None
+                self._log_trouble = self._told("postgres", self._log_trouble, error)
+            except (
+                nats.errors.Error,
+                bus.StreamUnfit,
+                RelayStopped,
+                OSError,
+                TimeoutError,
+            ) as error:
+                self._stream_trouble = self._told("stream", self._stream_trouble, error)
+            pause = 0.0 if self._settled else min(LONGEST_PAUSE_SECONDS, pause * 2 + 0.05)
+            self._settled = False
+            await asyncio.sleep(pause)
+
+    async def _lead(self) -> None:
+        tail = await self._settle()
+        self._reached = tail.position
+        while self._lease.held and not asked_to_end():
+            self._stream.hinted.clear()
+            began = asyncio.get_running_loop().time()
+            events = await self._log.after(tail.position)
+            self._log_trouble = None
+            if events:
+                failpoints.reached("relay.read")
+                tail = await self._append(events, tail)
+                self._reached = tail.position
+            self._stream_trouble, self._settled = None, True
+            if not events:
+                await self._wait(tail)
+            elif len(events) < BATCH_EVENTS // 2:
+                await asyncio.sleep(rest(asyncio.get_running_loop().time() - began, REST_TIMES, SHORTEST_REST_SECONDS))
+
+    async def _append(self, events: Sequence[Stored], tail: Tail) -> Tail:
+        try:
+            return await self._stream.append([stored_to_wire(*event) for event in events], tail)
+        except (IdsStillKnown, StreamStuck) as trouble:
+            # Once at a place it is mostly a late copy of ours that was stored meanwhile: the tail, read again, is then
+            # another one. Or it is a disk that is slow, a server that has just woken up.
+            failed_at = tail, type(trouble)
+            if failed_at == self._failed_at:
+                raise
+            self._failed_at = failed_at
+            raise Moved(str(trouble)) from trouble
+
+    async def _settle(self) -> Tail:
+        """Finds out where to go on, and that the stream and the log belong together."""
+        log_id = await self._log.identity()
+        if log_id is None:
+            raise NoLogYet("no writer has begun a log in this database yet")
+        marked = await self._declare(log_id)
+        tail = await self._stream.tail()
+        end = await self._log.end()
+        if tail.position > end:
+            raise LogBehindStream(
+                f"the stream has events up to position {tail.position}, the log ends at {end}: "
+                "restore the log, or delete the stream to have it published again"
+            )
+        if tail.position and await self._log.id_at(tail.position) != tail.id:
+            raise StreamOfAnotherLog(
+                f"at position {tail.position} the stream has another event than the log: "
+                "connect the two that belong together, or delete the stream to have it published again"
+            )
+        if not marked:
+            await self._stream.mark(log_id)
+        self._may_replace = False
+        if tail != self._settled_at:
+            self._settled_at = tail
+            log.info("relay.goes_on", after=tail.position, log_end=end)
+        return tail
+
+    async def _declare(self, log_id: str) -> bool:
+        """Whether the stream says already that it is this log's.
+
+        Another log's is replaced, since it is only an echo of what that database holds; but never by a relay that was
+        at work already: of two databases on one NATS the later one is served, and the earlier one says so.
+        """
+        try:
+            return await self._stream.declare(log_id)
+        except bus.ForeignStream as foreign:
+            if not self._may_replace:
+                raise
+            log.warning("relay.stream_replaced", why=str(foreign))
+            await self._stream.delete()
+            return await self._stream.declare(log_id)
+
+    async def _wait(self, tail: Tail) -> None:
+        """Returns when the log may have grown; looks after the stream meanwhile.
+
+        Raises:
+            Moved: the stream does not end at `tail` any more.
+            StreamDrifted: it is not as declared any more.
+            nats.js.errors.NotFoundError: it is gone.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_check:
+            self._next_check = loop.time() + STREAM_CHECK_SECONDS
+            sequence = await self._stream.sequence()
+            if sequence != tail.sequence:
+                raise Moved(f"it ends at sequence {sequence}, not {tail.sequence}")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._stream.hinted.wait()
+
+    @staticmethod
+    def _told(part: str, before: str | None, error: Exception) -> str:
+        trouble = f"{type(error).__name__}: {error}"
+        if trouble != before:
+            log.warning("relay.trouble", part=part, error=trouble)
+        return trouble
+
+    async def _postgres_ready(self) -> str | None:
+        return self._lease.trouble or (self._log_trouble if self._lease.held else None)
+
+    async def _stream_ready(self) -> str | None:
+        if not self._stream.connected:
+            return "not connected"
+        return self._stream_trouble if self._lease.held else None
+
+    async def _lease_ready(self) -> str | None:
+        return None if self._lease.held or self._lease.trouble is None else "no lease can be asked for"

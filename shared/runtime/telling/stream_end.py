@@ -1,0 +1,211 @@
+"""The end of the stream of events: where it is, and how events get behind it in order and without holes."""
+
+import asyncio
+import json
+from collections.abc import Coroutine, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js.api import Header
+from nats.js.errors import APIError, NotFoundError
+
+from shared.language import subjects
+from shared.language.subjects import Ce
+from shared.runtime import bus, failpoints, frames
+from shared.runtime.telling.trouble import IdsStillKnown, Moved, RelayStopped, StreamStuck
+
+STORE_SECONDS: Final = 3.0
+# Where nobody leads just now, what is asked is not answered later either: it is asked again.
+STREAM_SECONDS: Final = 2.0
+FOREIGN_MESSAGES: Final = 1_000
+# What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
+OURS: Final = frozenset({Header.EXPECTED_LAST_SEQUENCE.value, Header.EXPECTED_LAST_MSG_ID.value, "Nats-Batch-Id"})
+
+log = structlog.get_logger(__name__)
+
+WireMessage = tuple[str, dict[str, str], bytes]
+
+
+class Tail(NamedTuple):
+    """Where the stream ends: the log's position it bears last (0: none), that event's id, the stream's sequence."""
+
+    position: int
+    id: str | None
+    sequence: int
+
+
+class StreamEnd:
+    """The end of the stream of events, to which this process appends; over a connection of its own."""
+
+    def __init__(self, nats_url: str) -> None:
+        self._url = nats_url
+        self._client: Client | None = None
+        self._lost = asyncio.Event()
+        self.hinted = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._client is not None and self._client.is_connected
+
+    async def open(self) -> None:
+        """Connects, and again when the client has given up for good."""
+        if self._client is not None and not self._client.is_closed:
+            if self._client.is_connected:
+                self._lost.clear()
+            return
+
+        async def on_loss() -> None:
+            self._lost.set()
+
+        # Nothing may be sent later than it was meant.
+        self._client = await bus.connect(self._url, "switchboard-relay-stream", pending_size=0, disconnected_cb=on_loss)
+        self._lost.clear()
+
+        async def on_hint(_message: Msg) -> None:
+            self.hinted.set()
+
+        await self._client.subscribe(subjects.COMMITTED, cb=on_hint)
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def while_connected(self, work: Coroutine[None, None, None]) -> None:
+        """Does the work; ends it when the connection is lost, since answers under way will never come.
+
+        Raises:
+            nats.errors.ConnectionReconnectingError: the connection was lost.
+        """
+        working, lost = asyncio.create_task(work), asyncio.create_task(self._lost.wait())
+        try:
+            await asyncio.wait({working, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise nats.errors.ConnectionReconnectingError
+            await working
+        finally:
+            working.cancel()
+            lost.cancel()
+            await asyncio.wait({working, lost})
+
+    async def declare(self, log_id: str | None = None) -> bool:
+        """Whether the stream says that it is this log's."""
+        return bus.log_of((await bus.declare_stream(self._js(), log_id)).config) is not None
+
+    async def mark(self, log_id: str) -> None:
+        await bus.mark_stream(self._js(), log_id)
+
+    async def delete(self) -> None:
+        await self._js().delete_stream(subjects.EVENT_STREAM)
+
+    async def sequence(self) -> int:
+        """The stream's last sequence.
+
+        Raises:
+            StreamDrifted: it is not as declared any more.
+            nats.js.errors.NotFoundError: it is gone.
+        """
+        info = await self._js().stream_info(subjects.EVENT_STREAM)
+        if differences := bus.stream_differences(bus.EVENT_STREAM, info.config):
+            raise bus.StreamDrifted(subjects.EVENT_STREAM, differences)
+        return info.state.last_seq
+
+    async def tail(self) -> Tail:
+        """Where the stream ends now. Messages of somebody else at its end are passed over, with a warning."""
+        state = (await self._js().stream_info(subjects.EVENT_STREAM)).state
+        oldest = max(state.first_seq, state.last_seq - FOREIGN_MESSAGES)
+        for sequence in range(state.last_seq, oldest - 1, -1) if state.messages else ():
+            headers = await self._headers_at(sequence)
+            position = headers.get(Ce.POSITION, "")
+            if (
+                headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE
+                and position.isdecimal()
+                and not OURS.isdisjoint(headers)
+            ):
+                return Tail(int(position), headers.get(Ce.ID), state.last_seq)
+            log.warning("relay.foreign_message", sequence=sequence)
+        if state.messages and oldest > state.first_seq:
+            raise RelayStopped(f"the last {FOREIGN_MESSAGES} messages of the stream are no events of ours")
+        return Tail(0, None, state.last_seq)
+
+    async def append(self, messages: Sequence[WireMessage], tail: Tail) -> Tail:
+        """Stores the messages right behind `tail`, each behind the one before it.
+
+        Raises:
+            Moved: something else is in the way; some of them may be stored, the first ones without a hole.
+            IdsStillKnown: it knows the first one's id already.
+            StreamStuck: it has stored none of them, and gives no answer or says that it has no space.
+            nats.errors.Error: nobody knows how many are stored; read the tail again.
+        """
+        client = self._live_client()
+        messages[0][1][Header.EXPECTED_LAST_SEQUENCE.value] = str(tail.sequence)
+        for (_, before, _), (_, headers, _) in pairwise(messages):
+            headers[Header.EXPECTED_LAST_MSG_ID.value] = before[Ce.ID]
+        # Only the last asks for an answer: it goes behind its predecessor, which is there only if all before it are.
+        written = [frames.frame(subject, body, headers) for subject, headers, body in messages[:-1]]
+        if any(len(piece) > client.max_payload for piece in written):
+            raise nats.errors.MaxPayloadError
+        await frames.send(client, written)
+        if written:
+            failpoints.reached("relay.partly_sent")
+        try:
+            await self._all_stored(messages, tail.sequence)
+        except nats.errors.TimeoutError as error:
+            if await self.sequence() == tail.sequence:
+                raise StreamStuck(
+                    f"NATS has stored nothing within {STORE_SECONDS:g} s, as when there is no space on its disk, and "
+                    "after that until it is restarted: free space, then restart NATS"
+                ) from error
+            raise
+        return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
+
+    async def _all_stored(self, messages: Sequence[WireMessage], after: int) -> None:
+        try:
+            await self._stored(messages[-1], after + len(messages))
+        except Moved:
+            if len(messages) > 1:
+                # The first one, asked about alone, tells what is in the way.
+                await self._stored(messages[0], after + 1)
+            raise
+
+    async def _stored(self, message: WireMessage, sequence: int) -> None:
+        subject, headers, body = message
+        answer = await self._live_client().request(subject, body, timeout=STORE_SECONDS, headers=headers)
+        failpoints.reached("relay.stored")
+        _check_stored(json.loads(answer.data), sequence)
+
+    async def _headers_at(self, sequence: int) -> dict[str, str]:
+        try:
+            message = await self._js().get_msg(subjects.EVENT_STREAM, sequence)
+        except NotFoundError:
+            return {}
+        return message.headers or {}
+
+    def _js(self) -> JetStreamContext:
+        return self._live_client().jetstream(timeout=STREAM_SECONDS)
+
+    def _live_client(self) -> Client:
+        if self._client is None or not self._client.is_connected:
+            raise nats.errors.ConnectionReconnectingError
+        return self._client
+
+
+def _check_stored(answer: dict[str, object], sequence: int) -> None:
+    error = answer.get("error")
+    if isinstance(error, dict):
+        if error.get("err_code") in (bus.WRONG_LAST_SEQUENCE, bus.WRONG_LAST_MESSAGE_ID):
+            raise Moved(str(error.get("description")))
+        if error.get("err_code") in bus.NO_SPACE:
+            raise StreamStuck(
+                f"NATS has no space within the limits of its store ({error.get('description')}): raise them, or free "
+                "space and restart NATS, which makes them anew from what is free unless they are configured"
+            )
+        raise APIError.from_error(error)
+    if answer.get("duplicate"):
+        raise IdsStillKnown("the stream refuses an id that it does not hold, until its duplicate window is over")
+    if answer.get("seq") != sequence:
+        raise Moved(f"stored at sequence {answer.get('seq')}, not at {sequence}")
