@@ -21,8 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from shared.language import subjects
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
-from shared.runtime.codec import Undecodable, from_wire
-from shared.runtime.views.entries import stream_of
+from shared.runtime.codec import Undecodable, from_wire, stream_told_of
 
 BATCH: Final = 256
 POLL_SECONDS: Final = 1.0
@@ -117,7 +116,7 @@ def told_by(message: Msg) -> Told | None:
     account, type_ = headers.get(Ce.ACCOUNT, ""), headers.get(Ce.TYPE, "")
     aggregate, _, name = headers.get(Ce.SUBJECT, "").partition("/")
     try:
-        recorded = from_wire(headers, message.data, stream_of(account, aggregate, name))
+        recorded = from_wire(headers, message.data, stream_told_of(account, aggregate, name))
     except Undecodable:
         recorded = None
     return Told(int(headers[Ce.POSITION]), type_, account, recorded, headers, message.data)

@@ -129,6 +129,16 @@ def from_wire(headers: Mapping[str, str], body: bytes, stream: UUID) -> Recorded
         raise Undecodable(f"{headers.get(Ce.TYPE)} at {headers.get(Ce.POSITION)}: {why(error)}") from error
 
 
+def stream_told_of(account: str, aggregate: str, name: str) -> UUID:
+    """The stream that a `ce-subject` stands for; one of its own for a text that is none."""
+    if aggregate == "address":
+        try:
+            return UUID(name)
+        except ValueError:
+            return stream_id(account, aggregate, name)
+    return stream_id(account, aggregate, name)
+
+
 def stored_to_wire(
     stream: UUID, version: int, topic: str, state: bytes, position: int
 ) -> tuple[str, dict[str, str], bytes]:

@@ -4,9 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from uuid import UUID
 
-from shared.language.recorded import Recorded, stream_id
+from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
-from shared.runtime.codec import Undecodable, from_state, from_wire, stored_to_wire
+from shared.runtime.codec import Undecodable, from_state, from_wire, stored_to_wire, stream_told_of
 from shared.runtime.store.log_reader import Stored
 
 
@@ -37,7 +37,9 @@ class FromBus(Entry):
     def __init__(self, position: int, headers: Mapping[str, str], body: bytes) -> None:
         account, subject = headers.get(Ce.ACCOUNT, ""), headers.get(Ce.SUBJECT, "")
         aggregate, _, name = subject.partition("/")
-        super().__init__(position, stream_of(account, aggregate, name), aggregate, account, headers.get(Ce.TYPE, ""))
+        super().__init__(
+            position, stream_told_of(account, aggregate, name), aggregate, account, headers.get(Ce.TYPE, "")
+        )
         self._headers = headers
         self._body = body
         try:
@@ -72,16 +74,6 @@ class FromLog(Entry):
         except Undecodable:
             return {Ce.TYPE: self._stored.topic, Ce.POSITION: str(self.position)}, self._stored.state
         return headers, body
-
-
-def stream_of(account: str, aggregate: str, name: str) -> UUID:
-    """The stream that a `ce-subject` stands for; one of its own for a text that is none."""
-    if aggregate == "address":
-        try:
-            return UUID(name)
-        except ValueError:
-            return stream_id(account, aggregate, name)
-    return stream_id(account, aggregate, name)
 
 
 def key_of(recorded: Recorded) -> str:
