@@ -1,11 +1,14 @@
 """`switchboard command` and `switchboard query`: any command, any question, and the answer as a person reads it."""
 
 import json
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.ops import showing
 from services.ops.terminal import DONE, REFUSED, Json, Url, done, err, print_json, reached
@@ -66,6 +69,7 @@ def command(
     else:
         showing.reply(name, reply)
         _suggest(name, reply.get("reason") == "COMMAND_UNKNOWN", COMMANDS)
+        _help_with_fields(COMMANDS.get(name), body, reply)
     raise typer.Exit(DONE if reply.get("outcome") in {"accepted", "unchanged"} else REFUSED)
 
 
@@ -84,12 +88,14 @@ def query(
 
     Example: switchboard query acme Address --actor ana address=support@acme.example
     """
-    reply = done(_asked(url, token(account), "query", token(name), body_of(fields, actor), seconds))
+    body = body_of(fields, actor)
+    reply = done(_asked(url, token(account), "query", token(name), body, seconds))
     if as_json:
         print_json(reply)
     else:
         showing.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion))
         _suggest(name, reply.get("error") == "QUERY_UNKNOWN", QUESTIONS)
+        _help_with_fields(QUESTIONS.get(name), body, reply)
     raise typer.Exit(REFUSED if "error" in reply else DONE)
 
 
@@ -108,6 +114,36 @@ async def _asked(
 def _suggest(name: str, unknown: bool, known: Iterable[str]) -> None:
     if unknown:
         err.print(suggestion(name, known))
+
+
+def _help_with_fields(message: type[BaseModel] | None, body: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+    """What was meant by a field that cannot be read."""
+    errors = (reply.get("details") or {}).get("errors") if message else None
+    for field in dict.fromkeys(str(error["field"]).partition(".")[0] for error in errors or ()):
+        assert message is not None
+        if field and field not in message.model_fields:
+            err.print(f"{field}: {suggestion(field, message.model_fields)}")
+        elif meant := as_json_meant(message, field, body.get(field)):
+            err.print(f"Write {shlex.quote(meant)}  (key=text, key:=json)", markup=False)
+
+
+def as_json_meant(message: type[BaseModel], field: str, value: Any) -> str | None:
+    """The argument that sends a field given as text as what the message wants there, if there is one."""
+    if not isinstance(value, str) or field not in message.model_fields:
+        return None
+    wanted: TypeAdapter[Any] = TypeAdapter(message.model_fields[field].annotation or Any)
+    for candidate in (_parsed(value), [value]):
+        with suppress(ValidationError):
+            wanted.validate_json(json.dumps(candidate), strict=True)
+            return f"{field}:={json.dumps(candidate)}"
+    return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -2,13 +2,14 @@
 
 import os
 import re
+from difflib import get_close_matches
 from typing import Any, Final
 
 import typer
 from pydantic import SecretStr
 
 from services.ops.showing import plain_table
-from services.ops.terminal import Json, out, print_json, settings
+from services.ops.terminal import Json, err, out, print_json, settings
 from shared.runtime.settings import Settings
 
 app = typer.Typer(help="The settings in force.", no_args_is_help=True)
@@ -26,10 +27,16 @@ def show(as_json: Json = False) -> None:
         print_json(found)
         return
     table = plain_table("Setting", "Value", "From", "Meaning")
+    # What one would copy is never cut.
+    table.columns[0].no_wrap = True
+    table.columns[1].overflow = "fold"
     for row in found:
         value = "-" if row["value"] is None else str(row["value"])
         table.add_row(row["setting"], value, row["from"], row["meaning"])
     out.print(table)
+    for name in unknown():
+        near = get_close_matches(name, [row["setting"] for row in found], n=1)
+        err.print(f"{name} is set and means nothing here{f'; did you mean {near[0]}?' if near else '.'}")
 
 
 def rows() -> list[dict[str, Any]]:
@@ -44,6 +51,12 @@ def rows() -> list[dict[str, Any]]:
         }
         for name, field in Settings.model_fields.items()
     ]
+
+
+def unknown() -> list[str]:
+    """What looks like a setting in the environment and is none."""
+    known = set(map(variable, Settings.model_fields))
+    return sorted(name for name in os.environ if name.startswith(variable("")) and name not in known)
 
 
 def origin(name: str, held: Settings) -> str:

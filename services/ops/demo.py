@@ -96,7 +96,7 @@ async def clash(stage: Stage) -> None:
 
 
 async def routing(stage: Stage) -> None:
-    await stage.chapter("Where does the mail go?", "To one of two people in Support; a sender keeps his person.")
+    await stage.chapter("Where does the mail go?", "To whom, and by which rule; an unknown address goes nowhere.")
     rule = {"kind": "users_and_teams", "users": ["bob", "cleo"], "teams": []}
     await stage.do("ana", "SetRouting", inbox="support", rule=rule)
     recipients = ["support@acme.example", "sales@acme.example", "nobody@acme.example"]

@@ -21,19 +21,15 @@ LONGEST_PAUSE_SECONDS: Final = 2.0
 # These are answers, and mean that it was not looked at, or not as of what was asked for.
 NOT_LOOKED_AT: Final = frozenset(("BUSY",))
 NOT_YET: Final = NOT_LOOKED_AT | {"VIEW_BEHIND"}
-NOT_HEARD: Final = (
-    nats.errors.NoRespondersError,
-    nats.errors.TimeoutError,
-    nats.errors.OutboundBufferLimitError,
-    nats.errors.ConnectionReconnectingError,
-    TimeoutError,
-)
+# With nothing kept to be sent later, the first is what a client without a connection says.
+AWAY: Final = (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionReconnectingError)
+NOT_HEARD: Final = (nats.errors.NoRespondersError, nats.errors.TimeoutError, TimeoutError)
 
 
 class Unanswered(Exception):
     """Nobody answered in time; of a command it is not known whether it took effect: give it again with its id.
 
-    `command_id` is None for a question.
+    `command_id` is None for a question; `why` is what came of the last try.
     """
 
     def __init__(self, subject: str, seconds: float, command_id: str | None, why: str) -> None:
@@ -41,6 +37,7 @@ class Unanswered(Exception):
         super().__init__(f"no answer to {subject} within {seconds:g} s ({why}){given}")
         self.subject = subject
         self.command_id = command_id
+        self.why = why
 
 
 class Asking:
@@ -79,6 +76,8 @@ class Asking:
     async def _try(self, subject: str, data: bytes, seconds: float) -> tuple[dict[str, Any] | None, str]:
         try:
             reply = orjson.loads(await self._requests.request(subject, data, seconds))
+        except AWAY:
+            return None, "the connection to NATS is lost"
         except NOT_HEARD as error:
             return None, str(error) or type(error).__name__
         except orjson.JSONDecodeError:

@@ -12,6 +12,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from shared.runtime import clock
 
 MASK: Final = "…@…"
+_OF_SEVERAL_LINES: Final = frozenset(("exception", "stack"))
 _RUN: Final = re.compile(r'[^\s"]+')
 # An address, or a user and password in a URL; what begins with it is a decorator in a line of code.
 _AT: Final = re.compile(r"[^@]@")
@@ -47,6 +48,8 @@ def configure(service: str, log_format: Literal["console", "json"] | None = None
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.WARNING)
+    # It warns of each try to connect, over several lines; what is away is told once by whoever needs it.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
 def _stamp(service: str) -> Processor:
@@ -66,7 +69,13 @@ def masked(text: str) -> str:
 
 
 def _mask(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    return {key: _masked_value(value) for key, value in line.items()}
+    return {
+        key: _masked_value(value if key in _OF_SEVERAL_LINES else _in_one_line(value)) for key, value in line.items()
+    }
+
+
+def _in_one_line(value: object) -> object:
+    return " ".join(str(value).split()) if isinstance(value, str | Exception) and "\n" in str(value) else value
 
 
 def _masked_value(value: object) -> object:

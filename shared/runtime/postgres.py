@@ -1,8 +1,17 @@
-"""How a service connects to PostgreSQL."""
+"""How a service connects to PostgreSQL, and says why it cannot."""
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from psycopg.conninfo import conninfo_to_dict
+
+# What libpq adds to its reasons, over several lines.
+_ADVICE: Final = re.compile(r" *Is the server running [^?]*\?")
+
+
+def why(error: Exception) -> str:
+    """The reason in one line."""
+    return _ADVICE.sub("", " ".join(str(error).split())) or type(error).__name__
 
 
 def ended_when_silent(seconds: float) -> str:

@@ -15,6 +15,11 @@ RULE_FIELDS: Final = ("rule", "fallback")
 RULE_KINDS: Final = ("unassigned", "users_and_teams", "contact_owner")
 MOST_PROBLEMS: Final = 100
 LONGEST_PROBLEM: Final = 200
+# Where pydantic speaks of Python, or of nothing that a caller knows.
+OUR_WORDS: Final[Mapping[str, str]] = {
+    "tuple_type": "Input should be a list",
+    "extra_forbidden": "There is no such field",
+}
 
 
 def fields_of(data: bytes) -> tuple[dict[str, Any], str | None]:
@@ -80,7 +85,7 @@ def field_of(path: Sequence[int | str]) -> str:
 def problems_of(error: ValidationError) -> list[dict[str, str]]:
     """Every field error, at most `MOST_PROBLEMS` of them."""
     return [
-        problem(field_of(found["loc"]), found["msg"][:LONGEST_PROBLEM])
+        problem(field_of(found["loc"]), OUR_WORDS.get(found["type"], found["msg"])[:LONGEST_PROBLEM])
         for found in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
     ]
 

@@ -62,7 +62,7 @@ async def ran(*argv: str, cwd: Path = ROOT) -> str:
 
 async def test_the_first_commands_come_out_as_it_says(running: RunningSwitchboard, wire: Wire) -> None:
     name, codes = f"readme-{new_id()[-12:]}", []
-    for line in re.findall(r"^    \.venv/bin/switchboard ((?:command|query) .*)$", README, flags=re.MULTILINE):
+    for line in re.findall(r"^    switchboard ((?:command|query) .*)$", README, flags=re.MULTILINE):
         words = shlex.split(line.replace(" acme ", f" {name} "))
         if words[0] == "query":
             await viewed(Account(wire, name))
@@ -78,10 +78,7 @@ async def test_the_first_commands_come_out_as_it_says(running: RunningSwitchboar
 
 
 async def test_the_python_program_runs(running: RunningSwitchboard, acme: Account, folder: Path) -> None:
-    head, body = here(block("python"), running, acme).split("\n\n", 1)
-    indented = "".join(f"    {line}\n" for line in body.splitlines())
-    program = f"import asyncio\n{head}\n\nasync def main():\n{indented}\nasyncio.run(main())\n"
-    told = await ran(sys.executable, "-c", program)
+    told = await ran(sys.executable, "-c", here(block("python"), running, acme))
     assert told.splitlines()[0] == "inbox"
     assert told.splitlines()[-1].endswith("switchboard.TeamConnected.v1")
 

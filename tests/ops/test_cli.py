@@ -220,6 +220,23 @@ async def test_a_name_that_is_nearly_right_is_suggested(running: RunningSwitchbo
     assert (code, "Did you mean Address" in output) == (REFUSED, True)
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["command", "acme", "ConnectTeam", "visibility_acknowledged=true"], "Write visibility_acknowledged:=true"),
+        (["command", "acme", "ConnectTeam", "adress=a@b.example"], "adress: Did you mean address?"),
+        (["query", "acme", "Resolve", "recipients=a@b.example"], "Write 'recipients:=[\"a@b.example\"]'"),
+        (["query", "acme", "Addresses", "limit=3"], "Write limit:=3"),
+    ],
+)
+async def test_a_field_that_cannot_be_read_is_told_as_it_should_be_typed(
+    running: RunningSwitchboard, words: list[str], hint: str
+) -> None:
+    code, output = await switchboard(*words, "actor=ana", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert code == REFUSED
+    assert hint in output
+
+
 async def test_the_stream_is_shown_as_declared_and_its_readers(running: RunningSwitchboard) -> None:
     code, output = await switchboard("streams", SWITCHBOARD_NATS_URL=running.nats_url)
     assert code == DONE
@@ -255,6 +272,11 @@ async def test_settings_are_shown_without_their_secrets() -> None:
     assert found["SWITCHBOARD_POSTGRES_URL"]["value"] == "postgresql://***@db/x?password=***&a=1"
     assert (found["SWITCHBOARD_HTTP_PORT"]["value"], found["SWITCHBOARD_HTTP_PORT"]["from"]) == (0, "environment")
     assert all(row["meaning"] for row in found.values())
+
+
+async def test_what_looks_like_a_setting_and_is_none_is_told() -> None:
+    _, output = await switchboard("config", "show", SWITCHBOARD_NATS_PROT="4333")
+    assert "SWITCHBOARD_NATS_PROT is set and means nothing here; did you mean SWITCHBOARD_NATS_PORT?" in output
 
 
 async def test_names_and_fields_are_completed() -> None:

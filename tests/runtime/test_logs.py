@@ -44,6 +44,22 @@ def test_every_line_is_one_object_with_its_service_time_and_level() -> None:
     assert "ana@acme.example" not in third["exception"]
 
 
+SEVERAL_LINES = """
+import structlog
+from shared.runtime import logs
+
+logs.configure("kitchen", "console")
+structlog.get_logger().warning("away", error=OSError("refused\\n\\tIs it there?"), why="one\\ntwo")
+"""
+
+
+def test_what_a_library_says_in_several_lines_stays_in_one() -> None:
+    done = subprocess.run([sys.executable, "-c", SEVERAL_LINES], cwd=ROOT, capture_output=True, text=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert "refused Is it there?" in line
+    assert "one two" in line
+
+
 LEAKY = """
 import logging
 import structlog

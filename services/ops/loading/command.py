@@ -1,15 +1,18 @@
 """`switchboard load` and `switchboard load-directory`, as they are typed and as they tell how far they are."""
 
+import asyncio
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from services.ops.loading import directory, rows
@@ -33,6 +36,9 @@ from services.ops.terminal import (
 )
 
 PATIENCE_SECONDS: Final = 30.0
+# Without an answer for so long, that is told instead of a rate.
+SILENT_SECONDS: Final = 1.5
+LOOK_SECONDS: Final = 0.5
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Commands, .jsonl or .csv.")]
 Refused = Annotated[Path | None, typer.Option(help="Where refused rows go; else FILE.refused.jsonl.")]
@@ -68,16 +74,19 @@ def load(
     if place.rows:
         err.print(f"Going on after {place.rows:,} rows; --anew begins again.")
     to_refused = refused or file.with_name(f"{file.name}.refused.jsonl")
+    began, before = time.monotonic(), place.rows
     try:
         whole, waited_for = done(_loaded(file, place, to_refused, account, actor, in_flight, url))
     except rows.Unreadable as error:
         place.remove()
         fail(f"{error}.", USAGE)
+    seconds = time.monotonic() - began
     told = {"rows": place.rows, "accepted": place.accepted, "unchanged": place.unchanged, "refused": place.refused}
     if as_json:
         print_json({**told, "whole": whole, "refused_file": str(to_refused) if place.refused else None})
     else:
-        out.print(", ".join(f"{count:,} {name}" for name, count in told.items()))
+        counts = ", ".join(f"{count:,} {name}" for name, count in told.items())
+        out.print(f"{counts}, in {seconds:.1f} s ({(place.rows - before) / seconds:,.0f} a second)")
         if place.refused:
             out.print(f"Refused, with the reasons: {to_refused}. Mend it and load it.")
     if not place.refused:
@@ -108,8 +117,17 @@ async def _loaded(
     async with reached(url, PATIENCE_SECONDS) as switchboard:
         with _bar(file, place) as told:
             load = Load(switchboard, place, refused, told, in_flight)
+            looking = asyncio.create_task(_look_again(told, place))
             whole = await load.run(rows.rows_of(file, account, actor))
-        return whole, str(load.unanswered or "")
+            looking.cancel()
+        return whole, f"no answer for {PATIENCE_SECONDS:g} s, {load.unanswered.why}" if load.unanswered else ""
+
+
+async def _look_again(told: Callable[[Place], None], place: Place) -> None:
+    """So that it shows when no answers come."""
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        told(place)
 
 
 @contextmanager
@@ -119,21 +137,34 @@ def _bar(file: Path, place: Place) -> Iterator[Callable[[Place], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} a second, {task.fields[refused]} refused"),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("{task.fields[refused]} refused"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, disable=not sys.stderr.isatty(), refresh_per_second=5) as progress:
         task = progress.add_task(
-            file.name, total=rows.count_of(file), completed=place.rows, rate="-", refused=place.refused
+            file.name, total=rows.count_of(file), completed=place.rows, pace="", refused=place.refused
         )
+        reached_rows, since = place.rows, time.monotonic()
 
         def told(place: Place) -> None:
-            speed = progress.tasks[0].speed
-            rate = f"{speed:,.0f}" if speed else "-"
-            progress.update(task, completed=place.rows, rate=rate, refused=f"{place.refused:,}")
+            nonlocal reached_rows, since
+            if place.rows > reached_rows:
+                reached_rows, since = place.rows, time.monotonic()
+            pace = pace_of(progress.tasks[0], time.monotonic() - since)
+            progress.update(task, completed=place.rows, pace=pace, refused=f"{place.refused:,}")
 
         yield told
+
+
+def pace_of(task: Task, silent: float) -> str:
+    """How many a second and the time left, or how long nothing was answered, in seconds."""
+    if silent > SILENT_SECONDS:
+        return f"no answer for {silent:.0f} s, asking again"
+    if not task.speed:
+        return ""
+    left = "" if task.remaining is None else f", {timedelta(seconds=round(task.remaining / task.speed))} left"
+    return f"{task.speed:,.0f} a second{left}"
 
 
 # ---- a directory

@@ -154,7 +154,7 @@ def _named_twice(found: Directory, file: str, key: str, there: frozenset[str]) -
         elif name in before:
             yield Clash(file, line, name, f"is in line {before[name]} already")
         elif name in there:
-            yield Clash(file, line, name, f"is a {key} that is there already")
+            yield Clash(file, line, name, f"names a {key} that is there already")
         before.setdefault(name, line)
 
 

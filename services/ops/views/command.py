@@ -11,8 +11,8 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
-from rich.table import Column, Table
 
+from services.ops.showing import plain_table
 from services.ops.terminal import Json, out, print_json
 from services.ops.views import parked
 from services.ops.views.process import VIEWS, Name, Url, do, done_of, outcome_of
@@ -47,7 +47,7 @@ def show(url: Url = None, as_json: Json = False) -> None:
         print_json(found)
         return
     titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked")
-    table = Table(Column("View", no_wrap=True), *titles, Column("Beside", overflow="fold"))
+    table = plain_table("View", *titles, "Beside")
     for name, one in zip(VIEWS, found, strict=True):
         table.add_row(
             name,
@@ -148,7 +148,7 @@ def _print_report(name: str, report: Mapping[str, Any]) -> None:
         f"{name} at position {report['position']:,}: live version {report['live_version']}, "
         f"new version {report['new_version']}: {'no difference' if report['same'] else 'they differ'}."
     )
-    table = Table("Table", "Live rows", "Added", "Removed", "Changed", "Fields that differ")
+    table = plain_table("Table", "Live rows", "Added", "Removed", "Changed", "Fields that differ")
     for title, counts in report["tables"].items():
         fields = ", ".join(f"{field} ({rows:,})" for field, rows in counts["fields"].items())
         numbers = [f"{counts[kind]:,}" for kind in ("rows", "added", "removed", "changed")]

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from services.ops.showing import plain_table
 from services.ops.terminal import Json, Yes, err, out
 from services.ops.views.process import Name, Url, ask, do
 
@@ -30,7 +31,7 @@ def parked_list(
     if not found:
         out.print("Nothing is parked.")
         return
-    table = Table("Position", "Type", "Account", "Aggregate", "Parked at", "Why")
+    table = plain_table("Position", "Type", "Account", "Aggregate", "Parked at", "Why")
     for one in found:
         aggregate = f"{one['aggregate']}/{one['stream']}"
         texts = (one["type"], one["account"], aggregate, one["parked_at"], one["error"])

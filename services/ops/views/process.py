@@ -21,6 +21,11 @@ VIEWS: Final[Mapping[str, str]] = {
     "routing": "services.routing.app",
 }
 
+WHERE: Final = (
+    "Without --url and SWITCHBOARD_POSTGRES_URL it is looked for where `switchboard run` keeps it, in "
+    "SWITCHBOARD_DATA_DIR of this folder. Is Switchboard running?"
+)
+
 Name = Annotated[str, typer.Argument(metavar="VIEW", help=f"One of {', '.join(VIEWS)}.")]
 Url = Annotated[
     str | None, typer.Option(help="PostgreSQL; else SWITCHBOARD_POSTGRES_URL, else the one of `switchboard run`.")
@@ -58,7 +63,7 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 
 def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
-        return f"No PostgreSQL: {outcome['no_answer']}. Is Switchboard running (`switchboard run`)?", NO_ANSWER
+        return f"No PostgreSQL: {outcome['no_answer']}. {WHERE}", NO_ANSWER
     return outcome.get("refused") or outcome["failed"], REFUSED
 
 

@@ -25,6 +25,7 @@ from shared.runtime.anew.parked import NotParked
 from shared.runtime.anew.rebuild import build
 from shared.runtime.anew.switching import back, drop_beside, switch
 from shared.runtime.lag import behind
+from shared.runtime.postgres import why
 from shared.runtime.store.log_reader import LogReader
 from shared.runtime.views.design import Design, DesignChanged
 from shared.runtime.views.view import View
@@ -151,7 +152,7 @@ async def do(url: str, design: Design, verb: str, arguments: Arguments) -> int:
         # Who gave the verb is gone; what was begun is cleared away by now.
         return NO_ANSWER
     except (psycopg.OperationalError, OSError) as error:
-        say({"no_answer": str(error).strip() or type(error).__name__})
+        say({"no_answer": why(error)})
         return NO_ANSWER
     except asyncio.CancelledError:
         say({"refused": "Cancelled; nothing is left of it."})

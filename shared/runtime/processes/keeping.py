@@ -86,6 +86,8 @@ class Kept:
         except Exception as error:  # noqa: BLE001  it is tried again, later
             self._child = None
             log.error("part.not_started", part=self._program().name, error=str(error))
+        else:
+            log.info("part.started_again", part=self._program().name)
 
     async def _until_it_ends(self) -> int | None:
         while self._child is not None and self._child.poll() is None:

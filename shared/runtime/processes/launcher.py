@@ -255,7 +255,7 @@ class _Launcher:
             lines.append(f"  Health      http://{self._settings.http_host}:{port}/health/ready")
             lines.append(f"  Metrics     http://{self._settings.http_host}:{port}/metrics")
         elsewhere = "" if self._nats_url == "nats://127.0.0.1:4222" else f" --url {_without_password(self._nats_url)}"
-        first = "acme RegisterAccount actor=service:setup plan=starter admin=ana"
+        first = "acme RegisterAccount actor=service:demo plan=starter admin=ana"
         lines += [
             f"  Services    {', '.join(self._services)}",
             "\nTry, in another terminal:",

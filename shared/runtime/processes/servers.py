@@ -24,6 +24,7 @@ import nats
 import psycopg
 from nats.errors import Error as NatsError
 
+from shared.runtime.postgres import why
 from shared.runtime.processes.children import Program, die_with_parent, identity
 from shared.runtime.settings import Settings, servers_of
 
@@ -238,7 +239,7 @@ async def postgres_answers(url: str) -> str | None:
         async with await psycopg.AsyncConnection.connect(url, connect_timeout=2, autocommit=True) as connection:
             await connection.execute("SELECT 1")
     except psycopg.Error as error:
-        return str(error).strip() or type(error).__name__
+        return why(error)
     return None
 
 

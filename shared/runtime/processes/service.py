@@ -93,7 +93,7 @@ class Service:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await subscriber.subscription.drain()  # type: ignore[no-untyped-call]
-        except (nats.errors.Error, TimeoutError) as error:
+        except (nats.errors.Error, TimeoutError, OSError, RuntimeError) as error:
             log.warning("drain.incomplete", error=repr(error))
         # Else broker.stop() would unsubscribe it a second time, which nats-py refuses.
         subscriber.subscription = None
@@ -273,6 +273,7 @@ async def _close(broker: NatsBroker) -> None:
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
             await broker.stop()
-    except (nats.errors.Error, TimeoutError, ExceptionGroup) as error:
-        # NATS is away; the process ends next, and its connection with it.
+    except (nats.errors.Error, TimeoutError, ExceptionGroup, OSError, RuntimeError) as error:
+        # NATS is away (uvloop says RuntimeError for a transport that is closed); the process ends next, and its
+        # connection with it.
         log.warning("nats.closed_uncleanly", error=repr(error))

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Final, cast
 from uuid import UUID
 
 import orjson
+import psycopg
 from eventsourcing.application import Application
-from eventsourcing.persistence import ApplicationRecorder, InfrastructureFactory, Transcoder
+from eventsourcing.persistence import ApplicationRecorder, InfrastructureFactory, PersistenceError, Transcoder
 from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
 from psycopg.rows import dict_row
@@ -19,7 +20,7 @@ from psycopg.rows import dict_row
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.reasons import Reason
-from shared.runtime.postgres import connection_arguments
+from shared.runtime.postgres import connection_arguments, why
 from shared.runtime.store.known import Known, set_of, stream_of
 from shared.runtime.store.pending import Answer, Pending, Verdict
 from shared.runtime.store.recorded_mapper import RecordedMapper
@@ -68,8 +69,16 @@ class Ledger(Application[UUID]):
             raise ValueError(trouble)
         self._url = url
         self.domain = domain
+        self._require_answer()
         super().__init__()
         self.known = Known(pages, self._recorder.since, self._mapper)
+
+    def _require_answer(self) -> None:
+        """The library's pool would say after five seconds that there is no connection, and not why."""
+        try:
+            psycopg.connect(**connection_arguments(self._url)).close()
+        except psycopg.Error as error:
+            raise PersistenceError(why(error)) from error
 
     # ---- seams of the library
 

@@ -205,7 +205,7 @@ class GroupRecorder(PostgresApplicationRecorder):
             except psycopg.Error as error:
                 self._own = None
                 raise NotSent(str(error)) from error
-            structlog.get_logger().info("event store connected")
+            structlog.get_logger().info("ledger.connected")
         return self._own
 
 

@@ -207,7 +207,9 @@ class Relay:
     def _told(part: str, before: str | None, error: Exception) -> str:
         trouble = f"{type(error).__name__}: {error}"
         if trouble != before:
-            log.warning("relay.trouble", part=part, error=trouble)
+            # There is none before the first command, which is no trouble.
+            tell = log.info if isinstance(error, NoLogYet) else log.warning
+            tell("relay.trouble", part=part, error=trouble)
         return trouble
 
     async def _postgres_ready(self) -> str | None:

@@ -17,7 +17,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 from pydantic import ValidationError
 
-from shared.language.questions import LONGEST_WAIT_MS, Question
+from shared.language.questions import LONGEST_WAIT_MS, QUESTIONS, Question
 from shared.language.reasons import QuestionError
 from shared.language.subjects import Ce
 from shared.language.text import SERVICE
@@ -340,7 +340,7 @@ def read(known: Mapping[str, type[Question]], account: str, name: str, data: byt
     message = known.get(name)
     if message is None:
         raise NotAnswered(
-            QuestionError.QUERY_UNKNOWN, f"There is no question {printable(name)}.", {"known": sorted(known)}
+            QuestionError.QUERY_UNKNOWN, f"There is no question {printable(name)}.", {"known": sorted(QUESTIONS)}
         )
     if not ACCOUNT.match(account):
         raise invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])

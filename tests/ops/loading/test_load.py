@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 
+from services.ops.loading.command import pace_of
 from shared.runtime.clock import new_id
 from tests.journeys.wire import Account, Wire, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard
@@ -161,6 +163,13 @@ async def test_a_nats_that_dies_under_a_load_loses_nothing(switchboard: RunningS
     code, output = await loading
     assert (code, f"{ADDRESSES + USERS + 1:,} accepted" in output) == (DONE, True), output
     assert (await told_of(switchboard.nats_url, "acme")).count("PersonalConnected") == ADDRESSES
+
+
+def test_while_nothing_is_answered_that_is_told_instead_of_a_rate() -> None:
+    with Progress(disable=True) as progress:
+        progress.add_task("rows", total=1_000)
+        assert pace_of(progress.tasks[0], 0.5) == ""
+        assert pace_of(progress.tasks[0], 12.3) == "no answer for 12 s, asking again"
 
 
 async def test_a_file_that_was_changed_in_between_is_not_gone_on_with(nats: RunningNats, folder: Path) -> None:
