@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import nkeys
 
@@ -31,18 +32,19 @@ ROLES: Final = {service: f"switchboard_{service.replace('-', '_')}" for service 
 }
 SEED: Final = "SWITCHBOARD_NATS_NKEY_SEED"
 URL: Final = "SWITCHBOARD_POSTGRES_URL"
+POSTGRES: Final = "postgres:5432"
 
 
 def main() -> None:
     asked = argparse.ArgumentParser(description="Makes what is secret, where it is not there yet.")
     asked.add_argument("folder", type=Path, nargs="?", default=Path(__file__).with_name("secrets"))
-    asked.add_argument("--postgres", default="postgres:5432", metavar="HOST:PORT", help="where the database is")
+    asked.add_argument("--postgres", metavar="HOST:PORT", help="of the database; else as it was")
     given = asked.parse_args()
     make(given.folder, given.postgres)
     print(f"Everything is in {given.folder}; keep it out of every repository.")
 
 
-def make(folder: Path, postgres: str) -> None:
+def make(folder: Path, postgres: str | None = None) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = {user: public_key(kept(folder / user / SEED, new_seed)) for user in USERS}
     lines = [f"{user.upper().replace('-', '_')}: {key}" for user, key in keys.items()]
@@ -50,7 +52,13 @@ def make(folder: Path, postgres: str) -> None:
     kept(folder / "postgres" / "postgres", new_password)
     for user, role in ROLES.items():
         password = kept(folder / "postgres" / role, new_password)
-        written(folder / user / URL, f"postgresql://{role}:{password}@{postgres}/switchboard")
+        where = postgres or place_in(folder / user / URL)
+        written(folder / user / URL, f"postgresql://{role}:{password}@{where}/switchboard")
+
+
+def place_in(path: Path) -> str:
+    """Host and port of the URL in a file; where compose.yaml has the database when there is none yet."""
+    return urlsplit(path.read_text().strip()).netloc.rpartition("@")[2] if path.exists() else POSTGRES
 
 
 def kept(path: Path, new: Callable[[], str]) -> str:

@@ -34,6 +34,26 @@ CREATE SCHEMA IF NOT EXISTS connections AUTHORIZATION switchboard_owner;
 GRANT USAGE ON SCHEMA connections TO
     switchboard_connections, switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_reader;
 
+-- Advisory locks are how writers, relay and views take turns: whoever else holds one of theirs stops them all. Large
+-- objects could be written by anybody. Both belong to everybody until they are taken away, in each new database, by a
+-- superuser; for anybody else these are warnings, and a look at who may log in as switchboard_reader takes their place.
+DO $$
+DECLARE
+    function regprocedure;
+BEGIN
+    FOR function IN
+        SELECT oid::regprocedure FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace
+            AND (proname LIKE 'pg\_%advisory%' OR proname LIKE 'lo\_%')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+        IF function::text LIKE '%advisory%' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO switchboard_owner, switchboard_connections, '
+                           'switchboard_relay, switchboard_inbox_views, switchboard_routing', function);
+        END IF;
+    END LOOP;
+END $$;
+
 -- What comes later is as guarded as what is there.
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing

@@ -60,6 +60,7 @@ class Asking:
             nats.errors.ConnectionClosedError: the client was closed.
         """
         until, data, tries = time.monotonic() + self._patience, orjson.dumps(fields), 0
+        heard = ""
         while True:
             left = max(until - time.monotonic(), SHORTEST_TRY_SECONDS)
             reply, why = await self._try(subject, data, min(TRY_SECONDS + wait, left))
@@ -69,7 +70,10 @@ class Asking:
             if time.monotonic() + pause >= until:
                 if reply is not None:
                     return reply
+                # What was heard before says nothing of a try that has no answer.
+                why += f"; told {heard} before" if heard else ""
                 raise Unanswered(subject, self._patience, fields.get("command_id"), why)
+            heard = (told_by(reply) if reply else None) or heard
             tries += 1
             await asyncio.sleep(pause)
 

@@ -56,9 +56,7 @@ async def of_view(view: View, feed: Feed, client: Client, postgres_url: str) -> 
         return [
             gauge("switchboard_view_position", "Up to where the view is made.", position, view=name),
             gauge("switchboard_view_lag_events", "Events of the log not yet in the view.", found.events, view=name),
-            gauge(
-                "switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", found.seconds or 0.0, view=name
-            ),
+            gauge("switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", seconds_of(found), view=name),
             gauge("switchboard_view_parked_events", waiting, parked, view=name),
         ]
 

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -53,6 +54,11 @@ async def _state(probe: Probe) -> str:
         return f"{type(error).__name__}: {error}"
 
 
+_GONE: Final = (
+    ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, RuntimeError,
+)  # fmt: skip
+
+
 @asynccontextmanager
 async def serve_http(
     port: int,
@@ -69,13 +75,18 @@ async def serve_http(
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A caller that goes away or sends nothing has nobody left to tell.
-        with suppress(ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
                 status, kind, body = await _answer(head, health, metrics)
                 writer.write(_response(status, kind, body, with_body=not head.startswith(b"HEAD ")))
                 await writer.drain()
-        writer.close()
+        except _GONE as error:
+            # uvloop says RuntimeError for a transport that is closed.
+            if isinstance(error, RuntimeError) and not writer.transport.is_closing():
+                raise
+        finally:
+            writer.close()
 
     try:
         server = await asyncio.start_server(on_connection, host, port, limit=_LONGEST_HEAD)

@@ -6,7 +6,10 @@ tried outside of containers by the other tests of this folder.
 
 import re
 import stat
+import subprocess
+import sys
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -199,6 +202,14 @@ def test_the_ports_are_the_ones_that_are_let_through() -> None:
 # ---- all of them
 
 
+def test_prometheus_asks_every_service_where_compose_has_it(compose: dict[str, Any]) -> None:
+    asked = yaml.safe_load((DEPLOY / "dashboards/prometheus.yml").read_text())
+    (job,) = asked["scrape_configs"]
+    assert job["static_configs"][0]["targets"] == [f"{name}:8025" for name in SERVICES]
+    assert SERVICES.keys() <= compose["services"].keys()
+    assert all((DEPLOY / "dashboards" / name).exists() for name in asked["rule_files"])
+
+
 def test_every_setting_that_is_set_anywhere_exists(compose: dict[str, Any]) -> None:
     found = {name for one in compose["services"].values() for name in one.get("environment", ())}
     found |= manifests()["ConfigMap", "switchboard"]["data"].keys()
@@ -210,6 +221,18 @@ def test_every_setting_that_is_set_anywhere_exists(compose: dict[str, Any]) -> N
     # What is secret stands in files only.
     assert ours.isdisjoint(SECRET)
     Settings.model_validate({})
+
+
+def test_secrets_made_again_leave_the_database_where_it_is(folder: Path) -> None:
+    def made(*more: str) -> str:
+        subprocess.run([sys.executable, DEPLOY / "make_secrets.py", folder, *more], check=True, capture_output=True)
+        return (folder / "relay/SWITCHBOARD_POSTGRES_URL").read_text().strip()
+
+    before = made("--postgres", "db.example:5433")
+    (folder / "postgres/switchboard_relay").unlink()
+    after = made()
+    assert before != after
+    assert after.endswith("@db.example:5433/switchboard")
 
 
 def test_the_subjects_of_the_configuration_are_those_of_the_language() -> None:

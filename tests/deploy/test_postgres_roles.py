@@ -58,6 +58,9 @@ MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
     "ALTER SCHEMA routing RENAME TO routing_mine": frozenset({"routing"}),
     "CREATE SCHEMA mine": frozenset(VIEWS),
     # ---- the database
+    "SELECT pg_advisory_xact_lock(5824113001)": frozenset(ROLES) - {"ops"},
+    "SELECT pg_try_advisory_lock_shared(1)": frozenset(ROLES) - {"ops"},
+    "SELECT lo_from_bytea(0, 'x')": NOBODY,
     "CREATE TABLE public.mine (one int)": NOBODY,
     "CREATE TEMPORARY TABLE mine (one int)": frozenset(VIEWS),
     "CREATE ROLE mine": NOBODY,

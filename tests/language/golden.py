@@ -38,9 +38,10 @@ from tests.connections.anything import any_event, dice_of
 
 GOLDEN: Final = Path(__file__).with_name("golden.json")
 
-# A field of what is asked or stored, and that a type within it requires fields at all.
+# Of what is asked or stored: a field, a field of a type within it, and what is said of either.
 NEW_FIELD: Final = re.compile("/(commands|questions|events)/[^/]+/fields/[^/]+")
-NEW_DEMAND: Final = re.compile("/(commands|questions|events)/[^/]+/types/[^/]+/required")
+NEW_FIELD_WITHIN: Final = re.compile("/(commands|questions|events)/[^/]+/types/[^/]+/properties/[^/]+")
+SAID_OF_ONE: Final = re.compile("/(commands|questions|events)/[^/]+/(fields|types)/[^/]+/.+")
 
 
 def written() -> dict[str, Any]:
@@ -202,7 +203,7 @@ def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], l
     added = []
     for name in current.keys() - golden.keys():
         if demands(f"{path}/{name}", current[name]):
-            changed.append(f"{path}/{name}: is new and required")
+            changed.append(f"{path}/{name}: is new and asks for more")
         else:
             added.append(f"{path}/{name}")
     for name in golden.keys() & current.keys():
@@ -215,8 +216,11 @@ def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], l
 
 
 def demands(path: str, added: Any) -> bool:
-    """Whether an addition asks for what nobody gave so far."""
-    return bool(NEW_DEMAND.fullmatch(path) or (NEW_FIELD.fullmatch(path) and added["required"]))
+    """Whether an addition asks for what nobody gave so far: a required field, or any rule for one that was there."""
+    if NEW_FIELD.fullmatch(path):
+        return bool(added["required"])
+    said = SAID_OF_ONE.fullmatch(path) and not NEW_FIELD_WITHIN.fullmatch(path)
+    return bool(said) and not path.endswith("/default")
 
 
 def with_additions(golden: Any, current: Any, path: str = "") -> Any:

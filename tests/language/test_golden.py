@@ -98,7 +98,7 @@ def test_a_new_field_of_what_is_asked_or_stored_must_be_optional(room: str, name
     required.fields(room, name)["mood"] = {"type": "string", "required": True}
     path = f"/{room}/{name}/fields/mood"
     assert optional.told == ([], [path])
-    assert required.told == ([f"{path}: is new and required"], [])
+    assert required.told == ([f"{path}: is new and asks for more"], [])
     assert with_additions(written(), optional.all)[room][name]["fields"]["mood"]
     assert "mood" not in with_additions(written(), required.all)[room][name]["fields"], "it must not be let in"
 
@@ -106,7 +106,25 @@ def test_a_new_field_of_what_is_asked_or_stored_must_be_optional(room: str, name
 def test_what_stands_within_a_command_may_not_ask_for_more_either() -> None:
     found = Now()
     found.all["commands"]["SetRouting"]["types"]["UsersAndTeams"]["required"] = ["users"]
-    assert found.told[0] == ["/commands/SetRouting/types/UsersAndTeams/required: is new and required"]
+    assert found.told[0] == ["/commands/SetRouting/types/UsersAndTeams/required: is new and asks for more"]
+
+
+@pytest.mark.parametrize(("room", "name"), ASKED_OR_STORED)
+def test_a_field_that_was_there_gets_no_new_rule(room: str, name: str) -> None:
+    found = Now()
+    field = next(field for field, kind in found.fields(room, name).items() if "minItems" not in kind)
+    found.fields(room, name)[field]["minItems"] = 3
+    assert found.told == ([f"/{room}/{name}/fields/{field}/minItems: is new and asks for more"], [])
+    assert "minItems" not in with_additions(written(), found.all)[room][name]["fields"][field]
+
+
+def test_what_stands_within_a_command_gets_optional_fields_and_no_new_rule() -> None:
+    found = Now()
+    within = found.all["commands"]["SetRouting"]["types"]["UsersAndTeams"]["properties"]
+    within["mood"] = {"type": "string"}
+    within["users"]["minItems"] = 1
+    path = "/commands/SetRouting/types/UsersAndTeams/properties"
+    assert found.told == ([f"{path}/users/minItems: is new and asks for more"], [f"{path}/mood"])
 
 
 @pytest.mark.parametrize("name", ["Accepted", "AddressEntry", "NotAnswered"])

@@ -201,7 +201,7 @@ class GroupRecorder(PostgresApplicationRecorder):
                 self._own.execute("SET synchronous_commit = on")
                 # Each statement of `append` must see what was committed before it got the lock.
                 self._own.execute("SET default_transaction_isolation = 'read committed'")
-                self._own.execute("SET lock_timeout = '2s'")
+                self._own.execute("SET lock_timeout = '1s'")
             except psycopg.Error as error:
                 self._own = None
                 raise NotSent(str(error)) from error
