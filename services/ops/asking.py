@@ -14,6 +14,7 @@ from services.ops import showing
 from services.ops.terminal import DONE, REFUSED, Json, Url, done, err, print_json, reached
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
+from shared.language.subjects import TOKEN
 from shared.runtime.clock import new_id
 
 FIELDS: Final = "key=value sends text, key:=json sends JSON: a number, true, a list, an object."
@@ -93,7 +94,7 @@ def query(
     if as_json:
         print_json(reply)
     else:
-        showing.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion))
+        showing.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion) and "after" not in body)
         _suggest(name, reply.get("error") == "QUERY_UNKNOWN", QUESTIONS)
         _help_with_fields(QUESTIONS.get(name), body, reply)
     raise typer.Exit(REFUSED if "error" in reply else DONE)
@@ -134,6 +135,8 @@ def as_json_meant(message: type[BaseModel], field: str, value: Any) -> str | Non
     wanted: TypeAdapter[Any] = TypeAdapter(message.model_fields[field].annotation or Any)
     for candidate in (_parsed(value), [value]):
         with suppress(ValidationError):
+            if candidate == value:
+                continue
             wanted.validate_json(json.dumps(candidate), strict=True)
             return f"{field}:={json.dumps(candidate)}"
     return None
@@ -161,19 +164,25 @@ def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
         key, equals, value = field.partition("=")
         if not equals or not key.rstrip(":"):
             raise typer.BadParameter(f"{field!r} is neither key=value nor key:=json")
+        if key.removesuffix(":") in body:
+            raise typer.BadParameter(f"{key.removesuffix(':')} is given twice")
         body[key.removesuffix(":")] = _json(key, value) if key.endswith(":") else value
     return body
 
 
 def _json(key: str, value: str) -> Any:
     try:
-        return json.loads(value)
-    except ValueError as error:
+        return json.loads(value, parse_constant=no_number)
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{key}={value} is not JSON: {error}; {key.removesuffix(':')}=… sends text") from error
+
+
+def no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def token(text: str) -> str:
     """A part of a subject; what else may not stand there is the service's to refuse."""
-    if not text or any(character in " \t\r\n.*>" for character in text):
+    if not TOKEN.fullmatch(text):
         raise typer.BadParameter(f"{text!r} cannot be part of a subject")
     return text

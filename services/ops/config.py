@@ -1,7 +1,6 @@
 """`switchboard config`: every setting, its value and where that comes from; passwords never."""
 
 import os
-import re
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -10,12 +9,10 @@ from pydantic import SecretStr
 
 from services.ops.showing import plain_table
 from services.ops.terminal import Json, err, out, print_json, settings
-from shared.runtime.settings import Settings
+from shared.runtime.settings import Settings, without_password
 
 app = typer.Typer(help="The settings in force.", no_args_is_help=True)
 
-# The part of a URL between the scheme and the host.
-CREDENTIALS: Final = re.compile(r"(?<=://)[^/@\s]*(?=@)")
 HIDDEN: Final = "***"
 
 
@@ -76,4 +73,4 @@ def redacted(value: Any) -> Any:
         return HIDDEN
     if value is None or isinstance(value, int | float):
         return value
-    return re.sub(r"(?i)(password|token)=[^&\s]*", rf"\1={HIDDEN}", CREDENTIALS.sub(HIDDEN, str(value)))
+    return without_password(str(value))

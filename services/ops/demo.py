@@ -50,7 +50,7 @@ class Stage:
         self._typed("command", actor, command, fields)
         reply = await self._account.acting_as(actor).give(command, fields)
         told = reply.model_dump(mode="json", exclude_none=True)
-        out.print(Padding(showing.reply_of(command, told), (0, 0, 0, 2)))
+        out.print(Padding(showing.reply_of(command, told), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
         if told["outcome"] != outcome:
             raise Surprise(f"{command} was {told['outcome']}, not {outcome}")
@@ -67,7 +67,7 @@ class Stage:
             shown["result"] = [{key: one.get(key) for key in keys} for one in answer["result"]]
         elif keys:
             shown["result"] = {key: answer["result"].get(key) for key in keys}
-        out.print(Padding(showing.answer_of(shown), (0, 0, 0, 2)))
+        out.print(Padding(showing.answer_of(shown), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
 
     def _typed(self, verb: str, actor: str, name: str, fields: Mapping[str, Any]) -> None:

@@ -52,7 +52,7 @@ def settings() -> Settings:
 
 def done(work: Coroutine[Any, Any, T]) -> T:
     """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code."""
-    from shared.client import Unanswered, Unreachable
+    from shared.client import NotDone, Unanswered, Unreachable, Unsendable
 
     # What counts is told below; a line of log in between would tear a table or a bar apart.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -62,7 +62,11 @@ def done(work: Coroutine[Any, Any, T]) -> T:
         fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
     except Unanswered as error:
         fail(f"{str(error)[:1].upper()}{str(error)[1:]}.", NO_ANSWER)
-    except KeyboardInterrupt:
+    except Unsendable as error:
+        fail(f"Not sent: {error}.", USAGE)
+    except NotDone as error:
+        fail(f"{error}", REFUSED)
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -19,7 +19,7 @@ from shared.client.asking import Unanswered
 from shared.client.calls import Calls
 from shared.client.connection import Switchboard, Unreachable, connected
 from shared.client.outcomes import Found, NotDone, Page, required
-from shared.client.requests import TooLarge
+from shared.client.requests import TooLarge, Unsendable
 from shared.client.watching import Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 from shared.language.reasons import QuestionError, Reason
@@ -42,6 +42,7 @@ __all__ = [
     "Unanswered",
     "Unchanged",
     "Unreachable",
+    "Unsendable",
     "connected",
     "every",
     "required",

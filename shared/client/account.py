@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from shared.client.asking import Asking
+from shared.client.asking import Asking, wait_of
 from shared.client.calls import Calls
 from shared.client.outcomes import Found, Page, required
 from shared.language import subjects
 from shared.language.answers import RESULTS, Accepted, AnyReply, NotAnswered, Reply, Unchanged
-from shared.language.questions import DEFAULT_WAIT_MS, QUESTIONS
+from shared.language.questions import QUESTIONS
 from shared.runtime.clock import new_id
 
 T = TypeVar("T")
@@ -29,8 +29,8 @@ class Seen:
 class Account(Calls):
     """`actor` is who asks: a user's id, or `service:<name>`.
 
-    Every call raises `Unanswered` when nobody answers in time, and nothing else but what nats-py raises when the client
-    is closed or a message is too large; what Switchboard refuses is a value.
+    Every call raises `Unanswered` when nobody answers in time, `Unsendable` (`TooLarge` is one) for what cannot be a
+    message, and nothing else but what nats-py raises when the client is closed; what Switchboard refuses is a value.
     """
 
     def __init__(self, asking: Asking, name: str, actor: str, seen: "Seen | None" = None) -> None:
@@ -41,7 +41,10 @@ class Account(Calls):
 
     @property
     def position(self) -> int:
-        """Of the last effect seen here; a question is as of it at least, unless it says otherwise."""
+        """Of the last effect seen here; a question is as of it at least, unless it says otherwise.
+
+        A place in the whole log: the events of one account may never come to it, as when a command changed nothing.
+        """
         return self._seen.position
 
     def acting_as(self, actor: str) -> "Account":
@@ -75,8 +78,7 @@ class Account(Calls):
     async def raw(self, question: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to any question as it is on the wire, an error too."""
         body = written({"actor": self.actor, "at_least": self.position, **present(fields)})
-        wait = body.get("wait_ms", DEFAULT_WAIT_MS) / 1_000
-        return await self._asking.ask(subjects.query(self.name, question), body, wait)
+        return await self._asking.ask(subjects.query(self.name, question), body, wait_of(body))
 
 
 async def every(ask: Callable[..., Awaitable[Page[T] | NotAnswered]], /, **fields: Any) -> AsyncIterator[T]:
@@ -107,6 +109,8 @@ def written(fields: Mapping[str, Any]) -> dict[str, Any]:
 def plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
+    if isinstance(value, set | frozenset):
+        return sorted(value)
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 

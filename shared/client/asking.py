@@ -10,7 +10,9 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
-from shared.client.requests import Requests
+from shared.client.requests import Requests, Unsendable
+from shared.language import subjects
+from shared.language.questions import DEFAULT_WAIT_MS, LONGEST_WAIT_MS
 
 PATIENCE_SECONDS: Final = 30.0
 # An answer that has not come after so long may have been lost.
@@ -57,9 +59,12 @@ class Asking:
         Raises:
             Unanswered: nobody answered in time.
             TooLarge: it is larger than one message carries.
+            Unsendable: the subject is none, or a field cannot be written as JSON.
             nats.errors.ConnectionClosedError: the client was closed.
         """
-        until, data, tries = time.monotonic() + self._patience, orjson.dumps(fields), 0
+        if not subjects.SUBJECT.fullmatch(subject):
+            raise Unsendable(f"{subject!r} is no subject to ask at")
+        until, data, tries = time.monotonic() + self._patience, written(fields), 0
         heard = ""
         while True:
             left = max(until - time.monotonic(), SHORTEST_TRY_SECONDS)
@@ -87,6 +92,19 @@ class Asking:
         except orjson.JSONDecodeError:
             return None, "the answer is not JSON"
         return (reply, "") if isinstance(reply, dict) else (None, "the answer is no JSON object")
+
+
+def wait_of(fields: Mapping[str, Any]) -> float:
+    """Seconds that a view may wait before it answers."""
+    wait = fields.get("wait_ms")
+    return min(max(wait if isinstance(wait, int) else DEFAULT_WAIT_MS, 0), LONGEST_WAIT_MS) / 1_000
+
+
+def written(fields: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(fields)
+    except TypeError as error:
+        raise Unsendable(f"it cannot be written as JSON: {error}") from error
 
 
 def told_by(reply: Mapping[str, Any]) -> str | None:

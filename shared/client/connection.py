@@ -9,10 +9,12 @@ import nats.errors
 from nats.aio.client import Client
 
 from shared.client.account import Account
-from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking
+from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking, wait_of
+from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
-from shared.language.questions import DEFAULT_WAIT_MS
+from shared.language import subjects
 from shared.runtime import bus
+from shared.runtime.settings import without_password
 
 REACH_SECONDS: Final = 10.0
 
@@ -29,17 +31,27 @@ class Switchboard:
         self._asking = Asking(client, patience)
 
     def account(self, name: str, actor: str) -> Account:
-        return Account(self._asking, name, actor)
+        """Raises Unsendable: this can be no account's name."""
+        return Account(self._asking, as_token(name), actor)
 
     async def ask(self, subject: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The reply to a message of one's own making, as it came; asked again until it was looked at."""
-        wait = fields.get("wait_ms")
-        seconds = (wait if isinstance(wait, int) else DEFAULT_WAIT_MS) / 1_000
-        return await self._asking.ask(subject, fields, seconds, NOT_LOOKED_AT)
+        return await self._asking.ask(subject, fields, wait_of(fields), NOT_LOOKED_AT)
 
     def events(self, after: int = 0, account: str | None = None, reader: str | None = None) -> AsyncIterator[Told]:
-        """What happened after a position and what happens from now on, without end; see `watched`."""
-        return watched(self._client, after, account, reader)
+        """What happened after a position and what happens from now on, without end; see `watched`.
+
+        Raises:
+            Unsendable: this can be no account's name.
+        """
+        return watched(self._client, after, as_token(account) if account is not None else None, reader)
+
+
+def as_token(name: str) -> str:
+    """Raises Unsendable: it cannot be part of a subject; a wildcard would be everybody's."""
+    if not subjects.TOKEN.fullmatch(name):
+        raise Unsendable(f"{name!r} is no name of an account")
+    return name
 
 
 @asynccontextmanager
@@ -62,7 +74,7 @@ async def connected(
         async with asyncio.timeout(reach_seconds):
             client = await bus.connect(url, name, pending_size=0, **options)
     except (nats.errors.Error, OSError, TimeoutError) as error:
-        raise Unreachable(f"No NATS at {url} ({str(error) or 'no answer'})") from error
+        raise Unreachable(f"No NATS at {without_password(url)} ({str(error) or 'no answer'})") from error
     try:
         yield Switchboard(client, patience)
     finally:

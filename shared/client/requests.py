@@ -15,7 +15,11 @@ from shared.runtime import frames
 NOBODY = "503"
 
 
-class TooLarge(Exception):
+class Unsendable(ValueError):
+    """What was given cannot be a message: a name that no subject can bear, or a value that JSON has no text for."""
+
+
+class TooLarge(Unsendable):
     """A message that is larger than NATS carries."""
 
 

@@ -1,5 +1,7 @@
 """Where things are said: every subject, stream and header name of the wire, spelled here only."""
 
+import re
+
 COMMAND = "switchboard.command.v1"
 QUERY = "switchboard.query.v1"
 EVENT = "switchboard.event.v1"
@@ -30,6 +32,12 @@ ATTENDANCE = "switchboard.internal.v1.attendance"
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
 MESSAGE_ID = "Nats-Msg-Id"
+
+
+# A name as part of a subject, and a subject that one may be asked at: without wildcards, and without what would end it
+# on the wire and begin something else.
+TOKEN = re.compile(r"[^\s.*>\x00-\x1f\x7f\ud800-\udfff]+")
+SUBJECT = re.compile(rf"{TOKEN.pattern}(?:\.{TOKEN.pattern})*")
 
 
 def command(account: str, name: str) -> str:

@@ -86,6 +86,21 @@ class Settings(BaseSettings):
         return self.postgres_url or Postgres(self.data_dir).url()
 
 
+def without_password(text: str) -> str:
+    """A URL, several with commas between, or a libpq string, without what is secret in it."""
+    hidden = ",".join(map(_without_credentials, text.split(",")))
+    return re.sub(r"(?i)\b(password|token)=('[^']*'|[^&\s]*)", r"\1=***", hidden)
+
+
+def _without_credentials(url: str) -> str:
+    scheme, slashes, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    if not at:
+        return url
+    name, colon, _ = credentials.partition(":")
+    return f"{scheme}{slashes}{name if colon else ''}{colon}***@{place}"
+
+
 def servers_of(url: str) -> list[str]:
     """The servers of a NATS cluster, which one setting names: URLs with commas between."""
     return [one for part in url.split(",") if (one := part.strip())]

@@ -12,7 +12,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
-from shared.runtime.settings import Settings, servers_of
+from shared.runtime.settings import Settings, servers_of, without_password
 
 
 class NoStream(Exception):
@@ -62,13 +62,13 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
             **Settings().nats_options(),
         )
     except (NatsError, OSError, TimeoutError) as error:
-        raise NoNats(f"No NATS at {url}: {error}") from error
+        raise NoNats(f"No NATS at {without_password(url)}: {error}") from error
     try:
         yield client.jetstream(timeout=3)
     except NotFoundError as error:
-        raise NoStream(f"There is no stream {EVENT_STREAM.name} on {url}") from error
+        raise NoStream(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
     except (NatsError, JetStreamError, TimeoutError) as error:
-        raise NoNats(f"JetStream at {url} does not answer: {error}") from error
+        raise NoNats(f"JetStream at {without_password(url)} does not answer: {error}") from error
     finally:
         await client.close()
 

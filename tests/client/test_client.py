@@ -25,6 +25,7 @@ from shared.client import (
     Unanswered,
     Unchanged,
     Unreachable,
+    Unsendable,
     connected,
     every,
     required,
@@ -241,6 +242,34 @@ async def test_a_message_that_is_larger_than_nats_carries_is_told_as_such(nats: 
     async with connected(nats.url) as switchboard:
         with pytest.raises(TooLarge, match="more than one message carries"):
             await switchboard.account("large", "ana").set_signature("bob", "x" * 2_000_000)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a.b", "*", ">", "a\tb", "a 0\r\n\r\nPUB x 0", "\ud800"])
+async def test_a_name_that_would_be_another_subject_or_more_is_sent_nowhere(nats: RunningNats, name: str) -> None:
+    """A line break ends a subject on the wire: what follows would be a message of its own."""
+    async with connected(nats.url) as switchboard:
+        with pytest.raises(Unsendable, match="no name of an account"):
+            switchboard.account(name, "ana")
+        with pytest.raises(Unsendable, match="no name of an account"):
+            switchboard.events(account=name)
+        if name != "a.b":
+            with pytest.raises(Unsendable, match="no subject"):
+                await switchboard.ask(f"switchboard.command.v1.acme.{name}", {})
+
+
+@pytest.mark.parametrize("value", ["\ud800", 10**30, object()])
+async def test_a_value_that_json_has_no_text_for_is_told_as_such(nats: RunningNats, value: Any) -> None:
+    async with connected(nats.url) as switchboard:
+        with pytest.raises(Unsendable, match="cannot be written as JSON"):
+            await switchboard.account("acme", "ana").give("AddUser", {"name": value})
+
+
+async def test_no_password_stands_in_what_is_told() -> None:
+    with pytest.raises(Unreachable) as told:
+        async with connected(f"nats://bob:hu@sh@127.0.0.1:{free_port()}", reach_seconds=0.5):
+            raise AssertionError("there is none")
+    assert "bob:***@127.0.0.1" in str(told.value)
+    assert "hu@sh" not in str(told.value)
 
 
 async def test_where_no_nats_is_this_is_told(folder: Path) -> None:

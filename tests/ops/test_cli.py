@@ -269,7 +269,7 @@ async def test_settings_are_shown_without_their_secrets() -> None:
     assert "hush" not in output
     code, output = await switchboard("config", "show", "--json", **secret)
     found = {row["setting"]: row for row in json.loads(output)}
-    assert found["SWITCHBOARD_POSTGRES_URL"]["value"] == "postgresql://***@db/x?password=***&a=1"
+    assert found["SWITCHBOARD_POSTGRES_URL"]["value"] == "postgresql://sw:***@db/x?password=***&a=1"
     assert (found["SWITCHBOARD_HTTP_PORT"]["value"], found["SWITCHBOARD_HTTP_PORT"]["from"]) == (0, "environment")
     assert all(row["meaning"] for row in found.values())
 

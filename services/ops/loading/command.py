@@ -17,7 +17,7 @@ from rich.text import Text
 
 from services.ops.loading import directory, rows
 from services.ops.loading.load import IN_FLIGHT, Load
-from services.ops.loading.place import Changed, Place
+from services.ops.loading.place import Changed, Otherwise, Place
 from services.ops.showing import plain_table
 from services.ops.terminal import (
     DONE,
@@ -34,6 +34,7 @@ from services.ops.terminal import (
     print_json,
     reached,
 )
+from shared.language.text import SERVICE
 
 PATIENCE_SECONDS: Final = 30.0
 # Without an answer for so long, that is told instead of a rate.
@@ -70,13 +71,17 @@ def load(
 
     A row: {"account": "acme", "command": "ConnectPersonal", "actor": "bob", "address": "b@a.example", "owner": "bob"}
     """
-    place = _place_of(file, anew=anew)
+    to_refused = refused or file.with_name(f"{file.name}.refused.jsonl")
+    begun = file.with_name(f"{file.name}.load").exists() and not anew
+    if to_refused.exists() and (to_refused.samefile(file) or (not begun and to_refused.stat().st_size)):
+        fail(f"{to_refused} is there already: move it away, or name another file with --refused.", USAGE)
+    given = {"account": account, "actor": actor, "refused": str(refused) if refused else None}
+    place = _place_of(file, given, anew=anew)
     if place.rows:
         err.print(f"Going on after {place.rows:,} rows; --anew begins again.")
-    to_refused = refused or file.with_name(f"{file.name}.refused.jsonl")
     began, before = time.monotonic(), place.rows
     try:
-        whole, waited_for = done(_loaded(file, place, to_refused, account, actor, in_flight, url))
+        whole, waited_for, interrupted = done(_loaded(file, place, to_refused, account, actor, in_flight, url))
     except rows.Unreadable as error:
         place.remove()
         fail(f"{error}.", USAGE)
@@ -89,21 +94,23 @@ def load(
         out.print(f"{counts}, in {seconds:.1f} s ({(place.rows - before) / seconds:,.0f} a second)")
         if place.refused:
             out.print(f"Refused, with the reasons: {to_refused}. Mend it and load it.")
-    if not place.refused:
-        to_refused.unlink(missing_ok=True)
+    if to_refused.exists() and not to_refused.stat().st_size:
+        to_refused.unlink()
     if whole:
         place.remove()
         raise typer.Exit(REFUSED if place.refused else DONE)
     err.print(f"Not through: {waited_for or 'stopped'}. The same command line goes on after row {place.rows:,}.")
-    raise typer.Exit(NO_ANSWER if waited_for else INTERRUPTED)
+    raise typer.Exit(INTERRUPTED if interrupted else NO_ANSWER)
 
 
-def _place_of(file: Path, *, anew: bool) -> Place:
+def _place_of(file: Path, given: dict[str, str | None], *, anew: bool) -> Place:
     path = file.with_name(f"{file.name}.load")
     if anew:
         path.unlink(missing_ok=True)
     try:
-        return Place.of(path, rows.digest_of(file))
+        return Place.of(path, rows.digest_of(file), given)
+    except Otherwise as before:
+        fail(f"This load was begun with {before}: give the same, or begin again with --anew.", USAGE)
     except Changed:
         fail(f"{file.name} is not as it was when its load began: put it back, or begin again with --anew.", USAGE)
     except (OSError, KeyError, TypeError, ValueError) as error:
@@ -112,15 +119,16 @@ def _place_of(file: Path, *, anew: bool) -> Place:
 
 async def _loaded(
     file: Path, place: Place, refused: Path, account: str | None, actor: str | None, in_flight: int, url: str | None
-) -> tuple[bool, str]:
-    """Whether all rows are answered, and if not what was waited for in vain."""
+) -> tuple[bool, str, bool]:
+    """Whether all rows are answered; if not, what was waited for in vain, and whether somebody stopped it."""
     async with reached(url, PATIENCE_SECONDS) as switchboard:
         with _bar(file, place) as told:
             load = Load(switchboard, place, refused, told, in_flight)
             looking = asyncio.create_task(_look_again(told, place))
             whole = await load.run(rows.rows_of(file, account, actor))
             looking.cancel()
-        return whole, f"no answer for {PATIENCE_SECONDS:g} s, {load.unanswered.why}" if load.unanswered else ""
+        waited_for = f"no answer for {PATIENCE_SECONDS:g} s, {load.unanswered.why}" if load.unanswered else ""
+        return whole, waited_for, load.interrupted
 
 
 async def _look_again(told: Callable[[Place], None], place: Place) -> None:
@@ -172,7 +180,7 @@ def pace_of(task: Task, silent: float) -> str:
 
 Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="users.csv, inboxes.csv, addresses.csv.")]
 Into = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account, registered already.")]
-As = Annotated[str, typer.Option("--actor", help="Who gives the commands: a service, or an administrator.")]
+As = Annotated[str, typer.Option("--actor", help="Who gives the commands: a service, since it connects for others.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List every clash, among the files and with what is there.")]
 
 
@@ -182,6 +190,7 @@ def load_directory(
     actor: As = "service:directory",
     dry_run: DryRun = False,
     in_flight: InFlight = IN_FLIGHT,
+    anew: Anew = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -190,9 +199,15 @@ def load_directory(
     users.csv: user,name,permissions?,seat? - inboxes.csv: inbox,name,members? -
     addresses.csv: address,kind,owner?,inbox?,provider?,from_name? - lists within a cell are separated by ;
 
+    With it you acknowledge that a whole team sees the mail of its addresses. A seat is `true` or `false`.
+
     The commands stand in FOLDER/ACCOUNT.jsonl afterwards, and go like those of `load`. Exit codes are those of `load`;
     of a dry run 1 means clashes.
     """
+    if not directory.ID.fullmatch(account):
+        fail(f"{account!r} is no name of an account: 1 to 32 of A-Z a-z 0-9 _ -", USAGE)
+    if not actor.startswith(SERVICE):
+        fail(f"--actor is a service, such as {SERVICE}directory: nobody else connects for others.", USAGE)
     try:
         found = directory.read(folder)
     except rows.Unreadable as error:
@@ -200,8 +215,11 @@ def load_directory(
     if dry_run:
         raise typer.Exit(_foretold(found, account, actor, url, as_json=as_json))
     file = folder / f"{account}.jsonl"
-    file.write_text("".join(f"{json.dumps(one)}\n" for one in directory.commands(found, account, actor)))
-    load(file, in_flight=in_flight, url=url, as_json=as_json)
+    commands = "".join(f"{json.dumps(one)}\n" for one in directory.commands(found, account, actor))
+    if file.with_name(f"{file.name}.load").exists() and file.read_text() != commands and not anew:
+        fail(f"{folder} is not as it was when its load began: put it back, or begin again with --anew.", USAGE)
+    file.write_text(commands)
+    load(file, in_flight=in_flight, anew=anew, url=url, as_json=as_json)
 
 
 def _foretold(found: directory.Directory, account: str, actor: str, url: str | None, *, as_json: bool) -> int:

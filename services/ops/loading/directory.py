@@ -12,6 +12,7 @@ Each file may be missing. Every clash is one line: what clashes, with what, and 
 import csv
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
@@ -68,22 +69,37 @@ def read(folder: Path) -> Directory:
         path = folder / name
         if not path.exists():
             continue
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+        with path.open(encoding="utf-8-sig", newline="") as file, readable(name):
+            reader = csv.DictReader(file, strict=True)
             titles = frozenset(reader.fieldnames or ())
             if needed - titles or titles - needed - more:
                 wrong = [f"lacks {one}" for one in sorted(needed - titles)]
                 wrong += [f"has an unknown {one}" for one in sorted(titles - needed - more)]
                 known = ",".join([*sorted(needed), *sorted(more)])
                 raise Unreadable(f"the header of {name} {' and '.join(wrong)}; it is {known}")
-            found.lines[name] = [(reader.line_num, told(cells)) for cells in reader]
+            found.lines[name] = [(reader.line_num, told(cells, name, reader.line_num)) for cells in reader]
     if not found.lines:
         raise Unreadable(f"{folder} has none of {', '.join(HEADERS)}")
     return found
 
 
-def told(cells: Mapping[str, str | None]) -> dict[str, str]:
-    """The cells that say something; those beyond the header are not among them."""
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Raises Unreadable: it is no UTF-8, or no CSV."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{name} is not UTF-8 at byte {error.start:,}: save it as UTF-8") from error
+    except csv.Error as error:
+        raise Unreadable(f"{name} is not CSV: {error}") from error
+
+
+def told(cells: Mapping[str | None, Any], file: str, line: int) -> dict[str, str]:
+    """The cells that say something. Raises Unreadable: there are more than the header names, or a seat is no switch."""
+    if None in cells:
+        raise Unreadable(f"line {line} of {file} has {len(cells[None])} more cells than the header names")
+    if (seat := (cells.get("seat") or "").strip().lower()) not in ("", "true", "false"):
+        raise Unreadable(f"line {line} of {file} has a seat {seat!r}; it is true or false")
     return {name: text for name, value in cells.items() if name and value and (text := value.strip())}
 
 

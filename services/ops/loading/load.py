@@ -6,6 +6,7 @@ so that a row is in it once.
 """
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -18,7 +19,7 @@ import orjson
 from services.ops.loading.order import Order, touched
 from services.ops.loading.place import Place
 from services.ops.loading.rows import Row
-from shared.client import Reason, Switchboard, TooLarge, Unanswered
+from shared.client import Reason, Switchboard, Unanswered, Unsendable
 from shared.language import subjects
 
 IN_FLIGHT: Final = 256
@@ -41,16 +42,28 @@ class Load:
         self._answered: dict[int, tuple[Row, Mapping[str, Any]]] = {}
         self._kept = time.monotonic()
         self._stopping = asyncio.Event()
+        self._running: asyncio.Task[Any] | None = None
         self.unanswered: Unanswered | None = None
+        self.interrupted = False
 
     def stop(self) -> None:
         """Sends no more; what is under way gets its answers."""
         self._stopping.set()
 
+    def interrupt(self) -> None:
+        """As `stop`, by whoever waits; a second time he waits no more, and what has no answer is sent again later."""
+        if self.interrupted and self._running is not None:
+            self._running.cancel()
+        self.interrupted = True
+        self.stop()
+
     async def run(self, rows: Iterable[Row]) -> bool:
         """Whether all rows are answered."""
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.stop)
+        self._running = asyncio.current_task()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.interrupt)
         with self._refused.open("ab") as file:
+            # Somebody may have taken rows out of it meanwhile, to mend them.
+            self._place.refused_bytes = min(self._place.refused_bytes, file.tell())
             file.truncate(self._place.refused_bytes)
             async with asyncio.TaskGroup() as tasks:
                 for number, row in enumerate(rows):
@@ -96,7 +109,7 @@ class Load:
         body = {"command_id": self._place.id_of(row.line), **row.fields}
         try:
             reply = await self._switchboard.ask(subjects.command(row.account, row.command), body)
-        except TooLarge as error:
+        except Unsendable as error:
             return {"outcome": "refused", "reason": "UNREADABLE", "message": str(error)}
         if reply.get("reason") == Reason.BUSY:
             raise Unanswered(row.command, 0.0, body["command_id"], "it is too busy")
@@ -115,7 +128,7 @@ class Load:
                     place.unchanged += 1
                 case _:
                     place.refused += 1
-                    file.write(orjson.dumps(row.again() | {REFUSED: why(row, reply)}) + b"\n")
+                    file.write(line_of(row.again() | {REFUSED: why(row, reply)}))
         self._told(place)
         if time.monotonic() - self._kept > KEEP_SECONDS:
             self._keep(file)
@@ -126,6 +139,14 @@ class Load:
         self._place.refused_bytes = file.tell()
         self._place.keep()
         self._kept = time.monotonic()
+
+
+def line_of(told: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(told) + b"\n"
+    except TypeError:
+        # What no message can bear stays as it stood in the file.
+        return json.dumps(told).encode() + b"\n"
 
 
 def why(row: Row, reply: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,15 +19,20 @@ class Changed(Exception):
     """The file is not the one that the load was begun with."""
 
 
+class Otherwise(Exception):
+    """The load was begun with other options; says which."""
+
+
 @dataclass
 class Place:
     """`rows` from the beginning are answered, and `refused_bytes` of the file of refused ones are of them.
 
-    `digest` is the loaded file's.
+    `digest` is the loaded file's, and `given` what the command line said that makes commands of its rows.
     """
 
     path: Path
     digest: str
+    given: dict[str, str | None] = field(default_factory=dict)
     load: str = field(default_factory=new_id)
     rows: int = 0
     accepted: int = 0
@@ -36,19 +41,23 @@ class Place:
     refused_bytes: int = 0
 
     @classmethod
-    def of(cls, path: Path, digest: str) -> "Place":
+    def of(cls, path: Path, digest: str, given: dict[str, str | None]) -> "Place":
         """Where an earlier run of this load came to, or its beginning, which is on disk when this returns.
 
         Raises:
             Changed: the load was begun with another file of that name.
+            Otherwise: it was begun with other options.
             OSError: the folder cannot be written to.
         """
         if path.exists():
             found: dict[str, Any] = orjson.loads(path.read_bytes())
             if found["digest"] != digest:
                 raise Changed
+            before = found.get("given", {})
+            if before != given:
+                raise Otherwise(", ".join(f"--{name} {value or '(none)'}" for name, value in before.items()))
             return cls(path, **found)
-        begun = cls(path, digest)
+        begun = cls(path, digest, given)
         begun.keep()
         return begun
 

@@ -22,9 +22,13 @@ from typing import Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from shared.language.commands import COMMANDS
+from shared.language.subjects import TOKEN
 
 NOTE: Final = "_"
 LIST_SEPARATOR: Final = ";"
+# Notes that keep what stood there when it could not be read.
+TEXT: Final = "_text"
+CELLS: Final = "_cells"
 OWN: Final = ("account", "command")
 
 
@@ -85,17 +89,23 @@ def _of_json(path: Path, given: Mapping[str, str]) -> Iterator[Row]:
             if not text.strip():
                 continue
             try:
-                told = json.loads(text)
-            except ValueError as error:
-                yield Row(line, trouble=f"not JSON: {error}")
+                told = json.loads(text, parse_constant=_no_number)
+            except (ValueError, RecursionError) as error:
+                yield Row(line, fields={TEXT: text.strip()}, trouble=f"not JSON: {error}")
                 continue
-            yield _row(line, told, given) if isinstance(told, dict) else Row(line, trouble="not a JSON object")
+            if isinstance(told, dict):
+                yield _row(line, told, given)
+            else:
+                yield Row(line, fields={TEXT: text.strip()}, trouble="not a JSON object")
 
 
 def _of_csv(path: Path, given: Mapping[str, str]) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file, strict=True)
-        names = reader.fieldnames or ()
+        try:
+            names = reader.fieldnames or ()
+        except csv.Error as error:
+            raise Unreadable(f"the header of {path.name} is not CSV: {error}") from error
         missing = [name for name in OWN if name not in names and not given.get(name)]
         if missing:
             raise Unreadable(
@@ -114,7 +124,14 @@ def _of_csv(path: Path, given: Mapping[str, str]) -> Iterator[Row]:
 
 def _csv_row(line: int, cells: Mapping[str | None, Any], given: Mapping[str, str]) -> Row:
     if None in cells:
-        return Row(line, trouble=f"{len(cells[None])} more cells than the header names")
+        there = {str(name): value for name, value in cells.items() if name is not None}
+        return Row(
+            line,
+            there.pop("account", "") or "",
+            there.pop("command", "") or "",
+            {**there, CELLS: cells[None]},
+            f"{len(cells[None])} more cells than the header names",
+        )
     told = {str(name): value for name, value in cells.items() if value not in (None, "")}
     fields = COMMANDS[told["command"]].model_fields if told.get("command") in COMMANDS else {}
     return _row(line, {name: _typed(value, fields.get(name)) for name, value in told.items()}, given)
@@ -149,9 +166,13 @@ def _adapter(declared: Any) -> TypeAdapter[Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         return None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
 
 
 def _row(line: int, told: Mapping[str, Any], given: Mapping[str, str]) -> Row:
@@ -161,6 +182,6 @@ def _row(line: int, told: Mapping[str, Any], given: Mapping[str, str]) -> Row:
         fields.setdefault("actor", given["actor"])
     if not isinstance(account, str) or not isinstance(command, str) or not (account and command):
         return Row(line, str(account), str(command), fields, "account and command must be named")
-    if any(character in " \t\r\n.*>" for character in account + command):
+    if not TOKEN.fullmatch(account) or not TOKEN.fullmatch(command):
         return Row(line, account, command, fields, "account or command cannot be part of a subject")
     return Row(line, account, command, fields)

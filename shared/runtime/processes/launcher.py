@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import nats
 import nats.errors
@@ -24,7 +23,7 @@ from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serv
 from shared.runtime.processes.children import Program
 from shared.runtime.processes.keeping import Kept
 from shared.runtime.processes.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
-from shared.runtime.settings import Settings, servers_of
+from shared.runtime.settings import Settings, servers_of, without_password
 from shared.runtime.telling.trouble import StreamStuck
 
 SERVICE_STOP_SECONDS = 20.0
@@ -246,15 +245,15 @@ class _Launcher:
     def _summarise(self, seconds: float) -> None:
         lines = [
             f"\nSwitchboard is ready ({seconds:.1f} s).\n",
-            f"  NATS        {_without_password(self._nats_url)}",
-            f"  PostgreSQL  {_without_password(self._postgres_url)}",
+            f"  NATS        {without_password(self._nats_url)}",
+            f"  PostgreSQL  {without_password(self._postgres_url)}",
         ]
         if self._servers:
             lines.append(f"  Data        {self._settings.data_dir.absolute()}")
         if port := self._settings.http_port:
             lines.append(f"  Health      http://{self._settings.http_host}:{port}/health/ready")
             lines.append(f"  Metrics     http://{self._settings.http_host}:{port}/metrics")
-        elsewhere = "" if self._nats_url == "nats://127.0.0.1:4222" else f" --url {_without_password(self._nats_url)}"
+        elsewhere = "" if self._nats_url == "nats://127.0.0.1:4222" else f" --url {without_password(self._nats_url)}"
         first = "acme RegisterAccount actor=service:demo plan=starter admin=ana"
         lines += [
             f"  Services    {', '.join(self._services)}",
@@ -322,17 +321,6 @@ def _alone_in(settings: Settings) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
-
-
-def _without_password(url: str) -> str:
-    """One URL, or several with commas between."""
-    if "," in url:
-        return ",".join(map(_without_password, servers_of(url)))
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    name, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{name.partition(':')[0]}:***@{host}").geturl()
 
 
 def _say(text: str) -> None:

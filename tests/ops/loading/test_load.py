@@ -19,6 +19,8 @@ from tests.real_servers import ROOT, RunningNats, RunningSwitchboard
 
 DONE, REFUSED, USAGE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
 USERS, ADDRESSES = 20, 1_500
+# Names that JSON in a file may have, and JSON in a message not.
+ODD: list[Any] = ["\ud800", 10**30]
 
 
 def run(*arguments: str, url: str = "") -> "asyncio.Task[tuple[int, str]]":
@@ -47,6 +49,10 @@ def lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(one.name for one in folder.iterdir())
+
+
+def texts_in(folder: Path) -> dict[str, str]:
+    return {one.name: one.read_text() for one in folder.iterdir()}
 
 
 def rows_in(path: Path) -> list[dict[str, Any]]:
@@ -116,6 +122,70 @@ async def test_what_is_refused_stands_in_a_file_that_can_be_loaded_once_it_is_me
     assert [one["_refused"]["line"] for one in found] == [25, 26, 27]
     mended = lines(folder / "mended.jsonl", [found[0] | {"address": f"free@{account}.example"}])
     assert (await run("load", str(mended), url=running.nats_url))[0] == DONE
+
+
+async def test_a_row_that_no_message_can_bear_is_refused_alone_and_kept_as_it_stood(
+    running: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    good = story(account, 1)
+    odd = [{"account": account, "command": "AddUser", "actor": "ana", "user": "odd", "name": name} for name in ODD]
+    path = lines(folder / "odd.jsonl", good + odd)
+    path.write_text(path.read_text() + "[" * 3_000 + '\n{"size": NaN}\n')
+    code, output = await run("load", str(path), "--json", url=running.nats_url)
+    told = json.loads(output)
+    assert (code, told["accepted"], told["refused"]) == (REFUSED, len(good), len(ODD) + 2), output
+    found = rows_in(Path(told["refused_file"]))
+    assert {one["_refused"]["reason"] for one in found} == {"UNREADABLE"}
+    assert [one.get("name") for one in found[: len(ODD)]] == ODD
+    assert [one["_text"] for one in found[len(ODD) :]] == ["[" * 3_000, '{"size": NaN}']
+
+
+async def test_no_file_that_is_there_is_written_over(nats: RunningNats, folder: Path) -> None:
+    path = lines(folder / "some.jsonl", story("acme", 1))
+    (folder / "notes.txt").write_text("precious")
+    (folder / "some.jsonl.refused.jsonl").write_text("half mended")
+    before = texts_in(folder)
+    for more in (("--refused", str(path)), ("--refused", str(folder / "notes.txt")), ()):
+        code, output = await run("load", str(path), *more, url=nats.url)
+        assert (code, "is there already" in output) == (USAGE, True), output
+    assert texts_in(folder) == before
+
+
+async def test_a_load_goes_on_with_the_options_it_was_begun_with_and_no_others(
+    running: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    path = lines(folder / "all.jsonl", story(account))
+    process = await started("load", str(path), "--in-flight", "8", "--actor", "ana", url=running.nats_url)
+    async with connected(running.nats_url) as wire, asyncio.timeout(60):
+        await some_are_connected(wire, account)
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    assert process.returncode == INTERRUPTED
+    code, output = await run("load", str(path), "--actor", "bob", url=running.nats_url)
+    assert (code, "begun with" in output, "--actor ana" in output) == (USAGE, True, True), output
+    assert (await run("load", str(path), "--actor", "ana", url=running.nats_url))[0] == DONE
+
+
+async def test_a_second_ctrl_c_leaves_at_once(switchboard: RunningSwitchboard, folder: Path) -> None:
+    path = lines(folder / "all.jsonl", story("acme"))
+    process = await started("load", str(path), "--in-flight", "8", url=switchboard.nats_url)
+    async with connected(switchboard.nats_url) as wire, asyncio.timeout(60):
+        await some_are_connected(wire, "acme")
+    nats_server = next(one for one in switchboard.processes() if one.name() == "nats-server")
+    nats_server.suspend()
+    try:
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.wait(), 0.5)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(10):
+            await process.communicate()
+    finally:
+        nats_server.resume()
+    assert process.returncode == INTERRUPTED
+    assert (await run("load", str(path), url=switchboard.nats_url))[0] == DONE
 
 
 async def test_a_csv_is_as_good(running: RunningSwitchboard, folder: Path) -> None:
@@ -245,6 +315,23 @@ async def test_a_dry_run_lists_exactly_what_would_be_refused(
     ]  # fmt: skip
     code, output = await run(*words, url=running.nats_url)
     assert (code, json.loads(output)["refused"]) == (REFUSED, len(foretold)), output
+
+
+@pytest.mark.parametrize(
+    ("users", "why"),
+    [
+        (b"user,name,seat\nbob,Bob,yes\n", "line 2 of users.csv has a seat 'yes'"),
+        (b"user,name\nbob,Smith, Bob\n", "line 2 of users.csv has 1 more cells"),
+        ("user,name\nbob,Björn\n".encode("latin-1"), "users.csv is not UTF-8 at byte"),
+        (b'user,name\nbob,"B"x\n', "users.csv is not CSV"),
+    ],
+)
+async def test_a_file_that_would_lose_something_is_refused_as_a_whole(
+    nats: RunningNats, folder: Path, users: bytes, why: str
+) -> None:
+    (folder / "users.csv").write_bytes(users)
+    code, output = await run("load-directory", str(folder), "acme", url=nats.url)
+    assert (code, why in output) == (USAGE, True), output
 
 
 async def test_a_header_that_is_not_as_documented_is_told(nats: RunningNats, folder: Path) -> None:
