@@ -1,6 +1,5 @@
 """One inbox is one shared place: its name is its own, its members see everything in it, its rule says who gets what."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
@@ -8,6 +7,7 @@ from typing import Final, TypeAlias
 from services.connections.domain import account as accounts
 from services.connections.domain.account import DEFAULT_INBOX, Account
 from services.connections.domain.user import User, UserState, present
+from shared.core.names import name_key
 from shared.core.refusal import LISTED, NextAction, Refused
 from shared.language.commands import CreateInbox, RenameInbox, SetInboxAccess, SetRouting
 from shared.language.events import (
@@ -48,11 +48,6 @@ class Inbox:
 
 
 InboxState: TypeAlias = NoInbox | Inbox
-
-
-def name_key(name: str) -> str:
-    """What makes two names the same: NFC, trimmed, case-folded (B1)."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).strip().casefold())
 
 
 def name_set(name: str) -> str:

@@ -15,7 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from services.ops.loading import directory, rows
+from services.ops.loading import clashes, directory, rows
 from services.ops.loading.load import IN_FLIGHT, Load
 from services.ops.loading.place import Changed, Otherwise, Place
 from services.ops.showing import plain_table
@@ -224,23 +224,23 @@ def load_directory(
 
 def _foretold(found: directory.Directory, account: str, actor: str, url: str | None, *, as_json: bool) -> int:
     there = done(_present(url, account, actor))
-    clashes = list(directory.clashes(found, there))
+    told = clashes.clashes(found, there)
     given = Counter(one["command"] for one in directory.commands(found, account, actor))
     if as_json:
-        print_json({"commands": given, "registered": there.registered, "clashes": [one._asdict() for one in clashes]})
-        return REFUSED if clashes or not there.registered else DONE
+        print_json({"commands": given, "registered": there.registered, "clashes": [one._asdict() for one in told]})
+        return REFUSED if told or not there.registered else DONE
     out.print(f"{given.total():,} commands: {', '.join(f'{count:,} {name}' for name, count in given.items())}")
     if not there.registered:
         out.print(f"There is no account {account}: register it first, switchboard command {account} RegisterAccount …")
-    if clashes:
+    if told:
         table = plain_table("File", "Line", "What", "Clash")
-        for one in clashes:
+        for one in told:
             table.add_row(one.file, str(one.line), Text(one.what), Text(one.why))
         out.print(table)
-    out.print(f"{len(clashes):,} clashes." if clashes else "No clash.")
-    return REFUSED if clashes or not there.registered else DONE
+    out.print(f"{len(told):,} clashes." if told else "No clash.")
+    return REFUSED if told or not there.registered else DONE
 
 
-async def _present(url: str | None, account: str, actor: str) -> directory.Present:
+async def _present(url: str | None, account: str, actor: str) -> clashes.Present:
     async with reached(url, PATIENCE_SECONDS) as switchboard:
-        return await directory.present(switchboard.account(account, actor))
+        return await clashes.present(switchboard.account(account, actor))

@@ -317,6 +317,61 @@ async def test_a_dry_run_lists_exactly_what_would_be_refused(
     assert (code, json.loads(output)["refused"]) == (REFUSED, len(foretold)), output
 
 
+async def test_what_is_there_already_is_foretold_for_each_reason(
+    running: RunningSwitchboard, account: Account, folder: Path
+) -> None:
+    """One line for each reason; what is foretold is what is refused, line by line."""
+    async with connected(running.nats_url) as wire:
+        there = Account(wire, account.name)
+        for user in ("off", "bare", "own"):
+            permissions = [] if user == "bare" else ["personal_email_access"]
+            await there.do("AddUser", user=user, name=user, permissions=permissions)
+        for inbox in ("shut", "open"):
+            await there.do("CreateInbox", inbox=inbox, name=f"The {inbox} one", members=["own"])
+        await there.do("ArchiveInbox", inbox="shut")
+        await there.do("DeactivateUser", user="off")
+        for address in ("primary@acme.example", "late@acme.example", "again@acme.example"):
+            await there.do("ConnectPersonal", "own", address=address, owner="own")
+        await there.do("AddAlias", "own", address="primary@acme.example", alias="alias@acme.example")
+        await there.do("Pause", "own", address="late@acme.example")
+        await there.do("RequireReauthentication", address="again@acme.example", cause="expired")
+        await viewed(wire, account.name)
+    put(folder, {
+        "users.csv": "user,name\nbare,Bare\nnew,\n",
+        "inboxes.csv": "inbox,name\nnext,THE OPEN ONE \nshut,Anew\nfree,The shut one\n",
+        "addresses.csv": "address,kind,owner,inbox,provider\n"
+        "a@acme.example,team,,shut,\nb@acme.example,personal,off,,\nc@acme.example,personal,bare,,\n"
+        "alias@acme.example,personal,own,,\nlate@acme.example,personal,own,,\nagain@acme.example,personal,own,,\n"
+        f"d@acme.example,personal,own,,{'x' * 1_000}\nprimary@acme.example,personal,own,,\n",
+    })  # fmt: skip
+    words = ("load-directory", str(folder), account.name, "--json")
+    _, output = await run(*words, "--dry-run", url=running.nats_url)
+    foretold = [(clash["file"], clash["line"]) for clash in json.loads(output)["clashes"]]
+    assert foretold == [
+        ("users.csv", 2), ("users.csv", 3), ("inboxes.csv", 2), ("inboxes.csv", 3), ("inboxes.csv", 4),
+        *(("addresses.csv", line) for line in range(2, 9)),
+    ], output  # fmt: skip
+    _, output = await run(*words, url=running.nats_url)
+    told = json.loads(output)
+    refused = rows_in(Path(told["refused_file"]))
+    assert told["refused"] == len(foretold), [(one["_refused"]["reason"], one["_refused"]["line"]) for one in refused]
+
+
+async def test_inboxes_beyond_the_plan_are_foretold(running: RunningSwitchboard, folder: Path) -> None:
+    async with connected(running.nats_url) as wire:
+        there = Account(wire, new_account())
+        await there.do("RegisterAccount", plan="free", admin="ana")
+        await viewed(wire, there.name)
+    put(folder, {"inboxes.csv": "inbox,name\n" + "".join(f"i{number},Inbox {number}\n" for number in range(4))})
+    words = ("load-directory", str(folder), there.name, "--json")
+    _, output = await run(*words, "--dry-run", url=running.nats_url)
+    foretold = [clash["line"] for clash in json.loads(output)["clashes"]]
+    _, output = await run(*words, url=running.nats_url)
+    refused = [one["_refused"]["line"] for one in rows_in(Path(json.loads(output)["refused_file"]))]
+    assert foretold == [line + 1 for line in refused]
+    assert foretold
+
+
 @pytest.mark.parametrize(
     ("users", "why"),
     [
