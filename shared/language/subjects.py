@@ -32,6 +32,9 @@ ATTENDANCE = "switchboard.internal.v1.attendance"
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
 MESSAGE_ID = "Nats-Msg-Id"
+# What the relay asks of the server for order's sake; it stays on the event.
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
+EXPECTED_MESSAGE_ID = "Nats-Expected-Last-Msg-Id"
 
 
 # A name as part of a subject, and a subject that one may be asked at: without wildcards, and without what would end it

@@ -40,7 +40,12 @@ def cloud_event(event: type[Event]) -> Schema:
             Ce.CAUSATION_ID: a_uuid,
             subjects.MESSAGE_ID: a_uuid,
         },
-        {Ce.CORRELATION_ID: {"pattern": pattern_of(CorrelationId)}, Ce.TRACEPARENT: {"pattern": TRACEPARENT}},
+        {
+            Ce.CORRELATION_ID: {"pattern": pattern_of(CorrelationId)},
+            Ce.TRACEPARENT: {"pattern": TRACEPARENT},
+            subjects.EXPECTED_SEQUENCE: {"pattern": "^[0-9]+$"},
+            subjects.EXPECTED_MESSAGE_ID: a_uuid,
+        },
     )
 
 

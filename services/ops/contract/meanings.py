@@ -187,6 +187,8 @@ HEADERS: Final[Mapping[str, str]] = {
     Ce.CORRELATION_ID: "What the command gave as its `correlation_id`.",
     Ce.TRACEPARENT: "W3C Trace Context: as the command bore it in its headers.",
     subjects.MESSAGE_ID: "The same as `ce-id`, by which JetStream knows what it has.",
+    subjects.EXPECTED_SEQUENCE: "What the relay asked of the server; leave it out of a message that you publish on.",
+    subjects.EXPECTED_MESSAGE_ID: "The event before it, as the relay asked of the server; leave it out likewise.",
     subjects.ERROR: "The name of the reason or error.",
     subjects.ERROR_CODE: "Its number, in digits.",
 }

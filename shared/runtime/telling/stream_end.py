@@ -11,7 +11,6 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.api import Header
 from nats.js.errors import APIError, NotFoundError
 
 from shared.language import subjects
@@ -24,7 +23,7 @@ STORE_SECONDS: Final = 3.0
 STREAM_SECONDS: Final = 2.0
 FOREIGN_MESSAGES: Final = 1_000
 # What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
-OURS: Final = frozenset({Header.EXPECTED_LAST_SEQUENCE.value, Header.EXPECTED_LAST_MSG_ID.value, "Nats-Batch-Id"})
+OURS: Final = frozenset({subjects.EXPECTED_SEQUENCE, subjects.EXPECTED_MESSAGE_ID, "Nats-Batch-Id"})
 
 log = structlog.get_logger(__name__)
 
@@ -142,9 +141,9 @@ class StreamEnd:
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client = self._live_client()
-        messages[0][1][Header.EXPECTED_LAST_SEQUENCE.value] = str(tail.sequence)
+        messages[0][1][subjects.EXPECTED_SEQUENCE] = str(tail.sequence)
         for (_, before, _), (_, headers, _) in pairwise(messages):
-            headers[Header.EXPECTED_LAST_MSG_ID.value] = before[Ce.ID]
+            headers[subjects.EXPECTED_MESSAGE_ID] = before[Ce.ID]
         # Only the last asks for an answer: it goes behind its predecessor, which is there only if all before it are.
         written = [frames.frame(subject, body, headers) for subject, headers, body in messages[:-1]]
         if any(len(piece) > client.max_payload for piece in written):
