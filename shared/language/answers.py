@@ -1,16 +1,31 @@
 """What Switchboard answers: the replies to commands, and the result of every question, exactly as on the wire.
 
-Readers ignore fields that they do not know, since answers may grow. Times are RFC 3339 in UTC. Names are public.
+Readers ignore fields that they do not know and take words that they do not know as they are, since answers may grow.
+Times are RFC 3339 in UTC. Names are public.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from shared.language import questions as q
 from shared.language.questions import State
 from shared.language.text import Access, Availability, Kind, Permission, Plan, Tool
+
+
+def _or_a_later_one(value: Any, known: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return known(value)
+    except ValidationError:
+        if isinstance(value, str):
+            return value
+        raise
+
+
+# A choice that a later release may have more of: a word that this one does not know stays as it is, so that one entry
+# does not make a whole page unreadable.
+Grows: Final = WrapValidator(_or_a_later_one)
 
 
 class Answer(BaseModel):
@@ -109,12 +124,12 @@ class AddressEntry(Answer):
 
     address: str
     display: str
-    state: State
-    kind: Kind | None
+    state: Annotated[State, Grows]
+    kind: Annotated[Kind | None, Grows]
     owner: str | None
     inbox: str | None
     since: str | None
-    tools: tuple[Tool, ...]
+    tools: tuple[Annotated[Tool, Grows], ...]
     aliases: tuple[str, ...]
     primary: str | None
     from_name: str | None
@@ -122,13 +137,13 @@ class AddressEntry(Answer):
     sending: bool
     connector: str | None
     connector_gone: bool
-    health: Literal["healthy", "degraded", "paused", "reauth_required", "orphaned", "disconnected"]
+    health: Annotated[Literal["healthy", "degraded", "paused", "reauth_required", "orphaned", "disconnected"], Grows]
 
 
 class Concealed(Answer):
     """All that this actor may know of an address that somebody holds."""
 
-    kind: Kind
+    kind: Annotated[Kind, Grows]
     advice: str
 
 
@@ -144,7 +159,7 @@ class InboxAddress(Answer):
 class RoutingShown(Answer):
     """The rule of an inbox, and the same in words."""
 
-    kind: Literal["unassigned", "users_and_teams", "contact_owner"]
+    kind: Annotated[Literal["unassigned", "users_and_teams", "contact_owner"], Grows]
     words: str
     users: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
@@ -157,7 +172,7 @@ class InboxEntry(Answer):
     inbox: str
     name: str
     archived: bool
-    access: Access
+    access: Annotated[Access, Grows]
     members: tuple[str, ...]
     addresses: tuple[InboxAddress, ...]
     routing: RoutingShown
@@ -170,7 +185,7 @@ class Identity(Answer):
     address: str
     from_name: str | None
     signature: str
-    via: Literal["personal", "alias", "inbox"]
+    via: Annotated[Literal["personal", "alias", "inbox"], Grows]
     inbox: str | None
     default: bool
     usable: bool
@@ -198,10 +213,10 @@ class UserEntry(Answer):
 
     user: str
     name: str
-    status: Literal["active", "deactivated", "removed"]
-    permissions: tuple[Permission, ...]
+    status: Annotated[Literal["active", "deactivated", "removed"], Grows]
+    permissions: tuple[Annotated[Permission, Grows], ...]
     seat: bool
-    availability: Availability
+    availability: Annotated[Availability, Grows]
     teams: tuple[str, ...]
     signature: str
     font: FontShown | None
@@ -220,7 +235,7 @@ class Limits(Answer):
 
 
 class AccountEntry(Answer):
-    plan: Plan
+    plan: Annotated[Plan, Grows]
     limits: Limits
     never_log: tuple[str, ...]
 
@@ -237,7 +252,7 @@ class Used(Answer):
 
 
 class UsageShown(Answer):
-    plan: Plan
+    plan: Annotated[Plan, Grows]
     inboxes: Used
 
 
@@ -271,7 +286,7 @@ class Destination(Answer):
     """Where the mail to one recipient goes, who gets it and why; `reason` says why it goes nowhere."""
 
     recipient: str
-    destination: Literal["inbox", "personal", "none"]
+    destination: Annotated[Literal["inbox", "personal", "none"], Grows]
     inbox: str | None
     owner: str | None
     assignee: str | None

@@ -9,7 +9,7 @@ from typing import Any
 import nats
 import pytest
 from nats.aio.msg import Msg
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from shared.client import (
     Accepted,
@@ -30,7 +30,7 @@ from shared.client import (
     every,
     required,
 )
-from shared.client.account import REPLY
+from shared.client.account import REPLY, adapter
 from shared.language.answers import RESULTS
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
@@ -270,6 +270,22 @@ async def test_no_password_stands_in_what_is_told() -> None:
             raise AssertionError("there is none")
     assert "bob:***@127.0.0.1" in str(told.value)
     assert "hu@sh" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("question", "field", "word"),
+    [("Addresses", "health", "stalled"), ("Addresses", "tools", ["telepathy"]), ("Users", "permissions", ["fly"]),
+     ("Account", "plan", "galactic")],
+)  # fmt: skip
+async def test_a_word_that_a_later_release_has_is_taken_as_it_is(
+    acme: Account, question: str, field: str, word: Any
+) -> None:
+    answer = await acme.raw(question, {})
+    row = answer["result"][0] if isinstance(answer["result"], list) else answer["result"]
+    read = adapter(question).validate_python(row | {field: word})
+    assert getattr(read, field) == (tuple(word) if isinstance(word, list) else word)
+    with pytest.raises(ValidationError):
+        adapter(question).validate_python(row | {field: 7})
 
 
 async def test_where_no_nats_is_this_is_told(folder: Path) -> None:
