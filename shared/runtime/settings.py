@@ -97,7 +97,9 @@ def _without_credentials(url: str) -> str:
     credentials, at, place = rest.rpartition("@")
     if not at:
         return url
-    name, colon, _ = credentials.partition(":")
+    name, colon, password = credentials.partition(":")
+    if colon and not password:
+        return url
     return f"{scheme}{slashes}{name if colon else ''}{colon}***@{place}"
 
 

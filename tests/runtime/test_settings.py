@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.runtime.settings import Settings
+from shared.runtime.settings import Settings, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -95,3 +95,20 @@ def test_without_a_seed_nats_is_told_where_answers_go_and_nothing_else(monkeypat
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().http_port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("nats://127.0.0.1:4222", "nats://127.0.0.1:4222"),
+        ("nats://bob:s3@cret@h:4222", "nats://bob:***@h:4222"),
+        ("nats://token@h", "nats://***@h"),
+        ("nats://u:p1@a,nats://u:p2@b", "nats://u:***@a,nats://u:***@b"),
+        ("postgresql://u:pa/ss@h/db?sslmode=require", "postgresql://u:***@h/db?sslmode=require"),
+        ("postgresql://postgres:@/switchboard?host=/data", "postgresql://postgres:@/switchboard?host=/data"),
+        ("postgresql://u@h/db?password=hush&a=1", "postgresql://***@h/db?password=***&a=1"),
+        ("host=h password='my secret' user=u", "host=h password=*** user=u"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(told: str, shown: str) -> None:
+    assert without_password(told) == shown
