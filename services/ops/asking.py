@@ -11,6 +11,7 @@ import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.ops import showing
+from services.ops.strict_json import parsed
 from services.ops.terminal import DONE, REFUSED, Json, Url, done, err, print_json, reached
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
@@ -119,9 +120,10 @@ def _suggest(name: str, unknown: bool, known: Iterable[str]) -> None:
 
 def _help_with_fields(message: type[BaseModel] | None, body: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
     """What was meant by a field that cannot be read."""
-    errors = (reply.get("details") or {}).get("errors") if message else None
-    for field in dict.fromkeys(str(error["field"]).partition(".")[0] for error in errors or ()):
-        assert message is not None
+    if message is None:
+        return
+    errors = (reply.get("details") or {}).get("errors") or ()
+    for field in dict.fromkeys(str(error["field"]).partition(".")[0] for error in errors):
         if field and field not in message.model_fields:
             err.print(f"{field}: {suggestion(field, message.model_fields)}")
         elif meant := as_json_meant(message, field, body.get(field)):
@@ -133,20 +135,14 @@ def as_json_meant(message: type[BaseModel], field: str, value: Any) -> str | Non
     if not isinstance(value, str) or field not in message.model_fields:
         return None
     wanted: TypeAdapter[Any] = TypeAdapter(message.model_fields[field].annotation or Any)
-    for candidate in (_parsed(value), [value]):
+    candidates: list[Any] = [[value]]
+    with suppress(ValueError):
+        candidates.insert(0, parsed(value))
+    for candidate in candidates:
         with suppress(ValidationError):
-            if candidate == value:
-                continue
             wanted.validate_json(json.dumps(candidate), strict=True)
             return f"{field}:={json.dumps(candidate)}"
     return None
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -172,13 +168,9 @@ def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
 
 def _json(key: str, value: str) -> Any:
     try:
-        return json.loads(value, parse_constant=no_number)
-    except (ValueError, RecursionError) as error:
+        return parsed(value)
+    except ValueError as error:
         raise typer.BadParameter(f"{key}={value} is not JSON: {error}; {key.removesuffix(':')}=… sends text") from error
-
-
-def no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
 
 
 def token(text: str) -> str:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 import orjson
 
@@ -54,11 +53,6 @@ async def _state(probe: Probe) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-_GONE: Final = (
-    ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, RuntimeError,
-)  # fmt: skip
-
-
 @asynccontextmanager
 async def serve_http(
     port: int,
@@ -81,9 +75,11 @@ async def serve_http(
                 status, kind, body = await _answer(head, health, metrics)
                 writer.write(_response(status, kind, body, with_body=not head.startswith(b"HEAD ")))
                 await writer.drain()
-        except _GONE as error:
-            # uvloop says RuntimeError for a transport that is closed.
-            if isinstance(error, RuntimeError) and not writer.transport.is_closing():
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass
+        except RuntimeError:
+            # Of a transport that is closed uvloop says so.
+            if not writer.transport.is_closing():
                 raise
         finally:
             writer.close()

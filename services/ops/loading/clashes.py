@@ -4,7 +4,7 @@ What is asked of a whole inbox or a mailbox, such as another address of the same
 decide and not foretold: an export has no identities.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Set
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
@@ -64,8 +64,8 @@ def clashes(found: Directory, there: Present) -> list[Clash]:
     """Everything in the files that would be refused, or says two things at once, in the order of files and lines."""
     users = there.users.keys() | {user.get("user", "") for _, user in found.of("users.csv")}
     told = [
-        *_named_twice(found, "users.csv", "user", there.users),
-        *_named_twice(found, "inboxes.csv", "inbox", there.inboxes),
+        *_named_twice(found, "users.csv", "user", "a user", there.users),
+        *_named_twice(found, "inboxes.csv", "inbox", "an inbox", there.inboxes),
         *_people(found, users),
         *_inbox_names(found, there),
         *_addresses(found, there, users),
@@ -76,7 +76,7 @@ def clashes(found: Directory, there: Present) -> list[Clash]:
     return sorted(told, key=lambda one: (ORDER.index(one.file), one.line))
 
 
-def _named_twice(found: Directory, file: str, key: str, there: Mapping[str, object]) -> Iterator[Clash]:
+def _named_twice(found: Directory, file: str, key: str, thing: str, there: Mapping[str, object]) -> Iterator[Clash]:
     before: dict[str, int] = {}
     for line, cells in found.of(file):
         name = cells.get(key, "")
@@ -85,11 +85,11 @@ def _named_twice(found: Directory, file: str, key: str, there: Mapping[str, obje
         elif name in before:
             yield Clash(file, line, name, f"is in line {before[name]} already")
         elif name in there:
-            yield Clash(file, line, name, f"names a {key} that is there already".replace("a inbox", "an inbox"))
+            yield Clash(file, line, name, f"names {thing} that is there already")
         before.setdefault(name, line)
 
 
-def _people(found: Directory, users: Sequence[str] | set[str]) -> Iterator[Clash]:
+def _people(found: Directory, users: Set[str]) -> Iterator[Clash]:
     for line, user in found.of("users.csv"):
         for permission in parts(user.get("permissions")):
             if permission not in PERMISSIONS:
@@ -120,12 +120,16 @@ def _no_room(found: Directory, there: Present) -> Iterator[Clash]:
         yield Clash("inboxes.csv", line, id_, f"is beyond the plan, which has room for {there.room} more")
 
 
-def _addresses(found: Directory, there: Present, users: Sequence[str] | set[str]) -> Iterator[Clash]:
+def _addresses(found: Directory, there: Present, users: Set[str]) -> Iterator[Clash]:
     may = {
         user["user"]: "personal_email_access" in parts(user.get("permissions"))
         for _, user in reversed(found.of("users.csv"))  # the first of a name is the one that is added
         if "user" in user
     } | {name: "personal_email_access" in user.permissions for name, user in there.users.items()}
+    # A new account has its first inbox from the beginning.
+    inboxes = {cells.get("inbox", "") for _, cells in found.of("inboxes.csv")} | (
+        there.inboxes.keys() if there.registered else {"inbox"}
+    )
     before: dict[str, tuple[int, Holder]] = {}
     for line, one in found.of("addresses.csv"):
         typed, team = one.get("address", ""), one.get("kind") == "team"
@@ -135,7 +139,7 @@ def _addresses(found: Directory, there: Present, users: Sequence[str] | set[str]
         except AddressInvalid as error:
             yield Clash("addresses.csv", line, typed, f"is no e-mail address: {error.what}")
             continue
-        reasons = [*_why_not_held(one, found, there, users, may)]
+        reasons = [*_why_not_held(one, there, users, inboxes, may)]
         if name in before:
             earlier, its = before[name]
             reasons.append(f"is in line {earlier} {'too' if its == holder else f'for {holder_of(its)}'}")
@@ -148,20 +152,18 @@ def _addresses(found: Directory, there: Present, users: Sequence[str] | set[str]
 
 def _why_not_held(
     one: Mapping[str, str],
-    found: Directory,
     there: Present,
-    users: Sequence[str] | set[str],
+    users: Set[str],
+    inboxes: Set[str],
     may: Mapping[str, bool],
 ) -> Iterator[str]:
     owner, inbox = one.get("owner", ""), one.get("inbox", "")
-    new = {cells.get("inbox", "") for _, cells in found.of("inboxes.csv")} | (set() if there.registered else {"inbox"})
     match one.get("kind"):
         case "team" if owner or not inbox:
             yield "is team and names an inbox, no owner"
-        case "team" if inbox in there.inboxes:
-            if there.inboxes[inbox].archived:
-                yield f"names an inbox {inbox} that is archived"
-        case "team" if inbox not in new:
+        case "team" if inbox in there.inboxes and there.inboxes[inbox].archived:
+            yield f"names an inbox {inbox} that is archived"
+        case "team" if inbox not in inboxes:
             yield f"names an inbox {inbox} that is not there"
         case "personal" if inbox or not owner:
             yield "is personal and names an owner, no inbox"

@@ -72,11 +72,11 @@ def load(
     A row: {"account": "acme", "command": "ConnectPersonal", "actor": "bob", "address": "b@a.example", "owner": "bob"}
     """
     to_refused = refused or file.with_name(f"{file.name}.refused.jsonl")
-    begun = file.with_name(f"{file.name}.load").exists() and not anew
+    begun = place_of(file).exists() and not anew
     if to_refused.exists() and (to_refused.samefile(file) or (not begun and to_refused.stat().st_size)):
         fail(f"{to_refused} is there already: move it away, or name another file with --refused.", USAGE)
     given = {"account": account, "actor": actor, "refused": str(refused) if refused else None}
-    place = _place_of(file, given, anew=anew)
+    place = _begun(file, given, anew=anew)
     if place.rows:
         err.print(f"Going on after {place.rows:,} rows; --anew begins again.")
     began, before = time.monotonic(), place.rows
@@ -103,8 +103,13 @@ def load(
     raise typer.Exit(INTERRUPTED if interrupted else NO_ANSWER)
 
 
-def _place_of(file: Path, given: dict[str, str | None], *, anew: bool) -> Place:
-    path = file.with_name(f"{file.name}.load")
+def place_of(file: Path) -> Path:
+    """Where a load of the file keeps how far it came."""
+    return file.with_name(f"{file.name}.load")
+
+
+def _begun(file: Path, given: dict[str, str | None], *, anew: bool) -> Place:
+    path = place_of(file)
     if anew:
         path.unlink(missing_ok=True)
     try:
@@ -216,7 +221,7 @@ def load_directory(
         raise typer.Exit(_foretold(found, account, actor, url, as_json=as_json))
     file = folder / f"{account}.jsonl"
     commands = "".join(f"{json.dumps(one)}\n" for one in directory.commands(found, account, actor))
-    if file.with_name(f"{file.name}.load").exists() and file.read_text() != commands and not anew:
+    if place_of(file).exists() and file.read_text() != commands and not anew:
         fail(f"{folder} is not as it was when its load began: put it back, or begin again with --anew.", USAGE)
     file.write_text(commands)
     load(file, in_flight=in_flight, anew=anew, url=url, as_json=as_json)

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from services.ops.strict_json import parsed
 from shared.language.commands import COMMANDS
 from shared.language.subjects import TOKEN
 
@@ -89,8 +90,8 @@ def _of_json(path: Path, given: Mapping[str, str]) -> Iterator[Row]:
             if not text.strip():
                 continue
             try:
-                told = json.loads(text, parse_constant=_no_number)
-            except (ValueError, RecursionError) as error:
+                told = parsed(text)
+            except ValueError as error:
                 yield Row(line, fields={TEXT: text.strip()}, trouble=f"not JSON: {error}")
                 continue
             if isinstance(told, dict):
@@ -166,13 +167,9 @@ def _adapter(declared: Any) -> TypeAdapter[Any]:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError):
+        return parsed(text)
+    except ValueError:
         return None
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no JSON")
 
 
 def _row(line: int, told: Mapping[str, Any], given: Mapping[str, str]) -> Row:
