@@ -1,7 +1,7 @@
 """JSON as it is typed, or stands in a file, and nothing else."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 
 def parsed(text: str) -> Any:
@@ -11,10 +11,13 @@ def parsed(text: str) -> Any:
         ValueError: it is no JSON, such as NaN, or is nested too deeply to be read.
     """
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError(str(error)) from error
 
 
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON")
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_no_number)

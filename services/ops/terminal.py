@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, NoReturn, TypeVar
 
 import structlog
 import typer
+import uvloop
 from pydantic import ValidationError
 from rich.console import Console
 
@@ -57,7 +58,7 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     # What counts is told below; a line of log in between would tear a table or a bar apart.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except Unreachable as error:
         fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
     except Unanswered as error:

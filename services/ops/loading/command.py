@@ -17,7 +17,7 @@ from rich.text import Text
 
 from services.ops.loading import clashes, directory, rows
 from services.ops.loading.load import IN_FLIGHT, Load
-from services.ops.loading.place import Changed, Otherwise, Place
+from services.ops.loading.place import Changed, Elsewhere, Otherwise, Place
 from services.ops.showing import plain_table
 from services.ops.terminal import (
     DONE,
@@ -39,7 +39,7 @@ from shared.language.text import SERVICE
 PATIENCE_SECONDS: Final = 30.0
 # Without an answer for so long, that is told instead of a rate.
 SILENT_SECONDS: Final = 1.5
-LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 0.2
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Commands, .jsonl or .csv.")]
 Refused = Annotated[Path | None, typer.Option(help="Where refused rows go; else FILE.refused.jsonl.")]
@@ -85,6 +85,12 @@ def load(
     except rows.Unreadable as error:
         place.remove()
         fail(f"{error}.", USAGE)
+    except Elsewhere as row:
+        fail(
+            f"{row} of {file.name} was answered before and is not on record here. This is another Switchboard than the"
+            " load was begun with (see --url), or it was restored from an earlier day: then begin again with --anew.",
+            USAGE,
+        )
     seconds = time.monotonic() - began
     told = {"rows": place.rows, "accepted": place.accepted, "unchanged": place.unchanged, "refused": place.refused}
     if as_json:
@@ -127,25 +133,26 @@ async def _loaded(
 ) -> tuple[bool, str, bool]:
     """Whether all rows are answered; if not, what was waited for in vain, and whether somebody stopped it."""
     async with reached(url, PATIENCE_SECONDS) as switchboard:
-        with _bar(file, place) as told:
-            load = Load(switchboard, place, refused, told, in_flight)
-            looking = asyncio.create_task(_look_again(told, place))
+        with _bar(file, place) as look:
+            load = Load(switchboard, place, refused, in_flight)
+            looking = asyncio.create_task(_look_again(look))
             whole = await load.run(rows.rows_of(file, account, actor))
             looking.cancel()
+            look()
         waited_for = f"no answer for {PATIENCE_SECONDS:g} s, {load.unanswered.why}" if load.unanswered else ""
         return whole, waited_for, load.interrupted
 
 
-async def _look_again(told: Callable[[Place], None], place: Place) -> None:
-    """So that it shows when no answers come."""
+async def _look_again(look: Callable[[], None]) -> None:
+    """Not with each answer: to tell the pace costs more than a command. So it shows, too, when no answers come."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        told(place)
+        look()
 
 
 @contextmanager
-def _bar(file: Path, place: Place) -> Iterator[Callable[[Place], None]]:
-    """Rate, refused and time left, on a terminal."""
+def _bar(file: Path, place: Place) -> Iterator[Callable[[], None]]:
+    """Rate, refused and time left, on a terminal, each time that the result is called."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -160,14 +167,14 @@ def _bar(file: Path, place: Place) -> Iterator[Callable[[Place], None]]:
         )
         reached_rows, since = place.rows, time.monotonic()
 
-        def told(place: Place) -> None:
+        def look() -> None:
             nonlocal reached_rows, since
             if place.rows > reached_rows:
                 reached_rows, since = place.rows, time.monotonic()
             pace = pace_of(progress.tasks[0], time.monotonic() - since)
             progress.update(task, completed=place.rows, pace=pace, refused=f"{place.refused:,}")
 
-        yield told
+        yield look
 
 
 def pace_of(task: Task, silent: float) -> str:

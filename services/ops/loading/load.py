@@ -2,7 +2,8 @@
 
 What is answered without a gap from the beginning is never sent again; what was under way when it stopped is sent again
 under the same ids, and has its answer already. The file of refused rows is written at the same moments as the place,
-so that a row is in it once.
+so that a row is in it once. Before a load goes on, the last row that the log has a position of is sent again: whoever
+answers otherwise is not the Switchboard that the load was begun with, and is given nothing more.
 """
 
 import asyncio
@@ -10,14 +11,15 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
 import orjson
 
 from services.ops.loading.order import Order, touched
-from services.ops.loading.place import Place
+from services.ops.loading.place import Elsewhere, Place
 from services.ops.loading.rows import Row
 from shared.client import Reason, Switchboard, Unanswered, Unsendable
 from shared.language import subjects
@@ -28,15 +30,12 @@ REFUSED: Final = "_refused"
 
 
 class Load:
-    """Sends the rows; `told` hears after each answer. Stops early on `stop`, or when an answer stays away."""
+    """Sends the rows; `place` says how far. Stops early on `stop`, or when an answer stays away."""
 
-    def __init__(
-        self, switchboard: Switchboard, place: Place, refused: Path, told: Callable[[Place], None], in_flight: int
-    ) -> None:
+    def __init__(self, switchboard: Switchboard, place: Place, refused: Path, in_flight: int) -> None:
         self._switchboard = switchboard
         self._place = place
         self._refused = refused
-        self._told = told
         self._room = asyncio.Semaphore(in_flight)
         self._order = Order()
         self._answered: dict[int, tuple[Row, Mapping[str, Any]]] = {}
@@ -58,17 +57,25 @@ class Load:
         self.stop()
 
     async def run(self, rows: Iterable[Row]) -> bool:
-        """Whether all rows are answered."""
+        """Whether all rows are answered.
+
+        Raises:
+            Elsewhere: this is not the Switchboard that the load was begun with.
+        """
         self._running = asyncio.current_task()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.interrupt)
+        left = enumerate(rows)
+        try:
+            await self._pass_by(left)
+        except Unanswered as error:
+            self.unanswered = error
+            return False
         with self._refused.open("ab") as file:
             # Somebody may have taken rows out of it meanwhile, to mend them.
             self._place.refused_bytes = min(self._place.refused_bytes, file.tell())
             file.truncate(self._place.refused_bytes)
             async with asyncio.TaskGroup() as tasks:
-                for number, row in enumerate(rows):
-                    if number < self._place.rows:
-                        continue
+                for number, row in left:
                     await self._room.acquire()
                     if self._stopping.is_set():
                         self._room.release()
@@ -76,6 +83,14 @@ class Load:
                     tasks.create_task(self._give(number, row, file))
             self._keep(file)
         return not self._stopping.is_set()
+
+    async def _pass_by(self, left: Iterator[tuple[int, Row]]) -> None:
+        """Those that are answered already."""
+        for _, row in islice(left, self._place.rows):
+            if row.line == self._place.known_line:
+                reply = await self._asked(row)
+                if reply.get("position") != self._place.known_position:
+                    raise Elsewhere(f"line {row.line:,}")
 
     async def _give(self, number: int, row: Row, file: IO[bytes]) -> None:
         try:
@@ -121,6 +136,8 @@ class Load:
         while (found := self._answered.pop(place.rows, None)) is not None:
             row, reply = found
             place.rows += 1
+            if position := reply.get("position"):
+                place.known_line, place.known_position = row.line, position
             match reply.get("outcome"):
                 case "accepted":
                     place.accepted += 1
@@ -129,7 +146,6 @@ class Load:
                 case _:
                     place.refused += 1
                     file.write(line_of(row.again() | {REFUSED: why(row, reply)}))
-        self._told(place)
         if time.monotonic() - self._kept > KEEP_SECONDS:
             self._keep(file)
 

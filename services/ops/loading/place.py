@@ -19,6 +19,10 @@ class Changed(Exception):
     """The file is not the one that the load was begun with."""
 
 
+class Elsewhere(Exception):
+    """What was answered before is not on record: this is another Switchboard, or one restored from an earlier day."""
+
+
 class Otherwise(Exception):
     """The load was begun with other options; says which."""
 
@@ -27,7 +31,8 @@ class Otherwise(Exception):
 class Place:
     """`rows` from the beginning are answered, and `refused_bytes` of the file of refused ones are of them.
 
-    `digest` is the loaded file's, and `given` what the command line said that makes commands of its rows.
+    `digest` is the loaded file's, and `given` what the command line said that makes commands of its rows. The last row
+    that has a position in the log has `known_line` and `known_position`; 0 and 0 when there is none.
     """
 
     path: Path
@@ -39,6 +44,8 @@ class Place:
     unchanged: int = 0
     refused: int = 0
     refused_bytes: int = 0
+    known_line: int = 0
+    known_position: int = 0
 
     @classmethod
     def of(cls, path: Path, digest: str, given: dict[str, str | None]) -> "Place":

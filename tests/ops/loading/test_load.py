@@ -168,6 +168,27 @@ async def test_a_load_goes_on_with_the_options_it_was_begun_with_and_no_others(
     assert (await run("load", str(path), "--actor", "ana", url=running.nats_url))[0] == DONE
 
 
+async def test_a_load_does_not_go_on_with_another_switchboard(
+    running: RunningSwitchboard, switchboard: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    for url in (running.nats_url, switchboard.nats_url):
+        code, output = await run("load", str(lines(folder / "first.jsonl", story(account, 1))), url=url)
+        assert code == DONE, output
+    path = lines(folder / "all.jsonl", story(account)[USERS + 1 :])
+    process = await started("load", str(path), "--in-flight", "8", url=running.nats_url)
+    async with connected(running.nats_url) as wire, asyncio.timeout(60):
+        await some_are_connected(wire, account)
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    code, output = await run("load", str(path), url=switchboard.nats_url)
+    assert (code, "another Switchboard" in output, "--anew" in output) == (USAGE, True, True), output
+    # No more than the one that it was known by.
+    assert (await told_of(switchboard.nats_url, account)).count("PersonalConnected") <= 2
+    assert (await run("load", str(path), url=running.nats_url))[0] == DONE
+    assert (await told_of(running.nats_url, account)).count("PersonalConnected") == ADDRESSES
+
+
 async def test_a_second_ctrl_c_leaves_at_once(switchboard: RunningSwitchboard, folder: Path) -> None:
     path = lines(folder / "all.jsonl", story("acme"))
     process = await started("load", str(path), "--in-flight", "8", url=switchboard.nats_url)
