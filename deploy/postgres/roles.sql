@@ -17,6 +17,10 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);
         END IF;
+        -- Whoever is no superuser has to be of the roles in whose name something is made; by making a role he may be.
+        IF NOT pg_has_role(role, 'SET') THEN
+            EXECUTE format('GRANT %I TO CURRENT_USER', role);
+        END IF;
         EXECUTE format('ALTER ROLE %I %s', role, CASE role WHEN 'switchboard_owner' THEN 'NOLOGIN' ELSE 'LOGIN' END);
     END LOOP;
 
@@ -36,11 +40,16 @@ GRANT USAGE ON SCHEMA connections TO
 
 -- Advisory locks are how writers, relay and views take turns: whoever else holds one of theirs stops them all. Large
 -- objects could be written by anybody. Both belong to everybody until they are taken away, in each new database, by a
--- superuser; for anybody else these are warnings, and a look at who may log in as switchboard_reader takes their place.
+-- superuser.
 DO $$
 DECLARE
     function regprocedure;
 BEGIN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+        RAISE WARNING 'only a superuser can keep switchboard_reader from advisory locks, with which he could hold up '
+                      'commands and views: give its password to nobody who might';
+        RETURN;
+    END IF;
     FOR function IN
         SELECT oid::regprocedure FROM pg_proc
         WHERE pronamespace = 'pg_catalog'::regnamespace

@@ -12,6 +12,7 @@ from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.terminal import USAGE, fail, settings
 from services.ops.views import command as views
+from shared import __version__
 from shared.runtime.settings import Settings
 
 SERVICES: Final[Mapping[str, str]] = {
@@ -22,14 +23,28 @@ SERVICES: Final[Mapping[str, str]] = {
 }
 
 app = typer.Typer(
-    help="Which e-mail address is connected to whom, as what, and where does its mail go?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
+def _tell(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 def _services(incomplete: str) -> list[str]:
     return [name for name in SERVICES if name.startswith(incomplete)]
+
+
+@app.callback()
+def switchboard(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell, is_eager=True)
+    ] = False,
+) -> None:
+    """Which e-mail address is connected to whom, as what, and where does its mail go?"""
 
 
 @app.command()

@@ -19,13 +19,13 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from shared import __version__
 from shared.language.reasons import CODES, Reason
 from shared.runtime import frames
 from shared.runtime.bus import error_headers
 from shared.runtime.clock import new_id, now
 from shared.runtime.counting import DURATIONS, Histogram
 
-VERSION = "0.1.0"
 DRAIN_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -200,7 +200,7 @@ async def discoverable(
     client: Client, name: str, description: str, endpoints: Sequence[Endpoint]
 ) -> AsyncIterator[None]:
     """Answers the discovery of the NATS micro protocol for these endpoints."""
-    identity = {"name": name, "id": new_id().replace("-", ""), "version": VERSION, "metadata": {}}
+    identity = {"name": name, "id": new_id().replace("-", ""), "version": __version__, "metadata": {}}
     started = now()
 
     def answer(verb: str) -> dict[str, Any]:

@@ -133,14 +133,18 @@ class RunningGuardedPostgres(RunningServer):
         self.folder = self._postgres.folder
         super().__init__(self._postgres)
 
-    def initialise(self) -> None:
-        """As the image's entry point does; again as after an upgrade, or when passwords are others."""
+    def initialise(self, *administrator: str) -> None:
+        """As the image's entry point does; again as after an upgrade, or when passwords are others.
+
+        `administrator` are libpq's variables of whoever does it instead of the superuser.
+        """
         self._secrets.move_postgres(f"/{DATABASE}?host={self._postgres.socket_folder}")
         self.tool(
             "env",
             f"SWITCHBOARD_SQL={DEPLOY / 'postgres'}",
             f"SWITCHBOARD_EVENT_STORE={ROOT / 'shared/runtime/store/event_store.sql'}",
             f"SWITCHBOARD_PASSWORDS={self._secrets.folder / 'postgres'}",
+            *administrator,
             str(DEPLOY / "postgres" / "init.sh"),
         )
 

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from services.ops.cli import SERVICES
+from shared import __version__
 from shared.language import subjects
 from shared.runtime.processes.service import LEFT_SECONDS, STOP_SECONDS
 from shared.runtime.settings import Settings
@@ -28,6 +29,18 @@ SECRET: Final = {"SWITCHBOARD_NATS_NKEY_SEED", "SWITCHBOARD_POSTGRES_URL"}
 # The main text of a pinned image: a version, not `latest`.
 PINNED: Final = re.compile(r"(python|postgres|nats|switchboard):\d+\.\d+(\.\d+)?(-[a-z-]+)?")
 USER: Final = 10001
+
+
+def test_one_version_stands_everywhere() -> None:
+    tag = re.compile(r"\bswitchboard:(\d[\w.-]*)|newTag: (\S+)")
+    found = {
+        path.relative_to(DEPLOY).as_posix(): {one or other for one, other in tag.findall(path.read_text())}
+        for path in DEPLOY.rglob("*")
+        if path.is_file() and "secrets" not in path.parts
+    }
+    told = {path: versions for path, versions in found.items() if versions}
+    assert told.keys() >= {"compose.yaml", "kubernetes/kustomization.yaml", "kubernetes/ops.yaml", "RUNBOOK.md"}
+    assert {path: versions for path, versions in told.items() if versions != {__version__}} == {}
 
 
 # ---- Dockerfile
@@ -189,6 +202,22 @@ def test_kubernetes_runs_it_guarded_watched_and_replaced_without_a_gap(service: 
     assert budget == {"maxUnavailable": 1, "selector": {"matchLabels": labels}}
 
 
+def test_operators_have_a_pod_as_guarded_as_the_services() -> None:
+    found = manifests()
+    pods = {name: found["Deployment", f"switchboard-{name}"]["spec"]["template"]["spec"] for name in ("relay", "ops")}
+    relay, ops = (pods[name] for name in ("relay", "ops"))
+    for field in ("automountServiceAccountToken", "enableServiceLinks", "securityContext"):
+        assert ops[field] == relay[field]
+    (container,), (of_relay,) = ops["containers"], relay["containers"]
+    for field in ("image", "envFrom", "securityContext", "volumeMounts"):
+        assert container[field] == of_relay[field]
+    assert environment_of("ops")["SWITCHBOARD_NATS_INBOX_PREFIX"] == "_INBOX.ops"
+    secrets = [volume["secret"]["secretName"] for volume in ops["volumes"] if "secret" in volume]
+    assert secrets == ["switchboard-ops"]
+    namespace = yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())["namespace"]
+    assert ("Namespace", namespace) in found
+
+
 def test_the_ports_are_the_ones_that_are_let_through() -> None:
     found = manifests()
     policy = found["NetworkPolicy", "switchboard"]["spec"]
@@ -196,7 +225,8 @@ def test_the_ports_are_the_ones_that_are_let_through() -> None:
     assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": 8025, "protocol": "TCP"}]]
     assert settings["SWITCHBOARD_HTTP_PORT"] == "8025"
     assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 4222, 5432}
-    assert {key[0] for key in found} == {"ConfigMap", "NetworkPolicy", "Deployment", "PodDisruptionBudget"}
+    kinds = {"Namespace", "ConfigMap", "NetworkPolicy", "Deployment", "PodDisruptionBudget"}
+    assert {key[0] for key in found} == kinds
 
 
 # ---- all of them
@@ -213,7 +243,7 @@ def test_prometheus_asks_every_service_where_compose_has_it(compose: dict[str, A
 def test_every_setting_that_is_set_anywhere_exists(compose: dict[str, Any]) -> None:
     found = {name for one in compose["services"].values() for name in one.get("environment", ())}
     found |= manifests()["ConfigMap", "switchboard"]["data"].keys()
-    for service in SERVICES:
+    for service in (*SERVICES, "ops"):
         found |= environment_of(service).keys()
     found |= set(IN_THE_IMAGE.findall((DEPLOY / "Dockerfile").read_text()))
     ours = {name for name in found if name.startswith("SWITCHBOARD_")}

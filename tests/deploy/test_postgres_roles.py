@@ -1,5 +1,7 @@
 """Each role of deploy/postgres may do its work and nothing else, asked of the PostgreSQL of a whole Switchboard."""
 
+import re
+from pathlib import Path
 from typing import Final, LiteralString
 
 import psycopg
@@ -10,7 +12,7 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from services.connections.door import Domain
 from services.connections.handlers import PAGES
 from shared.runtime.store.ledger import Ledger
-from tests.deploy.production import DEPLOY, Production
+from tests.deploy.production import DEPLOY, Production, RunningGuardedPostgres, Secrets
 
 ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")
 VIEWS: Final = ("inbox-views", "routing")
@@ -70,6 +72,9 @@ MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
     "SET log_statement = 'all'": NOBODY,
 }
 
+# Statements about what a view makes when it starts.
+IN_ROWS: Final = re.compile(r"\b(inbox_views|routing)\b")
+
 
 @pytest.mark.parametrize("user", ROLES)
 def test_a_role_may_do_its_work_and_nothing_else(user: str, guarded: Production) -> None:
@@ -113,6 +118,29 @@ def test_the_roles_and_grants_may_be_made_again_while_everything_runs(guarded: P
     guarded.postgres.initialise()
     assert not tried(guarded.secrets.url("relay"), INSERT_EVENT)
     assert guarded.command_line("ops", "query", "acme", "Account", "--actor", "ana")[0] == 0
+
+
+def test_whoever_owns_the_database_and_may_make_roles_is_enough(folder: Path) -> None:
+    """As where PostgreSQL is somebody else's, and nobody is its superuser."""
+    secrets = Secrets(folder / "secrets")
+    server = RunningGuardedPostgres(folder / "p", secrets)
+    try:
+        for statement in (
+            "CREATE ROLE administrator LOGIN CREATEROLE PASSWORD 'known'",
+            "ALTER DATABASE switchboard OWNER TO administrator",
+        ):
+            server.tool("psql", "--dbname", "switchboard", "--command", statement)
+        for _ in range(2):
+            server.initialise("PGUSER=administrator", "PGPASSWORD=known")
+        Ledger(secrets.url("connections"), PAGES, Domain()).close()
+        for user in ROLES:
+            expected = {one for one, users in MATRIX.items() if user in users and not IN_ROWS.search(one)}
+            # What only a superuser can take away.
+            expected |= {one for one in MATRIX if " lo_" in one or "advisory" in one}
+            allowed = {one for one in MATRIX if not IN_ROWS.search(one) and tried(secrets.url(user), one)}
+            assert (user, allowed - expected, expected - allowed) == (user, set(), set())
+    finally:
+        server.kill()
 
 
 def test_a_writer_that_may_not_make_the_tables_says_so(guarded: Production) -> None:
