@@ -13,7 +13,8 @@ and what is stored could not be read. Replies and answers may gain any field; no
 
 import json
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, Final
@@ -70,9 +71,22 @@ def now() -> dict[str, Any]:
         "canonical form": {str(CANONICAL_FORM): canonical(" Bob+X@MÜLLER.example").address},
         "stream ids": {"namespace": str(STREAMS)} | {kind: str(stream_id("acme", kind, "bob")) for kind in PAGES},
         "sets": sets(),
-        "digests": {name: digest(name, body) for name, body in DIGESTED.items()},
-        "states": {name: state_of(name) for name in EVENTS},
+        "digests": {name: made(digest, name, body) for name, body in DIGESTED.items()},
+        "states": {name: made(state_of, name) for name in EVENTS},
     }
+
+
+class NotMade(str):
+    """Stands where an example of something can no longer be made, and says why."""
+
+    __slots__ = ()
+
+
+def made(make: Callable[..., Any], *given: Any) -> Any:
+    try:
+        return make(*given)
+    except Exception as error:  # noqa: BLE001  whatever a change broke is what is to be told
+        return NotMade(f"can no longer be made of what was valid: {' '.join(str(error).split())}")
 
 
 def fields_of(message: type[BaseModel]) -> dict[str, Any]:
@@ -150,15 +164,16 @@ HISTORIES: Final[Mapping[str, list[tuple[str, dict[str, Any]]]]] = {
 
 
 def sets() -> dict[str, dict[str, str]]:
-    found = {}
-    for title, history in HISTORIES.items():
-        events = [EVENTS[f"switchboard.{name}.v1"].model_validate(fields) for name, fields in history]
-        page = PAGES[events[0].aggregate]
-        state = page.initial
-        for event in events:
-            state = page.evolve(state, event, "2026-11-23T09:00:00.000Z")
-        found[title] = {name: str(set_of("acme", name)) for name in sorted(page.memberships(state))}
-    return found
+    return {title: made(sets_after, history) for title, history in HISTORIES.items()}
+
+
+def sets_after(history: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    events = [EVENTS[f"switchboard.{name}.v1"].model_validate(fields) for name, fields in history]
+    page = PAGES[events[0].aggregate]
+    state = page.initial
+    for event in events:
+        state = page.evolve(state, event, "2026-11-23T09:00:00.000Z")
+    return {name: str(set_of("acme", name)) for name in sorted(page.memberships(state))}
 
 
 # The journal keeps a digest of each body, by which the same command is known for ever.
@@ -198,11 +213,16 @@ def state_of(name: str) -> str:
 def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], list[str]]:
     """What no longer fits, and what is not written down yet, by path."""
     if not isinstance(golden, dict) or not isinstance(current, dict):
-        return ([] if golden == current else [f"{path}: written {golden!r}, now {current!r}"]), []
+        if golden == current:
+            return [], []
+        told = f"{path}: {current}" if isinstance(current, NotMade) else f"{path}: written {golden!r}, now {current!r}"
+        return [told], []
     changed = [f"{path}/{name}: is gone" for name in golden.keys() - current.keys()]
     added = []
     for name in current.keys() - golden.keys():
-        if demands(f"{path}/{name}", current[name]):
+        if isinstance(current[name], NotMade):
+            changed.append(f"{path}/{name}: {current[name]}")
+        elif demands(f"{path}/{name}", current[name]):
             changed.append(f"{path}/{name}: is new and asks for more")
         else:
             added.append(f"{path}/{name}")
@@ -216,7 +236,12 @@ def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], l
 
 
 def demands(path: str, added: Any) -> bool:
-    """Whether an addition asks for what nobody gave so far: a required field, or any rule for one that was there."""
+    """Whether an addition asks for what nobody gave so far: a required field, or any rule for one that was there.
+
+    Nor is let in what cannot be made.
+    """
+    if isinstance(added, NotMade):
+        return True
     if NEW_FIELD.fullmatch(path):
         return bool(added["required"])
     said = SAID_OF_ONE.fullmatch(path) and not NEW_FIELD_WITHIN.fullmatch(path)
@@ -234,7 +259,20 @@ def with_additions(golden: Any, current: Any, path: str = "") -> Any:
     return kept | {name: value for name, value in new.items() if not demands(f"{path}/{name}", value)}
 
 
+def main() -> int:
+    """Exit code 1: something does not fit."""
+    golden, current = written(), now()
+    changed, added = differences(golden, current)
+    told = json.dumps(with_additions(golden, current), indent=1, sort_keys=True, ensure_ascii=False)
+    GOLDEN.write_text(f"{told}\n")
+    lines = [f"added {path}" for path in added] + [f"NOT TAKEN {path}" for path in changed]
+    print(*(lines or ["nothing is new"]), sep="\n")
+    if changed:
+        print(
+            "What is stored, or used by others, stays as it is: give the changed thing a new name or version beside it."
+        )
+    return 1 if changed else 0
+
+
 if __name__ == "__main__":
-    _changed, _added = differences(written(), now())
-    GOLDEN.write_text(json.dumps(with_additions(written(), now()), indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    print(*[f"added {path}" for path in _added], *[f"NOT CHANGED {path}" for path in _changed], sep="\n")
+    sys.exit(main())
