@@ -7,6 +7,7 @@
     alone       alone.py       one command at a time against one flushed insert and one round trip
     freshness   freshness.py   a question right after its command
     stream      following.py   from a commit to its event on the stream
+    bulk        bulk.py        `switchboard load` beside generators of load
     log         rebuild.py     one writer without the bus, the relay catching up, each view made anew
     growth      growth.py      a million commands: what a command costs then, and memory (with --long)
 

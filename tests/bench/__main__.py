@@ -22,6 +22,7 @@ import structlog
 from shared.runtime.clock import now
 from tests.bench import chart, peers, report
 from tests.bench.alone import alone
+from tests.bench.bulk import bulk
 from tests.bench.contest import Sizes, contenders
 from tests.bench.following import caught_up, commit_to_stream
 from tests.bench.freshness import freshness
@@ -38,7 +39,7 @@ RESULTS = Path(__file__).parent / "results"
 QUIET_SECONDS = 3.0
 BUSY_PERCENT = 10.0
 RATES = (500.0, 1_000.0, 2_000.0)
-MEASURES = ("contest", "latency", "alone", "freshness", "stream", "log", "growth")
+MEASURES = ("contest", "latency", "alone", "freshness", "stream", "bulk", "log", "growth")
 
 
 class Run:
@@ -98,6 +99,10 @@ class Run:
     def _stream(self) -> None:
         figures = commit_to_stream(self._stage, 1_000, 2 * self._options.seconds)
         self._keep("commit_to_stream", "From a commit to its event on the stream, at 1,000 commands/s", figures)
+
+    def _bulk(self) -> None:
+        commands = 5 * self._options.commands
+        self._keep("bulk", f"switchboard load, {commands:,} commands", bulk(self._stage, self._options.rival, commands))
 
     def _log(self) -> None:
         database = self._stage.postgres.new_database()
