@@ -40,6 +40,7 @@ PATIENCE_SECONDS: Final = 30.0
 # Without an answer for so long, that is told instead of a rate.
 SILENT_SECONDS: Final = 1.5
 LOOK_SECONDS: Final = 0.2
+ENDING: Final = "waiting for answers; Ctrl-C again leaves at once"
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Commands, .jsonl or .csv.")]
 Refused = Annotated[Path | None, typer.Option(help="Where refused rows go; else FILE.refused.jsonl.")]
@@ -135,24 +136,24 @@ async def _loaded(
     async with reached(url, PATIENCE_SECONDS) as switchboard:
         with _bar(file, place) as look:
             load = Load(switchboard, place, refused, in_flight)
-            looking = asyncio.create_task(_look_again(look))
+            looking = asyncio.create_task(_look_again(look, load))
             whole = await load.run(rows.rows_of(file, account, actor))
             looking.cancel()
-            look()
+            look(False)
         waited_for = f"no answer for {PATIENCE_SECONDS:g} s, {load.unanswered.why}" if load.unanswered else ""
         return whole, waited_for, load.interrupted
 
 
-async def _look_again(look: Callable[[], None]) -> None:
+async def _look_again(look: Callable[[bool], None], load: Load) -> None:
     """Not with each answer: to tell the pace costs more than a command. So it shows, too, when no answers come."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        look()
+        look(load.interrupted)
 
 
 @contextmanager
-def _bar(file: Path, place: Place) -> Iterator[Callable[[], None]]:
-    """Rate, refused and time left, on a terminal, each time that the result is called."""
+def _bar(file: Path, place: Place) -> Iterator[Callable[[bool], None]]:
+    """Rate, refused and time left, on a terminal, each time that the result is called with whether it is ending."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -167,11 +168,11 @@ def _bar(file: Path, place: Place) -> Iterator[Callable[[], None]]:
         )
         reached_rows, since = place.rows, time.monotonic()
 
-        def look() -> None:
+        def look(ending: bool) -> None:
             nonlocal reached_rows, since
             if place.rows > reached_rows:
                 reached_rows, since = place.rows, time.monotonic()
-            pace = pace_of(progress.tasks[0], time.monotonic() - since)
+            pace = ENDING if ending else pace_of(progress.tasks[0], time.monotonic() - since)
             progress.update(task, completed=place.rows, pace=pace, refused=f"{place.refused:,}")
 
         yield look
