@@ -1,6 +1,11 @@
-"""`switchboard describe`: the commands and questions there are, and what each takes."""
+"""`switchboard describe`: the commands and questions there are, what each takes, who may, and what comes of it.
+
+What it says stands in the published contract, too, and is made of the same words.
+"""
 
 import inspect
+import json
+import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
@@ -9,6 +14,9 @@ from pydantic import BaseModel
 from rich.text import Text
 
 from services.ops.asking import suggestion
+from services.ops.contract.decisions import answered, decided, errors, refusals
+from services.ops.contract.examples import ACCOUNT, of_command, of_question
+from services.ops.contract.meanings import REASONS, of_field
 from services.ops.showing import plain_table
 from services.ops.terminal import USAGE, Json, fail, out, print_json
 from shared.language import text
@@ -32,14 +40,16 @@ LIKE: Final = {
 
 
 def _names(incomplete: str) -> list[str]:
-    return [name for name in MESSAGES if name.lower().startswith(incomplete.lower())]
+    return [name for name in (*MESSAGES, *REASONS) if name.lower().startswith(incomplete.lower())]
 
 
-Name = Annotated[str | None, typer.Argument(help="A command or a question; all when left out.", autocompletion=_names)]
+Name = Annotated[
+    str | None, typer.Argument(help="A command, a question or a reason; all when left out.", autocompletion=_names)
+]
 
 
 def describe(name: Name = None, as_json: Json = False) -> None:
-    """Tell which commands and questions there are, or what one of them takes.
+    """Tell which commands and questions there are, or of one what it takes, who may, and why it is refused.
 
     Example: switchboard describe ConnectTeam
     """
@@ -47,8 +57,11 @@ def describe(name: Name = None, as_json: Json = False) -> None:
         _show_all(as_json=as_json)
     elif name in MESSAGES:
         _show_one(name, as_json=as_json)
+    elif name in REASONS:
+        _show_reason(name, as_json=as_json)
     else:
-        fail(f"There is no command and no question {name}. {suggestion(name, MESSAGES)}", USAGE)
+        known = [*MESSAGES, *REASONS]
+        fail(f"There is no command, no question and no reason {name}. {suggestion(name, known)}", USAGE)
 
 
 def _show_all(*, as_json: bool) -> None:
@@ -62,7 +75,7 @@ def _show_all(*, as_json: bool) -> None:
         out.print(table)
         out.print()
     out.print("Every command takes actor, and optionally command_id, correlation_id and dry_run; every question takes")
-    out.print("actor, and optionally at_least and wait_ms. What one takes in full: switchboard describe NAME")
+    out.print("actor, and optionally at_least and wait_ms. More of one, or of a reason: switchboard describe NAME")
 
 
 def _field(told: Mapping[str, Any]) -> str:
@@ -72,18 +85,72 @@ def _field(told: Mapping[str, Any]) -> str:
 def _show_one(name: str, *, as_json: bool) -> None:
     message = MESSAGES[name]
     found = fields_of(message)
+    facts = facts_of(name)
     if as_json:
-        print_json(found)
+        print_json({"name": name, "about": own_docstring(message), "fields": found, **facts})
         return
-    verb = "command" if name in COMMANDS else "query"
     if prose := own_docstring(message):
         out.print(Text(prose))
+        out.print()
     table = plain_table("Field", "Needed", "Takes")
     for told in found:
-        table.add_row(Text(told["field"], style="cyan"), "yes" if told["needed"] else "no", Text(told["takes"]))
+        takes = Text.assemble(told["takes"], (f"\n{told['means']}", "dim"))
+        table.add_row(Text(told["field"], style="cyan"), "yes" if told["needed"] else "no", takes)
     out.print(table)
-    needed = " ".join(f"{told['field']}=…" for told in found if told["needed"] and told["field"] != "actor")
-    out.print(Text(f"$ switchboard {verb} ACCOUNT {name} --actor ana {needed}".rstrip(), style="dim"))
+    out.print()
+    table = plain_table("", "")
+    table.show_header = False
+    for title, value in facts.items():
+        table.add_row(
+            Text(title.replace("_", " "), style="bold"), Text(value if isinstance(value, str) else ", ".join(value))
+        )
+    out.print(table)
+    out.print()
+    out.print(Text(f"$ {example_of(name)}", style="dim"))
+
+
+def _show_reason(name: str, *, as_json: bool) -> None:
+    refused = [command for command, kind in COMMANDS.items() if name in map(str, refusals(kind))]
+    failed = [question for question, kind in QUESTIONS.items() if name in map(str, errors(kind))]
+    if as_json:
+        print_json({"name": name, "about": _plain(REASONS[name]), "commands": refused, "questions": failed})
+        return
+    out.print(Text(_plain(REASONS[name])))
+    for title, names, all_ in (("Commands", refused, COMMANDS), ("Questions", failed, QUESTIONS)):
+        if names:
+            out.print(Text(f"{title}: {'all' if len(names) == len(all_) else ', '.join(names)}"))
+
+
+def facts_of(name: str) -> dict[str, Any]:
+    """Who may, what comes of it, why not; by what a person would call it."""
+    if name in QUESTIONS:
+        question = QUESTIONS[name]
+        return {"who_may": _plain(answered(question).who), "errors": [str(one) for one in errors(question)]}
+    command = COMMANDS[name]
+    told = decided(command)
+    return {
+        "who_may": _plain(told.who),
+        "events": [one.__name__ for one in told.events],
+        **({"unchanged": f"when {_plain(told.unchanged)}"} if told.unchanged else {}),
+        "refused": [str(one) for one in refusals(command)],
+    }
+
+
+def _plain(prose: str) -> str:
+    return prose.replace("`", "")
+
+
+def example_of(name: str) -> str:
+    """A command line that was accepted or answered in the story of the contract."""
+    verb, examples = ("command", of_command(name)) if name in COMMANDS else ("query", of_question(name))
+    given = {field: value for field, value in examples[0].body.items() if field != "command_id"}
+    words = [
+        f"{field}={value}"
+        if isinstance(value, str) and value.isprintable()
+        else f"{field}:={json.dumps(value, ensure_ascii=False)}"
+        for field, value in given.items()
+    ]
+    return shlex.join(["switchboard", verb, ACCOUNT, name, *words])
 
 
 def own_docstring(message: type[BaseModel]) -> str:
@@ -102,6 +169,7 @@ def fields_of(message: type[BaseModel], without: type[BaseModel] = BaseModel) ->
             "field": name,
             "needed": name in schema.get("required", ()),
             "takes": words(schema["properties"][name], schema.get("$defs", {})),
+            "means": _plain(of_field(message.__name__, name)),
         }
         for name in sorted(names, key=lambda name: name in common)
     ]

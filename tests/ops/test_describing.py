@@ -1,14 +1,18 @@
 """What one may say to Switchboard is told in words, whatever is added to the language."""
 
 import json
+import shlex
 
 import pytest
 from typer.testing import CliRunner
 
+from services.ops.asking import body_of
 from services.ops.cli import app
+from services.ops.contract.meanings import REASONS
 from services.ops.describing import MESSAGES, fields_of
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS
+from shared.language.reasons import QuestionError, Reason
 
 
 def told(*words: str) -> tuple[int, str]:
@@ -31,7 +35,26 @@ def test_each_field_of_each_message_is_told_in_words(name: str) -> None:
     for field in fields_of(MESSAGES[name]):
         assert field["field"] in output
         assert not {"^", "\\", "$"} & set(field["takes"]), field
-    assert "--actor ana" in output
+        assert field["means"].split()[0] in output
+    body = json.loads(told(name, "--json")[1])
+    assert [field["field"] for field in body["fields"]] == [field["field"] for field in fields_of(MESSAGES[name])]
+    assert body["who_may"] in output
+
+
+@pytest.mark.parametrize("name", sorted(MESSAGES))
+def test_the_example_of_each_message_is_a_line_that_can_be_given_as_it_stands(name: str) -> None:
+    *_, line = told(name)[1].splitlines()
+    prompt, program, _verb, account, asked, *fields = shlex.split(line)
+    assert (prompt, program, account, asked) == ("$", "switchboard", "acme", name)
+    MESSAGES[name].model_validate_json(json.dumps(body_of(fields, None)))
+
+
+def test_what_each_reason_means_and_who_hears_it_is_told() -> None:
+    for reason in (*Reason, *QuestionError):
+        code, output = told(reason)
+        assert (code, REASONS[reason].replace("`", "") in output) == (0, True)
+    assert "Commands: ConnectTeam, ConvertConnection\n" in told("TEAM_VISIBILITY_NOT_ACKNOWLEDGED")[1]
+    assert json.loads(told("VIEW_BEHIND", "--json")[1])["questions"] == list(QUESTIONS)
 
 
 def test_what_there_is_not_is_suggested() -> None:
