@@ -53,12 +53,16 @@ def settings() -> Settings:
 
 def done(work: Coroutine[Any, Any, T]) -> T:
     """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code."""
-    from shared.client import NotDone, Unanswered, Unreachable, Unsendable
+    from shared.client import NotAllowed, NotDone, NotLetIn, Unanswered, Unreachable, Unsendable
 
     # What counts is told below; a line of log in between would tear a table or a bar apart.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
         return uvloop.run(work)
+    except NotLetIn as error:
+        fail(f"{error}. SWITCHBOARD_NATS_NKEY_SEED, or a file of that name in SWITCHBOARD_SECRETS_DIR, says it.", USAGE)
+    except NotAllowed as error:
+        fail(f"{error}.", REFUSED)
     except Unreachable as error:
         fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
     except Unanswered as error:

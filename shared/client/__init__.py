@@ -17,8 +17,9 @@ object is asked is as of everything that was done through it.
 from shared.client.account import Account, every
 from shared.client.asking import Unanswered
 from shared.client.calls import Calls
-from shared.client.connection import Switchboard, Unreachable, connected
+from shared.client.connection import NotLetIn, Switchboard, Unreachable, connected
 from shared.client.outcomes import Found, NotDone, Page, required
+from shared.client.permissions import NotAllowed
 from shared.client.requests import TooLarge, Unsendable
 from shared.client.watching import Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
@@ -29,8 +30,10 @@ __all__ = [
     "Account",
     "Calls",
     "Found",
+    "NotAllowed",
     "NotAnswered",
     "NotDone",
+    "NotLetIn",
     "Page",
     "QuestionError",
     "Reason",

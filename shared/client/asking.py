@@ -10,6 +10,7 @@ import nats.errors
 import orjson
 from nats.aio.client import Client
 
+from shared.client.permissions import Permissions
 from shared.client.requests import Requests, Unsendable
 from shared.language import subjects
 from shared.language.questions import DEFAULT_WAIT_MS, LONGEST_WAIT_MS
@@ -45,8 +46,10 @@ class Unanswered(Exception):
 class Asking:
     """Asks over one connection. `patience` in seconds."""
 
-    def __init__(self, client: Client, patience: float = PATIENCE_SECONDS) -> None:
-        self._requests = Requests(client)
+    def __init__(
+        self, client: Client, patience: float = PATIENCE_SECONDS, permissions: Permissions | None = None
+    ) -> None:
+        self._requests = Requests(client, permissions)
         self._patience = patience
 
     async def ask(
@@ -60,6 +63,7 @@ class Asking:
             Unanswered: nobody answered in time.
             TooLarge: it is larger than one message carries.
             Unsendable: the subject is none, or a field cannot be written as JSON.
+            NotAllowed: NATS does not let this user ask there, or hear answers.
             nats.errors.ConnectionClosedError: the client was closed.
         """
         if not subjects.SUBJECT.fullmatch(subject):

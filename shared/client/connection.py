@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from shared.client.account import Account
 from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking, wait_of
+from shared.client.permissions import Permissions
 from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
 from shared.language import subjects
@@ -23,12 +24,19 @@ class Unreachable(Exception):
     """No NATS is there."""
 
 
+class NotLetIn(Unreachable):
+    """NATS is there, and does not let in who this is."""
+
+
 class Switchboard:
     """Over a connection of one's own; `connected` makes one. Each call asks again for `patience` seconds."""
 
-    def __init__(self, client: Client, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self, client: Client, patience: float = PATIENCE_SECONDS, permissions: Permissions | None = None
+    ) -> None:
         self._client = client
-        self._asking = Asking(client, patience)
+        self._permissions = permissions or Permissions()
+        self._asking = Asking(client, patience, self._permissions)
 
     def account(self, name: str, actor: str) -> Account:
         """Raises Unsendable: this can be no account's name."""
@@ -43,8 +51,10 @@ class Switchboard:
 
         Raises:
             Unsendable: this can be no account's name.
+            NotAllowed: NATS does not let this user read them, or under this name.
         """
-        return watched(self._client, after, as_token(account) if account is not None else None, reader)
+        named = as_token(account) if account is not None else None
+        return watched(self._client, after, named, reader, self._permissions)
 
 
 def as_token(name: str) -> str:
@@ -69,13 +79,17 @@ async def connected(
 
     Raises:
         Unreachable: no NATS is there within `reach_seconds`.
+        NotLetIn: it is there, and does not know who this is.
     """
+    permissions = Permissions()
     try:
         async with asyncio.timeout(reach_seconds):
-            client = await bus.connect(url, name, pending_size=0, **options)
+            client = await bus.connect(url, name, permissions.hear, pending_size=0, **options)
     except (nats.errors.Error, OSError, TimeoutError) as error:
+        if permissions.not_let_in:
+            raise NotLetIn(f"NATS at {without_password(url)} does not let in who this is") from error
         raise Unreachable(f"No NATS at {without_password(url)} ({str(error) or 'no answer'})") from error
     try:
-        yield Switchboard(client, patience)
+        yield Switchboard(client, patience, permissions)
     finally:
         await client.close()

@@ -6,13 +6,17 @@ wait for the client.
 
 import asyncio
 from itertools import count
+from typing import Final
 
 import nats.errors
 from nats.aio.client import Client
 
+from shared.client.permissions import NotAllowed, Permissions
 from shared.runtime import frames
+from shared.runtime.bus import settled
 
 NOBODY = "503"
+NOBODY_WAITS: Final = ("", None)
 
 
 class Unsendable(ValueError):
@@ -26,14 +30,17 @@ class TooLarge(Unsendable):
 class Requests:
     """Replies are told apart by the last token of their subject."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, permissions: Permissions | None = None) -> None:
         self._client = client
+        self._permissions = permissions or Permissions()
+        self._permissions.told.append(self._refuse)
         self._inbox = client.new_inbox()
         self._tokens = count()
-        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._waiting: dict[bytes, tuple[str, asyncio.Future[bytes]]] = {}
         self._unsent: list[tuple[bytes, asyncio.Future[bytes]]] = []
         self._sending: asyncio.Task[None] | None = None
         self._opening: asyncio.Task[None] | None = None
+        self._subscribed = False
 
     async def request(self, subject: str, data: bytes, seconds: float) -> bytes:
         """The reply's body.
@@ -44,6 +51,7 @@ class Requests:
             nats.errors.OutboundBufferLimitError: the server is away.
             nats.errors.ConnectionClosedError: the client was closed.
             TooLarge: it is larger than one message carries.
+            NotAllowed: NATS does not let this user ask there, or hear answers.
         """
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
@@ -53,7 +61,7 @@ class Requests:
             raise TooLarge(f"{len(data):,} bytes are more than one message carries")
         loop, token = asyncio.get_running_loop(), b"%d" % next(self._tokens)
         reply: asyncio.Future[bytes] = loop.create_future()
-        self._waiting[token] = reply
+        self._waiting[token] = subject, reply
         expiry = loop.call_later(seconds, _expire, reply)
         try:
             self._send(frames.frame_of(f"{subject} {self._inbox}.{token.decode()}", data, b""), reply)
@@ -63,14 +71,27 @@ class Requests:
             self._waiting.pop(token, None)
 
     async def _open(self) -> None:
+        """Answers that cannot be heard are found out before anything is asked."""
+        before = self._permissions.count
         try:
-            await frames.subscribe(self._client, f"{self._inbox}.*", self._hear)
-        except nats.errors.Error:
+            if not self._subscribed:
+                await frames.subscribe(self._client, f"{self._inbox}.*", self._hear)
+                self._subscribed = True
+            await settled(self._client)
+            if refused := self._permissions.since(before, self._inbox.lower()):
+                self._subscribed = False
+                raise refused
+        except (nats.errors.Error, NotAllowed):
             self._opening = None
             raise
 
+    def _refuse(self, refused: NotAllowed) -> None:
+        for subject, reply in self._waiting.values():
+            if refused.keeps_from(subject) and not reply.done():
+                reply.set_exception(refused)
+
     def _hear(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
-        reply = self._waiting.get(subject.rpartition(b".")[2])
+        _, reply = self._waiting.get(subject.rpartition(b".")[2], NOBODY_WAITS)
         if reply is None or reply.done():
             return
         if headers and not body and frames.status_of(headers)[0] == NOBODY:

@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from shared.client.permissions import Permissions
 from shared.language import subjects
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
@@ -28,6 +29,8 @@ POLL_SECONDS: Final = 1.0
 # The server forgets a reader that has not asked for so long.
 FORGOTTEN_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 0.25
+# What NATS is asked for by readers, in small letters.
+OF_READERS: Final = ("$js.", "_inbox.")
 
 log = structlog.get_logger(__name__)
 
@@ -44,16 +47,25 @@ class Told(NamedTuple):
 
 
 async def watched(
-    client: Client, after: int = 0, account: str | None = None, reader: str | None = None
+    client: Client,
+    after: int = 0,
+    account: str | None = None,
+    reader: str | None = None,
+    permissions: Permissions | None = None,
 ) -> AsyncIterator[Told]:
     """Everything after the position, of one account or of all.
 
     Of all accounts, no position is missing; of one, its events are in order and none is twice. `reader` is what the
     stream's consumer is called, for a user of NATS who may have only that one; of one name only one may read at a time.
+
+    Raises:
+        NotAllowed: NATS does not let this user read so; found out only with the connection's `permissions`.
     """
+    permissions = permissions or Permissions()
     position = after
     subject = subjects.events_of(account) if account else subjects.EVENTS
     while True:
+        refusals = permissions.count
         try:
             async for message in read(client, subject, position + 1, reader):
                 told = told_by(message)
@@ -67,6 +79,8 @@ async def watched(
         except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
             if client.is_closed:
                 raise
+            if refused := permissions.since(refusals, *OF_READERS):
+                raise refused from error
             log.info("watch.again", position=position, error=type(error).__name__)
         await asyncio.sleep(AGAIN_SECONDS)
 

@@ -4,7 +4,7 @@ The stream is declared here and nowhere else; services subscribe with `declare=F
 shape is never overwritten: `declare_stream` fails and names each difference.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +83,13 @@ class StreamDrifted(StreamUnfit):
         self.differences = differences
 
 
-async def connect(url: str, name: str, **options: Any) -> Client:
+async def connect(url: str, name: str, heard: Callable[[Exception], None] | None = None, **options: Any) -> Client:
     """A connection that reconnects for ever and notices a silent server within 20 to 30 seconds.
 
     `url` may name several servers of a cluster, with commas between. Who it is to NATS is in the settings; `options`
     of `nats.connect` count before them.
+
+    `heard` is told of every error of the connection, such as what the server does not allow.
 
     With `pending_size=0` nothing published while disconnected is kept and sent later: `publish` raises
     `nats.errors.OutboundBufferLimitError` instead.
@@ -96,6 +98,8 @@ async def connect(url: str, name: str, **options: Any) -> Client:
 
     async def on_error(error: Exception) -> None:
         nonlocal trouble
+        if heard is not None:
+            heard(error)
         told = f"{type(error).__name__}: {error}"
         if told != trouble:
             trouble = told

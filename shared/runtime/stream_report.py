@@ -49,8 +49,12 @@ async def delete_stream(url: str) -> None:
 
 @asynccontextmanager
 async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
-    async def silent(_error: Exception) -> None:
-        """The failure that counts is raised; nats-py would also write it to the log."""
+    refused = ""
+
+    async def on_error(error: Exception) -> None:
+        """What counts is raised; nats-py would also write it to the log. What is not allowed is told here only."""
+        nonlocal refused
+        refused = str(error) if "permissions violation" in str(error) else refused
 
     try:
         client = await nats.connect(
@@ -58,7 +62,7 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
             connect_timeout=2,
             allow_reconnect=False,
             max_reconnect_attempts=1,
-            error_cb=silent,
+            error_cb=on_error,
             **Settings().nats_options(),
         )
     except (NatsError, OSError, TimeoutError) as error:
@@ -68,7 +72,7 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
     except NotFoundError as error:
         raise NoStream(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
     except (NatsError, JetStreamError, TimeoutError) as error:
-        raise NoNats(f"JetStream at {without_password(url)} does not answer: {error}") from error
+        raise NoNats(f"JetStream at {without_password(url)} does not answer: {refused or error}") from error
     finally:
         await client.close()
 

@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
@@ -214,12 +214,13 @@ class Production:
             while self.members[service]:
                 self.end(service)
 
-    def command_line(self, user: str, *words: str) -> tuple[int, str]:
-        """`switchboard …` as one of the users; exit code and output."""
+    def command_line(self, user: str, *words: str, without: Collection[str] = ()) -> tuple[int, str]:
+        """`switchboard …` as one of the users, some settings left out; exit code and output."""
+        settings = {name: value for name, value in self.settings_of(user).items() if name not in without}
         done = subprocess.run(
             [sys.executable, "-m", "services.ops.cli", *words],
             cwd=ROOT,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **self.settings_of(user)},
+            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **settings},
             check=False,
             text=True,
             capture_output=True,

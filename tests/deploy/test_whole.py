@@ -2,16 +2,22 @@
 
 import asyncio
 import json
+import re
+from typing import Final
 
 import nats.errors
 import pytest
 
-from shared.client import connected
+from services.ops.terminal import NO_ANSWER, REFUSED, USAGE
+from shared.client import NotAllowed, NotLetIn, connected, required
 from shared.runtime import bus
 from tests.deploy.production import Production, options_of, production
 from tests.journeys.wire import STREAM, TRUSTED, body, command_subject
 from tests.scale.fleet import SERVICES
 from tests.scale.test_each_alone import OWN_FAMILIES, page
+
+SECRETS: Final = ("SWITCHBOARD_SECRETS_DIR",)
+PREFIX: Final = ("SWITCHBOARD_NATS_INBOX_PREFIX",)
 
 # The relay makes the stream. A view that comes before it tries, may not, and finds it there the next time.
 NOT_FOR_VIEWS = f'publish to "$js.api.stream.create.{STREAM.lower()}"'
@@ -79,6 +85,59 @@ async def test_a_caller_asks_about_its_account_and_hears_of_no_other(guarded: Pr
         with pytest.raises(nats.errors.TimeoutError):
             await wire.ask("switchboard.query.v1.other.Address", b"{}", seconds=0.3)
         assert any("permissions violation" in one for one in refusals)
+
+
+async def test_a_caller_is_told_at_once_what_nats_does_not_let_it(guarded: Production) -> None:
+    options = options_of("crm", guarded.secrets.seed("crm"))
+    async with connected(guarded.nats.url, **options) as switchboard, asyncio.timeout(5):
+        acme, other = (switchboard.account(name, actor="service:crm") for name in ("acme", "other"))
+        asked = asyncio.create_task(acme.usage())
+        with pytest.raises(NotAllowed, match=re.escape("publish to switchboard.query.v1.other.usage")):
+            await other.usage()
+        with pytest.raises(NotAllowed, match="publish to"):
+            await other.rename_inbox("inbox", "Other")
+        assert required(await asked).result.inboxes
+
+
+async def test_a_reader_of_what_it_may_not_read_does_not_wait_for_ever(guarded: Production) -> None:
+    options = options_of("crm", guarded.secrets.seed("crm"))
+    async with connected(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
+        with pytest.raises(NotAllowed, match=re.escape("$js.api.consumer")):
+            await anext(switchboard.events(account="other", reader="crm"))
+
+
+async def test_who_may_not_hear_answers_asks_nothing(guarded: Production) -> None:
+    async with connected(guarded.nats.url, nkeys_seed_str=guarded.secrets.seed("crm")) as switchboard:
+        acme = switchboard.account("acme", actor="ana")
+        with pytest.raises(NotAllowed, match="SWITCHBOARD_NATS_INBOX_PREFIX"):
+            await acme.create_inbox("unheard", "Unheard")
+    async with guarded.nats.connected_as("crm") as wire:
+        inboxes = (await wire.question("acme", "Inboxes", TRUSTED)).result
+    assert "unheard" not in {one["inbox"] for one in inboxes}
+
+
+async def test_who_is_not_let_in_is_told_so(guarded: Production) -> None:
+    with pytest.raises(NotLetIn):
+        async with connected(guarded.nats.url, reach_seconds=1):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("user", "without", "words", "code", "said"),
+    [
+        ("crm", SECRETS, ("query", "acme", "Usage", "actor=ana"), USAGE, "SWITCHBOARD_NATS_NKEY_SEED"),
+        ("crm", PREFIX, ("query", "acme", "Usage", "actor=ana"), REFUSED, "SWITCHBOARD_NATS_INBOX_PREFIX"),
+        ("crm", PREFIX, ("streams",), NO_ANSWER, "permissions violation"),
+        ("crm", (), ("query", "other", "Usage", "actor=ana"), REFUSED, "does not let this user publish to"),
+        ("helpdesk", (), ("command", "acme", "RenameInbox", "actor=ana"), REFUSED, "does not let this user publish to"),
+        ("ops", (), ("views", "rebuild", "routing"), REFUSED, "as the view's own"),
+    ],
+)
+def test_the_command_line_says_which_setting_or_permission_lacks(
+    user: str, without: tuple[str, ...], words: tuple[str, ...], code: int, said: str, guarded: Production
+) -> None:
+    found, output = guarded.command_line(user, *words, without=without)
+    assert (found, said in output, "Traceback" in output) == (code, True, False), output
 
 
 async def test_a_caller_sends_no_answer_to_where_it_may_not_write_itself(guarded: Production) -> None:

@@ -148,6 +148,9 @@ async def do(url: str, design: Design, verb: str, arguments: Arguments) -> int:
     except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
         say({"refused": f"There are no rows of {design.name} yet: its service has never run on this database."})
         return REFUSED
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
+        say({"refused": f"This role may not ({why(error)}): give it as the view's own, where its service runs."})
+        return REFUSED
     except BrokenPipeError:
         # Who gave the verb is gone; what was begun is cleared away by now.
         return NO_ANSWER
