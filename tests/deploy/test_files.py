@@ -39,7 +39,7 @@ def test_one_version_stands_everywhere() -> None:
         if path.is_file() and "secrets" not in path.parts
     }
     told = {path: versions for path, versions in found.items() if versions}
-    assert told.keys() >= {"compose.yaml", "kubernetes/kustomization.yaml", "kubernetes/ops.yaml", "RUNBOOK.md"}
+    assert told.keys() >= {"compose.yaml", "kubernetes/kustomization.yaml", "kubernetes/ops.yaml", "Dockerfile"}
     assert {path: versions for path, versions in told.items() if versions != {__version__}} == {}
 
 
@@ -167,7 +167,7 @@ def manifests() -> dict[tuple[str, str], dict[str, Any]]:
     """All that kustomize would apply, by kind and name."""
     folder = DEPLOY / "kubernetes"
     names = yaml.safe_load((folder / "kustomization.yaml").read_text())["resources"]
-    assert {*names, "kustomization.yaml"} == {path.name for path in folder.iterdir()}
+    assert {*names, "kustomization.yaml"} == {path.name for path in folder.iterdir() if path.is_file()}
     found = list(chain.from_iterable(yaml.safe_load_all((folder / name).read_text()) for name in names))
     by_name = {(one["kind"], one["metadata"]["name"]): one for one in found}
     assert len(by_name) == len(found)
@@ -218,6 +218,17 @@ def test_operators_have_a_pod_as_guarded_as_the_services() -> None:
     assert ("Namespace", namespace) in found
 
 
+def test_the_example_of_a_nats_has_its_configuration_where_its_parts_find_each_other() -> None:
+    _, server, _ = yaml.safe_load_all((DEPLOY / "kubernetes/example/nats.yaml").read_text())
+    (container,) = server["spec"]["template"]["spec"]["containers"]
+    assert PINNED.fullmatch(container["image"])
+    places = {mount["name"]: Path(mount["mountPath"]) for mount in container["volumeMounts"]}
+    assert container["args"] == ["--config", str(places["configuration"] / "server.conf")]
+    (included,) = re.findall(r'include "(\.\./[^"]+)"', (DEPLOY / "nats/users.conf").read_text())
+    assert (places["configuration"] / included).resolve().parent == places["keys"]
+    assert f'store_dir: "{places["data"]}"' in (DEPLOY / "nats/server.conf").read_text()
+
+
 def test_the_ports_are_the_ones_that_are_let_through() -> None:
     found = manifests()
     policy = found["NetworkPolicy", "switchboard"]["spec"]
@@ -232,12 +243,25 @@ def test_the_ports_are_the_ones_that_are_let_through() -> None:
 # ---- all of them
 
 
-def test_prometheus_asks_every_service_where_compose_has_it(compose: dict[str, Any]) -> None:
+def test_prometheus_asks_every_process_of_every_service_where_compose_has_it(compose: dict[str, Any]) -> None:
     asked = yaml.safe_load((DEPLOY / "dashboards/prometheus.yml").read_text())
     (job,) = asked["scrape_configs"]
-    assert job["static_configs"][0]["targets"] == [f"{name}:8025" for name in SERVICES]
+    (found,) = job["dns_sd_configs"]
+    assert (found["names"], found["type"], found["port"]) == (list(SERVICES), "A", 8025)
     assert SERVICES.keys() <= compose["services"].keys()
     assert all((DEPLOY / "dashboards" / name).exists() for name in asked["rule_files"])
+
+
+def test_the_runbook_has_every_alert() -> None:
+    rules = yaml.safe_load((DEPLOY / "dashboards/alerts.yml").read_text())["groups"][0]["rules"]
+    text = (DEPLOY / "RUNBOOK.md").read_text()
+    assert [rule["alert"] for rule in rules if f"`{rule['alert']}`" not in text] == []
+
+
+def test_one_image_is_built_once_and_fetched_from_nowhere(compose: dict[str, Any]) -> None:
+    ours = {name: one for name, one in compose["services"].items() if one["image"].startswith("switchboard:")}
+    assert [name for name, one in ours.items() if "build" in one] == ["connections"]
+    assert {one.get("pull_policy") for name, one in ours.items() if name != "connections"} == {"never"}
 
 
 def test_every_setting_that_is_set_anywhere_exists(compose: dict[str, Any]) -> None:
@@ -258,11 +282,22 @@ def test_secrets_made_again_leave_the_database_where_it_is(folder: Path) -> None
         subprocess.run([sys.executable, DEPLOY / "make_secrets.py", folder, *more], check=True, capture_output=True)
         return (folder / "relay/SWITCHBOARD_POSTGRES_URL").read_text().strip()
 
-    before = made("--postgres", "db.example:5433")
+    before = made("--postgres", "db.example:5433?sslmode=verify-full")
+    assert before.endswith("@db.example:5433/switchboard?sslmode=verify-full")
+    (folder / "relay/SWITCHBOARD_POSTGRES_URL").unlink()
+    assert made() == before
     (folder / "postgres/switchboard_relay").unlink()
     after = made()
-    assert before != after
-    assert after.endswith("@db.example:5433/switchboard")
+    assert (after != before, after.partition("@")[2]) == (True, before.partition("@")[2])
+    assert made("--postgres", "other:1/mine").endswith("@other:1/mine")
+
+
+def test_everybody_in_the_configuration_of_nats_gets_a_key(folder: Path) -> None:
+    made = Secrets(folder).folder
+    keys = dict(re.findall(r"^(\w+): (U\w+)$", (made / "nats/keys.conf").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\$([A-Z_]+)\b(?!\.)", (DEPLOY / "nats/users.conf").read_text()))
+    assert keys.keys() == named
+    assert {*SERVICES, "ops"} <= {name.lower().replace("_", "-") for name in keys}
 
 
 def test_the_subjects_of_the_configuration_are_those_of_the_language() -> None:
