@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats
 import pytest
@@ -21,6 +23,7 @@ from shared.client import (
     Reason,
     Refused,
     Switchboard,
+    Told,
     TooLarge,
     Unanswered,
     Unchanged,
@@ -328,6 +331,82 @@ async def test_watching_goes_on_through_a_nats_that_dies_and_a_stream_that_is_lo
             if number == 1:
                 await lose_the_stream(switchboard)
         assert positions == list(range(1, account.position + 1))
+
+
+@pytest.mark.parametrize("of_one", [True, False])
+async def test_what_was_on_its_way_when_a_connection_broke_is_told_again(
+    of_one: bool, running: RunningSwitchboard
+) -> None:
+    """NATS goes on meanwhile, and to it those events were told."""
+    name = f"client-{new_id()[-12:]}"
+    async with connected(running.nats_url) as client, asyncio.timeout(60):
+        account = client.account(name, "service:tests")
+        required(await account.register_account("professional", "ana"))
+        before = account.position
+        for number in range(300):
+            required(await account.create_team(f"t{number}", f"Team {number}", members=[]))
+        async with cutting(running.nats_url) as proxy, connected(proxy.url) as watching:
+            seen: list[int] = []
+            async for told in watching.events(before, name if of_one else None):
+                seen.append(told.position)
+                if len(seen) == 1:
+                    proxy.lose_the_next(b"MSG ")
+                if told.position >= account.position:
+                    break
+            assert proxy.lost
+        assert len(seen) == len(set(seen))
+        expected = [told.position async for told in until(client.events(before, name), account.position)]
+        assert [position for position in seen if position in set(expected)] == expected
+        if not of_one:
+            assert seen == list(range(before + 1, account.position + 1))
+
+
+async def until(events: AsyncIterator[Told], position: int) -> AsyncIterator[Told]:
+    async for told in events:
+        yield told
+        if told.position >= position:
+            return
+
+
+class Cutting:
+    """Forwards connections to NATS. The next that the server says with a mark in it is lost, and the connection too."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._mark = b""
+        self.lost = 0
+        self.url = ""
+
+    def lose_the_next(self, mark: bytes) -> None:
+        self._mark = mark
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", self._port)
+        both = [asyncio.create_task(one) for one in (self._pump(reader, to_there), self._pump(there, writer, True))]
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        for one in both:
+            one.cancel()
+        for end in (writer, to_there):
+            end.close()
+
+    async def _pump(self, from_: asyncio.StreamReader, to: asyncio.StreamWriter, losing: bool = False) -> None:
+        while data := await from_.read(1 << 16):
+            if losing and self._mark and self._mark in data:
+                self._mark = b""
+                self.lost += 1
+                return
+            to.write(data)
+
+
+@asynccontextmanager
+async def cutting(url: str) -> AsyncIterator[Cutting]:
+    proxy = Cutting(urlsplit(url).port or 0)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield proxy
+    finally:
+        server.close()
 
 
 async def lose_the_stream(switchboard: RunningSwitchboard) -> None:
