@@ -9,10 +9,11 @@ from typing import Annotated, Any, Final
 
 import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from rich.text import Text
 
 from services.ops import showing
 from services.ops.strict_json import parsed
-from services.ops.terminal import DONE, REFUSED, Json, Url, done, err, print_json, reached
+from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, reached
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.subjects import TOKEN
@@ -65,7 +66,12 @@ def command(
     """
     body = body_of(fields, actor)
     body.setdefault("command_id", new_id())
-    reply = done(_asked(url, token(account), "command", token(name), body, seconds))
+    try:
+        reply = done(_asked(url, token(account), "command", token(name), body, seconds))
+    except typer.Exit as ended:
+        if ended.exit_code == INTERRUPTED:
+            err.print(f"Not answered: it may have taken effect. Give it again with command_id={body['command_id']}")
+        raise
     if as_json:
         print_json(reply)
     else:
@@ -108,14 +114,14 @@ async def _asked(
 
     subject = (subjects.command if kind == "command" else subjects.query)(account, name)
     async with reached(url, seconds) as switchboard:
-        with err.status(f"Waiting for the answer to {name} …"):
+        with err.status(Text(f"Waiting for the answer to {name} …")):
             reply: dict[str, Any] = await switchboard.ask(subject, body)
             return reply
 
 
 def _suggest(name: str, unknown: bool, known: Iterable[str]) -> None:
     if unknown:
-        err.print(suggestion(name, known))
+        err.print(suggestion(name, known), markup=False)
 
 
 def _help_with_fields(message: type[BaseModel] | None, body: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
@@ -125,7 +131,7 @@ def _help_with_fields(message: type[BaseModel] | None, body: Mapping[str, Any], 
     errors = (reply.get("details") or {}).get("errors") or ()
     for field in dict.fromkeys(str(error["field"]).partition(".")[0] for error in errors):
         if field and field not in message.model_fields:
-            err.print(f"{field}: {suggestion(field, message.model_fields)}")
+            err.print(f"{field}: {suggestion(field, message.model_fields)}", markup=False)
         elif meant := as_json_meant(message, field, body.get(field)):
             err.print(f"Write {shlex.quote(meant)}  (key=text, key:=json)", markup=False)
 

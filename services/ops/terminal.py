@@ -52,11 +52,19 @@ def settings() -> Settings:
 
 
 def done(work: Coroutine[Any, Any, T]) -> T:
-    """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code."""
+    """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code.
+
+    Wrong settings are told before.
+    """
     from shared.client import NotAllowed, NotDone, NotLetIn, Unanswered, Unreachable, Unsendable
 
     # What counts is told below; a line of log in between would tear a table or a bar apart.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        settings()
+    except typer.Exit:
+        work.close()
+        raise
     try:
         return uvloop.run(work)
     except NotLetIn as error:

@@ -1,6 +1,7 @@
 """One request, sent until it is answered; the same bytes each time, so that asking again is safe."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Collection, Mapping
@@ -106,9 +107,21 @@ def wait_of(fields: Mapping[str, Any]) -> float:
 
 def written(fields: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps(fields)
+        data = orjson.dumps(fields)
     except TypeError as error:
         raise Unsendable(f"it cannot be written as JSON: {error}") from error
+    # NaN and infinities are written as null, which means that nothing was given.
+    if b"null" in data and not is_finite(fields):
+        raise Unsendable("it cannot be written as JSON: a number that is not finite")
+    return data
+
+
+def is_finite(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return all(map(is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def told_by(reply: Mapping[str, Any]) -> str | None:
@@ -120,5 +133,5 @@ def told_by(reply: Mapping[str, Any]) -> str | None:
 def pause_before(reply: Mapping[str, Any] | None, tries: int) -> float:
     """Seconds until the next try: what the service says, else longer each time; not the same for all who wait."""
     hint = ((reply or {}).get("details") or {}).get("retry_after_ms")
-    pause = hint / 1_000 if hint else min(AGAIN_SECONDS * 2**tries, LONGEST_PAUSE_SECONDS)
+    pause = hint / 1_000 if hint else min(AGAIN_SECONDS * 2 ** min(tries, 10), LONGEST_PAUSE_SECONDS)
     return float(pause * random.uniform(1.0, 1.5))  # noqa: S311  to scatter, not to hide

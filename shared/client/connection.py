@@ -15,7 +15,7 @@ from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
 from shared.language import subjects
 from shared.runtime import bus
-from shared.runtime.settings import without_password
+from shared.runtime.settings import Identity, without_password
 
 REACH_SECONDS: Final = 10.0
 
@@ -80,15 +80,19 @@ async def connected(
     Raises:
         Unreachable: no NATS is there within `reach_seconds`.
         NotLetIn: it is there, and does not know who this is.
+        pydantic.ValidationError: a setting of who this is, such as SWITCHBOARD_NATS_NKEY_SEED, is none.
     """
     permissions = Permissions()
+    identity = Identity().nats_options()
     try:
         async with asyncio.timeout(reach_seconds):
-            client = await bus.connect(url, name, permissions.hear, pending_size=0, **options)
+            client = await bus.connect(url, name, permissions.hear, pending_size=0, **(identity | options))
     except (nats.errors.Error, OSError, TimeoutError) as error:
         if permissions.not_let_in:
             raise NotLetIn(f"NATS at {without_password(url)} does not let in who this is") from error
         raise Unreachable(f"No NATS at {without_password(url)} ({str(error) or 'no answer'})") from error
+    except ValueError as error:
+        raise Unreachable(f"{without_password(url)!r} is no address of a NATS: {error}") from error
     try:
         yield Switchboard(client, patience, permissions)
     finally:

@@ -17,7 +17,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.language import subjects
 from shared.runtime.frames import framed
-from shared.runtime.settings import Settings, servers_of
+from shared.runtime.settings import Identity, Settings, servers_of
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +118,7 @@ async def connect(url: str, name: str, heard: Callable[[Exception], None] | None
         "max_outstanding_pings": 2,
         "error_cb": on_error,
         "reconnected_cb": on_reconnect,
-        **Settings().nats_options(),
+        **Identity().nats_options(),
     }
     return framed(await nats.connect(servers_of(url), **(settings | options)))
 

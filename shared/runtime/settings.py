@@ -10,11 +10,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 
 SECRETS_DIR: Final = "SWITCHBOARD_SECRETS_DIR"
 NKEY_SEED: Final = re.compile("SU[A-Z2-7]{56}")
+# How URLs of PostgreSQL begin, and what is secret in them.
+POSTGRES: Final = ("postgres://", "postgresql://")
+SECRET: Final = ("password", "sslpassword")
 INBOX_PREFIX: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
 
 
-class Settings(BaseSettings):
-    """The settings of `SWITCHBOARD_…`; an empty variable counts as unset, an unknown one is left alone.
+class Identity(BaseSettings):
+    """Who this is to NATS: all that a client takes from its environment, whatever else is called `SWITCHBOARD_…` there.
 
     One that is not in the environment may stand in a file that is called like its variable, in the folder that
     `SWITCHBOARD_SECRETS_DIR` names: what is secret is then in no environment, which others can read.
@@ -27,23 +30,11 @@ class Settings(BaseSettings):
         env_prefix="SWITCHBOARD_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    nats_url: str | None = Field(
-        default=None, description="an existing NATS with JetStream, or several of a cluster; unset: one is started"
-    )
-    postgres_url: str | None = Field(default=None, description="an existing PostgreSQL; unset: one is started")
     nats_nkey_seed: SecretStr | None = Field(default=None, description="who this is to NATS: the seed of a user's NKey")
     nats_inbox_prefix: str = Field(
         default="_INBOX", pattern=INBOX_PREFIX, description="where NATS brings answers, which others should not read"
     )
-    nats_port: int = Field(default=4222, ge=1, le=65535, description="port of the started NATS, on loopback")
-    http_port: int = Field(default=8025, ge=0, le=65535, description="health and metrics; 0 for none")
-    http_host: str = Field(default="127.0.0.1", description="the address that health and metrics listen on")
-    data_dir: Path = Field(default=Path(".switchboard"), description="where started servers keep their data")
-    log_format: Literal["console", "json"] | None = Field(default=None, description="unset: by terminal")
-    stream_replicas: int = Field(default=1, ge=1, le=5, description="replicas of the stream on a NATS cluster")
-    spread_accounts: bool = Field(default=False, description="writers share the accounts out among them")
     secrets_dir: DirectoryPath | None = Field(default=None, description="a folder with a file for each secret setting")
-    failpoints: Path | None = Field(default=None, description="for tests of faults only")
 
     @field_validator("nats_nkey_seed")
     @classmethod
@@ -75,6 +66,35 @@ class Settings(BaseSettings):
             options["nkeys_seed_str"] = self.nats_nkey_seed.get_secret_value()
         return options
 
+
+class Settings(Identity):
+    """The settings of `SWITCHBOARD_…`; an empty variable counts as unset, an unknown one is left alone."""
+
+    nats_url: str | None = Field(
+        default=None, description="an existing NATS with JetStream, or several of a cluster; unset: one is started"
+    )
+    postgres_url: str | None = Field(default=None, description="an existing PostgreSQL; unset: one is started")
+    nats_port: int = Field(default=4222, ge=1, le=65535, description="port of the started NATS, on loopback")
+    http_port: int = Field(default=8025, ge=0, le=65535, description="health and metrics; 0 for none")
+    http_host: str = Field(default="127.0.0.1", description="the address that health and metrics listen on")
+    data_dir: Path = Field(default=Path(".switchboard"), description="where started servers keep their data")
+    log_format: Literal["console", "json"] | None = Field(default=None, description="unset: by terminal")
+    stream_replicas: int = Field(default=1, ge=1, le=5, description="replicas of the stream on a NATS cluster")
+    spread_accounts: bool = Field(default=False, description="writers share the accounts out among them")
+    failpoints: Path | None = Field(default=None, description="for tests of faults only")
+
+    @field_validator("nats_url", "postgres_url")
+    @classmethod
+    def _blank_is_unset(cls, url: str | None) -> str | None:
+        return (url or "").strip() or None
+
+    @field_validator("nats_url")
+    @classmethod
+    def _names_a_server(cls, url: str | None) -> str | None:
+        if url is not None:
+            servers_of(url)
+        return url
+
     def nats_url_to_ask(self) -> str:
         """Where a caller on this machine finds NATS: the URL, or the port that `switchboard run` uses."""
         return self.nats_url or f"nats://127.0.0.1:{self.nats_port}"
@@ -87,9 +107,31 @@ class Settings(BaseSettings):
 
 
 def without_password(text: str) -> str:
-    """A URL, several with commas between, or a libpq string, without what is secret in it."""
-    hidden = ",".join(map(_without_credentials, text.split(",")))
-    return re.sub(r"(?i)\b(password|token)=('[^']*'|[^&\s]*)", r"\1=***", hidden)
+    """A URL of PostgreSQL or NATS, several of NATS with commas between, or a libpq string, without what is secret."""
+    if text.startswith(POSTGRES) or ("://" not in text and "=" in text):
+        return _of_postgres(text)
+    # A comma within a password does not begin another URL.
+    hidden = ",".join(map(_without_credentials, re.split(r",(?=[^,]*://)", text)))
+    return re.sub(r"(?i)\b(password|token)=[^&\s]*", r"\1=***", hidden)
+
+
+def _of_postgres(text: str) -> str:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    try:
+        read = conninfo_to_dict(text)
+    except ProgrammingError:
+        # Nothing connects with it; what of it is secret nobody can say.
+        return f"{text.partition('://')[0]}://***" if "://" in text else "***"
+    secret = {name: str(read[name]) for name in SECRET if read.get(name)}
+    if "://" in text:
+        hidden = re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", text)
+        # Also where libpq sees none: a slash in a password makes another address of it.
+        hidden = _without_credentials(hidden) if ":" in hidden.partition("://")[2].rpartition("@")[0] else hidden
+        if not any(value in hidden for value in secret.values()):
+            return hidden
+    return make_conninfo("", **{**read, **dict.fromkeys(secret, "***")}) if secret else text
 
 
 def _without_credentials(url: str) -> str:
@@ -104,5 +146,12 @@ def _without_credentials(url: str) -> str:
 
 
 def servers_of(url: str) -> list[str]:
-    """The servers of a NATS cluster, which one setting names: URLs with commas between."""
-    return [one for part in url.split(",") if (one := part.strip())]
+    """The servers of a NATS cluster, which one setting names: URLs with commas between.
+
+    Raises:
+        ValueError: none is named.
+    """
+    found = [one for part in url.split(",") if (one := part.strip())]
+    if not found:
+        raise ValueError("no server is named")
+    return found

@@ -12,7 +12,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
-from shared.runtime.settings import Settings, servers_of, without_password
+from shared.runtime.settings import Identity, servers_of, without_password
 
 
 class NoStream(Exception):
@@ -63,7 +63,7 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
             allow_reconnect=False,
             max_reconnect_attempts=1,
             error_cb=on_error,
-            **Settings().nats_options(),
+            **Identity().nats_options(),
         )
     except (NatsError, OSError, TimeoutError) as error:
         raise NoNats(f"No NATS at {without_password(url)}: {error}") from error

@@ -34,6 +34,7 @@ from shared.client import (
     required,
 )
 from shared.client.account import REPLY, adapter
+from shared.client.asking import LONGEST_PAUSE_SECONDS, pause_before
 from shared.language.answers import RESULTS
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
@@ -260,11 +261,28 @@ async def test_a_name_that_would_be_another_subject_or_more_is_sent_nowhere(nats
                 await switchboard.ask(f"switchboard.command.v1.acme.{name}", {})
 
 
-@pytest.mark.parametrize("value", ["\ud800", 10**30, object()])
+@pytest.mark.parametrize("value", ["\ud800", 10**30, object(), float("nan"), {"in": [float("-inf")]}])
 async def test_a_value_that_json_has_no_text_for_is_told_as_such(nats: RunningNats, value: Any) -> None:
     async with connected(nats.url) as switchboard:
         with pytest.raises(Unsendable, match="cannot be written as JSON"):
             await switchboard.account("acme", "ana").give("AddUser", {"name": value})
+
+
+async def test_null_may_be_sent(nats: RunningNats) -> None:
+    async with connected(nats.url, patience=0.2) as switchboard:
+        with pytest.raises(Unanswered):
+            await switchboard.account("acme", "ana").give("AddUser", {"name": None, "size": 1.5})
+
+
+def test_however_often_was_asked_the_next_pause_is_short() -> None:
+    assert 0 < pause_before(None, 100_000) <= 1.5 * LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("url", ["", " , ", "nats://:x"])
+async def test_what_is_no_address_is_told_at_once(url: str) -> None:
+    with pytest.raises(Unreachable):
+        async with connected(url, reach_seconds=5):
+            raise AssertionError("there is none")
 
 
 async def test_no_password_stands_in_what_is_told() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -145,6 +146,34 @@ async def test_a_wrong_setting_is_named() -> None:
     assert "SWITCHBOARD_HTTP_PORT" in output
 
 
+async def test_a_wrong_setting_is_named_by_what_only_asks_too() -> None:
+    code, output = await switchboard("query", "acme", "Usage", "--url", "nats://x", SWITCHBOARD_HTTP_PORT="many")
+    assert (code, "SWITCHBOARD_HTTP_PORT" in output, "never awaited" in output) == (USAGE, True, False), output
+
+
+async def test_brackets_are_text(answering: Answering) -> None:
+    answering.reply = {"outcome": "refused", "reason": "COMMAND_INVALID", "details": {"errors": [{"field": "[/x]"}]}}
+    code, output = await switchboard("command", "--url", answering.url, "acme", "AssignSeat", "[/x]=1")
+    assert (code, "[/x]: There are" in output) == (REFUSED, True), output
+    code, output = await switchboard("command", "--url", answering.url, "--timeout", "0.2", "acme", "[/x]")
+    assert (code, "Traceback" in output) == (REFUSED, False), output
+
+
+async def test_who_interrupts_a_command_learns_under_which_id_it_can_be_given_again(nats: RunningNats) -> None:
+    connection = await nats_py.connect(nats.url)
+    arrived = await connection.subscribe("switchboard.command.v1.acme.Slow")
+    await bus.settled(connection)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.ops.cli", "command", "--url", nats.url, "acme", "Slow",
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    command_id = json.loads((await arrived.next_msg(timeout=20)).data)["command_id"]
+    process.send_signal(signal.SIGINT)
+    output = (await process.communicate())[0].decode()
+    await connection.close()
+    assert (process.returncode, f"command_id={command_id}" in output) == (130, True), output
+
+
 async def test_no_nats_no_service_and_no_answer_are_one_code(nats: RunningNats) -> None:
     code, output = await switchboard("query", "--url", f"nats://127.0.0.1:{free_port()}", "acme", "Users")
     assert (code, "Is Switchboard running" in output) == (NO_ANSWER, True)
@@ -263,13 +292,13 @@ async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: Runni
 
 
 async def test_settings_are_shown_without_their_secrets() -> None:
-    secret = {"SWITCHBOARD_POSTGRES_URL": "postgresql://sw:hush@db/x?password=hush&a=1", "SWITCHBOARD_HTTP_PORT": "0"}
+    secret = {"SWITCHBOARD_POSTGRES_URL": "postgresql://sw:hush@db/x?password=hush&sslmode=prefer", "SWITCHBOARD_HTTP_PORT": "0"}
     code, output = await switchboard("config", "show", **secret)
     assert code == DONE
     assert "hush" not in output
     code, output = await switchboard("config", "show", "--json", **secret)
     found = {row["setting"]: row for row in json.loads(output)}
-    assert found["SWITCHBOARD_POSTGRES_URL"]["value"] == "postgresql://sw:***@db/x?password=***&a=1"
+    assert found["SWITCHBOARD_POSTGRES_URL"]["value"] == "postgresql://sw:***@db/x?password=***&sslmode=prefer"
     assert (found["SWITCHBOARD_HTTP_PORT"]["value"], found["SWITCHBOARD_HTTP_PORT"]["from"]) == (0, "environment")
     assert all(row["meaning"] for row in found.values())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.runtime.settings import Settings, without_password
+from shared.runtime.settings import Identity, Settings, without_password
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +92,21 @@ def test_without_a_seed_nats_is_told_where_answers_go_and_nothing_else(monkeypat
     assert Settings().nats_options() == {"inbox_prefix": "_INBOX.relay"}
 
 
+def test_a_client_takes_nothing_from_its_environment_but_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Kubernetes sets it in every pod beside a Service called switchboard-nats.
+    monkeypatch.setenv("SWITCHBOARD_NATS_PORT", "tcp://10.0.0.1:4222")
+    assert Identity().nats_options() == {"inbox_prefix": "_INBOX"}
+
+
+def test_a_url_that_is_blank_is_unset_and_one_without_a_server_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWITCHBOARD_NATS_URL", " ")
+    monkeypatch.setenv("SWITCHBOARD_POSTGRES_URL", " ")
+    assert (Settings().nats_url, Settings().postgres_url) == (None, None)
+    monkeypatch.setenv("SWITCHBOARD_NATS_URL", " , ")
+    with pytest.raises(ValidationError, match="no server is named"):
+        Settings()
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValidationError):
         Settings().http_port = 1  # type: ignore[misc]
@@ -104,10 +119,17 @@ def test_settings_do_not_change() -> None:
         ("nats://bob:s3@cret@h:4222", "nats://bob:***@h:4222"),
         ("nats://token@h", "nats://***@h"),
         ("nats://u:p1@a,nats://u:p2@b", "nats://u:***@a,nats://u:***@b"),
+        ("nats://u:pa,ss@a:1,b:2,nats://u:p2@c", "nats://u:***@a:1,b:2,nats://u:***@c"),
+        ("nats://token@a?token=hush", "nats://***@a?token=***"),
+        ("postgresql://u:pa,ss@h/db?sslmode=require", "postgresql://u:***@h/db?sslmode=require"),
         ("postgresql://u:pa/ss@h/db?sslmode=require", "postgresql://u:***@h/db?sslmode=require"),
         ("postgresql://postgres:@/switchboard?host=/data", "postgresql://postgres:@/switchboard?host=/data"),
-        ("postgresql://u@h/db?password=hush&a=1", "postgresql://***@h/db?password=***&a=1"),
-        ("host=h password='my secret' user=u", "host=h password=*** user=u"),
+        ("postgresql://u@h/db?password=hush&sslmode=require", "postgresql://u@h/db?password=***&sslmode=require"),
+        ("postgresql://u:hush@h/hush", "user=u password=*** dbname=hush host=h"),
+        ("host=h password='my secret' user=u", "user=u password=*** host=h"),
+        (r"host=h password='a\'secret' sslpassword=hush", "password=*** host=h sslpassword=***"),
+        ("password = hush host = h", "password=*** host=h"),
+        ("host=h password='torn", "***"),
     ],
 )
 def test_a_url_is_shown_without_its_password(told: str, shown: str) -> None:

@@ -26,7 +26,7 @@ from nats.errors import Error as NatsError
 
 from shared.runtime.postgres import why
 from shared.runtime.processes.children import Program, die_with_parent, identity
-from shared.runtime.settings import Settings, servers_of
+from shared.runtime.settings import Identity, servers_of
 
 if TYPE_CHECKING:
     import psutil
@@ -257,7 +257,7 @@ async def nats_answers(url: str, **options: Any) -> str | None:
             max_reconnect_attempts=1,
             reconnect_time_wait=0,
             error_cb=silent,
-            **Settings().nats_options() | options,
+            **Identity().nats_options() | options,
         )
         try:
             await connection.jetstream(timeout=2).account_info()
