@@ -75,7 +75,7 @@ async def connected(
     """A Switchboard by the URL of its NATS, several of a cluster with commas between; reconnects by itself.
 
     `options` are those of `nats.connect` that say who asks, such as `nkeys_seed_str` with `inbox_prefix`; else the
-    settings do.
+    settings do. What it logs, it logs by structlog, which prints on standard output until somebody configures it.
 
     Raises:
         Unreachable: no NATS is there within `reach_seconds`.
@@ -90,7 +90,8 @@ async def connected(
     except (nats.errors.Error, OSError, TimeoutError) as error:
         if permissions.not_let_in:
             raise NotLetIn(f"NATS at {without_password(url)} does not let in who this is") from error
-        raise Unreachable(f"No NATS at {without_password(url)} ({str(error) or 'no answer'})") from error
+        why = str(error) or permissions.trouble or "no answer"
+        raise Unreachable(f"No NATS at {without_password(url)} ({why})") from error
     except ValueError as error:
         raise Unreachable(f"{without_password(url)!r} is no address of a NATS: {error}") from error
     try:

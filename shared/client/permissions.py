@@ -30,16 +30,19 @@ class NotAllowed(Exception):
 
 
 class Permissions:
-    """Listens to the errors of a connection. `count` is how many refusals were heard so far."""
+    """Listens to the errors of a connection: `trouble` is the last, and `count` how many were refusals."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.trouble = ""
         self.not_let_in = False
         self.told: list[Callable[[NotAllowed], None]] = []
         self._kept: deque[NotAllowed] = deque(maxlen=KEPT)
 
     def hear(self, error: Exception) -> None:
-        self.not_let_in = "authorization violation" in str(error).lower()
+        self.trouble = str(error)
+        # Afterwards the connection may break off, too.
+        self.not_let_in |= "authorization violation" in str(error).lower()
         if (found := _VIOLATION.search(str(error))) is not None:
             refused = NotAllowed(found[1], found[2])
             self.count += 1

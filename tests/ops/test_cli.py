@@ -292,7 +292,8 @@ async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: Runni
 
 
 async def test_settings_are_shown_without_their_secrets() -> None:
-    secret = {"SWITCHBOARD_POSTGRES_URL": "postgresql://sw:hush@db/x?password=hush&sslmode=prefer", "SWITCHBOARD_HTTP_PORT": "0"}
+    url = "postgresql://sw:hush@db/x?password=hush&sslmode=prefer"
+    secret = {"SWITCHBOARD_POSTGRES_URL": url, "SWITCHBOARD_HTTP_PORT": "0"}
     code, output = await switchboard("config", "show", **secret)
     assert code == DONE
     assert "hush" not in output
