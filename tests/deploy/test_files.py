@@ -34,12 +34,12 @@ USER: Final = 10001
 def test_one_version_stands_everywhere() -> None:
     tag = re.compile(r"\bswitchboard:(\d[\w.-]*)|newTag: (\S+)")
     found = {
-        path.relative_to(DEPLOY).as_posix(): {one or other for one, other in tag.findall(path.read_text())}
-        for path in DEPLOY.rglob("*")
+        path.relative_to(ROOT).as_posix(): {one or other for one, other in tag.findall(path.read_text())}
+        for path in (ROOT / "README.md", *DEPLOY.rglob("*"))
         if path.is_file() and "secrets" not in path.parts
     }
     told = {path: versions for path, versions in found.items() if versions}
-    assert told.keys() >= {"compose.yaml", "kubernetes/kustomization.yaml", "kubernetes/ops.yaml", "Dockerfile"}
+    assert told.keys() >= {f"deploy/{one}" for one in ("compose.yaml", "kubernetes/kustomization.yaml", "Dockerfile")}
     assert {path: versions for path, versions in told.items() if versions != {__version__}} == {}
 
 
