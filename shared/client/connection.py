@@ -15,7 +15,8 @@ from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
 from shared.language import subjects
 from shared.runtime import bus
-from shared.runtime.settings import Identity, without_password
+from shared.runtime.settings import Identity
+from shared.runtime.urls import without_password
 
 REACH_SECONDS: Final = 10.0
 

@@ -17,7 +17,8 @@ from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.language import subjects
 from shared.runtime.frames import framed
-from shared.runtime.settings import Identity, Settings, servers_of
+from shared.runtime.settings import Identity, Settings
+from shared.runtime.urls import servers_of
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,8 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
-from shared.runtime.settings import Identity, servers_of, without_password
+from shared.runtime.settings import Identity
+from shared.runtime.urls import servers_of, without_password
 
 
 class NoStream(Exception):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.runtime.settings import Identity, Settings, without_password
+from shared.runtime.settings import Identity, Settings
+from shared.runtime.urls import without_password
 
 
 @pytest.fixture(autouse=True)

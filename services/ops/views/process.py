@@ -89,10 +89,18 @@ def outcome_of(
         return outcome
 
 
+def _postgres_here() -> str:
+    """The one of the settings, or the socket of the one that `switchboard run` starts."""
+    from shared.runtime.processes.servers import Postgres
+
+    held = settings()
+    return held.postgres_url or Postgres(held.data_dir).url()
+
+
 @contextmanager
 def _running(argv: Sequence[str], url: str | None, lines: IO[bytes] | None) -> "Iterator[subprocess.Popen[bytes]]":
     """The process. It is asked to end when this one is, by us alone, and waited for: then it leaves nothing."""
-    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or settings().postgres_url_to_ask()}
+    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or _postgres_here()}
     process = subprocess.Popen(  # noqa: S603  our own program
         argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
     )

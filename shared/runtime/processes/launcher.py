@@ -23,8 +23,9 @@ from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serv
 from shared.runtime.processes.children import Program
 from shared.runtime.processes.keeping import Kept
 from shared.runtime.processes.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
-from shared.runtime.settings import Settings, servers_of, without_password
+from shared.runtime.settings import Settings
 from shared.runtime.telling.trouble import StreamStuck
+from shared.runtime.urls import servers_of, without_password
 
 SERVICE_STOP_SECONDS = 20.0
 SERVER_STOP_SECONDS = 10.0

@@ -26,7 +26,8 @@ from nats.errors import Error as NatsError
 
 from shared.runtime.postgres import why
 from shared.runtime.processes.children import Program, die_with_parent, identity
-from shared.runtime.settings import Identity, servers_of
+from shared.runtime.settings import Identity
+from shared.runtime.urls import servers_of
 
 if TYPE_CHECKING:
     import psutil

@@ -21,7 +21,8 @@ from shared.language import subjects
 from shared.runtime import bus, failpoints, logs, metrics
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
-from shared.runtime.settings import Settings, servers_of
+from shared.runtime.settings import Settings
+from shared.runtime.urls import servers_of
 
 DRAIN_SECONDS = 5.0
 STOP_SECONDS = 15.0
