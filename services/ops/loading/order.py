@@ -3,6 +3,9 @@
 A command changes its own aggregate and looks at the others that it names. Whoever changes a thing waits for all before
 that name it; whoever looks at it waits for the last that changed it. So a user is there before an address is connected
 for him, however many commands are under way.
+
+Not known here, and so not waited for, is what a row would have to be asked about: the mailbox behind an address that
+only a row before it, or nobody here, connected.
 """
 
 import asyncio
@@ -10,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from shared.core.address import AddressInvalid, canonical
+from shared.core.names import name_key
 
 # Which kind of thing a field names.
 USERS: Final = ("actor", "user", "owner", "new_owner", "admin", "members", "users")
@@ -20,8 +24,14 @@ KINDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(USERS, "user"), **dict.fromkeys(INBOXES, "inbox"), **dict.fromkeys(TEAMS, "team"),
     **dict.fromkeys(ADDRESSES, "address"),
 }  # fmt: skip
-# These touch what they do not name.
-OF_ALL: Final = frozenset(("RegisterAccount", "ChangePlan", "SetAccountNeverLog", "RemoveUser", "ArchiveInbox"))
+# These touch what they do not name: RenameInbox frees a name, RestoreInbox takes one, who is reactivated gets his
+# addresses back. So does a user who is added again; but whoever claims one of them is refused before and after.
+OF_ALL: Final = frozenset((
+    "RegisterAccount", "ChangePlan", "SetAccountNeverLog", "RemoveUser", "ReactivateUser", "ArchiveInbox",
+    "RenameInbox", "RestoreInbox",
+))  # fmt: skip
+# The last administrator stays, so these wait for those who add one.
+OF_ADMINISTRATORS: Final = frozenset(("SetPermissions", "DeactivateUser"))
 # A command changes what the first of these names that it has; an alias with its address.
 CHANGED: Final = (("user",), ADDRESSES, ("inbox",), ("team",))
 
@@ -42,7 +52,19 @@ def touched(account: str, command: str, fields: Mapping[str, Any]) -> Touched:
         return Touched([everything, *(thing for _, thing in named)], ())
     own: Sequence[str] = next((own for own in CHANGED if own[0] in fields), ())
     changed = [thing for field, thing in named if field in own]
+    changed += [(account, kind, name) for kind, name in _unnamed(command, fields)]
     return Touched(changed, [everything, *(thing for field, thing in named if field not in own)])
+
+
+def _unnamed(command: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What only one may have and is no thing of its own: a mailbox, an inbox's name, the last administrator's place."""
+    if identity := fields.get("provider_identity"):
+        yield "mailbox", f"{fields.get('provider')}:{identity}"
+    if command == "CreateInbox":
+        yield "name of an inbox", name_key(str(fields.get("name")))
+    permissions = fields.get("permissions")
+    if command in OF_ADMINISTRATORS or (isinstance(permissions, list) and "super_admin" in permissions):
+        yield "administrators", ""
 
 
 def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,12 @@ BOBS: Given = ("ConnectPersonal", {"actor": "bob", "owner": "bob", "address": "b
 BOBS_OTHER: Given = ("ConnectPersonal", {"actor": "bob", "owner": "bob", "address": "c@acme.example"})
 CREATE: Given = ("CreateInbox", {"actor": "ana", "inbox": "help", "members": ["bob"]})
 TEAM: Given = ("ConnectTeam", {"actor": "ana", "address": "h@acme.example", "inbox": "help"})
+NAMED: Given = ("CreateInbox", {"actor": "ana", "inbox": "a", "name": "Help"})
+MAILBOX: Given = (
+    "ConnectTeam",
+    {"actor": "dan", "address": "d@a.example", "provider": "google", "provider_identity": "m"},
+)
+ADD_ADMIN: Given = ("AddUser", {"actor": "service:x", "user": "dan", "permissions": ["super_admin"]})
 ROUTE: Given = ("SetRouting", {"actor": "ana", "inbox": "help", "rule": {"kind": "users_and_teams", "users": ["bob"]}})
 
 
@@ -35,6 +41,19 @@ ROUTE: Given = ("SetRouting", {"actor": "ana", "inbox": "help", "rule": {"kind":
         (BOBS, ("RemoveUser", {"actor": "ana", "user": "cleo"}), True),
         (("ChangePlan", {"actor": "ana", "plan": "free"}), BOBS, True),
         (("SetDefaultSender", {"actor": "bob", "user": "bob", "address": "b@acme.example"}), ADD_CLEO, False),
+        (("ReactivateUser", {"actor": "ana", "user": "cleo"}), BOBS, True),
+        (("RenameInbox", {"actor": "ana", "inbox": "help", "name": "Old"}), NAMED, True),
+        (NAMED, ("CreateInbox", {"actor": "cleo", "inbox": "b", "name": " HELP"}), True),
+        (NAMED, ("CreateInbox", {"actor": "cleo", "inbox": "b", "name": "Sales"}), False),
+        (MAILBOX, ("ConnectTeam", {**MAILBOX[1], "actor": "cleo", "address": "t@a.example"}), True),
+        (
+            MAILBOX,
+            ("ConnectTeam", {**MAILBOX[1], "actor": "cleo", "address": "t@a.example", "provider": "imap"}),
+            False,
+        ),
+        (ADD_ADMIN, ("DeactivateUser", {"actor": "service:x", "user": "ana"}), True),
+        (ADD_BOB, ("SetPermissions", {"actor": "ana", "user": "cleo", "permissions": []}), False),
+        (("AddUser", {"permissions": None, "user": "bob"}), ("CreateInbox", {"inbox": "b", "name": 3}), False),
         (("Disconnect", {"address": "no address"}), ("Pause", {"address": "no address"}), True),
     ],
 )
