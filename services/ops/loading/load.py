@@ -7,6 +7,7 @@ answers otherwise is not the Switchboard that the load was begun with, and is gi
 """
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -19,9 +20,9 @@ from typing import IO, Any, Final
 import orjson
 
 from services.ops.loading.order import Order, touched
-from services.ops.loading.place import Elsewhere, Place
-from services.ops.loading.rows import Row
-from shared.client import Reason, Switchboard, Unanswered, Unsendable
+from services.ops.loading.place import Elsewhere, Mended, Place
+from services.ops.loading.rows import Row, Unreadable
+from shared.client import NotAllowed, Reason, Switchboard, Unanswered, Unsendable
 from shared.language import subjects
 
 IN_FLIGHT: Final = 256
@@ -42,7 +43,9 @@ class Load:
         self._kept = time.monotonic()
         self._stopping = asyncio.Event()
         self._running: asyncio.Task[Any] | None = None
-        self.unanswered: Unanswered | None = None
+        self._written = hashlib.sha256()
+        # Why it did not come to its end, when nobody stopped it.
+        self.trouble: Unanswered | NotAllowed | OSError | None = None
         self.interrupted = False
 
     def stop(self) -> None:
@@ -61,33 +64,50 @@ class Load:
 
         Raises:
             Elsewhere: this is not the Switchboard that the load was begun with.
+            Mended: the file of refused rows is not as it was left.
+            Unreadable: the rest of the file cannot be read any more; what came before it is kept.
+            OSError: how far it came cannot be kept.
         """
         self._running = asyncio.current_task()
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.interrupt)
-        left = enumerate(rows)
+        left, unreadable = enumerate(rows), None
         try:
             await self._pass_by(left)
-        except Unanswered as error:
-            self.unanswered = error
+        except (Unanswered, NotAllowed) as error:
+            self.trouble = error
             return False
-        with self._refused.open("ab") as file:
-            # Somebody may have taken rows out of it meanwhile, to mend them.
-            self._place.refused_bytes = min(self._place.refused_bytes, file.tell())
-            file.truncate(self._place.refused_bytes)
+        with self._refused.open("a+b") as file:
+            self._go_on_in(file)
             async with asyncio.TaskGroup() as tasks:
-                for number, row in left:
-                    await self._room.acquire()
-                    if self._stopping.is_set():
-                        self._room.release()
-                        break
-                    tasks.create_task(self._give(number, row, file))
+                try:
+                    for number, row in left:
+                        await self._room.acquire()
+                        if self._stopping.is_set():
+                            self._room.release()
+                            break
+                        tasks.create_task(self._give(number, row, file))
+                except Unreadable as error:
+                    unreadable = error
             self._keep(file)
+        if unreadable:
+            raise unreadable
         return not self._stopping.is_set()
+
+    def _go_on_in(self, file: IO[bytes]) -> None:
+        """Behind the rows that are counted. When somebody took the file away, a new one is begun."""
+        place = self._place
+        if file.tell() == 0:
+            place.refused_bytes = 0
+        file.seek(0)
+        self._written.update(file.read(place.refused_bytes))
+        if place.refused_bytes and self._written.hexdigest() != place.refused_digest:
+            raise Mended
+        file.truncate(place.refused_bytes)
 
     async def _pass_by(self, left: Iterator[tuple[int, Row]]) -> None:
         """Those that are answered already."""
-        for _, row in islice(left, self._place.rows):
-            if row.line == self._place.known_line:
+        for number, row in islice(left, self._place.rows):
+            if number + 1 == self._place.known_row:
                 reply = await self._asked(row)
                 if reply.get("position") != self._place.known_position:
                     raise Elsewhere(f"line {row.line:,}")
@@ -95,15 +115,14 @@ class Load:
     async def _give(self, number: int, row: Row, file: IO[bytes]) -> None:
         try:
             reply = await self._decided(row)
-        except Unanswered as error:
-            self.unanswered = self.unanswered or error
+            if reply is not None:
+                self._answered[number] = (row, reply)
+                self._advance(file)
+        except (Unanswered, NotAllowed, OSError) as error:
+            self.trouble = self.trouble or error
             self.stop()
-            return
         finally:
             self._room.release()
-        if reply is not None:
-            self._answered[number] = (row, reply)
-            self._advance(file)
 
     async def _decided(self, row: Row) -> Mapping[str, Any] | None:
         """The reply; of a row that cannot be sent, a refusal that says why; None when it was not sent."""
@@ -116,7 +135,7 @@ class Load:
             for one in before:
                 await one.wait()
             # What it waited for may have stayed without an answer: then it must not be decided before that is.
-            return None if self.unanswered else await self._asked(row)
+            return None if self.trouble else await self._asked(row)
         finally:
             self._order.leave(things, done)
 
@@ -137,7 +156,7 @@ class Load:
             row, reply = found
             place.rows += 1
             if position := reply.get("position"):
-                place.known_line, place.known_position = row.line, position
+                place.known_row, place.known_position = place.rows, position
             match reply.get("outcome"):
                 case "accepted":
                     place.accepted += 1
@@ -145,14 +164,16 @@ class Load:
                     place.unchanged += 1
                 case _:
                     place.refused += 1
-                    file.write(line_of(row.again() | {REFUSED: why(row, reply)}))
+                    line = line_of(row.again() | {REFUSED: why(row, reply)})
+                    file.write(line)
+                    self._written.update(line)
         if time.monotonic() - self._kept > KEEP_SECONDS:
             self._keep(file)
 
     def _keep(self, file: IO[bytes]) -> None:
         file.flush()
         os.fsync(file.fileno())
-        self._place.refused_bytes = file.tell()
+        self._place.refused_bytes, self._place.refused_digest = file.tell(), self._written.hexdigest()
         self._place.keep()
         self._kept = time.monotonic()
 

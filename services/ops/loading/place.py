@@ -23,6 +23,10 @@ class Elsewhere(Exception):
     """What was answered before is not on record: this is another Switchboard, or one restored from an earlier day."""
 
 
+class Mended(Exception):
+    """Somebody changed the refused rows since they were written, and is not to lose that."""
+
+
 class Otherwise(Exception):
     """The load was begun with other options; says which."""
 
@@ -32,7 +36,8 @@ class Place:
     """`rows` from the beginning are answered, and `refused_bytes` of the file of refused ones are of them.
 
     `digest` is the loaded file's, and `given` what the command line said that makes commands of its rows. The last row
-    that has a position in the log has `known_line` and `known_position`; 0 and 0 when there is none.
+    that has a position in the log is the `known_row`-th, at `known_position`; 0 and 0 when there is none.
+    `refused_digest` is that of the refused ones.
     """
 
     path: Path
@@ -44,7 +49,8 @@ class Place:
     unchanged: int = 0
     refused: int = 0
     refused_bytes: int = 0
-    known_line: int = 0
+    refused_digest: str = ""
+    known_row: int = 0
     known_position: int = 0
 
     @classmethod

@@ -10,6 +10,7 @@ list are separated by `;`. Names that begin with `_` are notes and are not sent,
 again.
 """
 
+import codecs
 import csv
 import hashlib
 import json
@@ -69,7 +70,7 @@ def rows_of(path: Path, account: str | None = None, actor: str | None = None) ->
             case other:
                 raise Unreadable(f"{path.name} ends in {other or 'nothing'}: name it .jsonl or .csv")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{path.name} is not UTF-8 at byte {error.start:,}: save it as UTF-8") from error
+        raise Unreadable(f"{path.name} is not UTF-8: save it as UTF-8") from error
 
 
 def count_of(path: Path) -> int:
@@ -79,9 +80,32 @@ def count_of(path: Path) -> int:
     return max(lines - (path.suffix.lower() == ".csv"), 1)
 
 
-def digest_of(path: Path) -> str:
+def digest_of(path: Path, account: str | None = None) -> str:
+    """Of the file's bytes, all of which were looked at.
+
+    Raises:
+        Unreadable: it is neither .jsonl nor .csv, no UTF-8, or a CSV without a usable header.
+    """
+    digest, decoder, at = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")(), 0
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+            _decode(decoder, path, chunk, at)
+            at += len(chunk)
+        _decode(decoder, path, b"", at, final=True)
+    # How it is named, and a CSV's header.
+    next(rows_of(path, account), None)
+    return digest.hexdigest()
+
+
+def _decode(decoder: codecs.IncrementalDecoder, path: Path, chunk: bytes, at: int, *, final: bool = False) -> None:
+    """`at` is where the chunk begins, in bytes."""
+    begun = len(decoder.getstate()[0])
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError as error:
+        byte = at - begun + error.start
+        raise Unreadable(f"{path.name} is not UTF-8 at byte {byte:,}: save it as UTF-8") from error
 
 
 def _of_json(path: Path, given: Mapping[str, str]) -> Iterator[Row]:
@@ -118,7 +142,8 @@ def _of_csv(path: Path, given: Mapping[str, str]) -> Iterator[Row]:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row(reader.line_num, trouble=f"not CSV: {error}")
+                # DictReader's own number is the one of the row before.
+                yield Row(reader.reader.line_num, trouble=f"not CSV: {error}")
                 continue
             yield _csv_row(reader.line_num, cells, given)
 

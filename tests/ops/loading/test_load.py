@@ -1,6 +1,7 @@
 """Whatever stops a load, the same command line goes on with it, and nothing is done twice or lost."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -13,9 +14,10 @@ import pytest
 from rich.progress import Progress
 
 from services.ops.loading.command import pace_of
+from services.ops.loading.rows import digest_of
 from shared.runtime.clock import new_id
 from tests.journeys.wire import Account, Wire, connected
-from tests.real_servers import ROOT, RunningNats, RunningSwitchboard
+from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 
 DONE, REFUSED, USAGE, NO_ANSWER, INTERRUPTED = 0, 1, 2, 3, 130
 USERS, ADDRESSES = 20, 1_500
@@ -263,6 +265,87 @@ def test_while_nothing_is_answered_that_is_told_instead_of_a_rate() -> None:
         assert pace_of(progress.tasks[0], 12.3) == "no answer for 12 s, asking again"
 
 
+@pytest.mark.parametrize(
+    ("name", "bytes_", "said"),
+    [
+        ("all.txt", b"{}\n", "name it .jsonl or .csv"),
+        ("all.csv", b"command,actor\nAddUser,ana\n", "lacks account"),
+        ("all.csv", b"command,account\nAddUser,\xe9\n", "not UTF-8 at byte 24"),
+        ("all.jsonl", b'{"a": "' + 100_000 * "ä".encode() + b'\xe4"}\n', "not UTF-8 at byte 200,007"),
+        ("all.jsonl", b'{"a": "\xc3', "not UTF-8 at byte 7"),
+    ],
+)
+async def test_a_file_that_cannot_be_read_to_its_end_is_not_begun(
+    nats: RunningNats, folder: Path, name: str, bytes_: bytes, said: str
+) -> None:
+    (folder / name).write_bytes(bytes_)
+    code, output = await run("load", str(folder / name), url=nats.url)
+    assert (code, said in output, "Traceback" in output) == (USAGE, True, False), output
+    assert names_in(folder) == [name]
+
+
+async def test_what_was_never_begun_is_none_to_go_on_with(nats: RunningNats, folder: Path) -> None:
+    path = lines(folder / "all.jsonl", story("nobody", 1))
+    code, _ = await run("load", str(path), url=f"nats://127.0.0.1:{free_port()}")
+    assert (code, names_in(folder)) == (NO_ANSWER, ["all.jsonl"])
+    code, output = await run("load", str(path), "--refused", str(folder / "no/such/file"), url=nats.url)
+    assert (code, "cannot be written" in output) == (USAGE, True), output
+    assert names_in(folder) == ["all.jsonl"]
+
+
+async def test_one_file_is_loaded_by_one_at_a_time(nats: RunningNats, folder: Path) -> None:
+    path = lines(folder / "all [1].jsonl", story("nobody", 1))
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code, output = await run("load", str(path), url=nats.url)
+    assert (code, "is being loaded already" in output) == (USAGE, True), output
+
+
+async def test_refused_rows_that_were_mended_where_they_stand_are_not_cut(
+    running: RunningSwitchboard, folder: Path
+) -> None:
+    account, many = new_account(), 8_000
+    rows = story(account, many)
+    # One that is refused, once all before it are connected.
+    rows.insert(USERS + 200, {"account": account, "command": "AddUser", "actor": "ana", "user": "u0", "name": "Twice"})
+    path, refused = lines(folder / "all.jsonl", rows), folder / "all.jsonl.refused.jsonl"
+    process = await started("load", str(path), "--in-flight", "8", url=running.nats_url)
+    async with asyncio.timeout(60):
+        while not (refused.exists() and refused.stat().st_size):
+            await asyncio.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == INTERRUPTED
+    written = refused.read_text()
+    mended = written.replace("Twice", "Twice and longer")
+    refused.write_text(mended)
+    code, output = await run("load", str(path), url=running.nats_url)
+    assert (code, "move it away" in output, refused.read_text()) == (USAGE, True, mended), output
+    refused.rename(folder / "mine.jsonl")
+    code, output = await run("load", str(path), url=running.nats_url)
+    assert (code, f"{many + USERS + 1:,} accepted" in output, refused.exists()) == (REFUSED, True, False), output
+
+
+async def test_a_load_that_stopped_at_a_torn_row_of_csv_goes_on(running: RunningSwitchboard, folder: Path) -> None:
+    account = new_account()
+    path = folder / "all.csv"
+    path.write_text(
+        "command,actor,plan,admin,user,name,permissions\nRegisterAccount,service:tests,free,ana,,,\n"
+        'AddUser,ana,,,bob,"B"x\nAddUser,ana,,,cleo,Cleo,personal_email_access\n'
+    )
+    words = ("load", str(path), "--account", account)
+    code, output = await run(*words, url=running.nats_url)
+    assert (code, "2 accepted" in output) == (REFUSED, True), output
+    assert [row["_refused"]["line"] for row in rows_in(folder / "all.csv.refused.jsonl")] == [3]
+    # As a load that was stopped behind the torn row has it.
+    (folder / "all.csv.refused.jsonl").unlink()
+    (folder / "all.csv.load").write_text(json.dumps({
+        "digest": digest_of(path, account), "load": "x", "rows": 2, "accepted": 1, "refused": 1,
+        "given": {"account": account, "actor": None, "refused": None}, "known_row": 0,
+    }))  # fmt: skip
+    code, output = await run(*words, url=running.nats_url)
+    assert (code, "Going on after 2 rows" in output, "another Switchboard" in output) == (REFUSED, True, False), output
+
+
 async def test_a_file_that_was_changed_in_between_is_not_gone_on_with(nats: RunningNats, folder: Path) -> None:
     path = lines(folder / "all.jsonl", story("nobody", 1))
     (folder / "all.jsonl.load").write_text(json.dumps({"digest": "another", "load": "x", "rows": 3}))
@@ -270,7 +353,7 @@ async def test_a_file_that_was_changed_in_between_is_not_gone_on_with(nats: Runn
     assert (code, "--anew" in output) == (USAGE, True)
     (folder / "all.jsonl.load").write_text("torn")
     code, output = await run("load", str(path), url=nats.url)
-    assert (code, "Traceback" in output) == (USAGE, False)
+    assert (code, "Traceback" in output, "--anew" in output) == (USAGE, False, True)
 
 
 # ---- a directory
@@ -408,6 +491,16 @@ async def test_a_file_that_would_lose_something_is_refused_as_a_whole(
     (folder / "users.csv").write_bytes(users)
     code, output = await run("load-directory", str(folder), "acme", url=nats.url)
     assert (code, why in output) == (USAGE, True), output
+
+
+async def test_a_file_that_somebody_has_there_is_not_written_over(nats: RunningNats, folder: Path) -> None:
+    put(folder, {"users.csv": "user,name\nbob,Bob\n", "acme.jsonl": "mine\n"})
+    code, output = await run("load-directory", str(folder), "acme", url=nats.url)
+    assert (code, "is there already" in output) == (USAGE, True), output
+    assert (folder / "acme.jsonl").read_text() == "mine\n"
+    (folder / "acme.jsonl").rename(folder / "acme.jsonl.load")
+    code, output = await run("load-directory", str(folder), "acme", url=nats.url)
+    assert (code, "is not as it was" in output) == (USAGE, True), output
 
 
 async def test_a_header_that_is_not_as_documented_is_told(nats: RunningNats, folder: Path) -> None:
