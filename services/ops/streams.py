@@ -1,13 +1,13 @@
 """`switchboard streams`: the stream of events as it is declared, as it is, and who reads it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from services.ops.showing import plain_table
-from services.ops.terminal import NO_ANSWER, REFUSED, Json, Url, Yes, fail, out, print_json, settings
+from services.ops.terminal import DONE, NO_ANSWER, REFUSED, Json, Url, Yes, fail, out, print_json, settings
 
 Delete = Annotated[
     bool, typer.Option("--delete", help="Delete it, to have the relay publish the whole log again (after a restore).")
@@ -25,22 +25,30 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
 
     where = url or settings().nats_url_to_ask()
     if delete and not yes:
-        typer.confirm("Followers will be told every event again, from the first. Delete the stream?", abort=True)
+        question = "Followers will be told every event again, from the first. Delete the stream?"
+        typer.confirm(question, abort=True, err=True)
     try:
         if delete:
             asyncio.run(delete_stream(where))
-            out.print("The stream is deleted; a relay that runs makes it anew.")
-            return
-        report = asyncio.run(stream_report(where))
+        report = {"deleted": True} if delete else asyncio.run(stream_report(where))
     except NoNats as error:
-        fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
+        _failed(f"{error}. Is Switchboard running (`switchboard run`)?", "no_answer", NO_ANSWER, as_json=as_json)
     except NoStream as error:
-        fail(f"{error}. The relay makes it when it runs (`switchboard run relay`).", REFUSED)
+        why = f"{error}. The relay makes it when it runs (`switchboard run relay`)."
+        _failed(why, "refused", REFUSED, as_json=as_json)
     if as_json:
         print_json(report)
+    elif delete:
+        out.print("The stream is deleted; a relay that runs makes it anew.")
     else:
         show(report)
-    raise typer.Exit(REFUSED if report["drift"] else 0)
+    raise typer.Exit(REFUSED if report.get("drift") else DONE)
+
+
+def _failed(why: str, what: str, code: int, *, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({what: why})
+    fail(why, code)
 
 
 def show(report: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Whether a process is alive, whether it can do its work, and what it has counted, told over HTTP."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,11 @@ Probe = Callable[[], Awaitable[str | None]]
 
 
 class PortTaken(Exception):
-    """Something else listens on the port already."""
+    """Something else listens on the port already, or this user may not listen there."""
+
+
+class HostWrong(Exception):
+    """There is no such address to listen on."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ async def serve_http(
     the text format of Prometheus).
 
     Raises:
-        PortTaken: something listens there already.
+        PortTaken: something listens there already, or it is not for this user.
+        HostWrong: this machine has no such address.
     """
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +93,10 @@ async def serve_http(
     try:
         server = await asyncio.start_server(on_connection, host, port, limit=_LONGEST_HEAD)
     except OSError as error:
-        raise PortTaken(f"port {port} on {host}: {error.strerror or error}") from error
+        what = f"port {port} on {host}: {error.strerror or error}"
+        if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+            raise PortTaken(what) from error
+        raise HostWrong(what) from error
     try:
         yield
     finally:

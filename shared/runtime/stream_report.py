@@ -7,7 +7,7 @@ from typing import Any
 import nats
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import StreamInfo
+from nats.js.api import ConsumerInfo, StreamInfo
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
@@ -34,7 +34,15 @@ async def stream_report(url: str) -> dict[str, Any]:
 
     async with _jetstream(url) as js:
         found = await js.stream_info(str(EVENT_STREAM.name))
-        return told(found, list(await js.consumers_info(str(EVENT_STREAM.name))))
+        return told(found, await _consumers(js))
+
+
+async def _consumers(js: JetStreamContext) -> list[ConsumerInfo]:
+    """All of them; NATS tells 256 at a time."""
+    found: list[ConsumerInfo] = []
+    while more := await js.consumers_info(str(EVENT_STREAM.name), offset=len(found)):
+        found += more
+    return found
 
 
 async def delete_stream(url: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import nats as nats_py
 import pytest
 from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from shared.runtime import bus
 from shared.runtime.clock import new_id
@@ -146,6 +147,13 @@ async def test_a_wrong_setting_is_named() -> None:
     assert "SWITCHBOARD_HTTP_PORT" in output
 
 
+async def test_an_address_that_this_machine_has_not_is_told_as_such(nats: RunningNats) -> None:
+    urls = {"SWITCHBOARD_NATS_URL": nats.url, "SWITCHBOARD_POSTGRES_URL": "postgresql://nowhere"}
+    for words in (("run",), ("run", "relay")):
+        code, output = await switchboard(*words, SWITCHBOARD_HTTP_HOST="192.0.2.1", **urls)
+        assert (code, "SWITCHBOARD_HTTP_HOST" in output, "Traceback" in output) == (REFUSED, True, False), output
+
+
 async def test_a_wrong_setting_is_named_by_what_only_asks_too() -> None:
     code, output = await switchboard("query", "acme", "Usage", "--url", "nats://x", SWITCHBOARD_HTTP_PORT="many")
     assert (code, "SWITCHBOARD_HTTP_PORT" in output, "never awaited" in output) == (USAGE, True, False), output
@@ -273,6 +281,17 @@ async def test_the_stream_is_shown_as_declared_and_its_readers(running: RunningS
     assert "inbox_views" in output
 
 
+async def test_all_readers_of_the_stream_are_shown_however_many(private_nats: RunningNats) -> None:
+    client = await bus.connect(private_nats.url, "tests")
+    js = client.jetstream()
+    await js.add_stream(bus.EVENT_STREAM)
+    configs = [ConsumerConfig(name=f"reader-{number}", ack_policy=AckPolicy.NONE) for number in range(260)]
+    await asyncio.gather(*(js.add_consumer(bus.EVENT_STREAM.name or "", one) for one in configs))
+    await client.close()
+    code, output = await switchboard("streams", "--json", SWITCHBOARD_NATS_URL=private_nats.url)
+    assert (code, len(json.loads(output)["consumers"])) == (DONE, 260)
+
+
 async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: RunningNats) -> None:
     settings = {"SWITCHBOARD_NATS_URL": private_nats.url}
     code, output = await switchboard("streams", **settings)
@@ -284,9 +303,12 @@ async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: Runni
     assert (code, "Otherwise than declared" in output, "max_age" in output) == (REFUSED, True, True)
     code, output = await switchboard("streams", "--json", **settings)
     assert json.loads(output)["drift"]["max_age"][1] == 600.0
-    assert (await switchboard("streams", "--delete", "--yes", **settings))[0] == DONE
+    code, output = await switchboard("streams", "--delete", "--yes", "--json", **settings)
+    assert (code, json.loads(output)) == (DONE, {"deleted": True})
     code, output = await switchboard("streams", "--delete", "--yes", **settings)
     assert (code, "no stream" in output) == (REFUSED, True)
+    code, output = await switchboard("streams", "--json", **settings)
+    assert (code, json.loads(output.rpartition("}")[0] + "}").keys()) == (REFUSED, {"refused"})
     code, output = await switchboard("streams", "--url", f"nats://127.0.0.1:{free_port()}")
     assert (code, "Is Switchboard running" in output) == (NO_ANSWER, True)
 

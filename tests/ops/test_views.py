@@ -3,10 +3,13 @@
 import asyncio
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +206,8 @@ async def test_parked_events_are_listed_shown_tried_again_and_given_up(parked_vi
     ("arguments", "code", "words"),
     [
         (("switch", "kitchen"), USAGE, "There is no view"),
+        (("--url", "postgresql://elsewhere", "drop", "inbox-views"), USAGE, "Options belong behind the verb"),
+        (("--json", "show"), USAGE, "Options belong behind the verb"),
         (("parked", "show", "inbox-views", "0"), USAGE, "Invalid value"),
         (("parked", "show", "inbox-views", "5"), REFUSED, "No event is parked at position 5"),
         (("parked", "drop", "inbox-views", "5", "--yes"), REFUSED, "No event is parked at position 5"),
@@ -220,6 +225,27 @@ async def test_what_cannot_be_done_is_told_with_the_code_for_it(
     assert found == code, output + told
     assert words in told
     assert "Traceback" not in told
+
+
+async def test_ctrl_c_ends_a_verb_and_leaves_nothing(parked_view: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.ops.cli", "views", "rebuild", "inbox-views"),
+        cwd=ROOT, env={**os.environ, "SWITCHBOARD_POSTGRES_URL": parked_view},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(30):
+        while not handles(process.pid, signal.SIGTERM):
+            await asyncio.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, told = await process.communicate()
+    assert (process.returncode, "nothing is left of it" in told.decode()) == (130, True), told
+    code, _, told_next = await views("compare", "inbox-views", SWITCHBOARD_POSTGRES_URL=parked_view)
+    assert (code, "There are no rows in inbox_views_new" in told_next) == (REFUSED, True)
+
+
+def handles(process: int, number: signal.Signals) -> bool:
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 async def test_no_postgresql_is_no_answer() -> None:

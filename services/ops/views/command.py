@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from services.ops.showing import plain_table
-from services.ops.terminal import Json, out, print_json
+from services.ops.terminal import USAGE, Json, fail, out, print_json
 from services.ops.views import parked
 from services.ops.views.process import VIEWS, Name, Url, do, done_of, outcome_of
 
@@ -32,6 +32,9 @@ Force = Annotated[bool, typer.Option("--force", help="Also when no process is th
 def _shown_by_default(context: typer.Context, url: Url = None, as_json: Json = False) -> None:
     if context.invoked_subcommand is None:
         show(url, as_json)
+    elif url is not None or as_json:
+        verb = context.invoked_subcommand
+        fail(f"Options belong behind the verb: switchboard views {verb} --url … --json", USAGE)
 
 
 @app.command()

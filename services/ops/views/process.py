@@ -14,7 +14,7 @@ from typing import IO, Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from services.ops.terminal import NO_ANSWER, REFUSED, USAGE, err, fail, print_json, settings
+from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, err, fail, print_json, settings
 
 VIEWS: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
@@ -64,6 +64,8 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
         return f"No PostgreSQL: {outcome['no_answer']}. {WHERE}", NO_ANSWER
+    if "interrupted" in outcome:
+        return outcome["interrupted"], INTERRUPTED
     return outcome.get("refused") or outcome["failed"], REFUSED
 
 
@@ -76,13 +78,19 @@ def outcome_of(
     """The last line that the room's process prints; `heard` gets those before it."""
     argv = (sys.executable, "-m", VIEWS[name], "views", verb, json.dumps(dict(arguments)))
     # On a terminal its log lines would tear the bar apart; they are shown when it fails.
-    with tempfile.TemporaryFile() as lines, _running(argv, url, lines if err.is_terminal else None) as process:
+    with (
+        tempfile.TemporaryFile() as lines,
+        _running(argv, url, lines if err.is_terminal else None) as (process, interrupted),
+    ):
         outcome: Mapping[str, Any] = {}
         for line in _lines(process):
             outcome = json.loads(line)
             if heard and "step" in outcome:
                 heard(outcome["step"])
-        if process.wait() not in {0, REFUSED, NO_ANSWER} or "step" in outcome or not outcome:
+        process.wait()
+        if interrupted and "done" not in outcome:
+            return {"interrupted": "Stopped; nothing is left of it."}
+        if process.returncode not in {0, REFUSED, NO_ANSWER} or "step" in outcome or not outcome:
             lines.seek(0)
             told = lines.read().decode(errors="replace")
             return {"failed": f"{told}{name}: `{verb}` ended with code {process.returncode}."}
@@ -98,22 +106,26 @@ def _postgres_here() -> str:
 
 
 @contextmanager
-def _running(argv: Sequence[str], url: str | None, lines: IO[bytes] | None) -> "Iterator[subprocess.Popen[bytes]]":
-    """The process. It is asked to end when this one is, by us alone, and waited for: then it leaves nothing."""
+def _running(
+    argv: Sequence[str], url: str | None, lines: IO[bytes] | None
+) -> "Iterator[tuple[subprocess.Popen[bytes], list[int]]]":
+    """The process, and with which signals this one was asked to end: that one is asked then, by us alone, and waited
+    for, so that it leaves nothing.
+    """
     environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or _postgres_here()}
     process = subprocess.Popen(  # noqa: S603  our own program
         argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
     )
-    with process, _handing_on(process):
-        yield process
+    with process, _handing_on(process) as asked:
+        yield process, asked
 
 
 @contextmanager
-def _handing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _handing_on(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
     asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
 
     def ask(number: int, _frame: object) -> None:
         # A second one would take it the time to clear away what it was making.
@@ -123,7 +135,7 @@ def _handing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
     former = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)

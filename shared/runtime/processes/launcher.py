@@ -19,7 +19,7 @@ from nats.aio.client import Client
 
 from shared.language import subjects
 from shared.runtime import logs, metrics
-from shared.runtime.health import READY, Health, PortTaken, Probe, examine, serve_http
+from shared.runtime.health import READY, Health, HostWrong, PortTaken, Probe, examine, serve_http
 from shared.runtime.processes.children import Program
 from shared.runtime.processes.keeping import Kept
 from shared.runtime.processes.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
@@ -52,6 +52,8 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
             return asyncio.run(_Launcher(settings, services).run())
     except PortTaken as trouble:
         _complain(f"{trouble}. Set SWITCHBOARD_HTTP_PORT to a free port, or to 0 for none.")
+    except HostWrong as trouble:
+        _complain(f"{trouble}. Set SWITCHBOARD_HTTP_HOST to an address of this machine, such as 127.0.0.1.")
     except (ServerTrouble, OSError) as trouble:
         _complain(str(trouble))
     return 1

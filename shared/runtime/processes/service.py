@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from shared.language import subjects
 from shared.runtime import bus, failpoints, logs, metrics
 from shared.runtime.frames import framed
-from shared.runtime.health import Health, PortTaken, Probe, examine, serve_http
+from shared.runtime.health import Health, HostWrong, PortTaken, Probe, examine, serve_http
 from shared.runtime.settings import Settings
 from shared.runtime.urls import servers_of
 
@@ -217,6 +217,10 @@ def _verdict(service: Service, serving: asyncio.Task[None]) -> int:
     if error := serving.exception():
         if isinstance(error, PortTaken):
             log.error("service.failed", error=str(error), advice="set SWITCHBOARD_HTTP_PORT, 0 for none")
+        elif isinstance(error, HostWrong):
+            log.error(
+                "service.failed", error=str(error), advice="set SWITCHBOARD_HTTP_HOST to an address of this machine"
+            )
         else:
             log.error("service.failed", exc_info=error)
         return 1
