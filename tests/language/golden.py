@@ -8,7 +8,8 @@ which adds what is missing and changes nothing that is there. An entry that no l
 and other people's tools rely on it. Give the changed thing a new name or version beside the old one instead.
 
 What is new must break nobody: a new field of a command, a question or an event is optional, or callers would be refused
-and what is stored could not be read. Replies and answers may gain any field; none may vanish or change its type.
+and what is stored could not be read. Replies and answers may gain any field, and a choice in them
+words; none may vanish or change its type.
 """
 
 import json
@@ -42,6 +43,7 @@ GOLDEN: Final = Path(__file__).with_name("golden.json")
 # Of what is asked or stored: a field, a field of a type within it, and what is said of either.
 NEW_FIELD: Final = re.compile("/(commands|questions|events)/[^/]+/fields/[^/]+")
 NEW_FIELD_WITHIN: Final = re.compile("/(commands|questions|events)/[^/]+/types/[^/]+/properties/[^/]+")
+CHOICE_OF_AN_ANSWER: Final = re.compile("/answers/.+/enum")
 SAID_OF_ONE: Final = re.compile("/(commands|questions|events)/[^/]+/(fields|types)/[^/]+/.+")
 
 
@@ -215,6 +217,8 @@ def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], l
     if not isinstance(golden, dict) or not isinstance(current, dict):
         if golden == current:
             return [], []
+        if grown(golden, current, path):
+            return [], [f"{path}/{word}" for word in current if word not in golden]
         told = f"{path}: {current}" if isinstance(current, NotMade) else f"{path}: written {golden!r}, now {current!r}"
         return [told], []
     changed = [f"{path}/{name}: is gone" for name in golden.keys() - current.keys()]
@@ -248,9 +252,15 @@ def demands(path: str, added: Any) -> bool:
     return bool(said) and not path.endswith("/default")
 
 
+def grown(golden: Any, current: Any, path: str) -> bool:
+    """Whether it is a choice of an answer that has more words now: readers take those as they are."""
+    lists = isinstance(golden, list) and isinstance(current, list)
+    return lists and bool(CHOICE_OF_AN_ANSWER.fullmatch(path)) and set(golden) < set(current)
+
+
 def with_additions(golden: Any, current: Any, path: str = "") -> Any:
     if not isinstance(golden, dict) or not isinstance(current, dict):
-        return golden
+        return current if grown(golden, current, path) else golden
     kept = {
         name: with_additions(value, current[name], f"{path}/{name}") if name in current else value
         for name, value in golden.items()

@@ -141,6 +141,19 @@ def test_answers_and_replies_may_gain_any_field_and_may_not_leave_one_out(name: 
     assert less.told[0] == [f"/answers/{name}/fields/{field}/required: written True, now False"]
 
 
+def test_a_choice_of_an_answer_may_gain_words_and_lose_none() -> None:
+    more, less, asked = Now(), Now(), Now()
+    more.fields("answers", "AddressEntry")["health"]["enum"].append("stalled")
+    assert more.told == ([], ["/answers/AddressEntry/fields/health/enum/stalled"])
+    assert "stalled" in with_additions(BEFORE, more.all)["answers"]["AddressEntry"]["fields"]["health"]["enum"]
+    more.fields("answers", "AddressEntry")["tools"]["items"]["enum"].append("fax")
+    assert len(more.told[1]) == 2
+    less.fields("answers", "AddressEntry")["health"]["enum"].remove("paused")
+    asked.fields("events", "switchboard.PersonalConnected.v1")["provider"] = {"enum": ["other"]}
+    assert len(less.told[0]) == 1
+    assert asked.told[0]
+
+
 def test_what_cannot_be_made_any_more_is_told_and_nothing_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HISTORIES, "aliases", [("AliasAdded", {"renamed": "a@b.example"})])
     monkeypatch.setitem(DIGESTED, "SetFromName", {"actor": "ana", "renamed": "x"})
