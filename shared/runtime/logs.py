@@ -1,5 +1,6 @@
 """Structured logs on standard error: a line per event, readable on a terminal, JSON elsewhere, no address in clear."""
 
+import json
 import logging
 import re
 import sys
@@ -75,7 +76,11 @@ def _mask(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
 
 
 def _in_one_line(value: object) -> object:
-    return " ".join(str(value).split()) if isinstance(value, str | Exception) and "\n" in str(value) else value
+    """A line of log is one line, and tells a terminal nothing but text."""
+    if not isinstance(value, str | Exception) or str(value).isprintable():
+        return value
+    words = " ".join(str(value).split())
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in words)
 
 
 def _masked_value(value: object) -> object:
@@ -83,7 +88,7 @@ def _masked_value(value: object) -> object:
         case None | bool() | int() | float():
             return value
         case dict():
-            return {str(key): _masked_value(item) for key, item in value.items()}
+            return {masked(str(key)): _masked_value(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
             return [_masked_value(item) for item in value]
         case _:
@@ -95,7 +100,11 @@ def _json() -> Processor:
 
 
 def _dumps(line: EventDict, **_options: object) -> str:
-    return orjson.dumps(line).decode()
+    try:
+        return orjson.dumps(line).decode()
+    except TypeError:
+        # Numbers beyond 64 bits, and text that is no UTF-8.
+        return json.dumps(line)
 
 
 def _console() -> Processor:

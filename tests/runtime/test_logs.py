@@ -68,7 +68,7 @@ from shared.runtime import logs
 logs.configure("kitchen", FORMAT)
 log = structlog.get_logger()
 ana = "Ana.O'Hara+x@acme.example"
-log.warning(f"of {ana}", why=f"<{ana}>", several=[ana, {"of": (ana, 7)}], error=ValueError(f"no {ana}"))
+log.warning(f"of {ana}", why=f"<{ana}>", several=[ana, {"of": (ana, 7), ana: 1}], error=ValueError(f"no {ana}"))
 logging.getLogger("some.library").warning("of %s", ana)
 log.warning("link", url="nats://user:secret@127.0.0.1:4222", plain="a @ b", note="said \\"bob@acme.example\\"")
 try:
@@ -95,6 +95,25 @@ def test_an_address_is_masked_wherever_it_stands(log_format: str) -> None:
         assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == [
             "of …@…", "of …@…", "link", "failed", "failed",
         ]  # fmt: skip
+
+
+ODD = """
+import structlog
+from shared.runtime import logs
+
+logs.configure("kitchen", FORMAT)
+structlog.get_logger().warning("odd", large=10**30, torn="\\ud800", bell="a\\x1b[2Jb\\rc")
+"""
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_whatever_is_said_makes_one_line_of_text(log_format: str) -> None:
+    program = ODD.replace("FORMAT", repr(log_format))
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
+    (line,) = done.stderr.splitlines()
+    assert str(10**30).encode() in line
+    assert b"\x1b[2J" not in line
+    assert b"x1b[2Jb c" in line
 
 
 def test_the_text_around_an_address_stays() -> None:
