@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,10 @@ from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard,
 # What a developer has set for a Switchboard of theirs is not for the tests.
 for _name in [name for name in os.environ if name.startswith("SWITCHBOARD_")]:
     del os.environ[_name]
+
+# A shell has what it starts in the background ignore Ctrl-C, and whatever that starts: a test would send it in vain.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
