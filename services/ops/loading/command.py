@@ -1,25 +1,16 @@
 """`switchboard load` and `switchboard load-directory`, as they are typed and as they tell how far they are."""
 
-import asyncio
-import fcntl
 import json
-import os
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from services.ops.loading import clashes, directory, rows
-from services.ops.loading.load import IN_FLIGHT, Load
-from services.ops.loading.place import Changed, Elsewhere, Mended, Otherwise, Place
+from services.ops.loading.load import IN_FLIGHT
+from services.ops.loading.through import PATIENCE_SECONDS, Wanted, place_of, through
 from services.ops.showing import plain_table
 from services.ops.terminal import (
     DONE,
@@ -36,14 +27,7 @@ from services.ops.terminal import (
     print_json,
     reached,
 )
-from shared.client.asking import Unanswered
 from shared.language.text import SERVICE
-
-PATIENCE_SECONDS: Final = 30.0
-# Without an answer for so long, that is told instead of a rate.
-SILENT_SECONDS: Final = 1.5
-LOOK_SECONDS: Final = 0.2
-ENDING: Final = "waiting for answers; Ctrl-C again leaves at once"
 
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="Commands, .jsonl or .csv.")]
 Refused = Annotated[Path | None, typer.Option(help="Where refused rows go; else beside the rest, FILE.refused.jsonl.")]
@@ -75,21 +59,17 @@ def load(
 
     A row: {"account": "acme", "command": "ConnectPersonal", "actor": "bob", "address": "b@a.example", "owner": "bob"}
     """
-    to_refused = refused or file.with_name(f"{file.name}.refused.jsonl")
-    with _alone(file):
-        place, end, seconds, before = _through(file, to_refused, refused, account, actor, in_flight, anew, url)
-        if to_refused.exists() and not to_refused.stat().st_size:
-            to_refused.unlink()
-        if end.whole:
-            place.remove()
+    wanted = Wanted(file, refused, account, actor, in_flight, anew, url)
+    end = through(wanted)
+    place = end.place
     told = {"rows": place.rows, "accepted": place.accepted, "unchanged": place.unchanged, "refused": place.refused}
     if as_json:
-        print_json({**told, "whole": end.whole, "refused_file": str(to_refused) if place.refused else None})
+        print_json({**told, "whole": end.whole, "refused_file": str(wanted.to_refused) if place.refused else None})
     else:
         counts = ", ".join(f"{count:,} {name}" for name, count in told.items())
-        out.print(f"{counts}, in {seconds:.1f} s ({(place.rows - before) / seconds:,.0f} a second)")
+        out.print(f"{counts}, in {end.seconds:.1f} s ({(place.rows - end.before) / end.seconds:,.0f} a second)")
         if place.refused:
-            out.print(f"Refused, with the reasons: {to_refused}. Mend it and load it.", markup=False)
+            out.print(f"Refused, with the reasons: {wanted.to_refused}. Mend it and load it.", markup=False)
     if end.whole:
         raise typer.Exit(REFUSED if place.refused else DONE)
     err.print(
@@ -97,151 +77,6 @@ def load(
         markup=False,
     )
     raise typer.Exit(INTERRUPTED if end.interrupted else NO_ANSWER)
-
-
-class End(NamedTuple):
-    """`trouble` says why not all rows are answered, when nobody stopped it."""
-
-    whole: bool
-    trouble: str
-    interrupted: bool
-
-
-@contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Holds the file against another load of it, which would count the same rows."""
-    with file.open("rb") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            fail(f"{file} is being loaded already.", USAGE)
-        yield
-
-
-def _through(
-    file: Path,
-    to_refused: Path,
-    refused: Path | None,
-    account: str | None,
-    actor: str | None,
-    in_flight: int,
-    anew: bool,
-    url: str | None,
-) -> tuple[Place, End, float, int]:
-    """The place where it came to and how it ended, after how many seconds, and how many rows were answered before."""
-    begun = place_of(file).exists() and not anew
-    if to_refused.exists() and (to_refused.samefile(file) or (not begun and to_refused.stat().st_size)):
-        fail(f"{to_refused} is there already: move it away, or name another file with --refused.", USAGE)
-    if not os.access(to_refused if to_refused.exists() else to_refused.parent, os.W_OK):
-        fail(f"{to_refused} cannot be written: name another file with --refused.", USAGE)
-    given = {"account": account, "actor": actor, "refused": str(refused) if refused else None}
-
-    async def loaded() -> tuple[Place, End, float, int]:
-        async with reached(url, PATIENCE_SECONDS) as switchboard:
-            # Not before Switchboard is there: a load that was never begun is none to go on with.
-            place = _begun(file, given, account, anew=anew)
-            began, before = time.monotonic(), place.rows
-            if before:
-                err.print(f"Going on after {before:,} rows; --anew begins again.")
-            end = await _loaded(Load(switchboard, place, to_refused, in_flight), file, place, account, actor)
-            return place, end, time.monotonic() - began, before
-
-    try:
-        return done(loaded())
-    except rows.Unreadable as error:
-        fail(f"{error}.", USAGE)
-    except Mended:
-        fail(f"{to_refused} was changed since it was written: move it away, and the same command line goes on.", USAGE)
-    except Elsewhere as row:
-        fail(
-            f"{row} of {file.name} was answered before and is not on record here. This is another Switchboard than the"
-            " load was begun with (see --url), or it was restored from an earlier day: then begin again with --anew.",
-            USAGE,
-        )
-    except OSError as error:
-        fail(f"How far it came cannot be kept: {error}. The same command line goes on.", NO_ANSWER)
-
-
-def place_of(file: Path) -> Path:
-    """Where a load of the file keeps how far it came."""
-    return file.with_name(f"{file.name}.load")
-
-
-def _begun(file: Path, given: dict[str, str | None], account: str | None, *, anew: bool) -> Place:
-    path = place_of(file)
-    digest = rows.digest_of(file, account)
-    if anew:
-        path.unlink(missing_ok=True)
-    try:
-        return Place.of(path, digest, given)
-    except Otherwise as before:
-        fail(f"This load was begun with {before}: give the same, or begin again with --anew.", USAGE)
-    except Changed:
-        fail(f"{file.name} is not as it was when its load began: put it back, or begin again with --anew.", USAGE)
-    except OSError as error:
-        fail(f"{path} cannot be kept: {error}. Load a copy of {file.name} in a folder of yours.", USAGE)
-    except (KeyError, TypeError, ValueError) as error:
-        fail(f"{path} says no longer how far the load came ({error}): begin again with --anew.", USAGE)
-
-
-async def _loaded(load: Load, file: Path, place: Place, account: str | None, actor: str | None) -> End:
-    with _bar(file, place) as look:
-        looking = asyncio.create_task(_look_again(look, load))
-        try:
-            whole = await load.run(rows.rows_of(file, account, actor))
-        finally:
-            looking.cancel()
-        look(False)
-    trouble = ""
-    if isinstance(load.trouble, Unanswered):
-        trouble = f"no answer for {PATIENCE_SECONDS:g} s, {load.trouble.why}"
-    elif load.trouble:
-        trouble = str(load.trouble)
-    return End(whole, trouble, load.interrupted)
-
-
-async def _look_again(look: Callable[[bool], None], load: Load) -> None:
-    """Not with each answer: to tell the pace costs more than a command. So it shows, too, when no answers come."""
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        look(load.interrupted)
-
-
-@contextmanager
-def _bar(file: Path, place: Place) -> Iterator[Callable[[bool], None]]:
-    """Rate, refused and time left, on a terminal, each time that the result is called with whether it is ending."""
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[pace]}", markup=False),
-        TextColumn("{task.fields[refused]} refused", markup=False),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=err, disable=not sys.stderr.isatty(), refresh_per_second=5) as progress:
-        task = progress.add_task(
-            file.name, total=rows.count_of(file), completed=place.rows, pace="", refused=place.refused
-        )
-        reached_rows, since = place.rows, time.monotonic()
-
-        def look(ending: bool) -> None:
-            nonlocal reached_rows, since
-            if place.rows > reached_rows:
-                reached_rows, since = place.rows, time.monotonic()
-            pace = ENDING if ending else pace_of(progress.tasks[0], time.monotonic() - since)
-            progress.update(task, completed=place.rows, pace=pace, refused=f"{place.refused:,}")
-
-        yield look
-
-
-def pace_of(task: Task, silent: float) -> str:
-    """How many a second and the time left, or how long nothing was answered, in seconds."""
-    if silent > SILENT_SECONDS:
-        return f"no answer for {silent:.0f} s, asking again"
-    if not task.speed:
-        return ""
-    left = "" if task.remaining is None else f", {timedelta(seconds=round(task.remaining / task.speed))} left"
-    return f"{task.speed:,.0f} a second{left}"
 
 
 # ---- a directory

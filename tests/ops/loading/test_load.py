@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
-from services.ops.loading.command import pace_of
+from services.ops.loading.bar import pace_of
 from services.ops.loading.rows import digest_of
 from shared.runtime.clock import new_id
 from tests.journeys.wire import Account, Wire, connected
