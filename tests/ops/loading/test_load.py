@@ -309,7 +309,7 @@ async def test_refused_rows_that_were_mended_where_they_stand_are_not_cut(
     # One that is refused, once all before it are connected.
     rows.insert(USERS + 200, {"account": account, "command": "AddUser", "actor": "ana", "user": "u0", "name": "Twice"})
     path, refused = lines(folder / "all.jsonl", rows), folder / "all.jsonl.refused.jsonl"
-    process = await started("load", str(path), "--in-flight", "8", url=running.nats_url)
+    process = await started("load", str(path), "--in-flight", "1", url=running.nats_url)
     async with asyncio.timeout(60):
         while not (refused.exists() and refused.stat().st_size):
             await asyncio.sleep(0.02)
