@@ -43,8 +43,11 @@ GOLDEN: Final = Path(__file__).with_name("golden.json")
 # Of what is asked or stored: a field, a field of a type within it, and what is said of either.
 NEW_FIELD: Final = re.compile("/(commands|questions|events)/[^/]+/fields/[^/]+")
 NEW_FIELD_WITHIN: Final = re.compile("/(commands|questions|events)/[^/]+/types/[^/]+/properties/[^/]+")
-CHOICE_OF_AN_ANSWER: Final = re.compile("/answers/.+/enum")
 SAID_OF_ONE: Final = re.compile("/(commands|questions|events)/[^/]+/(fields|types)/[^/]+/.+")
+
+# Anything of what is answered, and the words of a choice in it. A reader takes one that is new to him as it is.
+ANSWERED: Final = re.compile("/(answers|results)/.+")
+CHOICE_OF_AN_ANSWER: Final = re.compile("/(answers|results)/.+/enum")
 
 
 def written() -> dict[str, Any]:
@@ -214,11 +217,10 @@ def state_of(name: str) -> str:
 
 def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], list[str]]:
     """What no longer fits, and what is not written down yet, by path."""
+    golden, current = by_name(golden, current, path)
     if not isinstance(golden, dict) or not isinstance(current, dict):
         if golden == current:
             return [], []
-        if grown(golden, current, path):
-            return [], [f"{path}/{word}" for word in current if word not in golden]
         told = f"{path}: {current}" if isinstance(current, NotMade) else f"{path}: written {golden!r}, now {current!r}"
         return [told], []
     changed = [f"{path}/{name}: is gone" for name in golden.keys() - current.keys()]
@@ -252,15 +254,23 @@ def demands(path: str, added: Any) -> bool:
     return bool(said) and not path.endswith("/default")
 
 
-def grown(golden: Any, current: Any, path: str) -> bool:
-    """Whether it is a choice of an answer that has more words now: readers take those as they are."""
-    lists = isinstance(golden, list) and isinstance(current, list)
-    return lists and bool(CHOICE_OF_AN_ANSWER.fullmatch(path)) and set(golden) < set(current)
+def by_name(golden: Any, current: Any, path: str) -> tuple[Any, Any]:
+    """Both as they are; lists of what is answered by what tells their items apart, so that these may be compared."""
+    if not ANSWERED.fullmatch(path) or not isinstance(golden, list) or not isinstance(current, list):
+        return golden, current
+    if CHOICE_OF_AN_ANSWER.fullmatch(path):
+        return {str(word): word for word in golden}, {str(word): word for word in current}
+    if len(golden) != len(current):
+        return golden, current
+    return dict(enumerate(golden)), dict(enumerate(current))
 
 
 def with_additions(golden: Any, current: Any, path: str = "") -> Any:
+    if isinstance(golden, list):
+        was, found = by_name(golden, current, path)
+        return golden if was is golden else list(with_additions(was, found, path).values())
     if not isinstance(golden, dict) or not isinstance(current, dict):
-        return current if grown(golden, current, path) else golden
+        return golden
     kept = {
         name: with_additions(value, current[name], f"{path}/{name}") if name in current else value
         for name, value in golden.items()

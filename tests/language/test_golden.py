@@ -5,13 +5,13 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from shared.language.events import EVENTS
 from shared.language.recorded import stream_id
 from shared.runtime import codec
 from shared.runtime.store.session import name_of
-from tests.language.golden import DIGESTED, HISTORIES, differences, now, with_additions, written
+from tests.language.golden import DIGESTED, HISTORIES, answer_classes, differences, now, with_additions, written
 
 
 def test_nothing_that_was_written_down_has_changed() -> None:
@@ -141,17 +141,65 @@ def test_answers_and_replies_may_gain_any_field_and_may_not_leave_one_out(name: 
     assert less.told[0] == [f"/answers/{name}/fields/{field}/required: written True, now False"]
 
 
-def test_a_choice_of_an_answer_may_gain_words_and_lose_none() -> None:
-    more, less, asked = Now(), Now(), Now()
-    more.fields("answers", "AddressEntry")["health"]["enum"].append("stalled")
-    assert more.told == ([], ["/answers/AddressEntry/fields/health/enum/stalled"])
-    assert "stalled" in with_additions(BEFORE, more.all)["answers"]["AddressEntry"]["fields"]["health"]["enum"]
-    more.fields("answers", "AddressEntry")["tools"]["items"]["enum"].append("fax")
-    assert len(more.told[1]) == 2
-    less.fields("answers", "AddressEntry")["health"]["enum"].remove("paused")
-    asked.fields("events", "switchboard.PersonalConnected.v1")["provider"] = {"enum": ["other"]}
-    assert len(less.told[0]) == 1
-    assert asked.told[0]
+def choice(room: str, name: str, field: str, found: dict[str, Any]) -> tuple[str, list[str]]:
+    """The words that a field may have, and their path; wherever in it they stand."""
+    said, path = found[room][name]["fields"][field], f"/{room}/{name}/fields/{field}"
+    while "enum" not in said:
+        within = "anyOf" if "anyOf" in said else "items"
+        said, path = (said["anyOf"][0], f"{path}/anyOf/0") if within == "anyOf" else (said["items"], f"{path}/items")
+    return f"{path}/enum", said["enum"]
+
+
+@pytest.mark.parametrize("field", ["health", "kind", "tools"])
+def test_a_choice_that_is_answered_may_gain_words_and_lose_none(field: str) -> None:
+    more, less, other = Now(), Now(), Now()
+    path, words = choice("answers", "AddressEntry", field, more.all)
+    first = words[0]
+    words.insert(0, "stalled")
+    assert more.told == ([], [f"{path}/stalled"])
+    taken = with_additions(BEFORE, more.all)
+    assert differences(taken, more.all) == ([], [])
+    assert differences(taken, BEFORE)[0] == [f"{path}/stalled: is gone"]
+    choice("answers", "AddressEntry", field, less.all)[1].remove(first)
+    assert less.told == ([f"{path}/{first}: is gone"], [])
+    assert with_additions(BEFORE, less.all) == BEFORE
+    choice("answers", "AddressEntry", field, other.all)[1][0] = "stalled"
+    assert other.told == ([f"{path}/{first}: is gone"], [f"{path}/stalled"])
+
+
+@pytest.mark.parametrize("name", sorted(BEFORE["answers"]))
+def test_a_reader_of_today_takes_the_words_that_a_choice_may_gain(name: str) -> None:
+    for field, kind in answer_classes()[name].model_fields.items():
+        if "'enum': " in str(BEFORE["answers"][name]["fields"][field]):
+            word = ("stalled",) if "items" in BEFORE["answers"][name]["fields"][field] else "stalled"
+            reader = create_model("Reader", **{field: (kind.annotation, kind)})  # type: ignore[call-overload]
+            assert reader.model_validate({field: word}).model_dump() == {field: word}
+
+
+@pytest.mark.parametrize(
+    ("room", "name", "field"),
+    [
+        ("commands", "ChangePlan", "plan"),
+        ("questions", "Addresses", "state"),
+        ("events", "switchboard.PlanChanged.v1", "plan"),
+    ],
+)
+def test_a_choice_that_is_asked_or_stored_stays_as_it_is(room: str, name: str, field: str) -> None:
+    found = Now()
+    path, words = choice(room, name, field, found.all)
+    words.append("stalled")
+    ((told,), added) = found.told
+    assert path.startswith(told.partition(":")[0])
+    assert added == []
+    assert with_additions(BEFORE, found.all) == BEFORE
+
+
+def test_what_else_an_answer_may_be_neither_grows_nor_shrinks() -> None:
+    found = Now()
+    found.fields("answers", "AddressEntry")["owner"]["anyOf"].append({"type": "integer"})
+    ((told,), added) = found.told
+    assert told.startswith("/answers/AddressEntry/fields/owner/anyOf: written ")
+    assert added == []
 
 
 def test_what_cannot_be_made_any_more_is_told_and_nothing_is_taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
