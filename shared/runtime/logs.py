@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 import re
 import sys
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import orjson
@@ -17,6 +19,8 @@ _OF_SEVERAL_LINES: Final = frozenset(("exception", "stack"))
 _RUN: Final = re.compile(r'[^\s"]+')
 # An address, or a user and password in a URL; what begins with it is a decorator in a line of code.
 _AT: Final = re.compile(r"[^@]@")
+# What moves the cursor, colours, begins a line, or turns the direction of writing around: a terminal obeys it.
+_OBEYED: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def configure(service: str, log_format: Literal["console", "json"] | None = None) -> None:
@@ -70,9 +74,22 @@ def masked(text: str) -> str:
 
 
 def _mask(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    return {
-        key: _masked_value(value if key in _OF_SEVERAL_LINES else _in_one_line(value)) for key, value in line.items()
-    }
+    return _masked_items(
+        (key, value if key in _OF_SEVERAL_LINES else _in_one_line(value)) for key, value in line.items()
+    )
+
+
+def _masked_items(items: Iterable[tuple[object, object]]) -> dict[str, object]:
+    """Keys that look the same once they are masked are numbered, so that none is lost."""
+    found: dict[str, object] = {}
+    for key, value in items:
+        name = told = masked(str(key))
+        number = 1
+        while told in found:
+            number += 1
+            told = f"{name} ({number})"
+        found[told] = _masked_value(value)
+    return found
 
 
 def _in_one_line(value: object) -> object:
@@ -85,10 +102,12 @@ def _in_one_line(value: object) -> object:
 
 def _masked_value(value: object) -> object:
     match value:
+        case float() if not math.isfinite(value):
+            return str(value)  # JSON has no word for it
         case None | bool() | int() | float():
             return value
         case dict():
-            return {masked(str(key)): _masked_value(item) for key, item in value.items()}
+            return _masked_items(value.items())
         case list() | tuple() | set() | frozenset():
             return [_masked_value(item) for item in value]
         case _:
@@ -108,6 +127,23 @@ def _dumps(line: EventDict, **_options: object) -> str:
 
 
 def _console() -> Processor:
-    return structlog.dev.ConsoleRenderer(
+    renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
     )
+
+    def render(logger: WrappedLogger, method: str, line: EventDict) -> str:
+        return renderer(logger, method, {_harmless(key): _shown(key, value) for key, value in line.items()})
+
+    return render
+
+
+def _shown(key: str, value: object) -> object:
+    """Text only: within lists and the like the renderer escapes by itself."""
+    if not isinstance(value, str):
+        return value
+    return _harmless(value, but="\n\t") if key in _OF_SEVERAL_LINES else _harmless(value)
+
+
+def _harmless(text: str, but: str = "") -> str:
+    """The text with what a terminal would obey spelled out."""
+    return _OBEYED.sub(lambda one: one[0] if one[0] in but else one[0].encode("unicode_escape").decode(), text)

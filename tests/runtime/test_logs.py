@@ -116,6 +116,47 @@ def test_whatever_is_said_makes_one_line_of_text(log_format: str) -> None:
     assert b"x1b[2Jb c" in line
 
 
+def told_of(lines: str, log_format: str) -> str:
+    """What is logged by these lines of code."""
+    program = f"import structlog\nfrom shared.runtime import logs\nlogs.configure('kitchen', {log_format!r})\n{lines}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stderr
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_an_address_is_masked_as_a_key_too_and_none_is_lost(log_format: str) -> None:
+    told = told_of(
+        "structlog.get_logger().warning('counted', of={'bob@acme.example': 11, 'eve@acme.example': 22},"
+        " **{'ana@acme.example': 33})",
+        log_format,
+    )
+    assert "acme.example" not in told
+    assert all(number in told for number in ("11", "22", "33"))
+
+
+def test_what_json_has_no_words_for_is_told_all_the_same() -> None:
+    told = told_of(
+        "structlog.get_logger().warning('odd', big=2**64, half='a\\ud800b', none=float('nan'), of={'x': [-(2**70)]})",
+        "json",
+    )
+    line = json.loads(told, parse_constant=pytest.fail)
+    assert (line["big"], line["half"], line["none"]) == (2**64, r"a\xd800b", "nan")
+    assert line["of"] == {"x": [-(2**70)]}
+
+
+def test_a_terminal_obeys_nothing_that_is_logged() -> None:
+    told = told_of(
+        "log = structlog.get_logger()\n"
+        "log.warning('ev\\x1b[2Jent', why='ab\\x9bc\\u202ed', of=['e\\rf'], **{'k\\x1by': 'Größe\\tok'})\n"
+        "try:\n    raise ValueError('g\\r\\x1b[1A\\n\\th')\n"
+        "except ValueError:\n    log.exception('failed')\n",
+        "console",
+    )
+    assert not set(told) & set("\r\x1b\x9b\u202e")
+    for spelled in (r"ev\x1b[2Jent", r"ab\x9bc\x202ed", r"e\rf", r"k\x1by='Größe ok'", "\\r\\x1b[1A\n\th"):
+        assert spelled in told
+
+
 def test_the_text_around_an_address_stays() -> None:
     assert logs.masked("Key (address)=(bob@acme.example) is there twice") == "Key …@… is there twice"
     assert logs.masked("    @wraps(function)\n    def f(): ...") == "    @wraps(function)\n    def f(): ..."
