@@ -33,7 +33,8 @@ def _shown_by_default(context: typer.Context, url: Url = None, as_json: Json = F
     if context.invoked_subcommand is None:
         show(url, as_json)
     elif url is not None or as_json:
-        verb = context.invoked_subcommand
+        # Those of `parked` have verbs of their own, behind which they stand.
+        verb = context.invoked_subcommand + (" …" if context.invoked_subcommand == "parked" else "")
         fail(f"Options belong behind the verb: switchboard views {verb} --url … --json", USAGE)
 
 
