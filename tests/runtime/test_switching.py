@@ -168,7 +168,7 @@ async def test_a_rebuild_that_is_cancelled_leaves_nothing(number: signal.Signals
             process.send_signal(number)
             output, _ = await asyncio.to_thread(process.communicate)
             assert process.returncode == 1
-            assert json.loads(output.splitlines()[-1]) == {"refused": "Cancelled; nothing is left of it."}
+            assert json.loads(output.splitlines()[-1]) == {"interrupted": "Stopped; nothing is left of it."}
         assert await schemas_of(database, "inbox_views") == {"inbox_views"}
 
 

@@ -88,8 +88,8 @@ def outcome_of(
             if heard and "step" in outcome:
                 heard(outcome["step"])
         process.wait()
-        if interrupted and "done" not in outcome:
-            return {"interrupted": "Stopped; nothing is left of it."}
+        if interrupted and process.returncode == -signal.SIGTERM:
+            return {"interrupted": "Stopped before it began; nothing is left of it."}
         if process.returncode not in {0, REFUSED, NO_ANSWER} or "step" in outcome or not outcome:
             lines.seek(0)
             told = lines.read().decode(errors="replace")

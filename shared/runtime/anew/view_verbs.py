@@ -1,8 +1,9 @@
 """What can be done with a view from outside, as a process: a verb in, lines of JSON out, the last of them the outcome.
 
 `python -m services.<room>.app views <verb> '<arguments as JSON>'` prints one object a line: `{"step": …}` while it goes
-on, and at the end `{"done": …}` (exit code 0), `{"refused": "why"}` (1) or `{"no_answer": "why"}` (3). This is for
-`switchboard views`; it needs PostgreSQL only, and works whether the view's service runs or not.
+on, and at the end `{"done": …}` (exit code 0), `{"refused": "why"}` or `{"interrupted": "by a signal"}` (1), or
+`{"no_answer": "why"}` (3). This is for `switchboard views`; it needs PostgreSQL only, and works whether the view's
+service runs or not.
 """
 
 import asyncio
@@ -158,7 +159,7 @@ async def do(url: str, design: Design, verb: str, arguments: Arguments) -> int:
         say({"no_answer": why(error)})
         return NO_ANSWER
     except asyncio.CancelledError:
-        say({"refused": "Cancelled; nothing is left of it."})
+        say({"interrupted": "Stopped; nothing is left of it."})
         return REFUSED
     return DONE
 
