@@ -30,7 +30,8 @@ class Account(Calls):
     """`actor` is who asks: a user's id, or `service:<name>`.
 
     Every call raises `Unanswered` when nobody answers in time, `Unsendable` (`TooLarge` is one) for what cannot be a
-    message, and nothing else but what nats-py raises when the client is closed; what Switchboard refuses is a value.
+    message, `NotAllowed` where NATS keeps this user from it, and nothing else but what nats-py raises when the client
+    is closed; what Switchboard refuses is a value.
     """
 
     def __init__(self, asking: Asking, name: str, actor: str, seen: "Seen | None" = None) -> None:
