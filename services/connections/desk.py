@@ -1,6 +1,6 @@
 """What one decision has in front of it: who asks, canonical addresses, and typed access to what is known."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from services.connections.domain import account as accounts
@@ -9,7 +9,7 @@ from services.connections.domain import address as addresses
 from services.connections.domain import inbox as inboxes
 from services.connections.domain.account import Account, AccountState
 from services.connections.domain.actor import Actor
-from services.connections.domain.address import AddressState, Alias, Claimed, Orphaned, Personal, Team
+from services.connections.domain.address import AddressState, Alias, Claim, Claimed, Orphaned, Personal, Team
 from services.connections.domain.disclosure import explain, may_see
 from services.connections.domain.inbox import Inbox, InboxState, NoInbox
 from services.connections.domain.user import SUPER_ADMINS, User, UserState
@@ -76,10 +76,20 @@ class Desk:
         return [c for c in self._claims(addresses.orphaned_from(user)) if isinstance(c, Orphaned)]
 
     def connected_to(self, inbox: str) -> list[Team]:
-        return [c for c in self._claims(addresses.connected_to(inbox)) if isinstance(c, Team)]
+        return self.connected_to_all([inbox])[inbox]
+
+    def connected_to_all(self, inboxes: Sequence[str]) -> dict[str, list[Team]]:
+        """By inbox; whoever asks for several asks at once, see `Reads.members_of_all`."""
+        found = self._claims_of_all([addresses.connected_to(inbox) for inbox in inboxes])
+        return {inbox: [c for c in of_one if isinstance(c, Team)] for inbox, of_one in zip(inboxes, found, strict=True)}
 
     def aliases(self, address: str) -> list[Alias]:
-        return [c for c in self._claims(addresses.aliases_of(address)) if isinstance(c, Alias)]
+        return self.aliases_of_all([address])[address]
+
+    def aliases_of_all(self, primaries: Sequence[str]) -> dict[str, list[Alias]]:
+        """By primary."""
+        found = self._claims_of_all([addresses.aliases_of(primary) for primary in primaries])
+        return {name: [c for c in of if isinstance(c, Alias)] for name, of in zip(primaries, found, strict=True)}
 
     def mailbox(self, provider: str | None, identity: str | None, but: str) -> Iterable[AddressState]:
         """The other addresses pinned to the same provider identity."""
@@ -93,6 +103,11 @@ class Desk:
         if not isinstance(state, Personal | Team | Orphaned):
             return ()
         return self.mailbox(state.link.provider, state.link.provider_identity, state.address)
+
+    def look_at_mailboxes(self, claims: Iterable[Claim]) -> None:
+        """Whoever asks for the siblings of several has all read at once, first."""
+        links = [claim.link for claim in claims]
+        self._claims_of_all([addresses.mailbox(o.provider, o.provider_identity) for o in links if o.provider_identity])
 
     def open_inboxes(self) -> list[Inbox]:
         found = cast(list[Inbox], self._reads.members(self.name, "inbox", inboxes.OPEN))
@@ -110,8 +125,11 @@ class Desk:
         return [admin.id for admin in admins] == [user.id]
 
     def _claims(self, set_name: str) -> list[AddressState]:
-        found = cast(list[AddressState], self._reads.members(self.name, "address", set_name))
-        return sorted(found, key=lambda claim: getattr(claim, "address", ""))
+        return self._claims_of_all([set_name])[0]
+
+    def _claims_of_all(self, set_names: Sequence[str]) -> list[list[AddressState]]:
+        found = cast(Sequence[Sequence[AddressState]], self._reads.members_of_all(self.name, "address", set_names))
+        return [sorted(of_one, key=lambda claim: getattr(claim, "address", "")) for of_one in found]
 
     # ---- what a refusal may tell
 

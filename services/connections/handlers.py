@@ -12,7 +12,7 @@ from services.connections.domain import inbox as inboxes
 from services.connections.domain import user as users
 from services.connections.domain.account import NoAccount
 from services.connections.domain.address import AddressState, Claimed, Free, Personal, Team
-from services.connections.domain.inbox import NoInbox
+from services.connections.domain.inbox import Inbox, NoInbox
 from services.connections.domain.user import NoUser, User
 from shared.core import address as canonical
 from shared.core.decider import Decision, Page
@@ -103,6 +103,7 @@ def returning(desk: Desk, user: str) -> list[Event]:
     state = desk.user(user)
     removed_at = state.removed_at if isinstance(state, User) else None
     back = [claim for claim in desk.orphaned(user) if claim.since == removed_at]
+    desk.look_at_mailboxes(back)
     return [event for claim in back for event in claims.returned(claim, desk.siblings(claim))]
 
 
@@ -146,18 +147,19 @@ def remove_user(desk: Desk, command: c.RemoveUser) -> Outcome:
         return []
     return [
         UserRemoved(user=user.id, policy=command.policy, new_owner=command.new_owner),
-        *(event for claim in desk.owned(user.id) for event in left_behind(desk, claim, command)),
+        *left_behind(desk, desk.owned(user.id), command),
     ]
 
 
-def left_behind(desk: Desk, claim: Personal, command: c.RemoveUser) -> list[Event]:
+def left_behind(desk: Desk, owned: Sequence[Personal], command: c.RemoveUser) -> list[Event]:
     """The policy says what becomes of a removed user's connections (D3)."""
     if command.policy == "orphan":
-        return claims.orphaned(claim)
+        return [event for claim in owned for event in claims.orphaned(claim)]
     if command.policy == "release":
-        return claims.released(claim, desk.aliases(claim.address))
+        aliases = desk.aliases_of_all([claim.address for claim in owned])
+        return [event for claim in owned for event in claims.released(claim, aliases[claim.address])]
     assert command.new_owner is not None, "the message's own rule"
-    return claims.handed_over(claim, command.new_owner)
+    return [event for claim in owned for event in claims.handed_over(claim, command.new_owner)]
 
 
 def set_availability(desk: Desk, command: c.SetAvailability) -> Outcome:
@@ -167,31 +169,35 @@ def set_availability(desk: Desk, command: c.SetAvailability) -> Outcome:
 
 def set_default_sender(desk: Desk, command: c.SetDefaultSender) -> Outcome:
     user = own(desk, command.user)
-    return users.set_default_sender(user, desk.target().address, usable_identities(desk, user))
+    address = desk.target().address
+    # What else is usable may be thousands of addresses, and is read only when the answer names them.
+    usable = [address] if may_send_as(desk, user, address) else usable_identities(desk, user)
+    return users.set_default_sender(user, address, usable)
+
+
+def may_send_as(desk: Desk, user: User, address: str) -> bool:
+    """Right now: a condition of the claim that was lost since makes it ineffective (A4)."""
+    claim = desk.primary(desk.address(address))
+    if not user.active or not isinstance(claim, Personal | Team) or not may_send(claim):
+        return False
+    if isinstance(claim, Personal):
+        return claim.owner == user.id and "personal_email_access" in user.permissions
+    inbox = desk.inbox(claim.inbox)
+    return isinstance(inbox, Inbox) and not inbox.archived and inbox.admits(user.id, desk.account())
 
 
 def usable_identities(desk: Desk, user: User) -> list[str]:
-    """What the user may send as right now: own addresses by age, their aliases, then those of his inboxes by name.
-
-    A condition of the claim that was lost since makes it ineffective (A4).
-    """
+    """All that the user may send as: own addresses by age, those of his inboxes by name, aliases of both."""
     if not user.active:
         return []
     effective = desk.owned(user.id) if "personal_email_access" in user.permissions else []
     own_claims = sorted((p for p in effective if may_send(p)), key=lambda p: (p.since, p.address))
-    teams = sorted(
-        (
-            claim
-            for inbox in desk.open_inboxes()
-            if inbox.admits(user.id, desk.account())
-            for claim in desk.connected_to(inbox.id)
-            if may_send(claim)
-        ),
-        key=lambda claim: claim.address,
-    )
-    first, last = [p.address for p in own_claims], [t.address for t in teams]
-    aliases = [alias.address for name in (*first, *last) for alias in desk.aliases(name)]
-    return [*first, *aliases, *last]
+    admitting = [inbox.id for inbox in desk.open_inboxes() if inbox.admits(user.id, desk.account())]
+    connected = desk.connected_to_all(admitting).values()
+    teams = sorted(claim.address for claims in connected for claim in claims if may_send(claim))
+    primaries = [*(p.address for p in own_claims), *teams]
+    aliases = desk.aliases_of_all(primaries).values()
+    return [*primaries, *(alias.address for of_one in aliases for alias in of_one)]
 
 
 def may_send(claim: Personal | Team) -> bool:
@@ -262,7 +268,7 @@ def archive_inbox(desk: Desk, command: c.ArchiveInbox) -> Outcome:
     desk.actor().require("account_access")
     inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
     teams = desk.connected_to(inbox.id)
-    aliases = {claim.address: desk.aliases(claim.address) for claim in teams}
+    aliases = desk.aliases_of_all([claim.address for claim in teams])
     in_use = [name for claim in teams for name in (claim.address, *(a.address for a in aliases[claim.address]))]
     archived = inboxes.archive(inbox, in_use, cascade=command.cascade)
     return [

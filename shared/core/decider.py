@@ -29,6 +29,9 @@ class Reads(Protocol):
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         """The states of all aggregates of this kind in the set, in no particular order."""
 
+    def members_of_all(self, account: str, aggregate: Aggregate, set_names: Sequence[str]) -> Sequence[Sequence[Any]]:
+        """The members of each of these sets, in the order of the sets: asked for at once, not one by one."""
+
     def count(self, account: str, set_name: str) -> int:
         """How many aggregates are in the set."""
 

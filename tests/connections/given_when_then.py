@@ -61,6 +61,9 @@ class World:
         self.read.add((account, set_name))
         return [self.states[key] for key in self.sets.get((account, set_name), ()) if key[1] == aggregate]
 
+    def members_of_all(self, account: str, aggregate: Aggregate, set_names: Sequence[str]) -> Sequence[Sequence[Any]]:
+        return [self.members(account, aggregate, name) for name in set_names]
+
     def count(self, account: str, set_name: str) -> int:
         self.read.add((account, set_name))
         return len(self.sets.get((account, set_name), ()))

@@ -32,9 +32,14 @@ class Session:
         return seen.state
 
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
-        members = self._members(account, set_name)
-        self._known.load([(member, aggregate, account) for member in members], [])
-        return [self._seen(member, aggregate, account).state for member in members]
+        return self.members_of_all(account, aggregate, [set_name])[0]
+
+    def members_of_all(self, account: str, aggregate: Aggregate, set_names: Sequence[str]) -> list[Sequence[Any]]:
+        """Two calls of the store at most, however many they are: the one thread that decides waits for each."""
+        self._known.load([], [set_of(account, name) for name in set_names])
+        found = [self._members(account, name) for name in set_names]
+        self._known.load([(member, aggregate, account) for members in found for member in members], [])
+        return [[self._seen(member, aggregate, account).state for member in members] for members in found]
 
     def count(self, account: str, set_name: str) -> int:
         return len(self._members(account, set_name))
