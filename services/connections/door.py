@@ -170,12 +170,12 @@ def known(
         if value is not None:
             found.append((aggregate, value))
     if isinstance(command, c.CreateTeam | c.SetTeamMembers | c.CreateInbox | c.SetInboxAccess):
-        found.extend(("user", member) for member in command.members)
+        found.extend(("user", member) for member in command.members or ())
     found.extend(("address", address.address) for address in canonical.values())
     match command:
         case c.ConnectPersonal() | c.ConnectTeam() if command.provider_identity is not None:
             return found, [addresses.mailbox(command.provider, command.provider_identity)]
-        case c.Disconnect() | c.ReleaseAddress():
+        case c.Disconnect() | c.ReleaseAddress() | c.PromoteAlias():
             return found, [addresses.aliases_of(canonical["address"].address)]
         case c.CreateInbox() | c.RenameInbox():
             return found, [inboxes.name_set(command.name), inboxes.OPEN]

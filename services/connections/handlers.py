@@ -227,7 +227,7 @@ def set_logging_preferences(desk: Desk, command: c.SetLoggingPreferences) -> Out
 
 def create_inbox(desk: Desk, command: c.CreateInbox) -> Outcome:
     desk.actor().require("account_access")
-    require_users(desk, command.members)
+    require_users(desk, command.members or ())
     return inboxes.create(
         desk.inbox(command.inbox),
         command,
@@ -430,6 +430,12 @@ def remove_alias(desk: Desk, command: c.RemoveAlias) -> Outcome:
     return links.remove_alias(primary, address, desk.address(alias), alias)
 
 
+def promote_alias(desk: Desk, command: c.PromoteAlias) -> Outcome:
+    primary, address = held(desk)
+    alias = desk.target("alias").address
+    return links.promote_alias(primary, address, desk.address(alias), alias, desk.aliases(address))
+
+
 def set_from_name(desk: Desk, command: c.SetFromName) -> Outcome:
     state, address = held(desk)
     return links.set_from_name(state, command, address)
@@ -475,5 +481,6 @@ TABLE: Final[Mapping[type[c.Command], Callable[[Desk, Any], Outcome]]] = {
     c.UnbindTool: unbind_tool,
     c.AddAlias: add_alias,
     c.RemoveAlias: remove_alias,
+    c.PromoteAlias: promote_alias,
     c.SetFromName: set_from_name,
 }

@@ -19,24 +19,11 @@ from services.ops.contract.examples import ACCOUNT, of_command, of_question
 from services.ops.contract.meanings import REASONS, of_field
 from services.ops.showing import plain_table
 from services.ops.terminal import USAGE, Json, fail, out, print_json
-from shared.language import text
 from shared.language.commands import COMMANDS, Command
 from shared.language.questions import QUESTIONS, Question
+from shared.language.text import IN_WORDS
 
 MESSAGES: Final[Mapping[str, type[BaseModel]]] = {**COMMANDS, **QUESTIONS}
-
-
-def _pattern(kind: Any) -> str:
-    return str(kind.__metadata__[0].pattern)
-
-
-# The patterns of the language, for people.
-LIKE: Final = {
-    _pattern(text.Id): "an id, 1 to 32 of A-Z a-z 0-9 _ -",
-    _pattern(text.Actor): "a user's id, or service:<name>",
-    _pattern(text.CommandId): "a UUID, made when left out",
-    _pattern(text.CorrelationId): "1 to 128 of A-Z a-z 0-9 . _ : -",
-}
 
 
 def _names(incomplete: str) -> list[str]:
@@ -200,5 +187,5 @@ def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         case {"type": "string", "maxLength": int(most)}:
             return f"text of at most {most:,} characters"
         case {"type": "string", "pattern": str(pattern)}:
-            return LIKE.get(pattern, f"text like {pattern}")
+            return IN_WORDS[pattern]
     return "text"

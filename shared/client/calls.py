@@ -136,7 +136,9 @@ class Calls(ABC):
             },
         )
 
-    async def create_inbox(self, inbox: str, name: str, *, members: Sequence[str] = (), **how: Unpack[Giving]) -> Reply:
+    async def create_inbox(
+        self, inbox: str, name: str, *, members: Sequence[str] | None = None, **how: Unpack[Giving]
+    ) -> Reply:
         return await self.give("CreateInbox", {"inbox": inbox, "name": name, "members": members, **how})
 
     async def rename_inbox(self, inbox: str, name: str, **how: Unpack[Giving]) -> Reply:
@@ -274,6 +276,9 @@ class Calls(ABC):
 
     async def remove_alias(self, address: str, alias: str, **how: Unpack[Giving]) -> Reply:
         return await self.give("RemoveAlias", {"address": address, "alias": alias, **how})
+
+    async def promote_alias(self, address: str, alias: str, **how: Unpack[Giving]) -> Reply:
+        return await self.give("PromoteAlias", {"address": address, "alias": alias, **how})
 
     async def set_from_name(self, address: str, from_name: str, **how: Unpack[Giving]) -> Reply:
         return await self.give("SetFromName", {"address": address, "from_name": from_name, **how})

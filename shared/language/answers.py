@@ -43,11 +43,18 @@ class EventTold(Answer):
 
 
 class Warned(Answer):
-    """What the caller should know although it was accepted."""
+    """What the caller should know although it was accepted; `inboxes`, `teams` and `rules` are those it is about.
+
+    At most a hundred of each are named; `count` is how many there are.
+    """
 
     code: str
     message: str
     count: int | None = None
+    field: str | None = None
+    inboxes: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 class NextStep(Answer):
@@ -167,13 +174,14 @@ class RoutingShown(Answer):
 
 
 class InboxEntry(Answer):
-    """`readers` are the active users who see the mail that arrives."""
+    """`readers` are the active users who see the mail that arrives; `inactive` those members who are not active."""
 
     inbox: str
     name: str
     archived: bool
     access: Annotated[Access, Grows]
     members: tuple[str, ...]
+    inactive: tuple[str, ...] = ()
     addresses: tuple[InboxAddress, ...]
     routing: RoutingShown
     readers: tuple[str, ...]
@@ -225,9 +233,12 @@ class UserEntry(Answer):
 
 
 class TeamEntry(Answer):
+    """`inactive` are those members who are deactivated or removed; they count again once they are back."""
+
     team: str
     name: str
     members: tuple[str, ...]
+    inactive: tuple[str, ...] = ()
 
 
 class Limits(Answer):
@@ -257,12 +268,18 @@ class UsageShown(Answer):
 
 
 class Impact(Answer):
-    """What a user holds by name, aliases of his addresses too."""
+    """What a removal would leave behind: the user's addresses, aliases too, and what counts on the user.
+
+    `inboxes` and `rules` name the user, directly or through a team. `connections` are the team addresses that the
+    user connected; `last_reader_of` are the inboxes that nobody would read afterwards.
+    """
 
     addresses: tuple[str, ...]
     inboxes: tuple[str, ...]
     teams: tuple[str, ...]
     rules: tuple[str, ...]
+    connections: tuple[str, ...] = ()
+    last_reader_of: tuple[str, ...] = ()
 
 
 class Candidate(Answer):
@@ -283,7 +300,11 @@ class RoutingEntry(Answer):
 
 
 class Destination(Answer):
-    """Where the mail to one recipient goes, who gets it and why; `reason` says why it goes nowhere."""
+    """Where the mail to one recipient goes, who gets it and why.
+
+    `reason` says why it goes nowhere, or NO_READERS when nobody reads the inbox. `suspected` is the connected address
+    that was probably meant when the recipient itself, with a `+tag`, is not connected.
+    """
 
     recipient: str
     destination: Annotated[Literal["inbox", "personal", "none"], Grows]
@@ -293,6 +314,7 @@ class Destination(Answer):
     rule: str | None
     candidates: tuple[Candidate, ...]
     reason: str | None
+    suspected: str | None = None
 
 
 # What a question's `result` is; of a list question, each item of it.

@@ -173,11 +173,11 @@ class SetLoggingPreferences(Command):
 
 
 class CreateInbox(Command):
-    """Open to everyone, or to its members when some are given; routing leaves its mail unassigned."""
+    """Open to everyone when `members` is absent, else to them, an empty list too; its mail is left unassigned."""
 
     inbox: Id
     name: Name
-    members: Ids = ()
+    members: Ids | None = None
 
 
 class RenameInbox(Command):
@@ -222,7 +222,7 @@ class RestoreInbox(Command):
 
 
 class ConnectPersonal(Command):
-    """Claim an address for one user, who asks for himself."""
+    """Claim an address for one user, who must be the actor; given again, what is new is applied or refused."""
 
     address: AddressText
     owner: Id
@@ -232,7 +232,7 @@ class ConnectPersonal(Command):
 
 
 class ConnectTeam(Command):
-    """Claim an address for one inbox; its team sees all mail that arrives."""
+    """Claim an address for one inbox, whose team sees all its mail; given again, what is new is applied or refused."""
 
     address: AddressText
     inbox: Id
@@ -289,7 +289,7 @@ class MoveTeamAddress(Command):
 
 
 class ConvertConnection(Command):
-    """Personal becomes team, or team personal, in one step and without anybody in between."""
+    """Personal becomes team, or team personal, in one step; an orphan becomes the team's, too."""
 
     address: AddressText
     to: Kind
@@ -350,6 +350,13 @@ class RemoveAlias(Command):
     alias: AddressText
 
 
+class PromoteAlias(Command):
+    """The mailbox has a new name: an alias and its primary change places, and everything else goes along."""
+
+    address: AddressText
+    alias: AddressText
+
+
 class SetFromName(Command):
     address: AddressText
     from_name: FromName
@@ -364,6 +371,6 @@ COMMANDS: dict[str, type[Command]] = {
         CreateInbox, RenameInbox, SetInboxAccess, SetRouting, ArchiveInbox, RestoreInbox,
         ConnectPersonal, ConnectTeam, Disconnect, RequireReauthentication, Reconnect, Pause, Resume,
         MoveTeamAddress, ConvertConnection, TransferOwnership, ReclaimAddress, ReleaseAddress,
-        BindTool, UnbindTool, AddAlias, RemoveAlias, SetFromName,
+        BindTool, UnbindTool, AddAlias, RemoveAlias, PromoteAlias, SetFromName,
     )
 }  # fmt: skip

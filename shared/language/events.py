@@ -240,9 +240,14 @@ class ReauthenticationRequired(AddressEvent):
 
 
 class Reconnected(AddressEvent):
-    """It works again. `provider_identity` is the pinned one from here on, none when there is no pin."""
+    """It works again. `provider_identity` is the pinned one from here on, none when there is no pin.
+
+    `provider` is given when it became known with the pin; `connector`, of a team address, is who reconnected it.
+    """
 
     provider_identity: ProviderIdentity | None = None
+    provider: Provider | None = None
+    connector: str | None = None
 
 
 class ConnectionPaused(AddressEvent):
@@ -266,7 +271,10 @@ class TeamAddressMoved(AddressEvent):
 
 
 class ConnectionConverted(AddressEvent):
-    """To personal: `owner` is new and `inbox` was left. To team: `inbox` is new and `owner` is the former one."""
+    """To personal: `owner` is new and `inbox` was left. To team: `inbox` is new and `owner` is the former one.
+
+    The From name was the former holder's and is cleared.
+    """
 
     from_: Kind = Field(alias="from")
     to: Kind
@@ -325,6 +333,29 @@ class AliasRemoved(AddressEvent):
     primary: AddressText
 
 
+class AliasPromoted(AddressEvent):
+    """`primary` was an alias of `former_primary` and is the primary from here on; `former_primary` is its alias.
+
+    It stands on the stream of each of the two, and of each further alias, whose primary is `primary` now. The rest is
+    the claim as it goes along: whose it is, since when, and the connection.
+    """
+
+    primary: AddressText
+    former_primary: AddressText
+    kind: Kind
+    owner: str | None = None
+    inbox: str | None = None
+    connector: str | None = None
+    since: str
+    provider: Provider | None = None
+    provider_identity: ProviderIdentity | None = None
+    from_name: str | None = None
+    tools: tuple[Tool, ...] = ()
+    receiving: bool
+    sending: bool
+    reauthentication_required: bool
+
+
 class FromNameChanged(AddressEvent):
     from_name: str
 
@@ -339,6 +370,6 @@ EVENTS: dict[str, type[Event]] = {
         PersonalConnected, TeamConnected, Disconnected, ReauthenticationRequired, Reconnected,
         ConnectionPaused, ConnectionResumed, TeamAddressMoved, ConnectionConverted, OwnershipTransferred,
         AddressOrphaned, AddressReclaimed, AddressReleased, ToolBound, ToolUnbound, AliasAdded, AliasRemoved,
-        FromNameChanged,
+        AliasPromoted, FromNameChanged,
     )
 }  # fmt: skip

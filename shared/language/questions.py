@@ -100,7 +100,7 @@ class Usage(Question):
 
 
 class RemovalImpact(Question):
-    """What would be left behind if this user were removed."""
+    """What would be left behind, and what would lose its last reader, if this user were removed."""
 
     user: Id
 
@@ -117,12 +117,13 @@ class Routing(Question):
 class Resolve(Question):
     """Where the mail to each recipient goes, who gets it, and why.
 
-    `turn` replaces the stable choice per sender for callers that count.
+    `sender` is what stands in the mail, any text, an empty one too; a `contact_owner` whom nobody knows counts as
+    absent. `turn` replaces the stable choice per sender for callers that count.
     """
 
     recipients: AddressTexts
     sender: AddressText
-    contact_owner: Id | None = None
+    contact_owner: str | None = None
     turn: Annotated[int, Field(ge=0)] | None = None
 
 

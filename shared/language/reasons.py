@@ -45,6 +45,7 @@ class Reason(StrEnum):
     ROUTING_TARGET_NOT_ACTIVE = "ROUTING_TARGET_NOT_ACTIVE"
     USER_NOT_DEACTIVATED = "USER_NOT_DEACTIVATED"
     LAST_SUPER_ADMIN = "LAST_SUPER_ADMIN"
+    STREAM_NOT_UNDERSTOOD = "STREAM_NOT_UNDERSTOOD"
     BUSY = "BUSY"
 
 
@@ -84,5 +85,6 @@ CODES: dict[str, int] = {
     **{str(name): 403 for name in (Reason.PERMISSION_MISSING, Reason.OWNER_MUST_BE_ACTOR, Reason.IDENTITY_NOT_USABLE)},
     **{str(name): 404 for name in _NOT_FOUND},
     **{str(name): 422 for name in _UNPROCESSABLE},
+    str(Reason.STREAM_NOT_UNDERSTOOD): 501,
     **{str(name): 503 for name in (Reason.BUSY, QuestionError.VIEW_BEHIND)},
 }

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.language.text import Ids
+from shared.language.text import StoredIds
 
 
 class RoutingRule(BaseModel):
@@ -21,8 +21,8 @@ class UsersAndTeams(RoutingRule):
     """One of these people, a stable choice per sender or by the caller's turn."""
 
     kind: Literal["users_and_teams"] = "users_and_teams"
-    users: Ids = ()
-    teams: Ids = ()
+    users: StoredIds = ()
+    teams: StoredIds = ()
 
     @model_validator(mode="after")
     def names_somebody(self) -> Self:

@@ -1,13 +1,38 @@
 """The types that text takes in messages. Lengths are in characters; nothing is converted or trimmed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 # Rust regular expressions, matched by pydantic-core: \p{Cc} is every control character, NUL among them.
-NOT_BLANK = r"^\P{Cc}*[^\p{Cc}\s]\P{Cc}*$"
-LINES = r"^[\P{Cc}\n\t]*$"
+NOT_BLANK: Final = r"^\P{Cc}*[^\p{Cc}\s]\P{Cc}*$"
+LINES: Final = r"^(?:\r\n|[\P{Cc}\n\t])*$"
+LINES_NOT_BLANK: Final = r"^(?:\r\n|[\P{Cc}\n\t])*[^\p{Cc}\s](?:\r\n|[\P{Cc}\n\t])*$"
+ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+# An id in a stored routing rule: until ids of directories were taken, an id could begin with _ or -.
+STORED_ID: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
+ACTOR: Final = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|service:[A-Za-z0-9._-]{1,64})$"
+UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+CORRELATION: Final = r"^[A-Za-z0-9._:-]{1,128}$"
+
+# What each pattern asks for, for messages: nobody should have to read a regular expression.
+IN_WORDS: Final[Mapping[str, str]] = {
+    NOT_BLANK: "text that is not blank, without line breaks or other control characters",
+    LINES: "text without control characters other than line breaks and tabs",
+    LINES_NOT_BLANK: "text that is not blank, without control characters other than line breaks and tabs",
+    ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
+    STORED_ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
+    ACTOR: "a user's id, or service:<name>",
+    UUID: "a UUID, such as 0198c0de-0000-7000-8000-000000000001",
+    CORRELATION: "1 to 128 of A-Z a-z 0-9 . _ : -",
+}
+
+
+def one_line_feed(text: Any) -> Any:
+    """Keep CR LF, as text areas send it, as LF; a length counts what is kept."""
+    return text.replace("\r\n", "\n") if isinstance(text, str) else text
 
 
 @dataclass(frozen=True)
@@ -20,26 +45,31 @@ class Personal:
 # An actor that begins so is a trusted service; any other one is a user's id.
 SERVICE = "service:"
 
-Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
-Actor = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9_-]{1,32}|service:[A-Za-z0-9._-]{1,64})$")]
-CommandId = Annotated[
-    str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$")
-]
-CorrelationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,128}$")]
+Id = Annotated[str, StringConstraints(pattern=ID)]
+Actor = Annotated[str, StringConstraints(pattern=ACTOR)]
+CommandId = Annotated[str, StringConstraints(pattern=UUID)]
+CorrelationId = Annotated[str, StringConstraints(pattern=CORRELATION)]
 
 AddressText = Annotated[str, Personal("holder")]
 FromName = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=200), Personal("holder")]
 ProviderIdentity = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=254), Personal("holder")]
-Note = Annotated[str, StringConstraints(pattern=LINES, max_length=1_000), Personal("holder")]
+Note = Annotated[
+    str, BeforeValidator(one_line_feed), StringConstraints(pattern=LINES, max_length=1_000), Personal("holder")
+]
 PersonName = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=200), Personal("user")]
-Signature = Annotated[str, StringConstraints(pattern=LINES, max_length=10_000), Personal("user")]
+Signature = Annotated[
+    str, BeforeValidator(one_line_feed), StringConstraints(pattern=LINES, max_length=10_000), Personal("user")
+]
 Name = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=200)]
 Font = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=100)]
-Cause = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=1_000)]
+Cause = Annotated[str, BeforeValidator(one_line_feed), StringConstraints(pattern=LINES_NOT_BLANK, max_length=1_000)]
 FontSize = Annotated[int, Field(ge=1, le=1_000)]
 
 # JSON has lists only; the strict mode of a message would refuse one where a tuple is declared.
 Ids = Annotated[tuple[Id, ...], Field(strict=False, max_length=1_000)]
+StoredIds = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=STORED_ID)], ...], Field(strict=False, max_length=1_000)
+]
 AddressTexts = Annotated[tuple[AddressText, ...], Field(strict=False, max_length=1_000)]
 
 Provider = Literal["google", "microsoft", "imap"]

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from shared.language.text import IN_WORDS
 
 ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 # Deeper than any message is; what is nested further is refused as it stands.
@@ -85,9 +88,16 @@ def field_of(path: Sequence[int | str]) -> str:
 def problems_of(error: ValidationError) -> list[dict[str, str]]:
     """Every field error, at most `MOST_PROBLEMS` of them."""
     return [
-        problem(field_of(found["loc"]), OUR_WORDS.get(found["type"], found["msg"])[:LONGEST_PROBLEM])
-        for found in error.errors(include_url=False, include_context=False, include_input=False)[:MOST_PROBLEMS]
+        problem(field_of(found["loc"]), in_words(found)[:LONGEST_PROBLEM])
+        for found in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
     ]
+
+
+def in_words(found: ErrorDetails) -> str:
+    """What a field error says, for people: a pattern as what it asks for."""
+    if found["type"] == "string_pattern_mismatch":
+        return f"Input should be {IN_WORDS[found['ctx']['pattern']]}"
+    return OUR_WORDS.get(found["type"], found["msg"])
 
 
 def printable(text: str) -> str:

@@ -43,7 +43,9 @@ _POOLS: Final[Mapping[str, tuple[Any, ...]]] = {
 _WEIGHTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("ConnectPersonal", "ConnectTeam", "ReactivateUser", "AddUser"), 8),
     **dict.fromkeys(("RemoveUser", "AddAlias", "BindTool", "ConvertConnection", "SetInboxAccess"), 4),
-    **dict.fromkeys(("ReclaimAddress", "Resume", "UnbindTool", "MoveTeamAddress", "RestoreInbox", "AssignSeat"), 3),
+    **dict.fromkeys(
+        ("ReclaimAddress", "Resume", "UnbindTool", "MoveTeamAddress", "RestoreInbox", "AssignSeat", "Reconnect"), 3
+    ),
 }
 _KINDS: Final = [
     kind for name, kind in COMMANDS.items() if name != "RegisterAccount" for _ in range(_WEIGHTS.get(name, 1))

@@ -226,6 +226,7 @@ OF_HOLDERS: list[c.Command] = [
     c.UnbindTool(actor=DAN, address=BOBS, tool="meetings"),
     c.AddAlias(actor=DAN, address=BOBS, alias=OTHER),
     c.RemoveAlias(actor=DAN, address=BOBS, alias=OTHER),
+    c.PromoteAlias(actor=DAN, address=BOBS, alias=OTHER),
 ]
 
 

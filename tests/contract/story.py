@@ -228,6 +228,8 @@ SOMEBODY_LEAVES: Final = (
     gives(ANA, "ArchiveInbox", "INBOX_IN_USE", inbox="support"),
     gives(ANA, "ArchiveInbox", inbox="support", cascade=True),
     gives(ANA, "RestoreInbox", inbox="support"),
+    gives(CLEO, "AddAlias", address=BOBS, alias="robin@acme.example"),
+    gives(CLEO, "PromoteAlias", address=BOBS, alias="robin@acme.example"),
 )  # fmt: skip
 
 STORY: Final[Sequence[Gives | Asks]] = (*A_COMPANY, *AN_INBOX, *CONNECTIONS, *QUESTIONS, *CHANGES, *SOMEBODY_LEAVES)

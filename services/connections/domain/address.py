@@ -9,6 +9,7 @@ from shared.language.events import (
     AddressReclaimed,
     AddressReleased,
     AliasAdded,
+    AliasPromoted,
     AliasRemoved,
     ConnectionConverted,
     ConnectionPaused,
@@ -24,7 +25,7 @@ from shared.language.events import (
     ToolUnbound,
 )
 from shared.language.reasons import Reason
-from shared.language.text import Tool
+from shared.language.text import Provider, Tool
 
 # ---- situations
 
@@ -38,7 +39,7 @@ class Free:
 class Link:
     """The connection itself, whoever holds it; receiving, sending and reauthentication are independent."""
 
-    provider: str | None = None
+    provider: Provider | None = None
     provider_identity: str | None = None
     from_name: str | None = None
     tools: frozenset[Tool] = frozenset()
@@ -53,12 +54,17 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Personal:
-    """`since`, here and below: when the present holder's claim began."""
+    """`since`, here and below: when the present holder's claim began.
+
+    `begun` is when the claim that a default sender may have been chosen of began: a move to another inbox, orphaning,
+    and the return of the same owner do not begin another one.
+    """
 
     address: str
     owner: str
     since: str
     link: Link
+    begun: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,7 @@ class Team:
     connector: str
     since: str
     link: Link
+    begun: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,7 @@ class Orphaned:
     owner: str
     since: str
     link: Link
+    begun: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +123,7 @@ def evolve(state: AddressState, event: AddressEvent, time: str) -> AddressState:
                 event.owner,
                 time,
                 Link(event.provider, event.provider_identity, event.from_name),
+                time,
             )
         case _, TeamConnected():
             return Team(
@@ -123,26 +132,52 @@ def evolve(state: AddressState, event: AddressEvent, time: str) -> AddressState:
                 event.connector,
                 time,
                 Link(event.provider, event.provider_identity, event.from_name),
+                time,
             )
         case _, AliasAdded():
             return Alias(event.address, event.primary, time)
         case _, Disconnected() | AddressReleased() | AliasRemoved():
             return Free()
-        case Free() | Alias(), _:
+        case Free(), _:
+            return state
+        case _, AliasPromoted():
+            return promoted(state, event, time)
+        case Alias(), _:
             return state
         case Personal(), AddressOrphaned(owner=owner):
-            return Orphaned(state.address, owner, time, state.link)
+            return Orphaned(state.address, owner, time, state.link, state.begun)
         case _, OwnershipTransferred(to=owner, from_=former) | AddressReclaimed(owner=owner, from_=former):
-            link = state.link if owner == former else for_somebody_else(state.link)
-            return Personal(state.address, owner, time, link)
+            if owner == former:
+                return Personal(state.address, owner, time, state.link, state.begun)
+            return Personal(state.address, owner, time, for_somebody_else(state.link), time)
         case Team(), TeamAddressMoved(to=inbox):
             return replace(state, inbox=inbox, since=time)
         case _, ConnectionConverted(to="team"):
-            return Team(state.address, event.inbox, event.connector or "", time, state.link)
+            return Team(state.address, event.inbox, event.connector or "", time, for_somebody_else(state.link), time)
         case _, ConnectionConverted():
-            return Personal(state.address, event.owner, time, state.link)
+            return Personal(state.address, event.owner, time, for_somebody_else(state.link), time)
+        case Team(), Reconnected(connector=str(connector)):
+            return replace(state, connector=connector, link=evolve_link(state.link, event))
         case _:
             return replace(state, link=evolve_link(state.link, event))
+
+
+def promoted(state: Claim | Alias, event: AliasPromoted, time: str) -> AddressState:
+    """An alias becomes the primary with all of the claim; the former primary and the other aliases follow it."""
+    if event.address != event.primary:
+        return Alias(event.address, event.primary, state.since if isinstance(state, Alias) else time)
+    link = Link(
+        event.provider,
+        event.provider_identity,
+        event.from_name,
+        frozenset(event.tools),
+        event.receiving,
+        event.sending,
+        event.reauthentication_required,
+    )
+    if event.kind == "team":
+        return Team(event.address, event.inbox or "", event.connector or "", event.since, link, state.since)
+    return Personal(event.address, event.owner or "", event.since, link, state.since)
 
 
 def for_somebody_else(link: Link) -> Link:
@@ -154,8 +189,8 @@ def evolve_link(link: Link, event: AddressEvent) -> Link:
     match event:
         case ReauthenticationRequired():
             return replace(link, reauthenticate=True)
-        case Reconnected(provider_identity=identity):
-            return replace(link, reauthenticate=False, provider_identity=identity)
+        case Reconnected(provider_identity=identity, provider=provider):
+            return replace(link, reauthenticate=False, provider_identity=identity, provider=provider or link.provider)
         case ConnectionPaused(receiving=receiving, sending=sending):
             return replace(link, receiving=receiving, sending=sending)
         case ToolBound(tool=tool):

@@ -105,8 +105,8 @@ def create(inbox: InboxState, command: CreateInbox, account: Account, *, name_ta
         InboxCreated(
             inbox=command.inbox,
             name=command.name,
-            access="members" if command.members else "everyone",
-            members=tuple(sorted(set(command.members))),
+            access="everyone" if command.members is None else "members",
+            members=tuple(sorted(set(command.members or ()))),
         )
     ]
 

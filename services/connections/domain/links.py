@@ -18,6 +18,7 @@ from shared.language.commands import (
 )
 from shared.language.events import (
     AliasAdded,
+    AliasPromoted,
     AliasRemoved,
     ConnectionPaused,
     ConnectionResumed,
@@ -136,16 +137,48 @@ def add_alias(primary: AddressState, address: str, alias: AddressState, target: 
 
 def remove_alias(primary: AddressState, address: str, alias: AddressState, name: str) -> list[Event]:
     connected(primary, address)
-    match alias:
-        case Alias(primary=held) if held == address:
-            return [AliasRemoved(address=name, primary=address)]
-        case _:
-            raise Refused(
-                Reason.NOT_CONNECTED,
-                f"{name} is not an alias of {address}.",
-                {"address": name, "primary": address},
-                [NextAction("AddAlias", ("holder",), "Add it as an alias.")],
-            )
+    require_alias_of(address, alias, name)
+    return [AliasRemoved(address=name, primary=address)]
+
+
+def require_alias_of(address: str, alias: AddressState, name: str) -> None:
+    if isinstance(alias, Alias) and alias.primary == address:
+        return
+    raise Refused(
+        Reason.NOT_CONNECTED,
+        f"{name} is not an alias of {address}.",
+        {"address": name, "primary": address},
+        [NextAction("AddAlias", ("holder",), "Add it as an alias.")],
+    )
+
+
+def promote_alias(
+    primary: AddressState, address: str, alias: AddressState, name: str, aliases: Iterable[Alias]
+) -> list[Event]:
+    """The mailbox was renamed: `name` becomes the primary, `address` its alias; `aliases` are all of the mailbox."""
+    held = connected(primary, address)
+    require_alias_of(address, alias, name)
+    others = sorted(one.address for one in aliases if one.address != name)
+    return [
+        AliasPromoted(
+            address=stream,
+            primary=name,
+            former_primary=address,
+            kind="team" if isinstance(held, Team) else "personal",
+            owner=held.owner if isinstance(held, Personal) else None,
+            inbox=held.inbox if isinstance(held, Team) else None,
+            connector=held.connector if isinstance(held, Team) else None,
+            since=held.since,
+            provider=held.link.provider,
+            provider_identity=held.link.provider_identity,
+            from_name=held.link.from_name,
+            tools=tuple(sorted(held.link.tools)),
+            receiving=held.link.receiving,
+            sending=held.link.sending,
+            reauthentication_required=held.link.reauthenticate,
+        )
+        for stream in (address, name, *others)
+    ]
 
 
 def set_from_name(state: AddressState, command: SetFromName, address: str) -> list[Event]:

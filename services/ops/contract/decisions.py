@@ -42,7 +42,7 @@ class Answered:
     errors: Sequence[QuestionError]
 
 
-# Looked at before a command's own; BUSY may come at any time.
+# Looked at before a command's own; STREAM_NOT_UNDERSTOOD and BUSY may come at any time.
 EVERY_COMMAND: Final = (Reason.ACCOUNT_NOT_FOUND, Reason.COMMAND_ID_REUSED, Reason.PERMISSION_MISSING)
 EVERY_QUESTION: Final = (
     QuestionError.QUERY_INVALID,
@@ -234,6 +234,7 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         "it is its alias already",
     ),
     c.RemoveAlias: Decided(HOLDER, CONNECTED, (e.AliasRemoved,), None),
+    c.PromoteAlias: Decided(HOLDER, CONNECTED, (e.AliasPromoted,), None),
     c.SetFromName: Decided(HOLDER, CONNECTED, (e.FromNameChanged,), _SAME),
 }
 
@@ -285,7 +286,7 @@ def refusals(command: type[c.Command]) -> list[Reason]:
     """Every reason that a reply to this command may bear, in the order in which they are looked at."""
     readable = [Reason.COMMAND_INVALID, *([Reason.ADDRESS_INVALID] if _ADDRESSES & command.model_fields.keys() else [])]
     every = [one for one in EVERY_COMMAND if command is not c.RegisterAccount or one is not Reason.ACCOUNT_NOT_FOUND]
-    return [*readable, *every, *decided(command).refused, Reason.BUSY]
+    return [*readable, *every, *decided(command).refused, Reason.STREAM_NOT_UNDERSTOOD, Reason.BUSY]
 
 
 def errors(question: type[q.Question]) -> list[QuestionError]:

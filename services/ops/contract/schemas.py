@@ -18,17 +18,19 @@ from shared.language.answers import RESULTS, Accepted, Answer, NotAnswered, Refu
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS, Event
 from shared.language.questions import QUESTIONS, ListQuestion, Question
-from shared.language.text import LINES, NOT_BLANK
+from shared.language.text import LINES, LINES_NOT_BLANK, NOT_BLANK
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 REPLIES: Final = (Accepted, Unchanged, Refused)
 
 Schema: TypeAlias = dict[str, Any]
 
+_LINE: Final = r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]"
 # The same patterns in words that every dialect of regular expressions knows: \p{Cc} is U+0000-001F and U+007F-009F.
 PORTABLE: Final = {
     NOT_BLANK: r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$",
-    LINES: r"^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]*$",
+    LINES: rf"^(?:\r\n|{_LINE})*$",
+    LINES_NOT_BLANK: rf"^(?:\r\n|{_LINE})*[^\u0000-\u001f\u007f-\u009f\s](?:\r\n|{_LINE})*$",
 }
 
 
