@@ -30,6 +30,8 @@ SPECIMENS: dict[str, Any] = {
     "send": False,
     "receiving": False,
     "sending": True,
+    "reauthentication_required": False,
+    "tools": ["sequences"],
     "tool": "meetings",
     "canonical_form": 1,
     "visibility_acknowledged": True,
