@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from services.ops.loading import clashes, directory, rows
+from services.ops.loading import clashes, directory, encodings
 from services.ops.loading.load import IN_FLIGHT
 from services.ops.loading.through import PATIENCE_SECONDS, Wanted, place_of, through
 from services.ops.showing import plain_table
@@ -115,7 +115,7 @@ def load_directory(
         fail(f"--actor is a service, such as {SERVICE}directory: nobody else connects for others.", USAGE)
     try:
         found = directory.read(folder)
-    except rows.Unreadable as error:
+    except encodings.Unreadable as error:
         fail(f"{error}.", USAGE)
     if dry_run:
         raise typer.Exit(_foretold(found, account, actor, url, as_json=as_json))

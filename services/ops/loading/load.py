@@ -19,9 +19,10 @@ from typing import IO, Any, Final
 
 import orjson
 
+from services.ops.loading.encodings import Unreadable
 from services.ops.loading.order import Order, touched
 from services.ops.loading.place import Elsewhere, Mended, Place
-from services.ops.loading.rows import Row, Unreadable
+from services.ops.loading.rows import Row
 from shared.client import NotAllowed, Reason, Switchboard, Unanswered, Unsendable
 from shared.language import subjects
 

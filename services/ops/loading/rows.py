@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from services.ops.loading.encodings import Unreadable
 from services.ops.strict_json import parsed
 from shared.language.commands import COMMANDS
 from shared.language.subjects import TOKEN
@@ -32,10 +33,6 @@ LIST_SEPARATOR: Final = ";"
 TEXT: Final = "_text"
 CELLS: Final = "_cells"
 OWN: Final = ("account", "command")
-
-
-class Unreadable(Exception):
-    """The file as a whole cannot be read; says what to do."""
 
 
 @dataclass(frozen=True)

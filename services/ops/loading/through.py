@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from services.ops.loading import bar, rows
+from services.ops.loading import bar, encodings, rows
 from services.ops.loading.load import Load
 from services.ops.loading.place import Changed, Elsewhere, Mended, Otherwise, Place
 from services.ops.terminal import NO_ANSWER, USAGE, done, err, fail, reached
@@ -74,7 +74,7 @@ def through(wanted: Wanted) -> End:
     with _alone(file):
         try:
             end = done(_from_where_it_stands(wanted))
-        except rows.Unreadable as error:
+        except encodings.Unreadable as error:
             fail(f"{error}.", USAGE)
         except Mended:
             fail(

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from services.ops.loading.rows import Row, Unreadable, count_of, rows_of
+from services.ops.loading.encodings import Unreadable
+from services.ops.loading.rows import Row, count_of, rows_of
 
 
 def written(folder: Path, name: str, text: str) -> Path:
