@@ -18,6 +18,7 @@ from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
 from shared.runtime.partitions import Partitions
 from shared.runtime.processes.service import Service, run
 from shared.runtime.store.ledger import Ledger, unsafe_switch
+from shared.runtime.store.not_understood import StreamsNotUnderstood
 from shared.runtime.store.pending import Answer, Pending
 from shared.runtime.store.writer import Answers, Writer
 
@@ -43,6 +44,7 @@ class Commands:
         self.endpoint = Endpoint("commands", subjects.COMMANDS, subjects.CONNECTIONS_QUEUE, self._take, self._refuse)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
+        self._not_understood = StreamsNotUnderstood()
         self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
 
     async def open(self) -> None:
@@ -70,6 +72,9 @@ class Commands:
     async def ready(self) -> str | None:
         return self.writer.trouble()
 
+    async def understood(self) -> str | None:
+        return self._not_understood.trouble()
+
     async def figures(self) -> Sequence[metrics.Metric]:
         return [
             metrics.counter(
@@ -92,7 +97,7 @@ class Commands:
         self._service.stopping.set()
 
     def _open_ledger(self) -> Ledger:
-        return Ledger(self._service.postgres_url, PAGES, self._domain)
+        return Ledger(self._service.postgres_url, PAGES, self._domain, self._not_understood)
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
         subject = subjects.commands_of(partition)
@@ -152,6 +157,7 @@ def reply_of(pending: Pending, answer: Answer) -> Reply:
 async def connections(service: Service) -> AsyncIterator[None]:
     commands = Commands(service)
     service.parts["postgres"] = commands.ready
+    service.parts["streams"] = commands.understood
     service.figures.append(commands.figures)
     await service.broker.start()
     client = service.broker.connection

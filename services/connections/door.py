@@ -20,6 +20,7 @@ from shared.language.events import Aggregate
 from shared.language.text import SERVICE
 from shared.runtime.clock import new_id, now
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
+from shared.runtime.store.not_understood import StreamNotUnderstood
 from shared.runtime.store.pending import Pending, Verdict
 from shared.runtime.store.session import Session
 
@@ -211,6 +212,8 @@ class Domain:
             decision = handlers.decide(desk, payload.command)
         except Refused as refusal:
             return replies.refused(command_id, refusal, dry_run=pending.dry_run)
+        except StreamNotUnderstood as error:
+            return replies.refused(command_id, replies.not_understood(error.event), dry_run=pending.dry_run)
         if not decision.events:
             return replies.unchanged(command_id, dry_run=pending.dry_run)
         events = [(new_id(), event) for event in decision.events]

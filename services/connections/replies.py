@@ -10,6 +10,7 @@ from shared.core.refusal import NextAction, Refused
 from shared.language.commands import COMMANDS
 from shared.language.events import Event
 from shared.language.reasons import Reason
+from shared.runtime.store.not_understood import NotUnderstood
 from shared.runtime.store.pending import Verdict
 
 LISTED_EVENTS: Final = 100
@@ -21,6 +22,8 @@ NOT_KEPT: Final = frozenset(
         Reason.COMMAND_UNKNOWN,
         Reason.ACCOUNT_NOT_FOUND,
         Reason.COMMAND_ID_REUSED,
+        # Not decided: the newer release will decide it, under the same id.
+        Reason.STREAM_NOT_UNDERSTOOD,
         Reason.BUSY,
     )
 )
@@ -95,6 +98,16 @@ def reused() -> Refused:
     return Refused(
         Reason.COMMAND_ID_REUSED,
         "This command_id was used before for another command; give each command an id of its own.",
+    )
+
+
+def not_understood(event: NotUnderstood) -> Refused:
+    return Refused(
+        Reason.STREAM_NOT_UNDERSTOOD,
+        f"On the {event.aggregate} that this concerns stands an event that this release cannot read:"
+        f" {event.stored_name} at position {event.position}. Run the newer release, then ask again"
+        " with the same command_id.",
+        {"aggregate": event.aggregate, "position": event.position, "stored_name": event.stored_name},
     )
 
 

@@ -10,7 +10,13 @@ from shared.language.reasons import CODES, Reason
 HERE = Path(__file__).parent
 
 # Said by the door and the ledger; tested there.
-OF_THE_WAY_IN = {Reason.BUSY, Reason.COMMAND_INVALID, Reason.COMMAND_UNKNOWN, Reason.COMMAND_ID_REUSED}
+OF_THE_WAY_IN = {
+    Reason.BUSY,
+    Reason.COMMAND_INVALID,
+    Reason.COMMAND_UNKNOWN,
+    Reason.COMMAND_ID_REUSED,
+    Reason.STREAM_NOT_UNDERSTOOD,
+}
 
 
 def asserted_reasons() -> set[str]:
@@ -36,5 +42,5 @@ def test_every_command_has_a_row_in_the_table() -> None:
 
 
 def test_every_reason_has_the_code_of_the_contract() -> None:
-    assert {CODES[reason] for reason in Reason} == {400, 403, 404, 409, 422, 503}
+    assert {CODES[reason] for reason in Reason} == {400, 403, 404, 409, 422, 501, 503}
     assert (CODES[Reason.COMMAND_INVALID], CODES[Reason.BUSY], CODES[Reason.ADDRESS_INVALID]) == (400, 503, 422)

@@ -9,10 +9,14 @@ from functools import lru_cache
 from typing import Any, Final, cast
 from uuid import UUID
 
+from eventsourcing.persistence import StoredEvent
+
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.recorded import named, stream_id
 from shared.runtime.bounded import forget_oldest
+from shared.runtime.codec import Undecodable
+from shared.runtime.store.not_understood import NotUnderstood, StreamsNotUnderstood
 from shared.runtime.store.recorded_mapper import RecordedMapper
 from shared.runtime.store.recorder import Newer, Read
 
@@ -54,14 +58,22 @@ class Known:
         pages: how each kind of aggregate is rebuilt.
         since: asks the store for what is newer than what was read.
         mapper: reads stored events.
+        not_understood: is told of streams that hold an event which the mapper cannot read.
     """
 
-    def __init__(self, pages: Mapping[Aggregate, Page], since: Callable[[Read], Newer], mapper: RecordedMapper) -> None:
+    def __init__(
+        self,
+        pages: Mapping[Aggregate, Page],
+        since: Callable[[Read], Newer],
+        mapper: RecordedMapper,
+        not_understood: StreamsNotUnderstood,
+    ) -> None:
         self.pages = pages
         self.seen: dict[UUID, Seen] = {}
         self.sets: dict[UUID, SeenSet] = {}
         self._since = since
         self._mapper = mapper
+        self._not_understood = not_understood
         # 1.0 when the last commit met what was not known, halved with each that did not.
         self._strangers = 1.0
 
@@ -84,14 +96,26 @@ class Known:
 
     def _take(self, newer: Newer) -> None:
         for stored, position in newer.events:
-            seen = self.seen[cast(UUID, stored.originator_id)]
-            recorded = self._mapper.to_recorded(stored, position)
-            state = self.pages[seen.aggregate].evolve(seen.state, recorded.event, recorded.time)
-            self.seen[recorded.stream] = Seen(seen.aggregate, seen.account, recorded.version, state)
+            stream = cast(UUID, stored.originator_id)
+            seen = self.seen[stream]
+            state = self._evolved(stream, seen, stored, position)
+            self.seen[stream] = Seen(seen.aggregate, seen.account, stored.originator_version, state)
         for set_id, member, present, position in newer.members:
             known = self.sets[set_id]
             known.position = max(known.position, position)
             (known.members.add if present else known.members.discard)(member)
+
+    def _evolved(self, stream: UUID, seen: Seen, stored: StoredEvent, position: int) -> Any:
+        """The state after the event; once there was one that cannot be read, nobody knows what the later ones make."""
+        if isinstance(seen.state, NotUnderstood):
+            return seen.state
+        try:
+            recorded = self._mapper.to_recorded(stored, position)
+        except Undecodable as error:
+            event = NotUnderstood(seen.aggregate, position, stored.topic)
+            self._not_understood.meet(stream, event, str(error))
+            return event
+        return self.pages[seen.aggregate].evolve(seen.state, recorded.event, recorded.time)
 
     def expect(self, streams: Sequence[tuple[UUID, Aggregate, str]], sets: Sequence[UUID]) -> None:
         """What a group will look at is made known in one go.

@@ -22,6 +22,7 @@ from shared.language.events import Aggregate
 from shared.language.reasons import Reason
 from shared.runtime.postgres import connection_arguments, why
 from shared.runtime.store.known import Known, set_of, stream_of
+from shared.runtime.store.not_understood import StreamsNotUnderstood
 from shared.runtime.store.pending import Answer, Pending, Verdict
 from shared.runtime.store.recorded_mapper import RecordedMapper
 from shared.runtime.store.recorder import Answered, Committed, Group, GroupRecorder, JournalEntry, Newer, NotSent, Read
@@ -44,6 +45,7 @@ class Ledger(Application[UUID]):
         url: PostgreSQL, as a libpq URL; the schema is made when it is not there.
         pages: how each kind of aggregate is rebuilt.
         domain: how commands are decided.
+        not_understood: is told of streams that hold an event which this release cannot read.
 
     Raises:
         ValueError: the library's unsafe path (POSTGRES_ENABLE_DB_FUNCTIONS) is switched on.
@@ -64,14 +66,20 @@ class Ledger(Application[UUID]):
         "POSTGRES_CONNECT_TIMEOUT": "5",
     }
 
-    def __init__(self, url: str, pages: Mapping[Aggregate, Page], domain: Decides) -> None:
+    def __init__(
+        self,
+        url: str,
+        pages: Mapping[Aggregate, Page],
+        domain: Decides,
+        not_understood: StreamsNotUnderstood | None = None,
+    ) -> None:
         if trouble := unsafe_switch():
             raise ValueError(trouble)
         self._url = url
         self.domain = domain
         self._require_answer()
         super().__init__()
-        self.known = Known(pages, self._recorder.since, self._mapper)
+        self.known = Known(pages, self._recorder.since, self._mapper, not_understood or StreamsNotUnderstood())
 
     def _require_answer(self) -> None:
         """The library's pool would say after five seconds that there is no connection, and not why."""

@@ -7,6 +7,7 @@ from uuid import UUID
 from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, UserEvent
 from shared.language.recorded import Recorded
 from shared.runtime.store.known import Known, Seen, set_of, stream_of
+from shared.runtime.store.not_understood import NotUnderstood, StreamNotUnderstood
 from shared.runtime.store.pending import Pending, Verdict
 from shared.runtime.store.recorder import Membership, Read
 
@@ -22,7 +23,7 @@ class Session:
         self.changes: dict[UUID, dict[UUID, tuple[bool, int]]] = {}
         self.events: list[Recorded] = []
 
-    # ---- what decisions look at (shared.core.decider.Reads)
+    # ---- what decisions look at (shared.core.decider.Reads); each raises StreamNotUnderstood
 
     def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
         key = account, aggregate, name
@@ -52,6 +53,8 @@ class Session:
                 self._known.load([(stream, aggregate, account)], [])
                 seen = self._known.seen[stream]
             self.read.streams[stream] = seen.version
+            if isinstance(seen.state, NotUnderstood):
+                raise StreamNotUnderstood(seen.state)
             self.states[stream] = seen
         return seen
 
@@ -126,6 +129,7 @@ def name_of(event: Event, account: str) -> str:
 class Decides(Protocol):
     """The domain, as the ledger sees it."""
 
-    def decide(self, pending: Pending, session: Session) -> Verdict: ...
+    def decide(self, pending: Pending, session: Session) -> Verdict:
+        """A stream that is not understood is a refusal of this command; the others of the group go on."""
 
     def reused(self, pending: Pending) -> Verdict: ...
