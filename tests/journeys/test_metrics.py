@@ -111,7 +111,7 @@ async def test_every_part_of_every_service_is_told_to_be_ready(running: RunningS
         parts.setdefault(labels["service"], set()).add(labels["part"])
     assert parts == {
         "launcher": {"postgres", "nats", "connections", "relay", "inbox-views", "routing"},
-        "connections": {"process", "nats", "postgres"},
+        "connections": {"process", "nats", "postgres", "streams"},
         "relay": {"process", "nats", "postgres", "stream", "lease"},
         "inbox-views": {"process", "nats", "events", "view"},
         "routing": {"process", "nats", "events", "view"},
