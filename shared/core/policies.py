@@ -1,0 +1,43 @@
+"""Rules that several services go by, each written once: permissions, who is in an inbox, who reads its mail."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Literal, TypeAlias
+
+WithoutEffect: TypeAlias = Literal["OWNER_NOT_ACTIVE", "PERMISSION_MISSING"]
+
+
+def holds(permissions: Collection[str], permission: str) -> bool:
+    """Whether these permissions suffice: `super_admin` includes `account_access`, not `personal_email_access`."""
+    return permission in permissions or (permission == "account_access" and "super_admin" in permissions)
+
+
+def members_of(teams: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
+    """Everybody in any of the teams that are named; `teams` are the members of each team of the account."""
+    return {member for name in names for member in teams.get(name, ())}
+
+
+class Membership:
+    """Who is in one inbox: everyone, or those who are named or in one of its teams."""
+
+    __slots__ = ("everyone", "names")
+
+    def __init__(
+        self, access: str, members: Iterable[str], teams: Iterable[str], of_teams: Mapping[str, Iterable[str]]
+    ) -> None:
+        self.everyone = access == "everyone"
+        self.names: frozenset[str] = frozenset() if self.everyone else frozenset(members) | members_of(of_teams, teams)
+
+    def admits(self, user: str) -> bool:
+        """Whether the user is a member; administrators only if they are."""
+        return self.everyone or user in self.names
+
+    def readers(self, active: Iterable[str]) -> list[str]:
+        """Those of the active users who see the mail that arrives, in the same order."""
+        return [user for user in active if self.admits(user)]
+
+
+def why_without_effect(status: str | None, permissions: Collection[str]) -> WithoutEffect | None:
+    """What of its owner keeps a personal connection from working (A4); an owner whom nobody knows has no `status`."""
+    if status != "active":
+        return "OWNER_NOT_ACTIVE"
+    return None if holds(permissions, "personal_email_access") else "PERMISSION_MISSING"
