@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeElapsedColumn
 
-from services.ops.loading import rows
 from services.ops.loading.load import Load
 from services.ops.loading.place import Place
 from services.ops.terminal import err
@@ -30,7 +28,7 @@ async def look_again(look: Callable[[bool], None], load: Load) -> None:
 
 
 @contextmanager
-def shown(file: Path, place: Place) -> Iterator[Callable[[bool], None]]:
+def shown(name: str, total: int, place: Place) -> Iterator[Callable[[bool], None]]:
     """Rate, refused and time left, on a terminal, each time that the result is called with whether it is ending."""
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -41,9 +39,7 @@ def shown(file: Path, place: Place) -> Iterator[Callable[[bool], None]]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=err, disable=not sys.stderr.isatty(), refresh_per_second=5) as progress:
-        task = progress.add_task(
-            file.name, total=rows.count_of(file), completed=place.rows, pace="", refused=place.refused
-        )
+        task = progress.add_task(name, total=max(total, 1), completed=place.rows, pace="", refused=place.refused)
         reached_rows, since = place.rows, time.monotonic()
 
         def look(ending: bool) -> None:

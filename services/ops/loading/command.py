@@ -51,6 +51,9 @@ def load(
 ) -> None:
     """Give many commands out of a file: one JSON object a line, or CSV with the same names as header.
 
+    The file is read to its end before anything is begun. A cell is read by the type of its field, an empty one is
+    absent; what a field cannot take is a refused row.
+
     Commands that name the same address, user or inbox keep their order. Ctrl-C or a lost connection loses nothing: the
     same command line goes on, and nothing is done twice. What is refused is written to a file that can be loaded again
     once it is mended.

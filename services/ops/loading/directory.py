@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
+from services.ops.loading.cells import LIST_SEPARATOR
 from services.ops.loading.encodings import Unreadable
-from services.ops.loading.rows import LIST_SEPARATOR
 from shared.language.text import Permission
 
 HEADERS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {

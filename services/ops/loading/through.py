@@ -73,7 +73,8 @@ def through(wanted: Wanted) -> End:
         fail(f"{to_refused} cannot be written: name another file with --refused.", USAGE)
     with _alone(file):
         try:
-            end = done(_from_where_it_stands(wanted))
+            told = rows.read(file, wanted.account, wanted.actor)
+            end = done(_from_where_it_stands(wanted, told))
         except encodings.Unreadable as error:
             fail(f"{error}.", USAGE)
         except Mended:
@@ -108,18 +109,18 @@ def _alone(file: Path) -> Iterator[None]:
         yield
 
 
-async def _from_where_it_stands(wanted: Wanted) -> End:
+async def _from_where_it_stands(wanted: Wanted, told: rows.Rows) -> End:
     async with reached(wanted.url, PATIENCE_SECONDS) as switchboard:
         # Not before Switchboard is there: a load that was never begun is none to go on with.
-        place = _begun(wanted)
+        place = _begun(wanted, told.digest)
         began, before = time.monotonic(), place.rows
         if before:
             err.print(f"Going on after {before:,} rows; --anew begins again.")
         load = Load(switchboard, place, wanted.to_refused, wanted.in_flight)
-        with bar.shown(wanted.file, place) as look:
+        with bar.shown(wanted.file.name, told.count, place) as look:
             looking = asyncio.create_task(bar.look_again(look, load))
             try:
-                whole = await load.run(rows.rows_of(wanted.file, wanted.account, wanted.actor))
+                whole = await load.run(told)
             finally:
                 looking.cancel()
             look(False)
@@ -132,9 +133,8 @@ def _trouble(load: Load) -> str:
     return str(load.trouble or "")
 
 
-def _begun(wanted: Wanted) -> Place:
+def _begun(wanted: Wanted, digest: str) -> Place:
     file, path = wanted.file, place_of(wanted.file)
-    digest = rows.digest_of(file, wanted.account)
     if wanted.anew:
         path.unlink(missing_ok=True)
     try:

@@ -14,7 +14,7 @@ import pytest
 from rich.progress import Progress
 
 from services.ops.loading.bar import pace_of
-from services.ops.loading.rows import digest_of
+from services.ops.loading.rows import read
 from shared.runtime.clock import new_id
 from tests.journeys.wire import Account, Wire, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
@@ -273,6 +273,9 @@ def test_while_nothing_is_answered_that_is_told_instead_of_a_rate() -> None:
         ("all.csv", b"command,account\nAddUser,\xe9\n", "not UTF-8 at byte 24"),
         ("all.jsonl", b'{"a": "' + 100_000 * "ä".encode() + b'\xe4"}\n', "not UTF-8 at byte 200,007"),
         ("all.jsonl", b'{"a": "\xc3', "not UTF-8 at byte 7"),
+        ("all.csv", b'command,account,name\nAddUser,acme,"U\nAddUser,acme,V\n', "line 2: a quote opens and is not clo"),
+        ("all.csv", b"command,account,name\nAddUser,acme,U\nAddUser,acme\n", "line 3: 1 fewer cells than the header"),
+        ("all.csv", b"command,account,owner,Owner\nAddUser,acme,bob,cleo\n", "owner is in the header twice"),
     ],
 )
 async def test_a_file_that_cannot_be_read_to_its_end_is_not_begun(
@@ -282,6 +285,54 @@ async def test_a_file_that_cannot_be_read_to_its_end_is_not_begun(
     code, output = await run("load", str(folder / name), url=nats.url)
     assert (code, said in output, "Traceback" in output) == (USAGE, True, False), output
     assert names_in(folder) == [name]
+
+
+async def test_an_open_quote_does_not_eat_the_rows_behind_it(running: RunningSwitchboard, folder: Path) -> None:
+    account = new_account()
+    code, output = await run("load", str(lines(folder / "first.jsonl", story(account, 0))), url=running.nats_url)
+    assert code == DONE, output
+    names = ("Uma", '"Ugo', "Ute", "Udo", "Una")
+    people = [f"{account},AddUser,ana,n{number},{name},super_admin\n" for number, name in enumerate(names, 1)]
+    path = folder / "people.csv"
+    path.write_text("account,command,actor,user,name,permissions\n" + "".join(people))
+    code, output = await run("load", str(path), "--json", url=running.nats_url)
+    assert (code, "line 3: a quote opens and is not closed" in output) == (USAGE, True), output
+    assert (await told_of(running.nats_url, account)).count("UserAdded") == USERS + 1
+    path.write_text(path.read_text().replace('"', ""))
+    code, output = await run("load", str(path), "--json", url=running.nats_url)
+    assert (code, json.loads(output)["rows"], json.loads(output)["accepted"]) == (DONE, 5, 5)
+
+
+async def test_a_spreadsheets_true_is_true_and_a_size_of_12pt_is_a_refused_row(
+    running: RunningSwitchboard, folder: Path
+) -> None:
+    account = new_account()
+    await run("load", str(lines(folder / "first.jsonl", story(account, 0))), url=running.nats_url)
+    head = "account,command,actor,address,inbox,visibility_acknowledged,user,font,size\r\n"
+    path = folder / "commands.csv"
+    path.write_bytes((
+        f"sep=,\r\n{head}{account},ConnectTeam,ana,desk@{account}.example,inbox,TRUE,,,\r\n"
+        f"{account},SetDefaultFont,ana,,,,ana,Arial,12pt\r\n{account},SetDefaultFont,ana,,,,ana,Arial,12\r\n,,,,,,,,\r\n"
+    ).encode("utf-16"))  # fmt: skip
+    code, output = await run("load", str(path), "--json", url=running.nats_url)
+    told = json.loads(output)
+    assert (code, told["rows"], told["accepted"], told["refused"]) == (REFUSED, 3, 2, 1), output
+    (refused,) = rows_in(Path(told["refused_file"]))
+    assert (refused["_refused"]["line"], refused["size"]) == (4, "12pt")
+    assert 'size cannot be "12pt": it takes a whole number from 1 to 1,000' in refused["_refused"]["message"]
+    assert (await told_of(running.nats_url, account)).count("DefaultFontChanged") == 1
+
+
+async def test_a_signature_of_several_lines_with_crlf_is_one_row(running: RunningSwitchboard, folder: Path) -> None:
+    account = new_account()
+    await run("load", str(lines(folder / "first.jsonl", story(account, 0))), url=running.nats_url)
+    path = folder / "signatures.csv"
+    path.write_bytes(b'command,actor,user,signature\r\nSetSignature,u1,u1,"U 1\r\nAcme, 2nd floor, Bath"\r\n')
+    code, output = await run("load", str(path), "--account", account, "--json", url=running.nats_url)
+    assert (code, json.loads(output)["rows"]) == (DONE, 1), output
+    async with connected(running.nats_url) as wire:
+        user = await (await viewed(wire, account)).see("User", user="u1")
+    assert user["signature"] == "U 1\nAcme, 2nd floor, Bath"
 
 
 async def test_what_was_never_begun_is_none_to_go_on_with(nats: RunningNats, folder: Path) -> None:
@@ -325,21 +376,21 @@ async def test_refused_rows_that_were_mended_where_they_stand_are_not_cut(
     assert (code, f"{many + USERS + 1:,} accepted" in output, refused.exists()) == (REFUSED, True, False), output
 
 
-async def test_a_load_that_stopped_at_a_torn_row_of_csv_goes_on(running: RunningSwitchboard, folder: Path) -> None:
+async def test_a_load_that_stopped_behind_an_unsent_row_goes_on(running: RunningSwitchboard, folder: Path) -> None:
     account = new_account()
     path = folder / "all.csv"
     path.write_text(
-        "command,actor,plan,admin,user,name,permissions\nRegisterAccount,service:tests,free,ana,,,\n"
-        'AddUser,ana,,,bob,"B"x\nAddUser,ana,,,cleo,Cleo,personal_email_access\n'
+        "command,actor,plan,admin,user,name,permissions,seat\nRegisterAccount,service:tests,free,ana,,,,\n"
+        "AddUser,ana,,,bob,Bob,account_access,true\nAddUser,ana,,,cleo,Cleo,personal_email_access,\n"
     )
     words = ("load", str(path), "--account", account)
     code, output = await run(*words, url=running.nats_url)
     assert (code, "2 accepted" in output) == (REFUSED, True), output
     assert [row["_refused"]["line"] for row in rows_in(folder / "all.csv.refused.jsonl")] == [3]
-    # As a load that was stopped behind the torn row has it.
+    # As a load that was stopped behind that row has it.
     (folder / "all.csv.refused.jsonl").unlink()
     (folder / "all.csv.load").write_text(json.dumps({
-        "digest": digest_of(path, account), "load": "x", "rows": 2, "accepted": 1, "refused": 1,
+        "digest": read(path, account).digest, "load": "x", "rows": 2, "accepted": 1, "refused": 1,
         "given": {"account": account, "actor": None, "refused": None}, "known_row": 0,
     }))  # fmt: skip
     code, output = await run(*words, url=running.nats_url)

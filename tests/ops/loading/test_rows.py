@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from services.ops.loading.cells import fields_of
 from services.ops.loading.encodings import Unreadable
-from services.ops.loading.rows import Row, count_of, rows_of
+from services.ops.loading.rows import Row, read
+from shared.language.commands import COMMANDS
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -19,7 +21,7 @@ def written(folder: Path, name: str, text: str) -> Path:
 def test_a_line_of_json_is_a_command(folder: Path) -> None:
     told = {"account": "acme", "command": "AssignSeat", "actor": "ana", "user": "bob", "_refused": {"line": 7}}
     path = written(folder, "a.jsonl", f"{json.dumps(told)}\n\n{json.dumps(told | {'user': None})}\n")
-    assert list(rows_of(path)) == [
+    assert list(read(path)) == [
         Row(1, "acme", "AssignSeat", {"actor": "ana", "user": "bob"}),
         Row(3, "acme", "AssignSeat", {"actor": "ana"}),
     ]
@@ -34,18 +36,21 @@ def test_a_line_of_json_is_a_command(folder: Path) -> None:
         ('{"account": "acme"}', "account and command"),
         ('{"account": "a.b", "command": "X"}', "part of a subject"),
         ('{"account": 7, "command": "X"}', "account and command"),
+        ('{"account": "acme", "command": "X", "owner": "bob", "owner": "cleo"}', "owner is named twice"),
+        ('{"account": "acme", "command": "X", "owner": "bob", "\\u006fwner": "cleo"}', "owner is named twice"),
+        ('{"account": "acme", "command": "X", "rule": {"users": [{"a": 1, "a": 1}]}}', "a is named twice"),
     ],
 )
 def test_a_line_that_cannot_be_sent_says_why_and_the_others_go_on(line: str, why: str, folder: Path) -> None:
     good = '{"account": "acme", "command": "AssignSeat", "user": "bob"}'
-    first, second = rows_of(written(folder, "a.jsonl", f"{line}\n{good}\n"))
+    first, second = read(written(folder, "a.jsonl", f"{line}\n{good}\n"))
     assert why in first.trouble
     assert (second.line, second.trouble) == (2, "")
 
 
 def test_who_names_no_account_and_actor_has_those_given(folder: Path) -> None:
     path = written(folder, "a.jsonl", '{"command": "AssignSeat", "user": "bob"}\n{"command": "X", "actor": "eve"}\n')
-    assert [(row.account, row.fields["actor"]) for row in rows_of(path, "acme", "ana")] == [
+    assert [(row.account, row.fields["actor"]) for row in read(path, "acme", "ana")] == [
         ("acme", "ana"), ("acme", "eve"),
     ]  # fmt: skip
 
@@ -59,7 +64,15 @@ def test_who_names_no_account_and_actor_has_those_given(folder: Path) -> None:
          {"address": "a@b.example", "inbox": "7", "visibility_acknowledged": True}),
         ("SetDefaultFont", {"user": "bob", "font": "12", "size": "12"}, {"user": "bob", "font": "12", "size": 12}),
         ("SetRouting", {"inbox": "i", "rule": '{"kind":"unassigned"}'}, {"inbox": "i", "rule": {"kind": "unassigned"}}),
-        ("ConnectTeam", {"address": "", "visibility_acknowledged": "perhaps"}, {"visibility_acknowledged": "perhaps"}),
+        ("ConnectTeam", {"address": "", "inbox": " ", "visibility_acknowledged": "TRUE"},
+         {"visibility_acknowledged": True}),
+        ("ConnectTeam", {"visibility_acknowledged": " False "}, {"visibility_acknowledged": False}),
+        ("AssignSeat", {"user": " bob ", "dry_run": "True"}, {"user": "bob", "dry_run": True}),
+        ("AddUser", {"name": " Bob "}, {"name": " Bob "}),
+        ("CreateInbox", {"members": '["bob", "cleo"]'}, {"members": ["bob", "cleo"]}),
+        ("CreateInbox", {"members": ";"}, {"members": []}),
+        ("SetSignature", {"signature": "Bob\r\nAcme"}, {"signature": "Bob\nAcme"}),
+        ("SetSignature", {" Signature": "true", "_note": "x"}, {"signature": "true"}),
         ("NoSuchCommand", {"user": "true"}, {"user": "true"}),
     ],
 )  # fmt: skip
@@ -68,13 +81,77 @@ def test_a_cell_is_what_the_commands_field_is(
 ) -> None:
     quoted = ",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in cells.values())
     path = written(folder, "a.csv", f"account,command,{','.join(cells)}\nacme,{command},{quoted}\n")
-    (row,) = rows_of(path)
-    assert (row.line, row.command, row.fields) == (2, command, fields)
+    (row,) = read(path)
+    assert (row.line, row.command, row.fields, row.trouble) == (2, command, fields, "")
 
 
-def test_a_row_with_more_cells_than_the_header_is_told(folder: Path) -> None:
-    (row,) = rows_of(written(folder, "a.csv", "account,command\nacme,X,y,z\n"))
-    assert "2 more cells" in row.trouble
+@pytest.mark.parametrize(
+    ("command", "column", "cell", "fits"),
+    [
+        ("SetDefaultFont", "size", "12pt", "a whole number from 1 to 1,000"),
+        ("SetDefaultFont", "size", "12.0", "a whole number from 1 to 1,000"),
+        ("SetDefaultFont", "size", "1_2", "a whole number from 1 to 1,000"),
+        ("SetDefaultFont", "size", "1001", "a whole number from 1 to 1,000"),
+        ("SetDefaultFont", "size", "null", "a whole number from 1 to 1,000"),
+        ("SetLoggingPreferences", "track_opens", "yes", "true or false"),
+        ("SetLoggingPreferences", "track_opens", "null", "true or false"),
+        ("Pause", "receive", "WAHR", "true or false"),
+        ("ArchiveInbox", "cascade", "1", "true or false"),
+        ("ConnectPersonal", "provider", "gmail", "google, microsoft or imap"),
+        ("ConnectPersonal", "provider", "Google", "google, microsoft or imap"),
+        ("AddUser", "user", "b b", "an id"),
+        ("AddUser", "name", "Bob\nBaker", "text that is not blank, without line breaks"),
+        ("AddUser", "permissions", "account_access,super_admin", "separated by ;, each personal_email_access, account"),
+        ("SetLoggingPreferences", "never_log", "[1]", "a list of at most 1,000, separated by ;"),
+        ("SetRouting", "rule", "unassigned", 'such as {"kind": "unassigned"} for a rule, and this is no JSON'),
+        ("SetRouting", "rule", '["bob"]', "a JSON object"),
+        ("SetRouting", "rule", '{"kind": "unassigned", "kind": "unassigned"}', "kind is named twice"),
+    ],
+)
+def test_a_cell_that_its_field_cannot_take_is_never_left_out(
+    command: str, column: str, cell: str, fits: str, folder: Path
+) -> None:
+    quoted = cell.replace('"', '""')
+    (row,) = read(written(folder, "a.csv", f'account,command,{column}\nacme,{command},"{quoted}"\n'))
+    assert (f'{column} cannot be "{cell}": ' in row.trouble, fits in row.trouble) == (True, True), row.trouble
+    assert row.again() == {"account": "acme", "command": command, column: cell}
+
+
+@pytest.mark.parametrize("column", ["sise", "members", "SIZE_"])
+def test_a_column_that_is_none_of_the_commands_is_not_passed_over_where_it_is_filled(column: str, folder: Path) -> None:
+    head = f"account,command,user,font,{column}\n"
+    path = written(folder, "a.csv", f"{head}acme,SetDefaultFont,bob,Arial,\nacme,SetDefaultFont,bob,Arial,12\n")
+    first, second = read(path)
+    assert (first.trouble, first.fields) == ("", {"user": "bob", "font": "Arial"})
+    assert f'{column.lower()} is no field of SetDefaultFont and has the value "12"' in second.trouble
+    assert "user, font, size" in second.trouble
+
+
+def test_every_cell_at_fault_is_named(folder: Path) -> None:
+    (row,) = read(written(folder, "a.csv", "account,command,size,font,tool\nacme,SetDefaultFont,x,Arial,y\n"))
+    assert 'size cannot be "x"' in row.trouble
+    assert "tool is no field of SetDefaultFont" in row.trouble
+
+
+def test_what_would_fit_is_said_in_words_for_every_field() -> None:
+    for command in COMMANDS:
+        for name, field in (fields_of(command) or {}).items():
+            assert field.words, (command, name)
+            assert not set("\\^$") & set(field.words), (command, name, field.words)
+
+
+def test_rows_are_counted_as_they_are_given(folder: Path) -> None:
+    text = 'command,user,signature\nSetSignature,bob,"a\nb"\n\nSetSignature,cleo,x\n,,\n'
+    rows = read(written(folder, "a.csv", text), "acme")
+    assert (rows.count, [row.line for row in rows]) == (2, [2, 5])
+    rows = read(written(folder, "a.jsonl", '{}\n\n{torn\n  \n{"a": 1}'))
+    assert (rows.count, [row.line for row in rows]) == (3, [1, 3, 5])
+
+
+def test_json_lines_of_a_shell_are_read_by_their_mark(folder: Path) -> None:
+    path = folder / "a.jsonl"
+    path.write_bytes('{"account": "acme", "command": "AddUser", "name": "Zoë"}\r\n'.encode("utf-16"))
+    assert list(read(path)) == [Row(1, "acme", "AddUser", {"name": "Zoë"})]
 
 
 @pytest.mark.parametrize(
@@ -83,25 +160,25 @@ def test_a_row_with_more_cells_than_the_header_is_told(folder: Path) -> None:
         ("a.txt", "", "name it .jsonl or .csv"),
         ("a.csv", "user,name\nbob,Bob\n", "lacks account and command"),
         ("a.csv", "", "has nothing"),
+        ("a.csv", "account,command,owner,Owner\n", "owner is in the header twice"),
+        ("a.csv", 'account,command,name\nacme,AddUser,"U\nacme,AddUser,V\n', "line 2: a quote opens and is not closed"),
+        ("a.csv", "account,command,name\nacme,AddUser\n", "line 2: 1 fewer cells"),
+        ("a.jsonl", '[\n{"account": "acme"}\n]\n', "one JSON object a line"),
+        ("a.jsonl", '[{"account": "acme"}]\n', "one JSON object a line"),
     ],
 )
 def test_a_file_that_is_none_of_these_is_refused_as_a_whole(name: str, text: str, why: str, folder: Path) -> None:
     with pytest.raises(Unreadable, match=why):
-        list(rows_of(written(folder, name, text)))
+        list(read(written(folder, name, text)))
 
 
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:
     path = folder / "a.jsonl"
     path.write_bytes('{"name": "Zoë"}'.encode("latin-1"))
     with pytest.raises(Unreadable, match="not UTF-8"):
-        list(rows_of(path))
+        list(read(path))
 
 
 def test_what_is_refused_can_be_given_again_under_another_id() -> None:
     row = Row(3, "acme", "AssignSeat", {"actor": "ana", "user": "bob", "command_id": "spent"})
     assert row.again() == {"account": "acme", "command": "AssignSeat", "actor": "ana", "user": "bob"}
-
-
-def test_rows_are_counted_without_the_header(folder: Path) -> None:
-    assert count_of(written(folder, "a.csv", "account,command\nacme,X\nacme,Y\n")) == 2
-    assert count_of(written(folder, "a.jsonl", "{}\n{}\n")) == 2
