@@ -10,9 +10,9 @@ from services.connections.domain import inbox as inboxes
 from services.connections.domain.account import Account, AccountState
 from services.connections.domain.actor import Actor
 from services.connections.domain.address import AddressState, Alias, Claim, Claimed, Orphaned, Personal, Team
-from services.connections.domain.disclosure import explain, may_see
+from services.connections.domain.disclosure import Asked, explain, may_see
 from services.connections.domain.inbox import Inbox, InboxState, NoInbox
-from services.connections.domain.user import SUPER_ADMINS, User, UserState
+from services.connections.domain.user import SUPER_ADMINS, NoUser, User, UserState
 from shared.core.address import CanonicalAddress
 from shared.core.decider import Reads
 from shared.core.refusal import Refused
@@ -53,6 +53,14 @@ class Desk:
 
     def user(self, name: str) -> UserState:
         return cast(UserState, self._reads.state(self.name, "user", name))
+
+    def is_active(self, user: str) -> bool:
+        state = self.user(user)
+        return isinstance(state, User) and state.active
+
+    def look_at_users(self, names: Iterable[str]) -> None:
+        """Whoever looks at several has all read at once, first."""
+        self._reads.expect(self.name, "user", list(names))
 
     def inbox(self, name: str) -> InboxState:
         return cast(InboxState, self._reads.state(self.name, "inbox", name))
@@ -116,9 +124,21 @@ class Desk:
     def open_inbox_count(self) -> int:
         return self._reads.count(self.name, inboxes.OPEN)
 
-    def name_taken(self, name: str, by_another_than: str) -> bool:
+    def archived_inboxes(self) -> list[Inbox]:
+        found = cast(list[Inbox], self._reads.members(self.name, "inbox", inboxes.ARCHIVED))
+        return sorted(found, key=lambda inbox: inbox.id)
+
+    def open_inbox(self, name: str) -> Inbox:
+        """Raises the refusals INBOX_NOT_FOUND and INBOX_ARCHIVED."""
+        inbox = inboxes.found(self.inbox(name), name)
+        if inbox.archived:
+            inboxes.refuse_archived(inbox, self.account(), self.open_inbox_count())
+        return inbox
+
+    def holder_of_name(self, name: str, but: str) -> Inbox | None:
+        """Another inbox that has this name, if there is one."""
         holders = cast(list[Inbox], self._reads.members(self.name, "inbox", inboxes.name_set(name)))
-        return any(inbox.id != by_another_than for inbox in holders)
+        return next((inbox for inbox in holders if inbox.id != but), None)
 
     def is_last_super_admin(self, user: User) -> bool:
         admins = cast(list[User], self._reads.members(self.name, "user", SUPER_ADMINS))
@@ -140,4 +160,5 @@ class Desk:
         visible = may_see(self.actor(), primary, inbox, self.account())
         named = {address.address for address in self._canonical.values()}
         name = claim.address if claim.address in named else self.target().address
-        return explain(claimed, command, name, primary, visible=visible)
+        owner = self.user(claim.owner) if isinstance(claim, Personal) else NoUser()
+        return explain(claimed, Asked(command, name, self.actor(), primary, owner, visible))

@@ -215,7 +215,7 @@ class Domain:
         except StreamNotUnderstood as error:
             return replies.refused(command_id, replies.not_understood(error.event), dry_run=pending.dry_run)
         if not decision.events:
-            return replies.unchanged(command_id, dry_run=pending.dry_run)
+            return replies.unchanged(command_id, decision.warnings, dry_run=pending.dry_run)
         events = [(new_id(), event) for event in decision.events]
         return replies.accepted(command_id, decision, events, dry_run=pending.dry_run)
 

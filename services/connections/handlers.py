@@ -1,8 +1,10 @@
 """THE TABLE: which command goes to which decider, with what it reads, in the order in which it may be refused."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
+from services.connections import readers
 from services.connections.desk import Desk
 from services.connections.domain import account as accounts
 from services.connections.domain import actor as actors
@@ -10,15 +12,16 @@ from services.connections.domain import address as addresses
 from services.connections.domain import claims, links
 from services.connections.domain import inbox as inboxes
 from services.connections.domain import user as users
-from services.connections.domain.account import NoAccount
-from services.connections.domain.address import AddressState, Claimed, Free, Personal, Team
+from services.connections.domain.account import Account, NoAccount
+from services.connections.domain.address import AddressState, Alias, Claimed, Free, Orphaned, Personal, Team
 from services.connections.domain.inbox import Inbox, NoInbox
 from services.connections.domain.user import NoUser, User
-from shared.core import address as canonical
 from shared.core.decider import Decision, Page
+from shared.core.refusal import leave_out
 from shared.language import commands as c
-from shared.language.events import Aggregate, Event, UserRemoved
+from shared.language.events import Aggregate, Event, TeamConnected, UserRemoved
 from shared.language.rules import ContactOwner, UsersAndTeams
+from shared.language.text import SERVICE, Provider
 
 PAGES: Final[Mapping[Aggregate, Page]] = {
     "account": Page(NoAccount(), accounts.evolve, accounts.memberships),
@@ -60,15 +63,19 @@ def change_plan(desk: Desk, command: c.ChangePlan) -> Outcome:
 
 def create_team(desk: Desk, command: c.CreateTeam) -> Outcome:
     desk.actor().require("account_access")
-    require_users(desk, command.members)
+    require_users(desk, command, command.members)
     return accounts.create_team(desk.account(), command)
 
 
 def set_team_members(desk: Desk, command: c.SetTeamMembers) -> Outcome:
     desk.actor().require("account_access")
     accounts.team_found(desk.account(), command.team)
-    require_users(desk, command.members)
-    return accounts.set_team_members(desk.account(), command)
+    require_users(desk, command, command.members)
+    events = accounts.set_team_members(desk.account(), command)
+    if not events:
+        return events
+    afterwards: Account = PAGES["account"].evolve(desk.account(), events[0], "")
+    return Decision(events, readers.unread(desk, readers.of_team(desk, command.team), afterwards))
 
 
 def set_account_never_log(desk: Desk, command: c.SetAccountNeverLog) -> Outcome:
@@ -76,9 +83,11 @@ def set_account_never_log(desk: Desk, command: c.SetAccountNeverLog) -> Outcome:
     return accounts.set_never_log(desk.account(), desk.lists["entries"])
 
 
-def require_users(desk: Desk, names: Iterable[str]) -> None:
+def require_users(desk: Desk, command: c.Command, names: Iterable[str]) -> None:
+    """A list may name those who are there only."""
     for name in names:
-        users.present(desk.user(name), name)
+        with leave_out(type(command).__name__, "members"):
+            users.present(desk.user(name), name)
 
 
 # ---- user
@@ -86,16 +95,18 @@ def require_users(desk: Desk, names: Iterable[str]) -> None:
 
 def add_user(desk: Desk, command: c.AddUser) -> Outcome:
     desk.actor().require("super_admin")
-    events = users.add(desk.user(command.user), command)
+    former = desk.user(command.user)
+    events = users.add(former, command)
+    if not isinstance(former, User):
+        return events
     back = returning(desk, command.user) if "personal_email_access" in command.permissions else []
-    warnings = [
-        {
-            "code": "ADDRESSES_RETURNED",
-            "count": len(back),
-            "message": f"Addresses of the former user {command.user} came back with the id: {len(back)}.",
-        }
-    ]
-    return Decision([*events, *back], warnings if back else ())
+    warnings = [*addresses_returned(former, back), *readers.places(desk, former)]
+    return Decision([*events, *back], warnings)
+
+
+def addresses_returned(user: User, back: Sequence[Event]) -> Sequence[Mapping[str, Any]]:
+    message = f"Addresses of the former user {user.id} came back with the id: {len(back)}."
+    return [{"code": "ADDRESSES_RETURNED", "count": len(back), "message": message}] if back else ()
 
 
 def returning(desk: Desk, user: str) -> list[Event]:
@@ -126,7 +137,12 @@ def unassign_seat(desk: Desk, command: c.UnassignSeat) -> Outcome:
 def deactivate_user(desk: Desk, command: c.DeactivateUser) -> Outcome:
     desk.actor().require("super_admin")
     user = users.present(desk.user(command.user), command.user)
-    return users.deactivate(user, last_super_admin=desk.is_last_super_admin(user))
+    events = users.deactivate(user, last_super_admin=desk.is_last_super_admin(user))
+    return Decision(events, unread_without(desk, user)) if events else events
+
+
+def unread_without(desk: Desk, user: User) -> Sequence[Mapping[str, Any]]:
+    return readers.unread(desk, readers.of_user(desk, user.id), desk.account(), without=user.id)
 
 
 def reactivate_user(desk: Desk, command: c.ReactivateUser) -> Outcome:
@@ -145,10 +161,8 @@ def remove_user(desk: Desk, command: c.RemoveUser) -> Outcome:
         users.owner(desk.user(command.new_owner), command.new_owner)
     if user.status == "removed":
         return []
-    return [
-        UserRemoved(user=user.id, policy=command.policy, new_owner=command.new_owner),
-        *left_behind(desk, desk.owned(user.id), command),
-    ]
+    removed = UserRemoved(user=user.id, policy=command.policy, new_owner=command.new_owner)
+    return Decision([removed, *left_behind(desk, desk.owned(user.id), command)], unread_without(desk, user))
 
 
 def left_behind(desk: Desk, owned: Sequence[Personal], command: c.RemoveUser) -> list[Event]:
@@ -172,7 +186,11 @@ def set_default_sender(desk: Desk, command: c.SetDefaultSender) -> Outcome:
     address = desk.target().address
     # What else is usable may be thousands of addresses, and is read only when the answer names them.
     usable = [address] if may_send_as(desk, user, address) else usable_identities(desk, user)
-    return users.set_default_sender(user, address, usable)
+    return users.set_default_sender(user, address, usable, claimed_at(desk.address(address)))
+
+
+def claimed_at(state: AddressState) -> str | None:
+    return None if isinstance(state, Free) else state.claimed_at
 
 
 def may_send_as(desk: Desk, user: User, address: str) -> bool:
@@ -227,34 +245,39 @@ def set_logging_preferences(desk: Desk, command: c.SetLoggingPreferences) -> Out
 
 def create_inbox(desk: Desk, command: c.CreateInbox) -> Outcome:
     desk.actor().require("account_access")
-    require_users(desk, command.members or ())
+    require_users(desk, command, command.members or ())
     return inboxes.create(
         desk.inbox(command.inbox),
         command,
         desk.account(),
-        name_taken=desk.name_taken(command.name, command.inbox),
-        used=desk.open_inbox_count(),
+        desk.holder_of_name(command.name, but=command.inbox),
+        desk.open_inbox_count(),
     )
 
 
 def rename_inbox(desk: Desk, command: c.RenameInbox) -> Outcome:
     desk.actor().require("account_access")
-    inbox = inboxes.opened(desk.inbox(command.inbox), command.inbox)
-    return inboxes.rename(inbox, command, name_taken=desk.name_taken(command.name, command.inbox))
+    inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
+    return inboxes.rename(inbox, command, desk.holder_of_name(command.name, but=command.inbox))
 
 
 def set_inbox_access(desk: Desk, command: c.SetInboxAccess) -> Outcome:
     desk.actor().require("account_access")
-    inbox = inboxes.opened(desk.inbox(command.inbox), command.inbox)
-    require_users(desk, command.members)
+    inbox = desk.open_inbox(command.inbox)
+    require_users(desk, command, command.members)
     for team in command.teams:
-        accounts.team_found(desk.account(), team)
-    return inboxes.set_access(inbox, command)
+        with leave_out("SetInboxAccess", "teams"):
+            accounts.team_found(desk.account(), team)
+    events = inboxes.set_access(inbox, command)
+    if not events:
+        return events
+    afterwards: Inbox = PAGES["inbox"].evolve(inbox, events[0], "")
+    return Decision(events, readers.unread(desk, [afterwards], desk.account(), empty_too=True))
 
 
 def set_routing(desk: Desk, command: c.SetRouting) -> Outcome:
     desk.actor().require("account_access")
-    inbox = inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    inbox = desk.open_inbox(command.inbox)
     named = {user: desk.user(user) for user in users_of(command)}
     return inboxes.set_routing(inbox, command, desk.account(), named)
 
@@ -292,39 +315,31 @@ def connect_personal(desk: Desk, command: c.ConnectPersonal) -> Outcome:
     actor.require_owner_is_actor(command.owner)
     users.owner(desk.user(command.owner), command.owner)
     target = desk.target()
-    mailbox = desk.mailbox(command.provider, command.provider_identity, target.address)
-    events = claims.connect_personal(desk.address(target.address), command, target, mailbox)
-    return Decision(events, warnings_about(target), AFTER_PERSONAL) if events else events
+    state = desk.address(target.address)
+    mailbox = desk.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
+    return claims.connect_personal(state, command, target, mailbox)
 
 
 def connect_team(desk: Desk, command: c.ConnectTeam) -> Outcome:
     desk.actor().require("account_access")
-    inboxes.opened(desk.inbox(command.inbox), command.inbox)
+    inbox = desk.open_inbox(command.inbox)
     target = desk.target()
-    mailbox = desk.mailbox(command.provider, command.provider_identity, target.address)
-    events = claims.connect_team(desk.address(target.address), command, target, mailbox)
-    same_mailbox = [w for w in warnings_about(target) if w["code"] == canonical.SAME_MAILBOX_SUSPECTED]
-    return Decision(events, same_mailbox, AFTER_TEAM) if events else events
+    state = desk.address(target.address)
+    mailbox = desk.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
+    decision = claims.connect_team(state, command, target, mailbox)
+    if not any(isinstance(event, TeamConnected) for event in decision.events):
+        return decision
+    return with_unread(desk, inbox, decision)
 
 
-WARNINGS: Final[Mapping[str, str]] = {
-    canonical.FREE_MAIL_DOMAIN: "This is a free mail provider; better connect the address you use for the company.",
-    canonical.ROLE_BASED_LOCAL_PART: "This looks like an address that several people share; better connect it as team.",
-    canonical.SAME_MAILBOX_SUSPECTED: "Another spelling may reach the same mailbox; each is connected on its own.",
-}
-AFTER_PERSONAL: Final[Sequence[Mapping[str, str]]] = (
-    {"step": "install_extension", "command": "BindTool", "why": "Install the sales extension and bind it."},
-    {"step": "set_logging_and_tracking", "command": "SetLoggingPreferences", "why": "Choose what to log and track."},
-    {"step": "set_default_font", "command": "SetDefaultFont", "why": "Choose the font of your mail."},
-)
-AFTER_TEAM: Final[Sequence[Mapping[str, str]]] = (
-    {"step": "set_from_name", "command": "SetFromName", "why": "Choose the name that recipients see."},
-    {"step": "set_routing", "command": "SetRouting", "why": "Say who gets new conversations."},
-)
+def with_unread(desk: Desk, inbox: Inbox, decision: Decision) -> Decision:
+    """An address comes to the inbox: does anybody read it?"""
+    warnings = readers.unread(desk, [inbox], desk.account(), empty_too=True)
+    return replace(decision, warnings=[*decision.warnings, *warnings]) if warnings else decision
 
 
-def warnings_about(target: canonical.CanonicalAddress) -> list[Mapping[str, Any]]:
-    return [{"code": code, "message": WARNINGS[code]} for code in canonical.warnings_about(target)]
+def provider_of(state: AddressState) -> Provider | None:
+    return None if isinstance(state, Free | Alias) else state.link.provider
 
 
 def held(desk: Desk, *, or_super_admin: bool = False) -> tuple[AddressState, str]:
@@ -348,9 +363,15 @@ def require_reauthentication(desk: Desk, command: c.RequireReauthentication) -> 
 
 def reconnect(desk: Desk, command: c.Reconnect) -> Outcome:
     state, address = held(desk)
-    provider = state.link.provider if isinstance(state, Personal | Team) else None
-    mailbox = desk.mailbox(provider, command.provider_identity, address)
-    return links.reconnect(state, command, address, mailbox)
+    mailbox = desk.mailbox(provider_of(state), command.provider_identity, address)
+    return links.reconnect(state, command, address, mailbox, connector_gone=connector_gone(desk, state))
+
+
+def connector_gone(desk: Desk, state: AddressState) -> bool:
+    """Whether the user who connected the team address is no longer an active one; a service never is gone."""
+    if not isinstance(state, Team) or state.connector.startswith(SERVICE):
+        return False
+    return not desk.is_active(state.connector)
 
 
 def pause(desk: Desk, command: c.Pause) -> Outcome:
@@ -365,24 +386,31 @@ def resume(desk: Desk, command: c.Resume) -> Outcome:
 
 def move_team_address(desk: Desk, command: c.MoveTeamAddress) -> Outcome:
     desk.actor().require("account_access")
-    inboxes.opened(desk.inbox(command.to_inbox), command.to_inbox)
+    inbox = desk.open_inbox(command.to_inbox)
     address = desk.target().address
-    return claims.move(desk.address(address), command, address)
+    events = claims.move(desk.address(address), command, address)
+    return with_unread(desk, inbox, Decision(events)) if events else events
 
 
 def convert_connection(desk: Desk, command: c.ConvertConnection) -> Outcome:
     actor = desk.actor()
     actor.require("account_access")
     address = desk.target().address
+    state = desk.address(address)
     if command.owner is not None:
         actor.require_owner_is_actor(command.owner)
         users.owner(desk.user(command.owner), command.owner)
-        state = desk.address(address)
         return claims.convert_to_personal(state, command.owner, address, desk.siblings(state))
     assert command.inbox is not None, "the message's own rule"
-    inboxes.opened(desk.inbox(command.inbox), command.inbox)
-    state = desk.address(address)
-    return claims.convert_to_team(state, command, command.inbox, address, desk.siblings(state), on_behalf=actor.service)
+    if isinstance(state, Orphaned):
+        actor.require("super_admin")
+    inbox = desk.open_inbox(command.inbox)
+    siblings = desk.siblings(state)
+    if isinstance(state, Orphaned):
+        events = claims.convert_orphan_to_team(state, command, inbox.id, siblings)
+    else:
+        events = claims.convert_to_team(state, command, inbox.id, address, siblings, on_behalf=actor.service)
+    return with_unread(desk, inbox, Decision(events)) if events else events
 
 
 def transfer_ownership(desk: Desk, command: c.TransferOwnership) -> Outcome:

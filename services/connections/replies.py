@@ -46,9 +46,10 @@ def accepted(command_id: str, decision: Decision, events: Sequence[tuple[str, Ev
     return Verdict("accepted", orjson.dumps(head | tail), None, () if dry_run else events)
 
 
-def unchanged(command_id: str, *, dry_run: bool) -> Verdict:
-    where = {"dry_run": True} if dry_run else {"position": 0}
-    return Verdict("unchanged", orjson.dumps({"outcome": "unchanged", "command_id": command_id} | where))
+def unchanged(command_id: str, warnings: Sequence[Mapping[str, Any]], *, dry_run: bool) -> Verdict:
+    where: dict[str, Any] = {"dry_run": True} if dry_run else {"position": 0}
+    warned = {"warnings": warnings} if warnings else {}
+    return Verdict("unchanged", orjson.dumps({"outcome": "unchanged", "command_id": command_id} | where | warned))
 
 
 def refused(command_id: str | None, refusal: Refused, *, dry_run: bool = False) -> Verdict:

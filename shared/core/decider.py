@@ -26,6 +26,9 @@ class Reads(Protocol):
     def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
         """The state of one aggregate, the page's initial one if nothing ever happened to it."""
 
+    def expect(self, account: str, aggregate: Aggregate, names: Sequence[str]) -> None:
+        """These will be looked at: they are read at once, not one by one, and count as looked at only then."""
+
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         """The states of all aggregates of this kind in the set, in no particular order."""
 

@@ -1,6 +1,7 @@
 """A refusal is an answer, not an accident: a stable reason, a plain sentence, what it is about, what to do next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -27,3 +28,15 @@ class Refused(Exception):
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
     next_actions: Sequence[NextAction] = ()
+
+
+@contextmanager
+def leave_out(command: str, field: str) -> Iterator[None]:
+    """A list that names somebody or something at fault: the first advice is to give the command without it."""
+    try:
+        yield
+    except Refused as refused:
+        refused.details = {**refused.details, "field": field}
+        without = NextAction(command, ("account_access",), f"Leave this one out of {field}.")
+        refused.next_actions = [without, *refused.next_actions]
+        raise

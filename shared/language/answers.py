@@ -87,11 +87,12 @@ class Accepted(Answer):
 
 
 class Unchanged(Answer):
-    """It was so already."""
+    """It was so already; a warning names what was given and cannot be taken."""
 
     outcome: Literal["unchanged"] = "unchanged"
     command_id: str
     position: int | None = None
+    warnings: tuple[Warned, ...] = ()
     dry_run: bool = False
 
 

@@ -130,7 +130,10 @@ class AvailabilityChanged(UserEvent):
 
 
 class DefaultSenderChanged(UserEvent):
+    """The choice ends with the claim of the address, which began at `claimed_at`."""
+
     address: AddressText
+    claimed_at: str | None = None
 
 
 class SignatureChanged(UserEvent):

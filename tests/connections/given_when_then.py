@@ -26,7 +26,7 @@ ACCOUNT: Final = "acme"
 ADA, ANA, BOB, CLEO, DAN = "ada", "ana", "bob", "cleo", "dan"
 HR: Final = "service:hr"
 ROLES: Final = frozenset(
-    ("user", "holder", "owner", "self", "service", "account_access", "super_admin", "anyone entitled")
+    ("holder", "owner", "self", "service", "personal_email_access", "account_access", "super_admin", "anyone entitled")
 )
 
 Key: TypeAlias = tuple[str, Aggregate, str]
@@ -56,6 +56,9 @@ class World:
     def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
         self.read.add((account, aggregate, name))
         return self.states.get((account, aggregate, name), PAGES[aggregate].initial)
+
+    def expect(self, account: str, aggregate: Aggregate, names: Sequence[str]) -> None:
+        pass
 
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         self.read.add((account, set_name))

@@ -480,7 +480,7 @@ def test_a9_convert_refuses_in_order_inbox_state_tool_visibility() -> None:
     world.when(to_team(inbox="nowhere", seen=False)).refused(Reason.INBOX_NOT_FOUND)
     world.when(to_team("free@acme.example", seen=False)).refused(Reason.NOT_CONNECTED)
     world.when(to_team(OTHER)).refused(Reason.ADDRESS_IS_ALIAS)
-    world.when(to_team("o@acme.example")).refused(Reason.ADDRESS_ORPHANED)
+    world.when(to_team("o@acme.example")).refused(Reason.PERMISSION_MISSING, permission="super_admin")
     world.when(to_team(SHARED, inbox="sales", seen=False)).refused(Reason.ADDRESS_IN_OTHER_INBOX)
     world.when(to_team(seen=False)).refused(Reason.PERSONAL_CONNECTION_REQUIRED, tools=["sequences"]).next("UnbindTool")
     given(ANAS_OWN, tool, meetings).when(to_team(seen=False)).refused(

@@ -76,7 +76,7 @@ def test_the_pin_ends_with_the_claim() -> None:
 def test_an_orphan_holds_its_mailbox() -> None:
     given(personal(ONE, BOB, **BOX), *BOB_GOES).when(connect_team(TWO)).refused(
         Reason.ADDRESS_ORPHANED, via=VIA, former_owner=BOB
-    ).next("ReclaimAddress", "ReleaseAddress")
+    ).next("ConvertConnection", "ReleaseAddress")
 
 
 def test_a_reconnect_that_pins_claims_the_mailbox_too() -> None:

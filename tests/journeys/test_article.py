@@ -205,7 +205,9 @@ CASES = (
     Case("S14 with a new user", "It works with a user made anew under the same id, too.", (
         *BOB_IS_GONE,
         does("ana", "AddUser",
-             accepted("UserAdded", "AddressReclaimed", warnings=[{"code": "ADDRESSES_RETURNED", "count": 1}]),
+             accepted("UserAdded", "AddressReclaimed", warnings=[
+                 {"code": "ADDRESSES_RETURNED", "count": 1}, {"code": "PLACES_RETURNED", "inboxes": ["support"]},
+             ]),
              user="bob", name="Bob the Second", permissions=["personal_email_access"]),
         does("ana", "Disconnect", accepted("Disconnected"), address=BOB),
         ana_connects(BOB),

@@ -39,10 +39,6 @@ class Account:
     def inbox_limit(self) -> int:
         return INBOX_LIMITS[self.plan]
 
-    def in_any(self, teams: Sequence[str] | frozenset[str], user: str) -> bool:
-        """Whether the user is in one of these teams."""
-        return any(user in self.teams.get(team, ()) for team in teams)
-
 
 AccountState: TypeAlias = NoAccount | Account
 
@@ -64,7 +60,12 @@ def found(account: AccountState, name: str) -> Account:
 
 def team_found(account: Account, team: str) -> frozenset[str]:
     if team not in account.teams:
-        raise Refused(Reason.TEAM_NOT_FOUND, f"There is no team {team}.", {"team": team})
+        raise Refused(
+            Reason.TEAM_NOT_FOUND,
+            f"There is no team {team}.",
+            {"team": team},
+            [NextAction("CreateTeam", ("account_access",), "Create the team first.")],
+        )
     return account.teams[team]
 
 

@@ -5,6 +5,7 @@ from typing import NoReturn
 
 from services.connections.domain.address import AddressState, Alias, Free, Orphaned, Personal, Team
 from services.connections.domain.user import User, UserState
+from shared.core.policies import holds
 from shared.core.refusal import NextAction, Refused
 from shared.language.reasons import Reason
 from shared.language.text import SERVICE, Permission
@@ -22,11 +23,8 @@ class Actor:
         return self.user is None
 
     def holds(self, permission: Permission) -> bool:
-        """`super_admin` includes `account_access`, but not `personal_email_access`."""
-        if self.user is None:
-            return True
-        held = self.user.permissions
-        return permission in held or (permission == "account_access" and "super_admin" in held)
+        """A service holds all of them."""
+        return self.user is None or holds(self.user.permissions, permission)
 
     def require(self, permission: Permission) -> None:
         if not self.holds(permission):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import TypeAlias, assert_never
 
+from shared.core.address import AddressInvalid, canonical
 from shared.language.events import (
     AddressEvent,
     AddressOrphaned,
@@ -56,15 +57,15 @@ class Link:
 class Personal:
     """`since`, here and below: when the present holder's claim began.
 
-    `begun` is when the claim that a default sender may have been chosen of began: a move to another inbox, orphaning,
-    and the return of the same owner do not begin another one.
+    `claimed_at` is when the claim began of which a default sender may have been chosen: a move to another inbox,
+    orphaning and the return of the same owner begin no other one.
     """
 
     address: str
     owner: str
     since: str
     link: Link
-    begun: str
+    claimed_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class Team:
     connector: str
     since: str
     link: Link
-    begun: str
+    claimed_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Orphaned:
     owner: str
     since: str
     link: Link
-    begun: str
+    claimed_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,10 @@ class Alias:
     address: str
     primary: str
     since: str
+
+    @property
+    def claimed_at(self) -> str:
+        return self.since
 
 
 Connected: TypeAlias = Personal | Team
@@ -145,10 +150,10 @@ def evolve(state: AddressState, event: AddressEvent, time: str) -> AddressState:
         case Alias(), _:
             return state
         case Personal(), AddressOrphaned(owner=owner):
-            return Orphaned(state.address, owner, time, state.link, state.begun)
+            return Orphaned(state.address, owner, time, state.link, state.claimed_at)
         case _, OwnershipTransferred(to=owner, from_=former) | AddressReclaimed(owner=owner, from_=former):
             if owner == former:
-                return Personal(state.address, owner, time, state.link, state.begun)
+                return Personal(state.address, owner, time, state.link, state.claimed_at)
             return Personal(state.address, owner, time, for_somebody_else(state.link), time)
         case Team(), TeamAddressMoved(to=inbox):
             return replace(state, inbox=inbox, since=time)
@@ -223,7 +228,11 @@ def aliases_of(address: str) -> str:
 
 
 def mailbox(provider: str | None, identity: str) -> str:
-    return f"mailbox:{provider or ''}:{identity}"
+    """The mailbox by its name: an e-mail address whatever its spelling and provider, other text within its provider."""
+    try:
+        return f"mailbox:@:{canonical(identity).address}"
+    except AddressInvalid:
+        return f"mailbox:{provider or ''}:{identity}"
 
 
 def memberships(state: AddressState) -> frozenset[str]:

@@ -1,14 +1,22 @@
 """That an address is taken, and its kind, is no secret; whose it is, since when and where, only some may learn."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from services.connections.domain.account import Account
 from services.connections.domain.actor import Actor
 from services.connections.domain.address import AddressState, Alias, Claim, Claimed, Orphaned, Personal, Team
 from services.connections.domain.inbox import Inbox, InboxState
+from services.connections.domain.user import User, UserState
 from shared.core.refusal import NextAction, Refused
-from shared.language.reasons import Reason
+from shared.language.text import Permission
+
+ADMINS: Final = ("super_admin",)
+# Commands by what they are for: they claim an address, name a mailbox, want the address for a team.
+CLAIMING: Final = frozenset(("ConnectPersonal", "ConnectTeam", "AddAlias"))
+NAMES_A_MAILBOX: Final = frozenset(("ConnectPersonal", "ConnectTeam", "Reconnect"))
+FOR_A_TEAM: Final = frozenset(("ConnectTeam", "ConvertConnection", "MoveTeamAddress"))
 
 
 def may_see(actor: Actor, claim: AddressState, inbox: InboxState, account: Account) -> bool:
@@ -24,21 +32,40 @@ def may_see(actor: Actor, claim: AddressState, inbox: InboxState, account: Accou
             return False
 
 
-def explain(claimed: Claimed, command: str, address: str, primary: AddressState, *, visible: bool) -> Refused:
-    """The refusal as this actor may read it. `primary` is what an alias follows, else the claim itself."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command that was refused: its name, the address it is about, who gave it, and whether they may see all.
+
+    `primary` is what an alias follows, else the claim itself; `owner` is the user who holds it as personal.
+    """
+
+    command: str
+    address: str
+    actor: Actor
+    primary: AddressState
+    owner: UserState
+    visible: bool
+
+
+def explain(claimed: Claimed, asked: Asked) -> Refused:
+    """The refusal as this actor may read it."""
     claim = claimed.claim
-    kind = kind_of(primary if isinstance(claim, Alias) else claim)
-    details: dict[str, Any] = {"kind": kind}
+    details: dict[str, Any] = {"kind": kind_of(asked.primary if isinstance(claim, Alias) else claim)}
     if claimed.via_mailbox:
         details["via"] = "provider_identity"
-    subject = f"The mailbox behind {address}" if claimed.via_mailbox else address
-    if visible:
+    subject = f"The mailbox behind {asked.address}" if claimed.via_mailbox else asked.address
+    if asked.visible:
         details |= holder_of(claim)
-        message = f"{subject} {in_words(claim)}."
+        if isinstance(claim, Personal) and not is_active(asked.owner):
+            details["holder_status"] = asked.owner.status if isinstance(asked.owner, User) else "removed"
+        behind = f"is that of {claim.address}, which " if claimed.via_mailbox else ""
+        message = f"{subject} {behind}{in_words(claim)}."
     else:
         details["advice"] = "ask an administrator"
         message = f"{subject} is taken: {in_short(claim)}. Ask an administrator."
-    return Refused(claimed.reason, message, details, next_actions(claimed.reason, claim, command, visible=visible))
+    if claimed.via_mailbox and asked.command in NAMES_A_MAILBOX:
+        message += " A mailbox that is opened with somebody's login is named by its own id, not by the login's."
+    return Refused(claimed.reason, message, details, next_actions(claimed, asked))
 
 
 def kind_of(state: AddressState) -> str:
@@ -81,37 +108,91 @@ def in_short(claim: Claim | Alias) -> str:
             return "it is an alias of another address"
 
 
-def next_actions(reason: Reason, claim: Claim | Alias, command: str, *, visible: bool) -> list[NextAction]:
-    """What somebody may do next; roles, never names."""
-    admins = ("super_admin",)
+def next_actions(claimed: Claimed, asked: Asked) -> list[NextAction]:
+    """What somebody may do next, by roles that suffice; it names no person."""
+    if claimed.via_mailbox:
+        return behind_the_mailbox(claimed.claim, asked)
+    match claimed.claim:
+        case Personal() as claim:
+            actions = of_personal(claim, asked)
+        case Team():
+            actions = of_team(asked)
+        case Orphaned():
+            actions = of_orphan(asked)
+        case Alias() if isinstance(asked.primary, Orphaned):
+            actions = of_orphan(asked)
+        case Alias():
+            actions = [NextAction("RemoveAlias", ("holder",), "Take the alias from its primary address.")]
+            if asked.command not in CLAIMING:
+                actions.append(NextAction(asked.command, ("holder",), "Or name the primary address instead."))
+    if asked.command in CLAIMING:
+        actions.append(NextAction(asked.command, ("anyone entitled",), "Or connect a different mail account."))
+    return actions
+
+
+def behind_the_mailbox(claim: Claim | Alias, asked: Asked) -> list[NextAction]:
+    """Another address of the same mailbox stands in the way: the mailbox was misnamed, or that address is to go."""
+    actions = []
+    if asked.command in NAMES_A_MAILBOX:
+        actions.append(NextAction(asked.command, ("anyone entitled",), "Give the mailbox's own provider_identity."))
     match claim:
         case Personal():
-            actions = [
-                NextAction("TransferOwnership", ("owner", *admins), "Hand the connection to another user."),
-                NextAction("Disconnect", ("owner", *admins), "End the personal connection."),
-            ]
-            if reason is Reason.ADDRESS_ALREADY_PERSONAL and command in ("ConnectTeam", "ConvertConnection"):
-                actions.insert(0, NextAction("ConvertConnection", ("owner",), "Turn it into a team address."))
-            if visible and claim.link.reauthenticate:
-                actions.insert(0, NextAction("Reconnect", ("owner",), "Authenticate the mailbox again."))
+            by = (*owner_if_able(asked), *ADMINS)
+            actions.append(NextAction("Disconnect", by, "Or disconnect the mailbox's other address."))
         case Team():
-            actions = [
-                NextAction("MoveTeamAddress", ("account_access",), "Move it to another inbox."),
-                NextAction("ConvertConnection", ("account_access",), "Turn it into a personal address."),
-                NextAction("Disconnect", ("account_access", *admins), "End the team connection."),
-            ]
-        case Orphaned():
-            actions = [
-                NextAction("ReclaimAddress", admins, "Give it to an active user."),
-                NextAction("TransferOwnership", admins, "Hand it to another user."),
-                NextAction("ReleaseAddress", admins, "Free it for a new connection."),
-                NextAction("ReactivateUser", admins, "Or bring its former owner back."),
-            ]
-        case Alias():
-            actions = [
-                NextAction("RemoveAlias", ("holder",), "Take the alias from its primary address."),
-                NextAction(command, ("holder",), "Or name the primary address instead."),
-            ]
-    if command in ("ConnectPersonal", "ConnectTeam", "AddAlias"):
-        actions.append(NextAction(command, ("anyone entitled",), "Or connect a different mail account."))
+            actions.append(NextAction("Disconnect", ("account_access",), "Or disconnect the mailbox's other address."))
+        case _:
+            if asked.command in FOR_A_TEAM:
+                first = NextAction("ConvertConnection", ADMINS, "Make the mailbox's orphaned address the team's, too.")
+            else:
+                first = NextAction("ReclaimAddress", ADMINS, "Give the mailbox's orphaned address to the same user.")
+            release = NextAction("ReleaseAddress", ADMINS, "Or release the mailbox's orphaned address.")
+            actions += [first, release]
     return actions
+
+
+def of_personal(claim: Personal, asked: Asked) -> list[NextAction]:
+    by = (*owner_if_able(asked), *ADMINS)
+    actions = [
+        NextAction("TransferOwnership", by, "Hand the connection to another user."),
+        NextAction("Disconnect", by, "End the personal connection."),
+    ]
+    if asked.command in FOR_A_TEAM:
+        owner = owner_if_able(asked, "account_access")
+        actions.insert(0, NextAction("ConvertConnection", owner or ("service",), "Turn it into a team address."))
+    if asked.visible and claim.link.reauthenticate and owner_if_able(asked):
+        actions.insert(0, NextAction("Reconnect", ("owner",), "Authenticate the mailbox again."))
+    return actions
+
+
+def of_team(asked: Asked) -> list[NextAction]:
+    actions = [NextAction("Disconnect", ("account_access",), "End the team connection.")]
+    if asked.command in FOR_A_TEAM:
+        return [NextAction("MoveTeamAddress", ("account_access",), "Move it to another inbox."), *actions]
+    able = asked.actor.holds("account_access") and asked.actor.holds("personal_email_access")
+    by = ("account_access",) if able else ("service",)
+    return [NextAction("ConvertConnection", by, "Turn it into a personal address."), *actions]
+
+
+def of_orphan(asked: Asked) -> list[NextAction]:
+    actions = [
+        NextAction("ReclaimAddress", ADMINS, "Give it to an active user."),
+        NextAction("TransferOwnership", ADMINS, "Hand it to another user."),
+        NextAction("ReleaseAddress", ADMINS, "Free it for a new connection."),
+        NextAction("ReactivateUser", ADMINS, "Or bring its former owner back."),
+    ]
+    if asked.command in FOR_A_TEAM:
+        actions.insert(0, NextAction("ConvertConnection", ADMINS, "Make it the team's in one step."))
+    return actions
+
+
+def owner_if_able(asked: Asked, permission: Permission | None = None) -> tuple[str, ...]:
+    """The role `owner` if they are active and hold the permission; those who may not see the owner learn nothing."""
+    owner = asked.owner
+    if not asked.visible or not isinstance(owner, User) or not owner.active:
+        return ()
+    return ("owner",) if permission is None or Actor(owner.id, owner).holds(permission) else ()
+
+
+def is_active(user: UserState) -> bool:
+    return isinstance(user, User) and user.active

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from services.connections.domain import account as accounts
 from services.connections.domain.account import DEFAULT_INBOX, Account
 from services.connections.domain.user import User, UserState, present
 from shared.core.names import name_key
-from shared.core.refusal import LISTED, NextAction, Refused
+from shared.core.policies import Membership
+from shared.core.refusal import LISTED, NextAction, Refused, leave_out
 from shared.language.commands import CreateInbox, RenameInbox, SetInboxAccess, SetRouting
 from shared.language.events import (
     Event,
@@ -20,11 +21,13 @@ from shared.language.events import (
     InboxRestored,
     RoutingChanged,
 )
+from shared.language.plans import INBOX_LIMITS
 from shared.language.reasons import Reason
 from shared.language.rules import ContactOwner, Rule, Unassigned, UsersAndTeams
 from shared.language.text import Access
 
 OPEN: Final = "inboxes"
+ARCHIVED: Final = "archived_inboxes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,18 @@ class Inbox:
     archived: bool = False
 
     def admits(self, user: str, account: Account) -> bool:
-        """Whether the user is a member: named, through a team, or because it is open to everyone."""
-        return self.access == "everyone" or user in self.members or account.in_any(self.teams, user)
+        return self._membership(account).admits(user)
+
+    def named(self, account: Account) -> list[str]:
+        """The users who are members by name or through a team, by id; none when it is open to everyone."""
+        return sorted(self._membership(account).names)
+
+    def _membership(self, account: Account) -> Membership:
+        return Membership(self.access, self.members, self.teams, account.teams)
+
+    def rule_names(self, user: str) -> bool:
+        rule = self.rule.fallback if isinstance(self.rule, ContactOwner) else self.rule
+        return isinstance(rule, UsersAndTeams) and user in rule.users
 
 
 InboxState: TypeAlias = NoInbox | Inbox
@@ -56,50 +69,74 @@ def name_set(name: str) -> str:
 
 def found(inbox: InboxState, name: str) -> Inbox:
     if isinstance(inbox, NoInbox):
-        raise Refused(Reason.INBOX_NOT_FOUND, f"There is no inbox {name}.", {"inbox": name})
+        raise Refused(
+            Reason.INBOX_NOT_FOUND,
+            f"There is no inbox {name}.",
+            {"inbox": name},
+            [NextAction("CreateInbox", ("account_access",), "Create the inbox first.")],
+        )
     return inbox
 
 
-def opened(inbox: InboxState, name: str) -> Inbox:
-    """The inbox, if it takes part in anything new: it exists and is not archived (A3, B2)."""
-    known = found(inbox, name)
-    if known.archived:
-        raise Refused(
-            Reason.INBOX_ARCHIVED,
-            f"The inbox {name} is archived.",
-            {"inbox": name},
-            [NextAction("RestoreInbox", ("account_access",), "Restore the inbox first.")],
-        )
-    return known
+def refuse_archived(inbox: Inbox, account: Account, used: int) -> NoReturn:
+    """An archived inbox takes part in nothing new (A3, B2); where there is no place for it, one is to be made first."""
+    raise Refused(
+        Reason.INBOX_ARCHIVED,
+        f"The inbox {inbox.id} is archived.",
+        {"inbox": inbox.id, "archived": True},
+        [*ways_to_a_place(account, used), NextAction("RestoreInbox", ("account_access",), "Restore the inbox.")],
+    )
 
 
-def refuse_taken_name(name: str) -> None:
+def refuse_taken_name(holder: Inbox) -> NoReturn:
+    """The other inbox may be archived: it keeps its name, and may be renamed as it is."""
+    what = f"{'archived ' if holder.archived else ''}inbox {holder.id}"
     raise Refused(
         Reason.INBOX_NAME_TAKEN,
-        "Another inbox of this account has this name; upper and lower case make no difference.",
-        {"name": name},
-        [NextAction("RenameInbox", ("account_access",), "Rename the other inbox, or choose another name.")],
+        f"The {what} has this name; upper and lower case make no difference.",
+        {"name": holder.name, "inbox": holder.id, "archived": holder.archived},
+        [NextAction("RenameInbox", ("account_access",), f"Rename the {what}, or choose another name.")],
     )
 
 
 def require_place(account: Account, used: int) -> None:
-    if used >= account.inbox_limit:
+    if ways := ways_to_a_place(account, used):
         raise Refused(
             Reason.INBOX_LIMIT_REACHED,
             f"The plan {account.plan} allows {account.inbox_limit} inboxes, and {used} are in use.",
             {"limit": account.inbox_limit, "used": used},
-            [
-                NextAction("ChangePlan", ("super_admin",), "Choose a plan that allows more inboxes."),
-                NextAction("ArchiveInbox", ("account_access",), "Archive an inbox that is no longer needed."),
-            ],
+            ways,
         )
 
 
-def create(inbox: InboxState, command: CreateInbox, account: Account, *, name_taken: bool, used: int) -> list[Event]:
+def ways_to_a_place(account: Account, used: int) -> list[NextAction]:
+    """What makes room for one more open inbox; nothing when there is room."""
+    if used < account.inbox_limit:
+        return []
+    ways = []
+    if used < max(INBOX_LIMITS.values()):
+        ways.append(NextAction("ChangePlan", ("super_admin",), "Choose a plan that allows more inboxes."))
+    if used > 1:
+        ways.append(NextAction("ArchiveInbox", ("account_access",), "Archive an inbox that is no longer needed."))
+    return ways
+
+
+def create(inbox: InboxState, command: CreateInbox, account: Account, holder: Inbox | None, used: int) -> list[Event]:
+    """`holder` is another inbox that has the name."""
     if isinstance(inbox, Inbox):
-        raise Refused(Reason.INBOX_EXISTS, f"The inbox {command.inbox} exists already.", {"inbox": command.inbox})
-    if name_taken:
-        refuse_taken_name(command.name)
+        archived = f"The inbox {command.inbox} exists already{' and is archived' if inbox.archived else ''}."
+        restore = [
+            *ways_to_a_place(account, used),
+            NextAction("RestoreInbox", ("account_access",), "Restore the archived inbox."),
+        ]
+        raise Refused(
+            Reason.INBOX_EXISTS,
+            archived,
+            {"inbox": command.inbox, "archived": inbox.archived},
+            restore if inbox.archived else [],
+        )
+    if holder is not None:
+        refuse_taken_name(holder)
     require_place(account, used)
     return [
         InboxCreated(
@@ -111,9 +148,10 @@ def create(inbox: InboxState, command: CreateInbox, account: Account, *, name_ta
     ]
 
 
-def rename(inbox: Inbox, command: RenameInbox, *, name_taken: bool) -> list[Event]:
-    if name_taken:
-        refuse_taken_name(command.name)
+def rename(inbox: Inbox, command: RenameInbox, holder: Inbox | None) -> list[Event]:
+    """An archived inbox may be renamed, too; `holder` is another inbox that has the name."""
+    if holder is not None:
+        refuse_taken_name(holder)
     return [] if inbox.name == command.name else [InboxRenamed(inbox=inbox.id, name=command.name)]
 
 
@@ -134,15 +172,17 @@ def set_routing(inbox: Inbox, command: SetRouting, account: Account, users: Mapp
     targets = rule.fallback if isinstance(rule, ContactOwner) else rule
     if isinstance(targets, UsersAndTeams):
         for user in targets.users:
-            require_target(inbox, account, present(users[user], user))
+            with leave_out("SetRouting", "rule"):
+                require_target(inbox, account, present(users[user], user))
         for team in targets.teams:
-            accounts.team_found(account, team)
+            with leave_out("SetRouting", "rule"):
+                accounts.team_found(account, team)
     return [] if inbox.rule == rule else [RoutingChanged(inbox=inbox.id, rule=rule)]
 
 
 def require_target(inbox: Inbox, account: Account, user: User) -> None:
     """Routing targets are active members with a seat (B4)."""
-    target = {"target": user.id}
+    target = {"target": user.id, "status": user.status}
     if not inbox.admits(user.id, account):
         raise Refused(
             Reason.ROUTING_TARGET_NOT_MEMBER,
@@ -216,7 +256,7 @@ def evolve(state: InboxState, event: InboxEvent, _: str) -> InboxState:
 
 
 def memberships(state: InboxState) -> frozenset[str]:
-    """Open inboxes are counted against the plan; a name is held by archived ones too."""
+    """Open inboxes are counted against the plan; archived ones keep their names and their members."""
     if isinstance(state, NoInbox):
         return frozenset()
-    return frozenset((name_set(state.name),) if state.archived else (name_set(state.name), OPEN))
+    return frozenset((name_set(state.name), ARCHIVED if state.archived else OPEN))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from services.connections.domain.address import AddressState, Alias, Claimed, Free, Orphaned, Personal, Team
-from services.connections.domain.claims import connected, require_mailbox, taken
+from services.connections.domain.claims import connected, require_mailbox, require_pinned, taken
 from shared.core.address import CANONICAL_FORM, CanonicalAddress
 from shared.core.refusal import NextAction, Refused
 from shared.language.commands import (
@@ -39,25 +39,27 @@ def require_reauthentication(state: AddressState, command: RequireReauthenticati
     return [ReauthenticationRequired(address=address, cause=command.cause)]
 
 
-def reconnect(state: AddressState, command: Reconnect, address: str, mailbox: Iterable[AddressState]) -> list[Event]:
-    """Lifts reauthentication, never a pause; another mailbox behind the same address changes nothing (A8)."""
+def reconnect(
+    state: AddressState,
+    command: Reconnect,
+    address: str,
+    mailbox: Iterable[AddressState],
+    *,
+    connector_gone: bool,
+) -> list[Event]:
+    """Lifts reauthentication, never a pause; another mailbox behind the same address changes nothing (A8).
+
+    On a team address the one who reconnects becomes the connector, also when nothing but the connector is gone (A4).
+    """
     held = connected(state, address)
-    pinned, given = held.link.provider_identity, command.provider_identity
-    if pinned is not None and given != pinned:
-        raise Refused(
-            Reason.REAUTH_IDENTITY_MISMATCH,
-            f"{address} belongs to another mailbox than the one that was authenticated; nothing was changed.",
-            {"address": address, "provider_identity": "different" if given else "absent"},
-            [
-                NextAction("Reconnect", ("holder",), "Authenticate the mailbox that was connected."),
-                NextAction("Disconnect", ("holder", "super_admin"), "Or disconnect it and connect the other mailbox."),
-            ],
-        )
-    if pinned is None and given is not None:
+    given = command.provider_identity
+    require_pinned(held, given)
+    if held.link.provider_identity is None and given is not None:
         require_mailbox(mailbox, held.owner if isinstance(held, Personal) else None)
-    elif not held.link.reauthenticate:
+    elif not held.link.reauthenticate and not connector_gone:
         return []
-    return [Reconnected(address=address, provider_identity=given)]
+    connector = command.actor if isinstance(held, Team) else None
+    return [Reconnected(address=address, provider_identity=given, connector=connector)]
 
 
 def pause(state: AddressState, command: Pause, address: str) -> list[Event]:
@@ -100,14 +102,24 @@ def bind_tool(state: AddressState, command: BindTool, address: str) -> list[Even
                 Reason.TEAM_ADDRESS_IN_MEETINGS_FORBIDDEN,
                 f"{address} is a team address; the meetings tool works with personal addresses only.",
                 {"tool": command.tool},
-                [NextAction("ConnectPersonal", ("user",), "Connect a different account as personal for meetings.")],
+                [
+                    NextAction(
+                        "ConnectPersonal",
+                        ("personal_email_access",),
+                        "Connect a different account as personal for meetings.",
+                    )
+                ],
             )
         case Team() | Free():
             raise Refused(
                 Reason.PERSONAL_CONNECTION_REQUIRED,
                 f"The tool {command.tool} needs a personal connection of {address}.",
                 {"tool": command.tool},
-                [NextAction("ConnectPersonal", ("user",), "Connect a mail account as personal first.")],
+                [
+                    NextAction(
+                        "ConnectPersonal", ("personal_email_access",), "Connect a mail account as personal first."
+                    )
+                ],
             )
         case _:
             assert_never(state)

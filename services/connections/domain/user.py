@@ -55,6 +55,7 @@ class User:
     seat: bool = False
     availability: Availability = "available"
     default_sender: str | None = None
+    default_claimed_at: str | None = None
     signature: str = ""
     font: tuple[str, int | None] | None = None
     logging: Logging = Logging()
@@ -71,7 +72,12 @@ UserState: TypeAlias = NoUser | User
 def found(user: UserState, name: str) -> User:
     """The user, removed or not; whoever never existed is refused."""
     if isinstance(user, NoUser):
-        raise Refused(Reason.USER_NOT_FOUND, f"There is no user {name}.", {"user": name})
+        raise Refused(
+            Reason.USER_NOT_FOUND,
+            f"There is no user {name}.",
+            {"user": name},
+            [NextAction("AddUser", ("super_admin",), "Add the user first.")],
+        )
     return user
 
 
@@ -82,7 +88,7 @@ def present(user: UserState, name: str) -> User:
         raise Refused(
             Reason.USER_NOT_FOUND,
             f"The user {name} was removed.",
-            {"user": name},
+            {"user": name, "status": "removed"},
             [NextAction("ReactivateUser", ("super_admin",), "Bring the removed user back first.")],
         )
     return known
@@ -95,7 +101,7 @@ def owner(user: UserState, name: str) -> User:
         raise Refused(
             Reason.OWNER_NOT_ACTIVE,
             f"The user {name} is deactivated and cannot own a connection.",
-            {"user": name},
+            {"user": name, "status": "deactivated"},
             [NextAction("ReactivateUser", ("super_admin",), "Reactivate the user first.")],
         )
     if "personal_email_access" not in known.permissions:
@@ -110,7 +116,13 @@ def owner(user: UserState, name: str) -> User:
 
 def add(user: UserState, command: AddUser) -> list[Event]:
     if isinstance(user, User) and user.status != "removed":
-        raise Refused(Reason.USER_EXISTS, f"The user {command.user} exists already.", {"user": command.user})
+        asleep = [NextAction("ReactivateUser", ("super_admin",), "Reactivate the user, who is deactivated.")]
+        raise Refused(
+            Reason.USER_EXISTS,
+            f"The user {command.user} exists already{'' if user.active else ' and is deactivated'}.",
+            {"user": command.user, "status": user.status},
+            [] if user.active else asleep,
+        )
     return [UserAdded(user=command.user, name=command.name, permissions=tuple(sorted(set(command.permissions))))]
 
 
@@ -166,8 +178,11 @@ def set_availability(user: User, command: SetAvailability) -> list[Event]:
     return [AvailabilityChanged(user=user.id, availability=command.availability, cause=command.cause)]
 
 
-def set_default_sender(user: User, address: str, usable: list[str]) -> list[Event]:
-    """`usable` are the identities that the user may send as right now, best first (D2)."""
+def set_default_sender(user: User, address: str, usable: list[str], claimed_at: str | None) -> list[Event]:
+    """`usable` are the identities that the user may send as right now, best first (D2).
+
+    `claimed_at` is when the claim of the address began: a choice that was made of an earlier one has ended with it.
+    """
     if address not in usable:
         raise Refused(
             Reason.IDENTITY_NOT_USABLE,
@@ -175,7 +190,9 @@ def set_default_sender(user: User, address: str, usable: list[str]) -> list[Even
             {"usable": usable[:LISTED], "usable_count": len(usable)},
             [NextAction("SetDefaultSender", ("self",), "Choose one of the usable identities.")],
         )
-    return [] if user.default_sender == address else [DefaultSenderChanged(user=user.id, address=address)]
+    if (user.default_sender, user.default_claimed_at) == (address, claimed_at):
+        return []
+    return [DefaultSenderChanged(user=user.id, address=address, claimed_at=claimed_at)]
 
 
 def set_signature(user: User, command: SetSignature) -> list[Event]:
@@ -231,7 +248,7 @@ def evolve(state: UserState, event: UserEvent, time: str) -> UserState:
         case User(), AvailabilityChanged(availability=availability):
             return replace(state, availability=availability)
         case User(), DefaultSenderChanged(address=address):
-            return replace(state, default_sender=address)
+            return replace(state, default_sender=address, default_claimed_at=event.claimed_at)
         case User(), SignatureChanged(signature=signature):
             return replace(state, signature=signature)
         case User(), DefaultFontChanged(font=font, size=size):

@@ -99,7 +99,7 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.InboxCreated,),
         None,
     ),
-    c.RenameInbox: Decided(ADMIN, (*INBOX, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
+    c.RenameInbox: Decided(ADMIN, (Reason.INBOX_NOT_FOUND, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
     c.SetInboxAccess: Decided(
         ADMIN, (*INBOX, Reason.USER_NOT_FOUND, Reason.TEAM_NOT_FOUND), (e.InboxAccessChanged,), "the same sets"
     ),
@@ -135,9 +135,10 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
             Reason.ADDRESS_ORPHANED,
             Reason.ADDRESS_IS_ALIAS,
             *HELD_ALREADY,
+            Reason.REAUTH_IDENTITY_MISMATCH,
         ),
-        (e.PersonalConnected,),
-        "it is his own and healthy",
+        (e.PersonalConnected, e.FromNameChanged, e.Reconnected),
+        "it is the owner's and healthy, and nothing that is given differs",
     ),
     c.ConnectTeam: Decided(
         ADMIN,
@@ -148,10 +149,11 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
             Reason.ADDRESS_ORPHANED,
             Reason.ADDRESS_IS_ALIAS,
             *HELD_ALREADY,
+            Reason.REAUTH_IDENTITY_MISMATCH,
             Reason.TEAM_VISIBILITY_NOT_ACKNOWLEDGED,
         ),
-        (e.TeamConnected,),
-        "it is connected to this inbox and healthy",
+        (e.TeamConnected, e.FromNameChanged, e.Reconnected),
+        "it is connected to this inbox and healthy, and nothing that is given differs",
     ),
     c.Disconnect: Decided(
         f"{HOLDER}; {SUPER_ADMIN}", (Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "it is free"
@@ -169,7 +171,7 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         ADMIN, (*INBOX, *CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL), (e.TeamAddressMoved,), "it is in this inbox"
     ),
     c.ConvertConnection: Decided(
-        f"{ADMIN}; to team the owner himself, to personal for himself",
+        f"{ADMIN}; to team the owner, an orphan {SUPER_ADMIN}; to personal for oneself",
         (
             Reason.OWNER_MUST_BE_ACTOR,
             *OWNER,

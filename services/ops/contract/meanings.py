@@ -104,6 +104,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "tools": "The tools that use it.",
     "aliases": "The further addresses of the same mailbox.",
     "connector_gone": "Whether its connector is no longer an active user.",
+    "claimed_at": "When the claim of the address that was chosen began.",
     "former_primary": "The address that was the primary and is an alias from here on.",
     "reauthentication_required": "Whether the mailbox must be authenticated again.",
     "inactive": "Those members who are deactivated or removed.",

@@ -32,6 +32,9 @@ class Session:
             seen = self._named[key] = self._seen(stream_of(account, aggregate, name), aggregate, account)
         return seen.state
 
+    def expect(self, account: str, aggregate: Aggregate, names: Sequence[str]) -> None:
+        self._known.load([(stream_of(account, aggregate, name), aggregate, account) for name in names], [])
+
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         return self.members_of_all(account, aggregate, [set_name])[0]
 
