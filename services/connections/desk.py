@@ -86,9 +86,9 @@ class Desk:
     def connected_to(self, inbox: str) -> list[Team]:
         return self.connected_to_all([inbox])[inbox]
 
-    def connected_to_all(self, inboxes: Sequence[str]) -> dict[str, list[Team]]:
+    def connected_to_all(self, inboxes: Sequence[str], at_most: int | None = None) -> dict[str, list[Team]]:
         """By inbox; whoever asks for several asks at once, see `Reads.members_of_all`."""
-        found = self._claims_of_all([addresses.connected_to(inbox) for inbox in inboxes])
+        found = self._claims_of_all([addresses.connected_to(inbox) for inbox in inboxes], at_most)
         return {inbox: [c for c in of_one if isinstance(c, Team)] for inbox, of_one in zip(inboxes, found, strict=True)}
 
     def aliases(self, address: str) -> list[Alias]:
@@ -147,8 +147,9 @@ class Desk:
     def _claims(self, set_name: str) -> list[AddressState]:
         return self._claims_of_all([set_name])[0]
 
-    def _claims_of_all(self, set_names: Sequence[str]) -> list[list[AddressState]]:
-        found = cast(Sequence[Sequence[AddressState]], self._reads.members_of_all(self.name, "address", set_names))
+    def _claims_of_all(self, set_names: Sequence[str], at_most: int | None = None) -> list[list[AddressState]]:
+        members = self._reads.members_of_all(self.name, "address", set_names, at_most)
+        found = cast(Sequence[Sequence[AddressState]], members)
         return [sorted(of_one, key=lambda claim: getattr(claim, "address", "")) for of_one in found]
 
     # ---- what a refusal may tell

@@ -30,6 +30,9 @@ PAGES: Final[Mapping[Aggregate, Page]] = {
     "address": Page(Free(), addresses.evolve, addresses.memberships),
 }
 
+# So many team addresses are looked at for a list of those that one may use.
+LOOKED_AT: Final = 1_000
+
 Outcome = Decision | Sequence[Event]
 
 
@@ -205,13 +208,16 @@ def may_send_as(desk: Desk, user: User, address: str) -> bool:
 
 
 def usable_identities(desk: Desk, user: User) -> list[str]:
-    """All that the user may send as: own addresses by age, those of his inboxes by name, aliases of both."""
+    """What the user may send as: own addresses by age, those of his inboxes by name, aliases of both.
+
+    Of thousands of team addresses the first ones: the answer lists a hundred, and everybody waits for the thread.
+    """
     if not user.active:
         return []
     effective = desk.owned(user.id) if "personal_email_access" in user.permissions else []
     own_claims = sorted((p for p in effective if may_send(p)), key=lambda p: (p.since, p.address))
     admitting = [inbox.id for inbox in desk.open_inboxes() if inbox.admits(user.id, desk.account())]
-    connected = desk.connected_to_all(admitting).values()
+    connected = desk.connected_to_all(admitting, at_most=LOOKED_AT).values()
     teams = sorted(claim.address for claims in connected for claim in claims if may_send(claim))
     primaries = [*(p.address for p in own_claims), *teams]
     aliases = desk.aliases_of_all(primaries).values()

@@ -32,8 +32,13 @@ class Reads(Protocol):
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         """The states of all aggregates of this kind in the set, in no particular order."""
 
-    def members_of_all(self, account: str, aggregate: Aggregate, set_names: Sequence[str]) -> Sequence[Sequence[Any]]:
-        """The members of each of these sets, in the order of the sets: asked for at once, not one by one."""
+    def members_of_all(
+        self, account: str, aggregate: Aggregate, set_names: Sequence[str], at_most: int | None = None
+    ) -> Sequence[Sequence[Any]]:
+        """The members of each of these sets, in the order of the sets: asked for at once, not one by one.
+
+        Of the first sets, as many members as `at_most` says: for a list that nobody reads to its end.
+        """
 
     def count(self, account: str, set_name: str) -> int:
         """How many aggregates are in the set."""

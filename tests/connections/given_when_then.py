@@ -64,7 +64,9 @@ class World:
         self.read.add((account, set_name))
         return [self.states[key] for key in self.sets.get((account, set_name), ()) if key[1] == aggregate]
 
-    def members_of_all(self, account: str, aggregate: Aggregate, set_names: Sequence[str]) -> Sequence[Sequence[Any]]:
+    def members_of_all(
+        self, account: str, aggregate: Aggregate, set_names: Sequence[str], at_most: int | None = None
+    ) -> Sequence[Sequence[Any]]:
         return [self.members(account, aggregate, name) for name in set_names]
 
     def count(self, account: str, set_name: str) -> int:

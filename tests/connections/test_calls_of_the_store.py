@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import orjson
 import pytest
 
 from shared.language import commands as c
+from shared.language.reasons import Reason
 from shared.runtime.store.recorder import GroupRecorder, Newer, Read
 from tests.connections.conftest import OpenLedger, settle
 from tests.connections.given_when_then import ADA, ANA, BOB, CLEO, COMPANY, DAN, read
@@ -111,3 +113,26 @@ def test_one_command_over_600_addresses_asks_the_store_a_fixed_number_of_times(
     assert len(calls) <= 8, calls
     # What is looked at must be what the decision needs: not hundreds for one address.
     assert events or sum(calls) < 20, calls
+
+
+def test_a_refused_default_sender_of_somebody_with_3000_identities_looks_at_a_thousand(
+    open_ledger: OpenLedger, calls: list[int]
+) -> None:
+    first = open_ledger()
+    settle(first, *map(read, COMPANY))
+    for begin in range(0, 3_000, 500):
+        group = [
+            c.ConnectTeam(actor=ANA, address=f"t{n:04}@acme.example", inbox="support", visibility_acknowledged=True)
+            for n in range(begin, begin + 500)
+        ]
+        assert {answer.outcome for answer in settle(first, *map(read, group))} == {"accepted"}
+    restarted = open_ledger()
+    refused = c.SetDefaultSender(actor=DAN, user=DAN, address="nobodys@acme.example")
+    calls.clear()
+    (answer,) = settle(restarted, read(refused))
+    told = orjson.loads(answer.reply)["details"]
+    assert (answer.reason, len(told["usable"]), told["usable_count"]) == (Reason.IDENTITY_NOT_USABLE, 100, 1_000)
+    assert len(calls) <= 8, calls
+    # The team addresses and the set of each one's aliases.
+    assert sum(calls) < 2_100, calls
+    assert orjson.loads(settle(restarted, read(refused))[0].reply)["details"] == told

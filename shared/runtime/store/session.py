@@ -1,6 +1,6 @@
 """How a group of commands is decided against what is known, before it is committed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -38,10 +38,14 @@ class Session:
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         return self.members_of_all(account, aggregate, [set_name])[0]
 
-    def members_of_all(self, account: str, aggregate: Aggregate, set_names: Sequence[str]) -> list[Sequence[Any]]:
+    def members_of_all(
+        self, account: str, aggregate: Aggregate, set_names: Sequence[str], at_most: int | None = None
+    ) -> list[Sequence[Any]]:
         """Two calls of the store at most, however many they are: the one thread that decides waits for each."""
         self._known.load([], [set_of(account, name) for name in set_names])
-        found = [self._members(account, name) for name in set_names]
+        found: list[Collection[UUID]] = [self._members(account, name) for name in set_names]
+        if at_most is not None:
+            found = first(found, at_most)
         self._known.load([(member, aggregate, account) for members in found for member in members], [])
         return [[self._seen(member, aggregate, account).state for member in members] for members in found]
 
@@ -114,6 +118,15 @@ class Session:
             for set_id, changes in self.changes.items()
             for member, (present, ordinal) in changes.items()
         ]
+
+
+def first(sets: Sequence[Collection[UUID]], at_most: int) -> list[Collection[UUID]]:
+    """The same members each time, until there are so many."""
+    found: list[Collection[UUID]] = []
+    for members in sets:
+        found.append(members if len(members) <= at_most else sorted(members)[:at_most])
+        at_most -= len(found[-1])
+    return found
 
 
 def name_of(event: Event, account: str) -> str:
