@@ -19,7 +19,7 @@ from shared.language.commands import COMMANDS, Command
 from shared.language.events import Aggregate
 from shared.language.text import SERVICE
 from shared.runtime.clock import new_id, now
-from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
+from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of
 from shared.runtime.store.not_understood import StreamNotUnderstood
 from shared.runtime.store.pending import Pending, Verdict
 from shared.runtime.store.session import Session
@@ -93,7 +93,7 @@ def _id_of(given: object) -> str | None:
 def _read(pending: Pending, data: bytes, headers: Mapping[str, str] | None) -> None:
     validate = _VALIDATE.get(pending.name)
     too_large = len(data) > LARGEST_BODY
-    fields, trouble = ({}, None) if too_large else fields_of(data)
+    fields, problems = ({}, ()) if too_large else fields_of(data)
     pending.command_id = _id_of(fields.get("command_id"))
     pending.dry_run = fields.get("dry_run") is True
     if validate is None:
@@ -102,14 +102,14 @@ def _read(pending: Pending, data: bytes, headers: Mapping[str, str] | None) -> N
         raise replies.invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
     if too_large:
         raise replies.invalid([problem("", f"the body is larger than {LARGEST_BODY} bytes")])
-    if trouble and not fields:
-        raise replies.invalid([problem("", trouble)])
+    if problems and not fields:
+        raise replies.invalid(problems)
     try:
         command = validate(fields)
     except ValidationError as error:
-        raise replies.invalid(problems_of(error)) from None
-    if trouble:
-        raise replies.invalid(unwritable(fields) or [problem("", trouble)])
+        raise replies.invalid(problems_of(error, problems)) from None
+    if problems:
+        raise replies.invalid(problems)
     _take_in(pending, command, fields, headers)
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.text import Text
 
 from services.ops import showing
-from services.ops.strict_json import parsed
+from services.ops.strict_json import NamedTwice, parsed
 from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, reached
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
@@ -175,6 +175,8 @@ def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
 def _json(key: str, value: str) -> Any:
     try:
         return parsed(value)
+    except NamedTwice as error:
+        raise typer.BadParameter(f"{key}={value}: {error}") from error
     except ValueError as error:
         raise typer.BadParameter(f"{key}={value} is not JSON: {error}; {key.removesuffix(':')}=… sends text") from error
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from shared.language.text import IN_WORDS
+from shared.runtime.named_twice import named_twice
 
 ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
 # Deeper than any message is; what is nested further is refused as it stands.
@@ -18,6 +19,7 @@ RULE_FIELDS: Final = ("rule", "fallback")
 RULE_KINDS: Final = ("unassigned", "users_and_teams", "contact_owner")
 MOST_PROBLEMS: Final = 100
 LONGEST_PROBLEM: Final = 200
+TWICE: Final = "This name stands twice in one JSON object"
 # Where pydantic speaks of Python, or of nothing that a caller knows.
 OUR_WORDS: Final[Mapping[str, str]] = {
     "tuple_type": "Input should be a list",
@@ -25,19 +27,25 @@ OUR_WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def fields_of(data: bytes) -> tuple[dict[str, Any], str | None]:
-    """The body's fields without those that are null, and a sentence when the body is no JSON object in UTF-8.
+def fields_of(data: bytes) -> tuple[dict[str, Any], Sequence[dict[str, str]]]:
+    """The body's fields without those that are null, and what is wrong with it as a JSON object in UTF-8.
 
-    Of some broken bodies there are fields all the same, so that the one at fault can be named.
+    Of some broken bodies there are fields all the same, so that the one at fault can be named. A field that stands
+    twice is not among them: neither of its values is taken.
     """
-    trouble = None
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        body, trouble = leniently(data), f"the body is not JSON: {error}"
-    if isinstance(body, dict):
-        return without_nulls(body), trouble
-    return {}, trouble or "the body is not a JSON object"
+        body = leniently(data)
+        fields = without_nulls(body) if isinstance(body, dict) else {}
+        return fields, unwritable(fields) or [problem("", f"the body is not JSON: {error}")]
+    if not isinstance(body, dict):
+        return {}, [problem("", "the body is not a JSON object")]
+    if twice := named_twice(data, body):
+        lost = {path[0] for path in twice if len(path) == 1}
+        fields = {name: value for name, value in body.items() if name not in lost}
+        return without_nulls(fields), [problem(_written(path), TWICE) for path in twice]
+    return without_nulls(body), ()
 
 
 def leniently(data: bytes) -> object:
@@ -82,15 +90,22 @@ def field_of(path: Sequence[int | str]) -> str:
         for before, part in zip(("", *path), path, strict=False)
         if not (before in RULE_FIELDS and part in RULE_KINDS)
     ]
-    return ".".join(printable(str(part)) for part in parts)
+    return _written(parts)
 
 
-def problems_of(error: ValidationError) -> list[dict[str, str]]:
-    """Every field error, at most `MOST_PROBLEMS` of them."""
-    return [
-        problem(field_of(found["loc"]), in_words(found)[:LONGEST_PROBLEM])
-        for found in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
+def _written(path: Sequence[int | str]) -> str:
+    return ".".join(printable(str(part)) for part in path)
+
+
+def problems_of(error: ValidationError, before: Sequence[dict[str, str]] = ()) -> list[dict[str, str]]:
+    """Every field error, at most `MOST_PROBLEMS` of them; a field with a problem from `before` has that one only."""
+    named = {one["field"] for one in before if one["field"]}
+    found = [
+        problem(field, in_words(one)[:LONGEST_PROBLEM])
+        for one in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
+        if (field := field_of(one["loc"])) not in named
     ]
+    return [*(one for one in before if one["field"]), *found][:MOST_PROBLEMS]
 
 
 def in_words(found: ErrorDetails) -> str:

@@ -1,6 +1,7 @@
 """The door: whatever comes in is a command that can be decided or a refusal that says why; never an exception."""
 
 import json
+import time
 from typing import Any
 
 import orjson
@@ -114,6 +115,34 @@ def test_the_field_at_fault_is_named(text: bytes, field: str) -> None:
     assert reply(pending)["command_id"] == ID
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        (b'"address": "bob@acme.example", "address": "cleo@acme.example"', ["address"]),
+        (b'"address": "bob@acme.example", "\\u0061ddress": "bob@acme.example"', ["address"]),
+        (b'"address": "bob@acme.example", "note": "x", "note": null, "dry_run": 1', ["note", "dry_run"]),
+        (b'"address": "bob@acme.example", "note": {"a": 1, "a": 2}', ["note.a", "note"]),
+        (b'"address": "bob@acme.example", "actor": "bob"', ["actor"]),
+    ],
+)
+def test_a_field_that_stands_twice_is_named_and_neither_value_is_taken(text: bytes, fields: list[str]) -> None:
+    pending = come("Disconnect", b'{"command_id": "%s", "actor": "bob", %s}' % (ID.encode(), text))
+    assert fields_at_fault(pending) == fields
+    assert reply(pending)["command_id"] == ID
+
+
+def test_a_command_id_that_stands_twice_is_none() -> None:
+    twice = b'"command_id": "%s", ' % ID.encode()
+    pending = come("Disconnect", b"{" + twice + twice + b'"actor": "bob", "address": "b@acme.example"}')
+    assert (fields_at_fault(pending), reply(pending)["command_id"]) == (["command_id"], None)
+
+
+def test_a_text_that_says_something_twice_is_a_text() -> None:
+    note = json.dumps('{"address": "bob@acme.example", "address": "x"} \u003a \\u003a').encode()
+    pending = come("Disconnect", b'{"actor": "service:x", "address": "bob@acme.example", "note": %s}' % note)
+    assert pending.fixed is None
+
+
 def test_a_key_with_a_lone_surrogate_is_refused_even_when_its_value_is_null() -> None:
     assert fields_at_fault(come("Disconnect", b'{"actor":"bob","address":"bob@acme.example","\\ud800":null}'))
     assert fields_at_fault(come("Disconnect", b'{"actor":"bob","address":"bob@acme.example","\\ud800":1}'))
@@ -132,9 +161,14 @@ def test_all_field_errors_are_named_at_once_and_before_an_unusable_address() -> 
     assert sorted(fields_at_fault(come("ConnectPersonal", body))) == ["actor", "extra", "owner", "provider"]
 
 
-def test_the_last_of_duplicate_keys_counts() -> None:
-    pending = come("Disconnect", b'{"actor": "bob", "address": "a@acme.example", "address": "b@acme.example"}')
-    assert pending.payload.canonical["address"].address == "b@acme.example"
+def test_the_reply_is_small_and_soon_there_whatever_stands_twice() -> None:
+    deep = b'{"a":' * 800 + b'{"b":1,"b":[' + b'{"c":1,"c":2},' * 10_000 + b"{}]}" + b"}" * 800
+    for body in (deep, b"{" + b",".join(b'"%d":1,"%d":{}' % (n, n) for n in range(10_000)) + b"}"):
+        begun = time.perf_counter()
+        pending = come("Disconnect", body)
+        assert time.perf_counter() - begun < 1.0
+        assert 0 < len(fields_at_fault(pending)) <= 100
+        assert len(json.dumps(reply(pending))) < 32_000
 
 
 def test_the_reply_is_small_whatever_was_sent() -> None:

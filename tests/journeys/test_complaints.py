@@ -7,7 +7,7 @@ import pytest
 
 from shared.runtime.clock import new_id
 from tests.journeys.steps import UNCHANGED, Case, accepted, does, refused, sees
-from tests.journeys.wire import Account, Some, is_time
+from tests.journeys.wire import Account, Some, command_subject, is_time, question_subject
 from tests.real_servers import RunningSwitchboard
 
 BOB = "bob@acme.example"
@@ -126,6 +126,22 @@ CASES = (
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 async def test_the_complaint_has_no_ground_here(case: Case, account: Account) -> None:
     await case.happen(account)
+
+
+async def test_cpython_61739_a_name_that_stands_twice_is_refused_and_nothing_is_done(account: Account) -> None:
+    before = account.position
+    rule = b'{"kind":"contact_owner","fallback":{"kind":"users_and_teams","users":["bob"],"users":["cleo"]}}'
+    for name, fields, at_fault in (
+        ("ConnectPersonal", b'"address":"bob@acme.example","owner":"bob","owner":"cleo"', "owner"),
+        ("SetRouting", b'"inbox":"support","rule":' + rule, "rule.fallback.users"),
+    ):
+        reply = await account.wire.ask(command_subject(account.name, name), b'{"actor":"service:x",' + fields + b"}")
+        assert (reply.reason, reply.body["details"]["errors"][0]["field"]) == ("COMMAND_INVALID", at_fault)
+    asked = question_subject(account.name, "Address")
+    reply = await account.wire.ask(asked, b'{"actor":"ana","address":"bob@acme.example","actor":"bob"}')
+    assert (reply.error, reply.body["details"]["errors"][0]["field"]) == ((400, "QUERY_INVALID"), "actor")
+    await account.do("RenameInbox", "ana", inbox="support", name="Help")
+    assert account.position == before + 1
 
 
 async def test_zammad_344_every_change_tells_who_made_it_and_when(account: Account) -> None:

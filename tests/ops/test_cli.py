@@ -135,6 +135,21 @@ async def test_wrong_usage_is_told_as_such(arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in output
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("owner=bob", "owner=cleo"),
+        ("owner=bob", 'owner:="cleo"'),
+        ("--actor", "ana", "actor=bob"),
+        ('rule:={"kind":"unassigned","kind":"contact_owner"}',),
+        ('rule:={"fallback":{"users":[],"\\u0075sers":[]}}',),
+    ],
+)
+async def test_a_field_that_is_named_twice_is_not_sent(fields: tuple[str, ...]) -> None:
+    code, output = await switchboard("command", "acme", "SetRouting", *fields)
+    assert (code, "twice" in output, "is not JSON" in output) == (USAGE, True, False), output
+
+
 async def test_a_single_service_needs_both_urls() -> None:
     code, output = await switchboard("run", "relay", SWITCHBOARD_NATS_URL="nats://x", SWITCHBOARD_POSTGRES_URL="")
     assert code == USAGE

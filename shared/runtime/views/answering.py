@@ -26,7 +26,7 @@ from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.counting import DURATIONS, OTHER, Histogram
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.fair_queue import FairQueue
-from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of, unwritable
+from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of
 from shared.runtime.views.replying import NotAnswered, Result, body_of, busy, failure, invalid, not_allowed, reply_of
 from shared.runtime.views.shared_snapshots import Crowded, SharedSnapshots
 from shared.runtime.views.view import Snapshot, View
@@ -344,13 +344,13 @@ def read(known: Mapping[str, type[Question]], account: str, name: str, data: byt
         )
     if not ACCOUNT.match(account):
         raise invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
-    fields, trouble = fields_of(data)
-    if trouble and not fields:
-        raise invalid([problem("", trouble)])
+    fields, problems = fields_of(data)
+    if problems and not fields:
+        raise invalid(problems)
     try:
         question = message.model_validate(fields)
     except ValidationError as error:
-        raise invalid(problems_of(error)) from None
-    if trouble:
-        raise invalid(unwritable(fields) or [problem("", trouble)])
+        raise invalid(problems_of(error, problems)) from None
+    if problems:
+        raise invalid(problems)
     return question
