@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import idna
 
+from shared.core.mailbox_lists import free_mail_domains, role_names
+
 # Stored with each claim; raised when any text gets another canonical form than before.
 CANONICAL_FORM = 1
 
@@ -29,22 +31,6 @@ ROLE_BASED_LOCAL_PART = "ROLE_BASED_LOCAL_PART"
 SAME_MAILBOX_SUSPECTED = "SAME_MAILBOX_SUSPECTED"
 
 GMAIL_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
-_FREE_MAIL = """
-    126.com 163.com aol.com bk.ru fastmail.com free.fr gmx.at gmx.ch gmx.com gmx.de gmx.net hey.com hotmail.co.uk
-    hotmail.com hotmail.de hotmail.fr hotmail.it icloud.com inbox.ru laposte.net libero.it list.ru live.co.uk live.com
-    live.fr mac.com mail.com mail.ru me.com msn.com naver.com orange.fr outlook.com outlook.de outlook.fr pm.me
-    proton.me protonmail.com qq.com rediffmail.com rocketmail.com sfr.fr sina.com t-online.de tuta.com tutanota.com
-    web.de yahoo.ca yahoo.co.in yahoo.co.jp yahoo.co.uk yahoo.com yahoo.de yahoo.es yahoo.fr yahoo.it yandex.com
-    yandex.ru ymail.com zoho.com
-"""
-_ROLES = """
-    abuse accounting accounts admin administrator billing careers compliance contact customerservice enquiries
-    feedback finance ftp hello help helpdesk hostmaster hr info inquiries invoices it jobs legal mail mailer-daemon
-    marketing media news newsletter no-reply noc noreply office orders postmaster press privacy recruiting reception
-    root sales security service spam subscribe support team usenet uucp webmaster www
-"""
-FREE_MAIL_DOMAINS = GMAIL_DOMAINS | frozenset(_FREE_MAIL.split())
-ROLE_BASED_LOCAL_PARTS = frozenset(_ROLES.split())
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
 _LOCAL_PART = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
@@ -138,9 +124,9 @@ def warnings_about(address: CanonicalAddress) -> list[str]:
     local, domain = address.local, address.domain
     name, tag, _ = local.partition("+")
     codes = []
-    if domain in FREE_MAIL_DOMAINS:
+    if domain in free_mail_domains():
         codes.append(FREE_MAIL_DOMAIN)
-    if name in ROLE_BASED_LOCAL_PARTS:
+    if name in role_names():
         codes.append(ROLE_BASED_LOCAL_PART)
     if (name and tag) or (domain in GMAIL_DOMAINS and "." in local):
         codes.append(SAME_MAILBOX_SUSPECTED)

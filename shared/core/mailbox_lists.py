@@ -1,0 +1,27 @@
+"""Lists of domains and names that say something about a mailbox, from the files in `data/`.
+
+They are read when first asked for: most processes never ask, and starting should cost nothing for them.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+_DATA: Final = Path(__file__).with_name("data")
+
+
+@cache
+def free_mail_domains() -> frozenset[str]:
+    """Domains, in canonical form, at which anybody gets a mailbox. A subdomain is a domain of its own."""
+    return _words("free_mail_domains.txt")
+
+
+@cache
+def role_names() -> frozenset[str]:
+    """Local parts, in lower case, that stand for a task or a group of people."""
+    return _words("role_names.txt")
+
+
+def _words(name: str) -> frozenset[str]:
+    lines = (_DATA / name).read_text(encoding="ascii").splitlines()
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
