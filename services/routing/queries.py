@@ -1,18 +1,37 @@
 """Each question is read from one snapshot: rows by SQL, the choice by the pages of the domain."""
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, Final, LiteralString, cast
+
+import orjson
 
 from services.routing.domain import resolve
 from services.routing.domain.folds import Doc
-from services.routing.domain.resolve import Inbox, Mail
+from services.routing.domain.resolve import Assignment, Inbox, Mail
 from shared.core.address import AddressInvalid, canonical
+from shared.core.policies import holds
 from shared.core.rule_words import in_words
+from shared.core.sender import read_sender
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
-from shared.language.text import SERVICE
+from shared.language.text import SERVICE, STORED_ID
 from shared.runtime.views.replying import NotAnswered, not_allowed
 from shared.runtime.views.view import Snapshot
+
+IS_ID: Final = re.compile(STORED_ID.removesuffix("$") + r"\Z")
+
+# What UTS #46 takes for a dot.
+DOTS: Final = (".", "\u3002", "\uff0e", "\uff61")
+
+# Of each inbox one active member, if there is any; how many there are costs nothing.
+READ: Final[LiteralString] = """
+SELECT inbox, reader.key FROM jsonb_each(%(members)s::jsonb) AS closed (inbox, members) CROSS JOIN LATERAL (
+    SELECT u.key FROM jsonb_array_elements_text(closed.members) AS member (key)
+    JOIN users u ON u.account = %(account)s AND u.key = member.key COLLATE "C" AND u.doc->>'status' = 'active' LIMIT 1
+) AS reader
+"""
 
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:
@@ -33,8 +52,7 @@ async def answer(snapshot: Snapshot, question: q.Question) -> Any:
 def administers(snapshot: Snapshot, actor: str) -> bool:
     if actor.startswith(SERVICE):
         return True
-    held = (snapshot.actor_doc or {}).get("permissions", ())
-    return "super_admin" in held or "account_access" in held
+    return holds((snapshot.actor_doc or {}).get("permissions", ()), "account_access")
 
 
 async def rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) -> dict[str, Doc]:
@@ -66,6 +84,23 @@ async def open_inboxes(
     return {name: Inbox(doc, account, users) for name, doc in docs.items()}, users
 
 
+async def read_inboxes(snapshot: Snapshot, inboxes: Iterable[Inbox], users: Mapping[str, Doc]) -> set[str]:
+    """The names of those inboxes that somebody reads; of the people, `users` are known already."""
+    active = [name for name, doc in users.items() if doc["status"] == "active"]
+    # An account always has an active super admin, so that what is open to everyone is read.
+    closed = [inbox for inbox in inboxes if not inbox.membership.everyone]
+    unclear = [inbox for inbox in closed if not inbox.membership.readers(active)]
+    readers: dict[str, str] = {}
+    if unclear:
+        members = orjson.dumps({inbox.name: sorted(inbox.membership.names) for inbox in unclear}).decode()
+        readers = dict(cast(list[tuple[str, str]], await snapshot.select(READ, {"members": members})))
+    for inbox in unclear:
+        reader = readers.get(inbox.name)
+        if seen := [reader] if reader else inbox.membership.names:
+            snapshot.looked_at("user", *seen)
+    return {inbox.name for inbox in inboxes} - {inbox.name for inbox in unclear if inbox.name not in readers}
+
+
 async def routing(snapshot: Snapshot, question: q.Routing) -> Mapping[str, Any]:
     """The rule, in words too, and its targets as they stand; of `contact_owner`, those of its fallback."""
     found, _ = await open_inboxes(snapshot, [question.inbox])
@@ -91,14 +126,16 @@ class Resolution:
         self._question = question
         self._account = cast(Doc, snapshot.account_doc)
         self._sees_all = administers(snapshot, question.actor)
-        self._mail = Mail(sender_of(question), question.contact_owner, question.turn)
+        self._mail = Mail(read_sender(question.sender), turn=question.turn)
         self._addresses: dict[str, Doc] = {}
         self._inboxes: dict[str, Inbox] = {}
         self._users: dict[str, Doc] = {}
+        self._read_inboxes: set[str] = set()
+        self._assignments: dict[str, Assignment] = {}
 
     async def entries(self) -> list[Mapping[str, Any]]:
         """One per recipient, in order, duplicates too."""
-        recipients = [canonical_or_none(text) for text in self._question.recipients]
+        recipients = [recipient_or_none(text) for text in self._question.recipients]
         await self._read({recipient for recipient in recipients if recipient is not None})
         return [
             resolve.nowhere(typed, "ADDRESS_INVALID") if recipient is None else self._entry(recipient)
@@ -106,55 +143,74 @@ class Resolution:
         ]
 
     async def _read(self, recipients: set[str]) -> None:
-        self._addresses = await rows(self._snapshot, "address", recipients)
+        suspects = {suspect for one in recipients if (suspect := resolve.without_tag(one))}
+        self._addresses = await rows(self._snapshot, "address", recipients | suspects)
         primaries = {doc["primary"] for doc in self._addresses.values() if doc["primary"]}
-        self._addresses |= await rows(self._snapshot, "address", primaries - recipients)
+        self._addresses |= await rows(self._snapshot, "address", primaries - self._addresses.keys())
         claims = [doc for doc in self._addresses.values() if doc["kind"]]
         people = {doc["owner"] for doc in claims if doc["owner"]}
-        if self._mail.contact_owner:
-            people.add(self._mail.contact_owner)
+        owner = self._question.contact_owner
+        if owner and IS_ID.match(owner):
+            people.add(owner)
         self._inboxes, self._users = await open_inboxes(
             self._snapshot, {doc["inbox"] for doc in claims if doc["inbox"]}, people
         )
+        self._read_inboxes = await read_inboxes(self._snapshot, self._inboxes.values(), self._users)
+        if owner in self._users:
+            self._mail = replace(self._mail, contact_owner=owner)
 
-    def _entry(self, recipient: str) -> Mapping[str, Any]:
-        found = self._addresses.get(recipient)
+    def _claim(self, address: str) -> Doc | None:
+        """What holds an address, of an alias its primary; None when it is free."""
+        found = self._addresses.get(address)
         if found and found["primary"]:
             found = self._addresses.get(found["primary"])
-        if not found or not found["kind"]:
-            return resolve.nowhere(recipient, "NOT_CONNECTED")
-        inbox = self._inboxes.get(found["inbox"]) if found["kind"] == "team" else None
-        if not self._may_see(found, inbox):
+        return found if found and found["kind"] else None
+
+    def _entry(self, recipient: str) -> Mapping[str, Any]:
+        claim = self._claim(recipient)
+        if claim is None:
+            return resolve.nowhere(recipient, "NOT_CONNECTED", self._suspected(recipient))
+        if not self._may_see(claim):
             return resolve.nowhere(recipient, "NOT_VISIBLE")
-        if reason := resolve.why_nowhere(found):
+        if reason := resolve.why_nowhere(claim):
             return resolve.nowhere(recipient, reason)
-        if found["kind"] == "personal":
-            return self._to_owner(recipient, found["owner"])
+        if claim["kind"] == "personal":
+            return self._to_owner(recipient, claim["owner"])
+        inbox = self._inboxes.get(claim["inbox"])
         if inbox is None:
             # Its inbox is parked: the answer says so by `incomplete_since`.
             return resolve.nowhere(recipient, "NOT_CONNECTED")
-        return resolve.to_inbox(recipient, found["address"], inbox, self._mail)
+        return resolve.to_inbox(recipient, inbox, self._assignment(inbox), read=inbox.name in self._read_inboxes)
 
-    def _may_see(self, claim: Doc, inbox: Inbox | None) -> bool:
+    def _suspected(self, recipient: str) -> str | None:
+        """The address that was probably meant, for those who may see it."""
+        suspect = resolve.without_tag(recipient)
+        claim = self._claim(suspect) if suspect else None
+        return suspect if claim is not None and self._may_see(claim) else None
+
+    def _may_see(self, claim: Doc) -> bool:
         if self._sees_all:
             return True
-        if inbox is not None:
-            return inbox.admits(self._question.actor)
+        if claim["kind"] == "team":
+            inbox = self._inboxes.get(claim["inbox"])
+            return inbox is not None and inbox.admits(self._question.actor)
         return bool(claim["owner"] == self._question.actor and not claim["orphaned"])
+
+    def _assignment(self, inbox: Inbox) -> Assignment:
+        """One for each inbox, however many of its addresses are recipients."""
+        if inbox.name not in self._assignments:
+            self._assignments[inbox.name] = resolve.assign(inbox, self._mail)
+        return self._assignments[inbox.name]
 
     def _to_owner(self, recipient: str, owner: str) -> Mapping[str, Any]:
         reason = resolve.why_not_logged(self._users.get(owner), self._account, self._mail.sender)
         return resolve.nowhere(recipient, reason) if reason else resolve.to_owner(recipient, owner)
 
 
-def sender_of(question: q.Resolve) -> str:
-    try:
-        return canonical(question.sender).address
-    except AddressInvalid as error:
-        details = {"field": "sender", "what": error.what, "at": error.at}
-        raise NotAnswered(
-            QuestionError.ADDRESS_INVALID, f"sender is no e-mail address: {error.what}.", details
-        ) from None
+def recipient_or_none(text: str) -> str | None:
+    """The canonical address of a recipient; one dot at the end of its domain is passed over, as DNS does."""
+    typed = text.strip(" \t")
+    return canonical_or_none(typed[:-1] if typed.endswith(DOTS) else typed)
 
 
 def canonical_or_none(text: str) -> str | None:

@@ -7,7 +7,6 @@ of either may accept more but never gives another form.
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import idna
@@ -111,12 +110,6 @@ def never_log_entry(text: str) -> str:
         AddressInvalid: the text is neither.
     """
     return canonical(text).address if "@" in text else canonical_domain(text)
-
-
-def matches_never_log(sender: str, entries: Iterable[str]) -> bool:
-    """Whether a never-log list names the sender, its domain or a domain above; all texts in canonical form."""
-    domain = sender.partition("@")[2]
-    return any(entry in (sender, domain) or domain.endswith(f".{entry}") for entry in entries)
 
 
 def warnings_about(address: CanonicalAddress) -> list[str]:

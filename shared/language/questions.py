@@ -4,7 +4,7 @@
 `after`, the `next` of the page before. Class names and field names are public.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,6 +26,9 @@ class Question(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    # Whether its texts come from strangers' mail: what is no Unicode text is then read as U+FFFD, not refused.
+    any_text: ClassVar[bool] = False
 
     actor: Actor
     at_least: Position = 0
@@ -117,12 +120,14 @@ class Routing(Question):
 class Resolve(Question):
     """Where the mail to each recipient goes, who gets it, and why.
 
-    `sender` is what stands in the mail, any text, an empty one too; a `contact_owner` whom nobody knows counts as
-    absent. `turn` replaces the stable choice per sender for callers that count.
+    `sender` is what stands in the mail, any text, an empty one too, or nothing; a `contact_owner` whom nobody knows
+    counts as absent. `turn` replaces the stable choice per sender for callers that count.
     """
 
+    any_text = True
+
     recipients: AddressTexts
-    sender: AddressText
+    sender: AddressText = ""
     contact_owner: str | None = None
     turn: Annotated[int, Field(ge=0)] | None = None
 

@@ -146,7 +146,7 @@ CANDIDATES: Final[Sequence[Mapping[str, Any]]] = [
 ]
 DESTINATION: Final[dict[str, Any]] = {
     "recipient": SUPPORT, "destination": "inbox", "inbox": "support", "owner": None, "assignee": CLEO,
-    "rule": "fallback", "candidates": CANDIDATES, "reason": None,
+    "rule": "fallback", "candidates": CANDIDATES, "reason": None, "suspected": None,
 }  # fmt: skip
 NOWHERE: Final[dict[str, Any]] = {
     "destination": "none",
@@ -178,8 +178,13 @@ QUESTIONS: Final = (
     ),
     asks(
         CRM, "Resolve",
-        [DESTINATION, DESTINATION | NOWHERE | {"recipient": "nobody@acme.example", "reason": "NOT_CONNECTED"}],
-        recipients=["Support@Acme.example", "nobody@acme.example"], sender="jo@client.example",
+        [
+            DESTINATION,
+            DESTINATION | NOWHERE | {
+                "recipient": "support+4711@acme.example", "reason": "NOT_CONNECTED", "suspected": SUPPORT,
+            },
+        ],
+        recipients=["Support@Acme.example", "support+4711@acme.example"], sender="Jo Carter <jo@client.example>",
     ),
     asks(
         CRM, "Routing",

@@ -20,7 +20,6 @@ from shared.core.address import (
     CanonicalAddress,
     canonical,
     canonical_domain,
-    matches_never_log,
     never_log_entry,
     warnings_about,
 )
@@ -369,22 +368,6 @@ def test_a_never_log_entry_is_an_address_or_a_domain() -> None:
     for text in ("", "acme", "@acme.example", "acme.test", "*.acme.example", "ana@"):
         with pytest.raises(AddressInvalid):
             never_log_entry(text)
-
-
-@pytest.mark.parametrize(
-    ("entry", "matches"),
-    [
-        ("ana@mail.acme.example", True),
-        ("mail.acme.example", True),
-        ("acme.example", True),
-        ("me.example", False),
-        ("bob@mail.acme.example", False),
-        ("ana@acme.example", False),
-        ("deep.mail.acme.example", False),
-    ],
-)
-def test_a_never_log_list_matches_address_domain_and_subdomain(entry: str, matches: bool) -> None:
-    assert matches_never_log("ana@mail.acme.example", ["other.example", entry]) is matches
 
 
 @pytest.mark.parametrize(

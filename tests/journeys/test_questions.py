@@ -61,7 +61,7 @@ IDENTITY = {
 }  # fmt: skip
 ENTRY: dict[str, Any] = {
     "recipient": HELP, "destination": "inbox", "inbox": "support", "owner": None, "assignee": None,
-    "rule": "unassigned", "candidates": [], "reason": None,
+    "rule": "unassigned", "candidates": [], "reason": None, "suspected": None,
 }  # fmt: skip
 
 # question, fields, the whole result: no key more, no key less.
@@ -265,8 +265,11 @@ RESOLVE = Case("resolve", "Personal mail goes to its owner's log, unless somebod
     does("ana", "DeactivateUser", user="bob"),
     sees("ana", "Resolve", [{"reason": "OWNER_NOT_ACTIVE"}], recipients=[BOB], sender=CUSTOMER),
     sees("ana", "Address", {"state": "connected", "health": "degraded"}, address=BOB),
-    sees("ana", "Resolve", {"error": "ADDRESS_INVALID"}, recipients=[BOB], sender="nobody at all"),
+    sees("ana", "Resolve", [{"reason": "OWNER_NOT_ACTIVE"}], recipients=[BOB], sender="nobody at all"),
     sees("ana", "Resolve", [], recipients=[], sender=CUSTOMER),
+    does("ana", "ReactivateUser", user="bob"),
+    does("ana", "SetPermissions", user="bob", permissions=[]),
+    sees("ana", "Resolve", [{"reason": "PERMISSION_MISSING"}], recipients=[BOB], sender=CUSTOMER),
 ))  # fmt: skip
 
 
@@ -460,7 +463,7 @@ async def test_what_cannot_be_answered_says_why_with_the_micro_headers(account: 
         reply = await account.ask(question, **fields)
         assert (reply.error, reply.body.get("error")) == (error, error[1]), (question, fields, reply.body)
         assert reply.body["message"]
-    invalid = await account.ask("Resolve", recipients=7, contact_owner="a b")
+    invalid = await account.ask("Resolve", recipients=7, sender=7, contact_owner=7)
     assert {one["field"] for one in invalid.body["details"]["errors"]} == {"recipients", "sender", "contact_owner"}
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from services.routing.domain import resolve
 from services.routing.domain.folds import fold
 from services.routing.domain.resolve import Inbox, Mail
+from shared.core.sender import read_sender
 from shared.language import events as e
 from tests.inbox_views.stories import Story, beginning, personal, team
 
@@ -37,11 +38,12 @@ class Rows:
         users = {name: doc for (kind, name), doc in self._docs.items() if kind == "user"}
         return Inbox(self("inbox", "inbox"), self("account", "acme"), users)
 
-    def assigned(self, mail: Mail = Mail(SENDER)) -> dict[str, Any]:  # noqa: B008  frozen
-        return resolve.to_inbox(HELP, HELP, self.inbox, mail)
+    def assigned(self, sender: str = SENDER, **mail: Any) -> dict[str, Any]:
+        inbox = self.inbox
+        return resolve.to_inbox(HELP, inbox, resolve.assign(inbox, Mail(read_sender(sender), **mail)), read=True)
 
     def why_not_logged(self, sender: str = SENDER, owner: str = "bob") -> str | None:
-        return resolve.why_not_logged(self("user", owner), self("account", "acme"), sender)
+        return resolve.why_not_logged(self("user", owner), self("account", "acme"), read_sender(sender))
 
 
 def reasons(entry: dict[str, Any]) -> dict[str, str | None]:
@@ -52,7 +54,7 @@ def test_nobody_is_chosen_where_the_rule_says_so() -> None:
     entry = Rows().assigned()
     assert entry == {
         "recipient": HELP, "destination": "inbox", "inbox": "inbox", "owner": None, "assignee": None,
-        "rule": "unassigned", "candidates": [], "reason": None,
+        "rule": "unassigned", "candidates": [], "reason": None, "suspected": None,
     }  # fmt: skip
 
 
@@ -79,16 +81,29 @@ def test_candidates_are_the_users_in_order_then_team_members_by_id_each_once() -
     assert [one["user"] for one in entry["candidates"]] == ["cleo", "ana", "bob"]
 
 
-@given(st.emails())
-def test_the_choice_is_the_hash_of_recipient_and_sender(sender: str) -> None:
-    entry = Rows(*SEATED, rule(**people("ana", "bob", "cleo"))).assigned(Mail(sender))
-    digest = int(hashlib.sha256(f"{HELP}\n{sender}".encode()).hexdigest(), 16)
+@given(st.emails() | st.text())
+def test_the_choice_is_the_hash_of_inbox_and_sender(sender: str) -> None:
+    entry = Rows(*SEATED, rule(**people("ana", "bob", "cleo"))).assigned(sender)
+    key = read_sender(sender).key
+    digest = int(hashlib.sha256(f"inbox\n{key}".encode(errors="surrogatepass")).hexdigest(), 16)
     assert entry["assignee"] == ["ana", "bob", "cleo"][digest % 3]
+
+
+@pytest.mark.parametrize("sender", ["EVE@other.example", "Eve <eve@other.example>", "eve@other.example."])
+def test_a_sender_keeps_one_person_however_the_header_writes_the_address(sender: str) -> None:
+    found = Rows(*SEATED, rule(**people("ana", "bob", "cleo")))
+    assert found.assigned(sender) == found.assigned(SENDER)
+
+
+def test_senders_that_are_no_addresses_are_spread_too() -> None:
+    found = Rows(*SEATED, rule(**people("ana", "bob", "cleo")))
+    chosen = {found.assigned(f"host-{number}")["assignee"] for number in range(30)}
+    assert chosen == {"ana", "bob", "cleo"}
 
 
 def test_a_turn_replaces_the_hash_for_callers_that_count() -> None:
     found = Rows(*SEATED, rule(**people("ana", "bob", "cleo")), e.AvailabilityChanged(user="bob", availability="away"))
-    assert [found.assigned(Mail(SENDER, turn=turn))["assignee"] for turn in range(4)] == ["ana", "cleo", "ana", "cleo"]
+    assert [found.assigned(turn=turn)["assignee"] for turn in range(4)] == ["ana", "cleo", "ana", "cleo"]
 
 
 def test_nobody_eligible_leaves_it_to_the_inbox() -> None:
@@ -98,14 +113,14 @@ def test_nobody_eligible_leaves_it_to_the_inbox() -> None:
 
 def test_the_contact_owner_gets_it_when_he_can() -> None:
     found = Rows(*SEATED, rule(kind="contact_owner", fallback=people("ana")))
-    entry = found.assigned(Mail(SENDER, contact_owner="bob"))
+    entry = found.assigned(contact_owner="bob")
     assert (entry["assignee"], entry["rule"], reasons(entry)) == ("bob", "contact_owner", {"bob": None})
 
 
 @pytest.mark.parametrize(("owner", "why"), [(None, {}), ("bob", {"bob": "AWAY"}), ("ghost", {"ghost": "NOT_MEMBER"})])
 def test_without_a_contact_owner_the_fallback_decides(owner: str | None, why: dict[str, str]) -> None:
     away = e.AvailabilityChanged(user="bob", availability="away")
-    entry = Rows(*SEATED, away, rule(kind="contact_owner", fallback=people("ana"))).assigned(Mail(SENDER, owner))
+    entry = Rows(*SEATED, away, rule(kind="contact_owner", fallback=people("ana"))).assigned(contact_owner=owner)
     assert (entry["assignee"], entry["rule"], reasons(entry)) == ("ana", "fallback", {**why, "ana": None})
 
 
@@ -137,6 +152,29 @@ def test_an_owner_who_is_not_there_or_wants_no_log_gets_none() -> None:
     assert Rows().why_not_logged() is None
 
 
+def test_an_owner_who_may_no_longer_have_a_private_mailbox_gets_no_log() -> None:
+    taken = e.PermissionsChanged(user="bob", permissions=("super_admin",))
+    assert Rows(taken).why_not_logged() == "PERMISSION_MISSING"
+    assert Rows(taken, e.UserDeactivated(user="bob")).why_not_logged() == "OWNER_NOT_ACTIVE"
+    given_back = e.PermissionsChanged(user="bob", permissions=("personal_email_access",))
+    assert Rows(taken, given_back).why_not_logged() is None
+
+
+@pytest.mark.parametrize(
+    ("address", "without"),
+    [
+        ("help+4711@acme.example", HELP),
+        ("help+4711+2@acme.example", HELP),
+        ("help+@acme.example", HELP),
+        ("+help@acme.example", None),
+        (HELP, None),
+        ("he.lp@gmail.com", None),
+    ],
+)
+def test_only_a_tag_is_taken_away(address: str, without: str | None) -> None:
+    assert resolve.without_tag(address) == without
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [
@@ -163,9 +201,35 @@ def test_the_destination_follows_the_connection() -> None:
         (personal(HELP, "cleo"), "personal", "cleo", None),
         (e.AddressOrphaned(address=HELP, owner="cleo"), "personal", "cleo", None),
         (e.AddressReclaimed(address=HELP, from_="cleo", owner="bob", cause="reclaimed"), "personal", "bob", None),
+        (e.AddressOrphaned(address=HELP, owner="bob"), "personal", "bob", None),
+        (back, "team", None, "inbox"),
     ]  # fmt: skip
     story = Story()
     for event, kind, owner, inbox in steps:
         doc = story.tell(event).docs(fold)[("address", HELP)]
         assert (doc["kind"], doc["owner"], doc["inbox"]) == (kind, owner, inbox)
     assert not doc["orphaned"]
+
+
+def promoted(address: str, primary: str, former: str, **fields: Any) -> e.AliasPromoted:
+    given: dict[str, Any] = {
+        "kind": "personal", "owner": "bob", "since": "2026-11-01T00:00:00.000Z", "receiving": True, "sending": True,
+        "reauthentication_required": False,
+    }  # fmt: skip
+    return e.AliasPromoted(address=address, primary=primary, former_primary=former, **(given | fields))
+
+
+def test_a_promoted_alias_takes_the_claim_over_and_the_others_follow_it() -> None:
+    robin, third = "robin@acme.example", "b@acme.example"
+    paused = {"receiving": False, "reauthentication_required": True}
+    rows = Rows(
+        personal(BOB, "bob"),
+        *(e.AliasAdded(address=name, display=name, primary=BOB, canonical_form=1) for name in (robin, third)),
+        *(promoted(name, robin, BOB, **paused) for name in (robin, BOB, third)),
+    )
+    free = {"kind": None, "owner": None, "inbox": None, "receiving": False, "reauthenticate": False, "orphaned": False}
+    assert rows("address", robin) == free | {
+        "address": robin, "primary": None, "kind": "personal", "owner": "bob", "reauthenticate": True,
+    }  # fmt: skip
+    for name in (BOB, third):
+        assert rows("address", name) == free | {"address": name, "primary": robin}

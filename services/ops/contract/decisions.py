@@ -258,9 +258,7 @@ ANSWERED: Final[Mapping[type[q.Question], Answered]] = {
     q.Orphans: Answered(ADMINS, ()),
     q.Usage: Answered(ADMINS, ()),
     q.RemovalImpact: Answered(ADMINS, (QuestionError.USER_NOT_FOUND,)),
-    q.Resolve: Answered(
-        "anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`", (QuestionError.ADDRESS_INVALID,)
-    ),
+    q.Resolve: Answered("anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`", ()),
     q.Routing: Answered(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
 }
 

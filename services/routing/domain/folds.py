@@ -11,6 +11,7 @@ from shared.language.events import (
     AddressReclaimed,
     AddressReleased,
     AliasAdded,
+    AliasPromoted,
     AliasRemoved,
     AvailabilityChanged,
     ConnectionConverted,
@@ -165,10 +166,23 @@ def address(doc: Doc | None, event: AddressEvent) -> Doc:
             return name | NOWHERE | OPEN | {"kind": "team", "inbox": inbox}
         case AliasAdded(primary=primary):
             return name | NOWHERE | {"primary": primary}
+        case AliasPromoted():
+            return name | NOWHERE | (claim_of(event) if event.address == event.primary else {"primary": event.primary})
         case Disconnected() | AddressReleased() | AliasRemoved():
             return name | NOWHERE
         case _:
             return begun(doc) | address_changes(event)
+
+
+def claim_of(event: AliasPromoted) -> Doc:
+    """The claim that has come over from the former primary; an orphan's alias is never promoted."""
+    return {
+        "kind": event.kind,
+        "owner": event.owner,
+        "inbox": event.inbox,
+        "receiving": event.receiving,
+        "reauthenticate": event.reauthentication_required,
+    }
 
 
 def address_changes(event: AddressEvent) -> Doc:
@@ -181,9 +195,9 @@ def address_changes(event: AddressEvent) -> Doc:
         case TeamAddressMoved(to=inbox):
             return {"inbox": inbox}
         case ConnectionConverted(to="team", inbox=inbox):
-            return {"kind": "team", "owner": None, "inbox": inbox}
+            return {"kind": "team", "owner": None, "inbox": inbox, "orphaned": False}
         case ConnectionConverted(owner=owner):
-            return {"kind": "personal", "owner": owner, "inbox": None}
+            return {"kind": "personal", "owner": owner, "inbox": None, "orphaned": False}
         case ReauthenticationRequired():
             return {"reauthenticate": True}
         case Reconnected():

@@ -8,7 +8,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from services.routing.domain.folds import Doc
-from shared.core.address import matches_never_log
+from shared.core.policies import Membership, members_of, why_without_effect
+from shared.core.sender import Sender
 from shared.language.rules import ContactOwner, Rule, Unassigned, UsersAndTeams
 
 RULE: Final[TypeAdapter[Rule]] = TypeAdapter(Rule)
@@ -16,9 +17,9 @@ RULE: Final[TypeAdapter[Rule]] = TypeAdapter(Rule)
 
 @dataclass(frozen=True)
 class Mail:
-    """`sender` is canonical; `turn` replaces the stable choice per sender."""
+    """`contact_owner` is somebody of the account; `turn` replaces the stable choice per sender."""
 
-    sender: str
+    sender: Sender
     contact_owner: str | None = None
     turn: int | None = None
 
@@ -42,15 +43,13 @@ class Inbox:
     def __init__(self, doc: Doc, account: Doc, users: Mapping[str, Doc]) -> None:
         self.name: str = doc["inbox"]
         self.rule = RULE.validate_python(doc["rule"], strict=False)
-        self._everyone = doc["access"] == "everyone"
-        self._members = set(doc["members"]) | members_of(account, doc["teams"])
+        self.membership = Membership(doc["access"], doc["members"], doc["teams"], account["teams"])
         self._account = account
         self._users = users
         self.targets = [self.candidate(user) for user in self._named(self.rule)]
 
     def admits(self, user: str) -> bool:
-        """Whether the user is a member: named, through a team, or because it is open to everyone."""
-        return self._everyone or user in self._members
+        return self.membership.admits(user)
 
     def candidate(self, user: str) -> Candidate:
         return Candidate(user, self._why_not(user))
@@ -69,16 +68,11 @@ class Inbox:
         """Those a rule names, its users in order, then the members of its teams by id, each once."""
         match rule:
             case UsersAndTeams(users=users, teams=teams):
-                return list(dict.fromkeys([*users, *sorted(members_of(self._account, teams))]))
+                return list(dict.fromkeys([*users, *sorted(members_of(self._account["teams"], teams))]))
             case ContactOwner(fallback=UsersAndTeams() as fallback):
                 return self._named(fallback)
             case _:
                 return []
-
-
-def members_of(account: Doc, teams: Iterable[str]) -> set[str]:
-    """Everybody in any of these teams."""
-    return {member for team in teams for member in account["teams"].get(team, ())}
 
 
 def needed_users(rules: Iterable[Doc], account: Doc) -> set[str]:
@@ -87,15 +81,15 @@ def needed_users(rules: Iterable[Doc], account: Doc) -> set[str]:
     for rule in rules:
         for part in (rule, rule.get("fallback") or {}):
             found.update(part.get("users", ()))
-            found |= members_of(account, part.get("teams", ()))
+            found |= members_of(account["teams"], part.get("teams", ()))
     return found
 
 
 # ---- one recipient
 
 
-def nowhere(recipient: str, reason: str) -> dict[str, Any]:
-    return destination(recipient, "none", reason=reason)
+def nowhere(recipient: str, reason: str, suspected: str | None = None) -> dict[str, Any]:
+    return destination(recipient, "none", reason=reason, suspected=suspected)
 
 
 def to_owner(recipient: str, owner: str) -> dict[str, Any]:
@@ -113,6 +107,7 @@ def destination(recipient: str, where: str, **told: Any) -> dict[str, Any]:
         "rule": None,
         "candidates": [],
         "reason": None,
+        "suspected": None,
     } | told
 
 
@@ -125,50 +120,69 @@ def why_nowhere(claim: Doc) -> str | None:
     return None if claim["receiving"] else "RECEIVING_PAUSED"
 
 
-def why_not_logged(owner: Doc | None, account: Doc, sender: str) -> str | None:
+def why_not_logged(owner: Doc | None, account: Doc, sender: Sender) -> str | None:
     """What keeps a mail out of its owner's log."""
-    if owner is None or owner["status"] != "active":
+    if owner is None:
         return "OWNER_NOT_ACTIVE"
-    if matches_never_log(sender, account["never_log"]) or matches_never_log(sender, owner["never_log"]):
+    if reason := why_without_effect(owner["status"], owner["permissions"]):
+        return reason
+    if sender.is_in(account["never_log"]) or sender.is_in(owner["never_log"]):
         return "NEVER_LOG"
     return None if owner["log_replies"] else "LOGGING_OFF"
 
 
-def to_inbox(recipient: str, address: str, inbox: Inbox, mail: Mail) -> dict[str, Any]:
-    """`address` is the connected one: of an alias, its primary."""
-    rule, candidates, chosen = assign(inbox, address, mail)
+def without_tag(address: str) -> str | None:
+    """The same mailbox without the `+tag` of its local part; None when there is none."""
+    local, _, domain = address.partition("@")
+    name, tagged, _ = local.partition("+")
+    return f"{name}@{domain}" if name and tagged else None
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The rule that decided, everybody considered, and who was chosen."""
+
+    rule: str
+    candidates: Sequence[Candidate]
+    chosen: str | None
+
+
+def to_inbox(recipient: str, inbox: Inbox, assignment: Assignment, *, read: bool) -> dict[str, Any]:
+    """`read` is whether anybody reads the inbox."""
     return destination(
         recipient,
         "inbox",
         inbox=inbox.name,
-        assignee=chosen,
-        rule=rule,
-        candidates=[candidate.shown() for candidate in candidates],
+        assignee=assignment.chosen,
+        rule=assignment.rule,
+        candidates=[candidate.shown() for candidate in assignment.candidates],
+        reason=None if read else "NO_READERS",
     )
 
 
-def assign(inbox: Inbox, address: str, mail: Mail) -> tuple[str, Sequence[Candidate], str | None]:
-    """The rule that decided, everybody considered, and who was chosen."""
+def assign(inbox: Inbox, mail: Mail) -> Assignment:
+    """Who of an inbox gets a mail, whichever of its addresses it came to."""
     match inbox.rule:
         case UsersAndTeams():
-            return "users_and_teams", inbox.targets, choose(inbox.targets, address, mail)
+            return Assignment("users_and_teams", inbox.targets, choose(inbox.targets, inbox.name, mail))
         case ContactOwner(fallback=fallback):
             owner = [inbox.candidate(mail.contact_owner)] if mail.contact_owner else []
             if owner and owner[0].eligible:
-                return "contact_owner", owner, owner[0].user
+                return Assignment("contact_owner", owner, owner[0].user)
             others = [target for target in inbox.targets if target.user != mail.contact_owner]
             rule = "contact_owner" if fallback is None else "fallback"
-            return rule, [*owner, *others], choose(others, address, mail)
+            return Assignment(rule, [*owner, *others], choose(others, inbox.name, mail))
         case Unassigned():
-            return "unassigned", [], None
+            return Assignment("unassigned", [], None)
 
 
-def choose(candidates: Iterable[Candidate], address: str, mail: Mail) -> str | None:
-    """A sender keeps his person while that one is eligible; or whose turn it is."""
+def choose(candidates: Iterable[Candidate], inbox: str, mail: Mail) -> str | None:
+    """A sender keeps one person while that one is eligible; or whose turn it is."""
     eligible = [candidate.user for candidate in candidates if candidate.eligible]
     if not eligible:
         return None
     if mail.turn is not None:
         return eligible[mail.turn % len(eligible)]
-    digest = hashlib.sha256(f"{address}\n{mail.sender}".encode()).digest()
+    # A sender that is no address may be any text, one that is no Unicode text too.
+    digest = hashlib.sha256(f"{inbox}\n{mail.sender.key}".encode(errors="surrogatepass")).digest()
     return eligible[int.from_bytes(digest) % len(eligible)]

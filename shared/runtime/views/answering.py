@@ -6,6 +6,7 @@ too: a flood of one account takes its share, and hears BUSY alone.
 """
 
 import asyncio
+import re
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -44,6 +45,10 @@ BEGUN_OF_ONE = 2
 POLL_SECONDS = 0.05
 # NATS carries 1 MiB, headers and all.
 LARGEST_REPLY = 1_000_000
+# A pair of them, any other escape, or one alone.
+SURROGATES = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\[^u]|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 # In the subject of a question.
 ACCOUNT_AND_NAME = slice(3, 5)
 
@@ -345,6 +350,8 @@ def read(known: Mapping[str, type[Question]], account: str, name: str, data: byt
     if not ACCOUNT.match(account):
         raise invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
     fields, problems = fields_of(data)
+    if problems and message.any_text and (mended := without_lone_surrogates(data)) is not None:
+        fields, problems = fields_of(mended)
     if problems and not fields:
         raise invalid(problems)
     try:
@@ -354,3 +361,9 @@ def read(known: Mapping[str, type[Question]], account: str, name: str, data: byt
     if problems:
         raise invalid(problems)
     return question
+
+
+def without_lone_surrogates(data: bytes) -> bytes | None:
+    """The body with U+FFFD for each escaped surrogate that has no other half; None when there is none."""
+    mended = SURROGATES.sub(lambda found: found[0] if found[1] is None else rb"\ufffd", data)
+    return mended if mended != data else None
