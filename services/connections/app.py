@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.connections import door
-from services.connections.handlers import PAGES
+from services.connections.handlers import PAGES, SET_RULES
 from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
@@ -97,7 +97,7 @@ class Commands:
         self._service.stopping.set()
 
     def _open_ledger(self) -> Ledger:
-        return Ledger(self._service.postgres_url, PAGES, self._domain, self._not_understood)
+        return Ledger(self._service.postgres_url, PAGES, self._domain, self._not_understood, SET_RULES)
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
         subject = subjects.commands_of(partition)

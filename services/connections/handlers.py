@@ -19,9 +19,18 @@ from services.connections.domain.user import NoUser, User
 from shared.core.decider import Decision, Page
 from shared.core.refusal import leave_out
 from shared.language import commands as c
-from shared.language.events import Aggregate, Event, TeamConnected, UserRemoved
+from shared.language.events import (
+    Aggregate,
+    Event,
+    InboxArchived,
+    PersonalConnected,
+    Reconnected,
+    TeamConnected,
+    UserRemoved,
+)
 from shared.language.rules import ContactOwner, UsersAndTeams
 from shared.language.text import SERVICE, Provider
+from shared.runtime.store.set_rules import SetRules
 
 PAGES: Final[Mapping[Aggregate, Page]] = {
     "account": Page(NoAccount(), accounts.evolve, accounts.memberships),
@@ -32,8 +41,15 @@ PAGES: Final[Mapping[Aggregate, Page]] = {
 
 # So many team addresses are looked at for a list of those that one may use.
 LOOKED_AT: Final = 1_000
+# 2: mailboxes that are named by an e-mail address, whatever its spelling and provider; archived inboxes.
+SET_RULES: Final = SetRules(2, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
 
 Outcome = Decision | Sequence[Event]
+
+
+def names_a_mailbox(event: Event) -> bool:
+    identity = event.provider_identity if isinstance(event, PersonalConnected | TeamConnected | Reconnected) else None
+    return identity is not None and "@" in identity
 
 
 def decide(desk: Desk, command: c.Command) -> Decision:

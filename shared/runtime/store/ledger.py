@@ -27,6 +27,7 @@ from shared.runtime.store.pending import Answer, Pending, Verdict
 from shared.runtime.store.recorded_mapper import RecordedMapper
 from shared.runtime.store.recorder import Answered, Committed, Group, GroupRecorder, JournalEntry, Newer, NotSent, Read
 from shared.runtime.store.session import Decides, Session
+from shared.runtime.store.set_rules import Bringing, SetRules
 
 POSITION: Final = b'"position":0'
 
@@ -45,6 +46,7 @@ class Ledger(Application[UUID]):
         url: PostgreSQL, as a libpq URL; the schema is made when it is not there.
         pages: how each kind of aggregate is rebuilt.
         domain: how commands are decided.
+        set_rules: by which sets that former rules wrote are brought over before anything is decided.
         not_understood: is told of streams that hold an event which this release cannot read.
 
     Raises:
@@ -72,6 +74,7 @@ class Ledger(Application[UUID]):
         pages: Mapping[Aggregate, Page],
         domain: Decides,
         not_understood: StreamsNotUnderstood | None = None,
+        set_rules: SetRules | None = None,
     ) -> None:
         if trouble := unsafe_switch():
             raise ValueError(trouble)
@@ -79,6 +82,8 @@ class Ledger(Application[UUID]):
         self.domain = domain
         self._require_answer()
         super().__init__()
+        if set_rules is not None:
+            self._bring_over(set_rules, pages)
         self.known = Known(pages, self._recorder.since, self._mapper, not_understood or StreamsNotUnderstood())
 
     def _require_answer(self) -> None:
@@ -86,6 +91,14 @@ class Ledger(Application[UUID]):
         try:
             psycopg.connect(**connection_arguments(self._url)).close()
         except psycopg.Error as error:
+            raise PersistenceError(why(error)) from error
+
+    def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
+        try:
+            with psycopg.connect(**connection_arguments(self._url), autocommit=True) as connection:
+                Bringing(connection, self._mapper, pages, set_of).bring_over(rules)
+        except psycopg.Error as error:
+            self.close()
             raise PersistenceError(why(error)) from error
 
     # ---- seams of the library
