@@ -172,7 +172,9 @@ def known(
             found.append((aggregate, value))
     if isinstance(command, c.CreateTeam | c.SetTeamMembers | c.CreateInbox | c.SetInboxAccess):
         found.extend(("user", member) for member in command.members or ())
-    found.extend(("address", address.address) for address in canonical.values())
+    if not isinstance(command, c.SetDefaultSender):
+        # There it must not be taken for a new one (`Known.expect`): of what is not usable all that is gets read.
+        found.extend(("address", address.address) for address in canonical.values())
     match command:
         case c.ConnectPersonal() | c.ConnectTeam() if command.provider_identity is not None:
             return found, [addresses.mailbox(command.provider, command.provider_identity)]

@@ -10,7 +10,7 @@ from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.runtime.store.recorder import GroupRecorder, Newer, Read
 from tests.connections.conftest import OpenLedger, settle
-from tests.connections.given_when_then import ADA, ANA, BOB, CLEO, COMPANY, DAN, read
+from tests.connections.given_when_then import ADA, ANA, BOB, CLEO, COMPANY, DAN, HR, read
 
 MANY: Final = 600
 OF_EACH: Final = 10
@@ -115,7 +115,7 @@ def test_one_command_over_600_addresses_asks_the_store_a_fixed_number_of_times(
     assert events or sum(calls) < 20, calls
 
 
-def test_a_refused_default_sender_of_somebody_with_3000_identities_looks_at_a_thousand(
+def test_a_refused_default_sender_of_somebody_with_3000_identities_looks_at_a_few_hundred(
     open_ledger: OpenLedger, calls: list[int]
 ) -> None:
     first = open_ledger()
@@ -131,8 +131,21 @@ def test_a_refused_default_sender_of_somebody_with_3000_identities_looks_at_a_th
     calls.clear()
     (answer,) = settle(restarted, read(refused))
     told = orjson.loads(answer.reply)["details"]
-    assert (answer.reason, len(told["usable"]), told["usable_count"]) == (Reason.IDENTITY_NOT_USABLE, 100, 1_000)
+    assert (answer.reason, len(told["usable"]), told["usable_count"]) == (Reason.IDENTITY_NOT_USABLE, 100, 300)
     assert len(calls) <= 8, calls
     # The team addresses and the set of each one's aliases.
-    assert sum(calls) < 2_100, calls
+    assert sum(calls) < 700, calls
     assert orjson.loads(settle(restarted, read(refused))[0].reply)["details"] == told
+
+
+def test_a_default_sender_is_not_taken_for_a_new_address_where_all_others_were(
+    open_ledger: OpenLedger, calls: list[int]
+) -> None:
+    assert {answer.outcome for answer in settle(open_ledger(), *map(read, (*COMPANY, *many_inboxes())))} == {"accepted"}
+    restarted = open_ledger()
+    for number in range(20):
+        settle(restarted, read(c.RegisterAccount(actor=HR, plan="starter", admin=ADA), account=f"new-{number}"))
+    calls.clear()
+    (answer,) = settle(restarted, read(c.SetDefaultSender(actor=BOB, user=BOB, address=BOBS)))
+    assert answer.outcome == "accepted", answer.reply
+    assert sum(calls) < 20, calls
