@@ -10,6 +10,7 @@ import typer
 from services.ops import asking, config, demo, describing, streams
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
+from services.ops.loading import directory_command
 from services.ops.terminal import USAGE, fail, settings
 from services.ops.views import command as views
 from shared import __version__
@@ -73,7 +74,7 @@ app.command()(asking.query)
 app.command()(describing.describe)
 app.command()(demo.demo)
 app.command()(loading.load)
-app.command()(loading.load_directory)
+app.command()(directory_command.load_directory)
 app.command()(streams.streams)
 app.add_typer(views.app, name="views")
 app.add_typer(config.app, name="config")

@@ -1,129 +1,223 @@
-"""A directory exported from elsewhere, as CSV files in a folder, becomes commands; clashes are told beforehand.
+"""What a directory says: users, teams, inboxes and addresses, out of CSV files in a folder or another system's export.
 
 | file | header (`?` may be left out) |
 |---|---|
-| `users.csv` | `user,name,permissions?,seat?` - permissions separated by `;`, seat `true` or `false` |
-| `inboxes.csv` | `inbox,name,members?` - members separated by `;`; without any it is open to everyone |
-| `addresses.csv` | `address,kind,owner?,inbox?,provider?,from_name?` - `personal` names an owner, `team` an inbox |
+| `users.csv` | `user,name,permissions?,seat?,active?` - permissions separated by `;`, two switches |
+| `teams.csv` | `team,name,members?` - members separated by `;` |
+| `inboxes.csv` | `inbox,name,members?,teams?` - separated by `;`; without any it is open to everyone |
+| `addresses.csv` | `address,kind,owner?,inbox?,provider?,from_name?,aliases?` - `personal` or `team` |
 
-Each file may be missing. Every clash is one line: what clashes, with what, and what to do.
+Each file may be missing. A personal address names an owner, one of a team an inbox; a switch is `true` or `false`. A
+column in the header speaks of every row: without permissions a user has none, without members an inbox is open to
+everyone, and with `;` as its members for nobody. A column that is left out, and an empty seat, active, provider or
+from_name, say nothing about what is there.
 """
 
-import csv
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 from services.ops.loading.cells import LIST_SEPARATOR
 from services.ops.loading.encodings import Unreadable
-from shared.language.text import Permission
+from services.ops.loading.proxies import is_type_name, is_typed, proxies
+from services.ops.loading.tables import plain, read_table
 
-HEADERS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
-    "users.csv": (frozenset(("user", "name")), frozenset(("permissions", "seat"))),
-    "inboxes.csv": (frozenset(("inbox", "name")), frozenset(("members",))),
-    "addresses.csv": (
-        frozenset(("address", "kind")), frozenset(("owner", "inbox", "provider", "from_name")),
-    ),
-}  # fmt: skip
+HEADERS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "users.csv": (("user", "name"), ("permissions", "seat", "active")),
+    "teams.csv": (("team", "name"), ("members",)),
+    "inboxes.csv": (("inbox", "name"), ("members", "teams")),
+    "addresses.csv": (("address", "kind"), ("owner", "inbox", "provider", "from_name", "aliases")),
+}
 
-ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
-PERMISSIONS: Final = frozenset(get_args(Permission))
+
+class UserRow(NamedTuple):
+    """`permissions`, `seat` and `active` are None where nothing is said; `at_first` are those of a new user."""
+
+    file: str
+    line: int
+    user: str
+    name: str
+    permissions: tuple[str, ...] | None = None
+    seat: bool | None = None
+    active: bool | None = None
+    at_first: tuple[str, ...] = ()
+
+
+class TeamRow(NamedTuple):
+    file: str
+    line: int
+    team: str
+    name: str
+    members: tuple[str, ...] | None = None
+
+
+class InboxRow(NamedTuple):
+    """`closed`: without members it is for nobody. `at_first`: it is made when missing, and never changed."""
+
+    file: str
+    line: int
+    inbox: str
+    name: str
+    members: tuple[str, ...] | None = None
+    teams: tuple[str, ...] | None = None
+    closed: bool = False
+    at_first: bool = False
+
+    @property
+    def access(self) -> dict[str, Any]:
+        """Whom it admits, as fields of SetInboxAccess."""
+        if not (self.members or self.teams or self.closed):
+            return {"access": "everyone"}
+        lists = {"members": list(self.members or ()), "teams": list(self.teams or ())}
+        return {"access": "members", **{name: names for name, names in lists.items() if names}}
+
+
+class AddressRow(NamedTuple):
+    """`trouble` says why the row cannot be meant. `lenient`: what its owner may not have is left, and is no clash."""
+
+    file: str
+    line: int
+    address: str
+    kind: str
+    owner: str = ""
+    inbox: str = ""
+    provider: str | None = None
+    from_name: str | None = None
+    aliases: tuple[str, ...] = ()
+    trouble: str = ""
+    lenient: bool = False
 
 
 @dataclass
 class Directory:
-    """What stands in the folder: by file, each line's number with its cells."""
+    """All rows, in order; `files` are those that were there. `left_out` counts what is not taken over, by kind."""
 
-    lines: dict[str, list[tuple[int, dict[str, str]]]] = field(default_factory=dict)
+    users: list[UserRow] = field(default_factory=list)
+    teams: list[TeamRow] = field(default_factory=list)
+    inboxes: list[InboxRow] = field(default_factory=list)
+    addresses: list[AddressRow] = field(default_factory=list)
+    files: tuple[str, ...] = ()
+    left_out: Counter[str] = field(default_factory=Counter)
 
-    def of(self, file: str) -> list[tuple[int, dict[str, str]]]:
-        return self.lines.get(file, [])
+
+class Cells:
+    """One row of a file: its cells by plain names, and which columns there are."""
+
+    def __init__(self, file: str, line: int, titles: frozenset[str], cells: Mapping[str, str]) -> None:
+        self.file = file
+        self.line = line
+        self._titles = titles
+        self._cells = cells
+
+    def text(self, name: str) -> str:
+        return self._cells.get(name, "")
+
+    def parts(self, name: str) -> tuple[str, ...] | None:
+        """A list; None when there is no such column."""
+        return parts(self.text(name)) if name in self._titles else None
+
+    def switch(self, name: str) -> bool | None:
+        """`true` or `false` in any letters; None when the cell is empty.
+
+        Raises:
+            Unreadable: it is something else.
+        """
+        word = self.text(name).lower()
+        if word not in ("", "true", "false"):
+            raise Unreadable(
+                f"line {self.line} of {self.file} has {'an' if name[0] in 'aeiou' else 'a'} {name} "
+                f"{self.text(name)!r}; it is true or false"
+            )
+        return {"true": True, "false": False}.get(word)
 
 
 def read(folder: Path) -> Directory:
-    """Raises Unreadable: nothing is there, or a header is not as documented."""
-    found = Directory()
-    for name, (needed, more) in HEADERS.items():
-        path = folder / name
-        if not path.exists():
-            continue
-        with path.open(encoding="utf-8-sig", newline="") as file, readable(name):
-            reader = csv.DictReader(file, strict=True)
-            titles = frozenset(reader.fieldnames or ())
-            if needed - titles or titles - needed - more:
-                wrong = [f"lacks {one}" for one in sorted(needed - titles)]
-                wrong += [f"has an unknown {one}" for one in sorted(titles - needed - more)]
-                known = ",".join([*sorted(needed), *sorted(more)])
-                raise Unreadable(f"the header of {name} {' and '.join(wrong)}; it is {known}")
-            found.lines[name] = [(reader.line_num, told(cells, name, reader.line_num)) for cells in reader]
-    if not found.lines:
+    """Read the files of a folder to their end.
+
+    Raises:
+        Unreadable: nothing is there, a header is not as documented, or a file cannot be read as a table.
+    """
+    found = Directory(files=tuple(name for name in HEADERS if (folder / name).exists()))
+    if not found.files:
         raise Unreadable(f"{folder} has none of {', '.join(HEADERS)}")
+    makers: Mapping[str, Callable[[Cells], None]] = {
+        "users.csv": lambda cells: found.users.append(_user(cells)),
+        "teams.csv": lambda cells: found.teams.append(_team(cells)),
+        "inboxes.csv": lambda cells: found.inboxes.append(_inbox(cells)),
+        "addresses.csv": lambda cells: found.addresses.append(_address(cells, found.left_out)),
+    }
+    for name in found.files:
+        for cells in _rows(folder / name):
+            makers[name](cells)
     return found
 
 
-@contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Raises Unreadable: it is no UTF-8, or no CSV."""
-    try:
-        yield
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{name} is not UTF-8 at byte {error.start:,}: save it as UTF-8") from error
-    except csv.Error as error:
-        raise Unreadable(f"{name} is not CSV: {error}") from error
+def _rows(path: Path) -> Iterator[Cells]:
+    table = read_table(path)
+    needed, more = HEADERS[path.name]
+    names = {title: plain(title) for title in table.header if title}
+    titles = frozenset(names.values())
+    wrong = [f"lacks {one}" for one in needed if one not in titles]
+    wrong += [f"has an unknown {one}" for one in sorted(titles - {*needed, *more})]
+    if wrong:
+        known = ",".join((*needed, *more))
+        raise Unreadable(f"the header of {path.name} {' and '.join(wrong)}; it is {known}")
+    for line, cells in table.rows():
+        yield Cells(path.name, line, titles, {names[title]: text.strip() for title, text in cells.items()})
 
 
-def told(cells: Mapping[str | None, Any], file: str, line: int) -> dict[str, str]:
-    """The cells that say something. Raises Unreadable: there are more than the header names, or a seat is no switch."""
-    if None in cells:
-        raise Unreadable(f"line {line} of {file} has {len(cells[None])} more cells than the header names")
-    if (seat := (cells.get("seat") or "").strip().lower()) not in ("", "true", "false"):
-        raise Unreadable(f"line {line} of {file} has a seat {seat!r}; it is true or false")
-    return {name: text for name, value in cells.items() if name and value and (text := value.strip())}
+def _user(cells: Cells) -> UserRow:
+    permissions = cells.parts("permissions")
+    return UserRow(
+        cells.file, cells.line, cells.text("user"), cells.text("name"), permissions, cells.switch("seat"),
+        cells.switch("active"), permissions or (),
+    )  # fmt: skip
 
 
-class Given(NamedTuple):
-    """A command that a line becomes; `what` names the thing that the line is about."""
-
-    file: str
-    line: int
-    what: str
-    command: str
-    fields: Mapping[str, Any]
+def _team(cells: Cells) -> TeamRow:
+    return TeamRow(cells.file, cells.line, cells.text("team"), cells.text("name"), cells.parts("members"))
 
 
-def commands(found: Directory, account: str, actor: str) -> Iterator[dict[str, Any]]:
-    """The commands that make it so, as lines of a load."""
-    for one in given(found):
-        yield {"account": account, "command": one.command, "actor": actor, **one.fields}
+def _inbox(cells: Cells) -> InboxRow:
+    members, teams = cells.parts("members"), cells.parts("teams")
+    # A list without parts is nobody; an empty cell is no list.
+    closed = bool(cells.text("members")) and not members
+    return InboxRow(cells.file, cells.line, cells.text("inbox"), cells.text("name"), members, teams, closed)
 
 
-def given(found: Directory) -> Iterator[Given]:
-    """The commands that make it so, in an order in which they can be given."""
-    for line, user in found.of("users.csv"):
-        name = user.get("user", "")
-        permissions = parts(user.get("permissions"))
-        added = {"user": name, "name": user.get("name", ""), "permissions": permissions}
-        yield Given("users.csv", line, name, "AddUser", added)
-        if user.get("seat", "").lower() == "true":
-            yield Given("users.csv", line, name, "AssignSeat", {"user": name})
-    for line, inbox in found.of("inboxes.csv"):
-        name = inbox.get("inbox", "")
-        members = {"members": parts(inbox["members"])} if "members" in inbox else {}
-        created = {"inbox": name, "name": inbox.get("name", ""), **members}
-        yield Given("inboxes.csv", line, name, "CreateInbox", created)
-    for line, one in found.of("addresses.csv"):
-        fields: dict[str, Any] = {name: one[name] for name in ("address", "provider", "from_name") if name in one}
-        kind = one.get("kind", "")
-        if kind == "team":
-            fields |= {"inbox": one.get("inbox", ""), "visibility_acknowledged": True}
-        else:
-            fields["owner"] = one.get("owner", "")
-        # Of a kind that is neither there is no such command, so that it is refused and not lost.
-        yield Given("addresses.csv", line, one.get("address", ""), f"Connect{kind.title()}", fields)
+def _address(cells: Cells, left_out: Counter[str]) -> AddressRow:
+    address, aliases, trouble = mailbox_of(cells.text("address"), cells.text("aliases"), left_out)
+    return AddressRow(
+        cells.file, cells.line, address, cells.text("kind").lower(), cells.text("owner"), cells.text("inbox"),
+        cells.text("provider").lower() or None, cells.text("from_name") or None, aliases, trouble,
+    )  # fmt: skip
 
 
-def parts(cell: str | None) -> list[str]:
-    return [part.strip() for part in (cell or "").split(LIST_SEPARATOR) if part.strip()]
+def mailbox_of(address: str, aliases: str, left_out: Counter[str]) -> tuple[str, tuple[str, ...], str]:
+    """The primary address, its aliases, and why these cannot be meant so; either cell may be typed as proxyAddresses.
+
+    Entries of another type than SMTP are no addresses of mail: they are counted in `left_out`.
+    """
+    if is_type_name(aliases):
+        return address, (), f"has {aliases} as aliases, the name of a type: export the addresses, joined by ;"
+    listed = proxies(aliases)
+    names = [address]
+    if is_typed(address):
+        own = proxies(address)
+        names = list(own.primaries)
+        if not names:
+            return address, (), "has no primary address: smtp: marks an alias, and goes to the column aliases"
+        listed = listed._replace(aliases=(*own.aliases, *listed.aliases), others=own.others + listed.others)
+    left_out.update({f"{kind} addresses": count for kind, count in listed.others.items()})
+    mains = {one.lower() for one in (*names, *listed.primaries)}
+    if len(mains) > 1:
+        return names[0], (), f"has two primary addresses: SMTP: marks {' and '.join(sorted(mains))}"
+    further = dict.fromkeys(one for one in listed.aliases if one.lower() not in mains)
+    return names[0], tuple(further), ""
+
+
+def parts(cell: str) -> tuple[str, ...]:
+    """The parts of a list in a cell, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in cell.split(LIST_SEPARATOR) if part.strip()))

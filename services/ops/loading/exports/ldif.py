@@ -1,0 +1,191 @@
+"""People in an LDIF file (RFC 2849), as ldapsearch, slapcat or ldifde write it.
+
+The id is `uid`, or `sAMAccountName` in an Active Directory. `proxyAddresses` says which address is the primary one;
+without it, that is the first `mail`, and further ones are aliases. What switches somebody off is told by each directory
+in its own words: `userAccountControl`, `nsAccountLock`, `loginDisabled`, `inetUserStatus`.
+
+Read here and not with the package `ldif` (4.3.0): that one names no lines, takes base64 that is broken for shorter
+text, and a value by URL for an empty one.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from services.ops.loading.encodings import Unreadable, text_of
+from services.ops.loading.exports.export import Export, Person, Shared, named
+from services.ops.loading.proxies import proxies
+
+PEOPLE: Final = frozenset((
+    "person", "inetorgperson", "organizationalperson", "user", "posixaccount", "gosamailaccount", "mailrecipient",
+    "zimbraaccount",
+))  # fmt: skip
+# An entry of one of these is no person, though it may have the classes of one.
+OTHERS: Final = {
+    "computer": "computers", "group": "groups", "groupofnames": "groups", "groupofuniquenames": "groups",
+    "posixgroup": "groups", "contact": "contacts", "organizationalunit": "organizational units",
+    "organization": "organizations", "domain": "domains", "dcobject": "domains", "container": "containers",
+    "zimbracalendarresource": "rooms and equipment",
+}  # fmt: skip
+# Microsoft Learn, msExchRecipientTypeDetails: of Exchange's own and of those in the cloud.
+SHARED: Final = frozenset(("4", "34359738368"))
+MAILBOXES: Final = {
+    "16": "rooms", "8589934592": "rooms", "32": "equipment", "17179869184": "equipment", "128": "mail users",
+    "536870912": "mailboxes of Exchange itself", "8388608": "mailboxes of Exchange itself",
+    "549755813888": "mailboxes of Exchange itself",
+}  # fmt: skip
+DISABLED: Final = 2
+# What ldapsearch writes behind the last entry.
+RESULTS: Final = frozenset(("search", "result", "ref", "matcheddn", "text", "control"))
+
+Entry = dict[str, list[str]]
+
+
+def read_ldif(path: Path, export: Export) -> None:
+    """
+    Raises:
+        Unreadable: it is no LDIF of entries; the line at fault is named.
+    """
+    for line, entry in entries_of(path, export):
+        export.rows += 1
+        classes = {one.lower() for one in entry.get("objectclass", ())}
+        kind = next((told for name, told in OTHERS.items() if name in classes), "")
+        details = next(iter(entry.get("msexchrecipienttypedetails", ())), "")
+        kind = kind or MAILBOXES.get(details, "")
+        if not kind and not classes & PEOPLE:
+            kind = "other entries"
+        if not kind and "#ext#" in _first(entry, "userprincipalname").lower():
+            kind = "guests"
+        if kind:
+            export.left_out[kind] += 1
+        else:
+            _take(path.name, line, entry, export, shared=details in SHARED)
+
+
+def _take(file: str, line: int, entry: Entry, export: Export, *, shared: bool) -> None:
+    address, aliases = _mailbox(entry, export)
+    own_id = named(_first(entry, "uid"), _first(entry, "samaccountname"), address)
+    if not own_id:
+        export.left_out["without an id and an address"] += 1
+        return
+    parts = f"{_first(entry, 'givenname')} {_first(entry, 'sn')}"
+    name = named(_first(entry, "displayname"), _first(entry, "cn"), parts, own_id)
+    if shared and address:
+        export.shared.append(Shared(file, line, own_id, name, address, aliases))
+    else:
+        export.people.append(Person(file, line, own_id, name, address, aliases, _active(file, line, entry)))
+
+
+def _mailbox(entry: Entry, export: Export) -> tuple[str, tuple[str, ...]]:
+    listed = [proxies(one) for one in entry.get("proxyaddresses", ())] or [proxies("")]
+    for one in listed:
+        export.left_out.update({f"{kind} addresses": count for kind, count in one.others.items()})
+    mails = [one.strip() for one in entry.get("mail", ()) if one.strip()]
+    primaries = [primary for one in listed for primary in one.primaries]
+    address = named(*primaries[:1], *mails[:1])
+    further = (*primaries, *(alias for one in listed for alias in one.aliases), *mails)
+    more = (*further, *entry.get("mailalternateaddress", ()), *entry.get("gosamailalternateaddress", ()))
+    aliases = {one.strip().lower(): one.strip() for one in more if one.strip()}
+    aliases.pop(address.lower(), None)
+    return address, tuple(aliases.values())
+
+
+def _active(file: str, line: int, entry: Entry) -> bool:
+    control = _first(entry, "useraccountcontrol")
+    try:
+        disabled = bool(int(control or "0") & DISABLED)
+    except ValueError as error:
+        raise Unreadable(
+            f"the entry at line {line:,} of {file} has a userAccountControl {control!r}, no number"
+        ) from error
+    locked = any(_first(entry, name).lower() == "true" for name in ("nsaccountlock", "logindisabled"))
+    return not disabled and not locked and _first(entry, "inetuserstatus").lower() not in ("inactive", "deleted")
+
+
+def _first(entry: Entry, name: str) -> str:
+    return next((one.strip() for one in entry.get(name, ()) if one.strip()), "")
+
+
+# ---- the file
+
+
+def entries_of(path: Path, export: Export) -> Iterator[tuple[int, Entry]]:
+    """Each entry's first line and its attributes by their names in small letters, without options.
+
+    Raises:
+        Unreadable: a line is none of LDIF, or the file holds changes instead of entries.
+    """
+    entry: Entry = {}
+    begun = 0
+    for line, text in (*_unfolded(path), (0, "")):
+        if text:
+            name, value = _attribute(path.name, line, text)
+            begun = begun or line
+            if name in entry or name != "version" or entry:
+                entry.setdefault(name, []).append(value)
+            elif value.strip() != "1":
+                raise Unreadable(f"line {line:,} of {path.name}: LDIF of version {value}, and only 1 is known")
+            else:
+                begun = 0
+            continue
+        if "dn" in entry:
+            if (change := _first(entry, "changetype").lower()) not in ("", "add"):
+                raise Unreadable(f"line {begun:,} of {path.name} is a change ({change}): export the entries themselves")
+            yield begun, entry
+        elif entry and not entry.keys() <= RESULTS:
+            raise Unreadable(f"line {begun:,} of {path.name} begins an entry without its dn")
+        elif (code := _first(entry, "result")) and not code.startswith("0"):
+            export.notes.append(f"{path.name} is not everything: the search ended with {code}")
+        entry, begun = {}, 0
+
+
+def _unfolded(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines with what goes on behind them, without comments, and the line in the file that each begins at."""
+    held, begun = "", 0
+    with path.open(encoding=text_of(path).encoding, newline="") as file:
+        for number, raw in enumerate(file, 1):
+            text = raw.rstrip("\r\n")
+            if text.startswith(" "):
+                if not held:
+                    raise Unreadable(f"line {number:,} of {path.name} goes on with nothing: it begins with a blank")
+                held += text[1:]
+                continue
+            if begun and not held.startswith("#"):
+                yield begun, held
+            held, begun = text, number
+    if begun and not held.startswith("#"):
+        yield begun, held
+
+
+def _attribute(file: str, line: int, text: str) -> tuple[str, str]:
+    """Its name and value; of a value that is no text, nothing."""
+    name, colon, value = text.partition(":")
+    base = name.strip().lower()
+    if not colon or not base or not base[0].isascii() or not base[0].isalnum():
+        raise Unreadable(f"line {line:,} of {file} is no line of LDIF: it is name: value")
+    base, _, option = base.partition(";")
+    if option and option != "binary":
+        # A name in another language, or in another script.
+        base = f"{base};{option}"
+    if value.startswith("<"):
+        raise Unreadable(f"line {line:,} of {file} has its value at {value[1:].strip()}: export it in place")
+    if not value.startswith(":"):
+        return base, value.strip()
+    try:
+        decoded = base64.b64decode(value[1:].strip(), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unreadable(f"line {line:,} of {file} has a value in base64 that is broken") from error
+    try:
+        return base, decoded.decode()
+    except UnicodeDecodeError as error:
+        if base in TEXTS:
+            raise Unreadable(f"line {line:,} of {file} has a {name} that is no UTF-8") from error
+        return base, ""
+
+
+TEXTS: Final = frozenset((
+    "dn", "objectclass", "uid", "samaccountname", "mail", "proxyaddresses", "displayname", "cn", "givenname", "sn",
+    "mailalternateaddress", "userprincipalname",
+))  # fmt: skip

@@ -1,0 +1,51 @@
+"""The users of a Microsoft 365 tenant, as its admin center exports them ("Active users", Export users), in either order
+of columns: `Block credential,City,…,Object Id,…,Proxy addresses,…,User principal name,…` by the alphabet, or
+`Display name,User principal name,…`. Entra's "Download users" (`userPrincipalName,displayName,…`) is read as well.
+
+Addresses are separated by `+`. Guests have `#EXT#` in their user principal name. A shared mailbox is a blocked user
+here: only Exchange tells which those are.
+"""
+
+from pathlib import Path
+
+from services.ops.loading.exports.export import Export, Line, Person, lines_of, named
+
+NEEDED = {"User principal name": ("userprincipalname",), "Display name": ("displayname",)}
+PROXIES = "proxyaddresses"
+
+
+def read_microsoft(path: Path, export: Export) -> None:
+    """
+    Raises:
+        Unreadable: it is no such export.
+    """
+    columns, lines = lines_of(path, NEEDED)
+    for line in lines:
+        export.rows += 1
+        if kind := _left_out(line):
+            export.left_out[kind] += 1
+            continue
+        principal = line.text("userprincipalname")
+        listed = line.proxies(PROXIES)
+        export.left_out.update({f"{kind} addresses": count for kind, count in listed.others.items()})
+        # Without that column the export does not say who has a mailbox: then it is the name to sign in with.
+        address = named(*listed.primaries[:1], line.text("mail"), "" if PROXIES in columns else principal)
+        if not address:
+            export.notes.append(f"{principal} has no mailbox, and becomes a user without an address")
+        name = " ".join(filter(None, (line.text("firstname", "givenname"), line.text("lastname", "surname"))))
+        export.people.append(Person(
+            line.file, line.line, named(line.text("objectid", "id"), principal),
+            named(line.text("displayname"), name, principal), address, listed.aliases, _active(line), "microsoft",
+        ))  # fmt: skip
+
+
+def _left_out(line: Line) -> str:
+    if "#ext#" in line.text("userprincipalname").lower() or line.text("usertype").lower() == "guest":
+        return "guests"
+    if line.text("softdeletiontimestamp"):
+        return "deleted users"
+    return "" if line.text("userprincipalname") else "without a user principal name"
+
+
+def _active(line: Line) -> bool:
+    return not line.switch("blockcredential") and line.switch("accountenabled") is not False
