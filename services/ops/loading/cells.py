@@ -99,7 +99,7 @@ def words(schema: Mapping[str, Any]) -> str:
         case "boolean":
             return "true or false"
         case "integer":
-            return f"a whole number from {schema['minimum']:,} to {schema['maximum']:,}"
+            return f"a whole number from {schema['minimum']} to {schema['maximum']}"
         case "array":
             each = words(schema["items"])
             return f"a list of at most {schema['maxItems']:,}, separated by {LIST_SEPARATOR}, each {each}"

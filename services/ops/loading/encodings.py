@@ -70,7 +70,9 @@ def _encoding(path: Path, beginning: bytes) -> str:
         if beginning.startswith(mark):
             return encoding
     if b"\0" in beginning:
-        raise Unreadable(f"{path.name} has a zero byte: it seems to be UTF-16 without its mark. Save it as UTF-8")
+        of_two = not (beginning[1:64:2].strip(b"\0") and beginning[0:64:2].strip(b"\0"))
+        what = "seems to be UTF-16 without its mark" if of_two else "is no text"
+        raise Unreadable(f"{path.name} has a zero byte at {beginning.index(0):,} and {what}: save it as UTF-8")
     return "utf-8"
 
 

@@ -30,6 +30,8 @@ LARGEST_CELL: Final = 1 << 20
 MOST_FAULTS: Final = 10
 # What a line without a cell may be made of.
 BLANK: Final = ' \t\r\n,;"'
+# Some programs write their mark before one that is there.
+MARK: Final = "\ufeff"
 NAMES_SEPARATOR: Final = re.compile(r'"?sep=([^"\w ])"?[,;\t]*\s*$', re.IGNORECASE)
 
 Cells = dict[str, str]
@@ -97,7 +99,7 @@ def read_table(path: Path, of_lines: Collection[str] = ()) -> Table:
 def _told(path: Path, faults: list[Fault], count: int) -> str:
     told = "; ".join(f"line {fault.line:,}: {fault.what}" for fault in faults)
     more = f"; and {count - len(faults):,} more" if count > len(faults) else ""
-    return f"nothing is begun, since rows of {path.name} cannot be told apart: {told}{more}"
+    return f"{path.name} cannot be read, and nothing was begun: {told}{more}"
 
 
 class _Lines:
@@ -156,7 +158,7 @@ class _Reading:
     def _header(self) -> tuple[str, ...]:
         line = self._lines.number
         try:
-            titles = [" ".join(title.split()) for title in next(self._csv)]
+            titles = [" ".join(title.strip(MARK).split()) for title in next(self._csv)]
         except csv.Error as error:
             raise Unreadable(f"the header of {self._path.name}, line {line}, is not CSV: {_words(error)}") from error
         twice = [title for title, count in Counter(map(plain, filter(None, titles))).items() if count > 1]

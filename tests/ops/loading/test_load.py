@@ -319,7 +319,7 @@ async def test_a_spreadsheets_true_is_true_and_a_size_of_12pt_is_a_refused_row(
     assert (code, told["rows"], told["accepted"], told["refused"]) == (REFUSED, 3, 2, 1), output
     (refused,) = rows_in(Path(told["refused_file"]))
     assert (refused["_refused"]["line"], refused["size"]) == (4, "12pt")
-    assert 'size cannot be "12pt": it takes a whole number from 1 to 1,000' in refused["_refused"]["message"]
+    assert 'size cannot be "12pt": it takes a whole number from 1 to 1000' in refused["_refused"]["message"]
     assert (await told_of(running.nats_url, account)).count("DefaultFontChanged") == 1
 
 

@@ -88,11 +88,11 @@ def test_a_cell_is_what_the_commands_field_is(
 @pytest.mark.parametrize(
     ("command", "column", "cell", "fits"),
     [
-        ("SetDefaultFont", "size", "12pt", "a whole number from 1 to 1,000"),
-        ("SetDefaultFont", "size", "12.0", "a whole number from 1 to 1,000"),
-        ("SetDefaultFont", "size", "1_2", "a whole number from 1 to 1,000"),
-        ("SetDefaultFont", "size", "1001", "a whole number from 1 to 1,000"),
-        ("SetDefaultFont", "size", "null", "a whole number from 1 to 1,000"),
+        ("SetDefaultFont", "size", "12pt", "a whole number from 1 to 1000"),
+        ("SetDefaultFont", "size", "12.0", "a whole number from 1 to 1000"),
+        ("SetDefaultFont", "size", "1_2", "a whole number from 1 to 1000"),
+        ("SetDefaultFont", "size", "1001", "a whole number from 1 to 1000"),
+        ("SetDefaultFont", "size", "null", "a whole number from 1 to 1000"),
         ("SetLoggingPreferences", "track_opens", "yes", "true or false"),
         ("SetLoggingPreferences", "track_opens", "null", "true or false"),
         ("Pause", "receive", "WAHR", "true or false"),

@@ -34,6 +34,7 @@ def why(path: Path) -> str:
     [
         (PLAIN, 2),
         (PLAIN.encode("utf-8-sig"), 2),
+        (codecs.BOM_UTF8 + PLAIN.encode("utf-8-sig"), 2),
         (codecs.BOM_UTF16_LE + PLAIN.encode("utf-16-le"), 2),
         (codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"), 2),
         (codecs.BOM_UTF32_LE + PLAIN.encode("utf-32-le"), 2),
@@ -153,7 +154,9 @@ def test_a_cell_in_a_column_without_a_name_is_not_passed_over(folder: Path) -> N
         (codecs.BOM_UTF8 + b"user\n\xe4\n", "not UTF-8 at byte 8 (line 2)"),
         (codecs.BOM_UTF16_LE + "a\nb".encode("utf-16-le") + b"\x00\xdc", "not UTF-16 at byte 8 (line 2)"),
         (codecs.BOM_UTF16_LE + "a\nb".encode("utf-16-le") + b"\x00", "not UTF-16 at byte 8 (line 2)"),
-        ("user,name\n".encode("utf-16-le"), "seems to be UTF-16 without its mark"),
+        ("user,name\n".encode("utf-16-le"), "zero byte at 1 and seems to be UTF-16 without its mark"),
+        ("user,name\n".encode("utf-16-be"), "zero byte at 0 and seems to be UTF-16 without its mark"),
+        (b"\x7fELF\x02\x01\x01\0\0\0>\0", "zero byte at 7 and is no text"),
         (b"PK\x03\x04\x14", "is a workbook or an archive, no text: save it as CSV in UTF-8"),
         (b"", "the header of people.csv has nothing"),
         (codecs.BOM_UTF8, "the header of people.csv has nothing"),
