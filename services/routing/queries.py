@@ -1,7 +1,7 @@
 """Each question is read from one snapshot: rows by SQL, the choice by the pages of the domain."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, LiteralString, cast
 
@@ -84,12 +84,12 @@ async def open_inboxes(
     return {name: Inbox(doc, account, users) for name, doc in docs.items()}, users
 
 
-async def read_inboxes(snapshot: Snapshot, inboxes: Iterable[Inbox], users: Mapping[str, Doc]) -> set[str]:
+async def read_inboxes(snapshot: Snapshot, inboxes: Collection[Inbox], users: Mapping[str, Doc]) -> set[str]:
     """The names of those inboxes that somebody reads; of the people, `users` are known already."""
-    active = [name for name, doc in users.items() if doc["status"] == "active"]
+    active = {name for name, doc in users.items() if doc["status"] == "active"}
     # An account always has an active super admin, so that what is open to everyone is read.
     closed = [inbox for inbox in inboxes if not inbox.membership.everyone]
-    unclear = [inbox for inbox in closed if not inbox.membership.readers(active)]
+    unclear = [inbox for inbox in closed if inbox.membership.names.isdisjoint(active)]
     readers: dict[str, str] = {}
     if unclear:
         members = orjson.dumps({inbox.name: sorted(inbox.membership.names) for inbox in unclear}).decode()

@@ -330,8 +330,8 @@ class Calls(ABC):
     async def resolve(
         self,
         recipients: Sequence[str],
-        sender: str,
         *,
+        sender: str = "",
         contact_owner: str | None = None,
         turn: int | None = None,
         **how: Unpack[Asking],
