@@ -14,7 +14,8 @@ from shared.runtime.endpoint import Endpoint, Request
 from shared.runtime.views.answering import BEGUN_OF_ONE, Answers
 from shared.runtime.views.loop_time import Metered
 from shared.runtime.views.shared_snapshots import SharedSnapshots
-from shared.runtime.views.view import READERS, ROWS_AT_ONCE, Snapshot, View
+from shared.runtime.views.turns import ROWS_AT_ONCE
+from shared.runtime.views.view import READERS, Snapshot, View
 
 ADMIN = "admin"
 BAD, GOOD = "bad", "good"

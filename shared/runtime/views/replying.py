@@ -1,6 +1,5 @@
 """What an answer looks like: a result as of a position, a page of a list with its cursor, or an error."""
 
-import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from shared.language.questions import ListQuestion
 from shared.language.reasons import CODES, QuestionError
 from shared.runtime.endpoint import Reply, Request
 from shared.runtime.reading import problem
-from shared.runtime.views.view import ROWS_AT_ONCE
+from shared.runtime.views.turns import in_turns
 
 LARGEST_PAGE: Final = 800_000
 AWAY_RETRY_MS: Final = 500
@@ -70,14 +69,12 @@ async def reply_of(position: int, result: Result, incomplete_since: int | None) 
     if isinstance(result, Page):
         items: list[orjson.Fragment] = []
         size = 0
-        for _, item in result.items:
+        async for _, item in in_turns(result.items):
             written = orjson.dumps(item)
             size += len(written) + 1
             if items and size > LARGEST_PAGE:
                 break
             items.append(orjson.Fragment(written))
-            if len(items) % ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)
         more = result.more or len(items) < len(result.items)
         reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
     else:

@@ -24,13 +24,12 @@ from shared.runtime.views.design import Design, DesignChanged, Doc, Fold, Row
 from shared.runtime.views.entries import Entry, FromBus, following, key_of
 from shared.runtime.views.kept_rows import KeptRows
 from shared.runtime.views.progress import Progress
+from shared.runtime.views.turns import ROWS_AT_ONCE
 from shared.runtime.views.view_rows import REFUSALS, create, lock_schema, named, write_carefully
 
 __all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Snapshot", "View", "following", "key_of"]
 
 READERS = 4
-# Of a long list so many are read in one pass of the event loop: a thousand take 10 ms, in which nobody else is served.
-ROWS_AT_ONCE = 20
 CONNECT_SECONDS = 2.0
 # A process that is stopped while it holds the row's lock may not stop the others for longer.
 SESSION_OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"
