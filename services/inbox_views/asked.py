@@ -1,18 +1,35 @@
 """One question in front of the view: who asks, and the rows it may look at."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, LiteralString, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, LiteralString, cast
 
 from services.inbox_views.domain import address as addresses
 from services.inbox_views.domain import user as users
-from services.inbox_views.domain.address import Around
+from services.inbox_views.domain.address_shown import Around, follows
 from services.inbox_views.domain.document import Doc
+from services.inbox_views.statements import (
+    ACTIVE,
+    ADDRESSES_IN,
+    ALIASES,
+    ALIASES_OF,
+    CLAIMS,
+    CONNECTED_BY,
+    FIRST_SENDERS,
+    ONE_ADDRESS,
+    ORPHANS,
+    OWNED,
+    SOME_ADDRESSES,
+    TEAM,
+    USERS,
+)
 from shared.core.address import CanonicalAddress
+from shared.core.policies import Membership
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
 from shared.runtime.views.replying import NotAnswered, after, not_allowed
+from shared.runtime.views.turns import in_turns
 from shared.runtime.views.view import Snapshot
 
 
@@ -33,6 +50,8 @@ class Asked:
         if not self.administers and self.actor != user:
             raise not_allowed("self", "Only the user himself and administrators may ask this.")
 
+    # ---- users
+
     async def user(self, name: str) -> Doc:
         self._snapshot.looked_at("user", name)
         rows = await self._select("SELECT doc FROM users WHERE account = %(account)s AND key = %(key)s", key=name)
@@ -40,50 +59,86 @@ class Asked:
             raise NotAnswered(QuestionError.USER_NOT_FOUND, f"There is no user {name}.", {"user": name})
         return cast(Doc, rows[0][0])
 
-    async def users(self, after_key: str = "", limit: int | None = None) -> list[Doc]:
+    async def users(self, after_key: str, limit: int) -> list[Doc]:
         self._snapshot.looked_at("user")
-        return [
-            doc
-            for (doc,) in await self._select(
-                """
-                SELECT doc FROM users WHERE account = %(account)s AND key > %(after)s ORDER BY key LIMIT %(limit)s
-                """,
-                after=after_key,
-                limit=limit,
-            )
-        ]
+        return await self._docs(USERS, after=after_key, limit=limit)
 
-    async def active_users(self) -> list[str]:
+    async def active_among(self, memberships: Iterable[Membership]) -> list[str]:
+        """The active users, by id, as far as any of these inboxes admits them."""
+        listed = list(memberships)
+        if not any(one.everyone for one in listed):
+            return sorted(await self.active(await named_in(listed)))
         self._snapshot.looked_at("user")
-        rows = await self._select(
-            "SELECT key FROM users WHERE account = %(account)s AND doc->>'status' = 'active' ORDER BY key"
-        )
-        return [key for (key,) in rows]
+        return [name for (name,) in await self._select(ACTIVE + "ORDER BY key")]
+
+    async def active(self, names: Iterable[str]) -> set[str]:
+        """Those of these users who are active."""
+        wanted = list(names)
+        if not wanted:
+            return set()
+        self._snapshot.looked_at("user", *wanted)
+        return {name for (name,) in await self._select(ACTIVE + "AND key = ANY(%(names)s)", names=wanted)}
+
+    async def unread(self, memberships: Mapping[str, Membership], besides: str | None = None) -> set[str]:
+        """Those of these inboxes that nobody reads, one user not counted."""
+        # Whoever asks is active, or would hear nothing; that spares most questions the look.
+        asks = None if self.actor.startswith(SERVICE) or self.actor == besides else self.actor
+        unsure = {name: one for name, one in memberships.items() if asks is None or not one.admits(asks)}
+        active = await self.active(await named_in(unsure.values())) - {besides}
+        found = {name for name, one in unsure.items() if one.names.isdisjoint(active)}
+        open_to_all = {name for name in found if unsure[name].everyone}
+        return found - open_to_all if open_to_all and await self._anybody(besides) else found
+
+    async def _anybody(self, besides: str | None) -> bool:
+        """Whether there is an active user but this one."""
+        self._snapshot.looked_at("user")
+        return bool(await self._select(ACTIVE + "AND key IS DISTINCT FROM %(besides)s LIMIT 1", besides=besides))
+
+    # ---- inboxes
 
     async def inbox(self, name: str) -> Doc:
-        self._snapshot.looked_at("inbox", name)
-        rows = await self._select("SELECT doc FROM inboxes WHERE account = %(account)s AND key = %(key)s", key=name)
-        if not rows:
+        found = await self.inboxes_named([name])
+        if not found:
             raise NotAnswered(QuestionError.INBOX_NOT_FOUND, f"There is no inbox {name}.", {"inbox": name})
-        return cast(Doc, rows[0][0])
+        return found[0]
 
     async def inboxes(self) -> list[Doc]:
         self._snapshot.looked_at("inbox")
-        rows = await self._select("SELECT doc FROM inboxes WHERE account = %(account)s ORDER BY key")
-        return [doc for (doc,) in rows]
+        return await self._docs("SELECT doc FROM inboxes WHERE account = %(account)s ORDER BY key")
 
-    async def address(self, name: CanonicalAddress) -> tuple[Doc, Around]:
-        """What is known of an address, free when nothing is."""
+    async def inboxes_named(self, names: Iterable[str]) -> list[Doc]:
+        wanted = list(names)
+        if not wanted:
+            return []
+        self._snapshot.looked_at("inbox", *wanted)
+        return await self._docs(
+            "SELECT doc FROM inboxes WHERE account = %(account)s AND key = ANY(%(names)s) ORDER BY key", names=wanted
+        )
+
+    async def open_inboxes(self) -> int:
+        self._snapshot.looked_at("inbox")
+        rows = await self._select(
+            "SELECT count(*) FROM inboxes WHERE account = %(account)s AND NOT (doc->>'archived')::boolean"
+        )
+        return int(rows[0][0])
+
+    # ---- addresses
+
+    async def address(self, name: CanonicalAddress) -> tuple[Doc, Around, Doc | None]:
+        """What is known of an address, free when nothing is; and its inbox."""
         self._snapshot.looked_at("address", name.address)
         rows = await self._select(ONE_ADDRESS, key=name.address)
         if not rows:
-            return {"address": name.address, "display": name.display} | addresses.FREE, Around()
-        doc, around = in_context(rows[0])
-        claim = addresses.follows(doc, around)
+            return {"address": name.address, "display": name.display} | addresses.FREE, Around(), None
+        *row, inbox, aliases = rows[0]
+        doc, around = in_context((*row, aliases))
+        claim = follows(doc, around)
         if doc["primary"] is not None:
             self._snapshot.looked_at("address", doc["primary"])
+        if claim["inbox"] is not None:
+            self._snapshot.looked_at("inbox", claim["inbox"])
         self._snapshot.looked_at("user", *(user for user in (claim["owner"], claim["connector"]) if user))
-        return doc, around
+        return doc, around, inbox
 
     async def addresses(self, question: q.Addresses) -> list[tuple[Doc, Around]]:
         self._snapshot.looked_at("address")
@@ -110,93 +165,63 @@ class Asked:
         if names := [doc["address"] for doc, *_ in rows]:
             for primary, alias in await self._select(ALIASES_OF, primaries=names):
                 aliases[primary].append(alias)
-        return [in_context((*row, aliases[name])) for name, row in zip(names, rows, strict=True)]
+        return [in_context((*row, aliases[row[0]["address"]])) async for row in in_turns(rows)]
 
-    async def owned(self, *users: str) -> list[Doc]:
+    async def team(self, names: Iterable[str]) -> list[Doc]:
+        """The same without what they are shown with."""
+        self._snapshot.looked_at("address")
+        return await self._docs(TEAM, inboxes=list(names))
+
+    async def first_senders(self) -> list[tuple[str, str]]:
+        """The first address of each inbox that can send, with the inbox, by address."""
+        self._snapshot.looked_at("address")
+        return [(address, inbox) for address, inbox in await self._select(FIRST_SENDERS)]
+
+    async def owned(self, users: Iterable[str]) -> list[Doc]:
         """The personal addresses of these users, orphaned ones not among them."""
         self._snapshot.looked_at("address")
-        rows = await self._select(OWNED, owners=list(users))
-        return [doc for (doc,) in rows]
+        return await self._docs(OWNED, owners=list(users))
+
+    async def connected_by(self, user: str) -> list[str]:
+        """The team addresses whose connector the user is, by name."""
+        self._snapshot.looked_at("address")
+        return [name for (name,) in await self._select(CONNECTED_BY, connector=user)]
 
     async def aliases(self, primaries: Iterable[str]) -> list[Doc]:
+        """The aliases of these addresses, by name."""
         self._snapshot.looked_at("address")
-        rows = await self._select(ALIASES, primaries=list(primaries))
-        return [doc for (doc,) in rows]
+        return await self._docs(ALIASES, primaries=list(primaries))
+
+    async def claims(self, names: Iterable[str]) -> dict[str, tuple[Doc, Doc]]:
+        """These addresses, as far as anything is known of them, each with where its state stands."""
+        wanted = list(names)
+        self._snapshot.looked_at("address", *wanted)
+        found = {}
+        for doc, primary in await self._select(CLAIMS, names=wanted):
+            if doc["primary"] is not None:
+                self._snapshot.looked_at("address", doc["primary"])
+            found[doc["address"]] = (doc, primary or doc)
+        return found
 
     async def orphans(self, after_key: str, limit: int) -> list[Doc]:
         self._snapshot.looked_at("address")
-        return [doc for (doc,) in await self._select(ORPHANS, after=after_key, limit=limit)]
+        return await self._docs(ORPHANS, after=after_key, limit=limit)
 
-    async def open_inboxes(self) -> int:
-        self._snapshot.looked_at("inbox")
-        rows = await self._select(
-            "SELECT count(*) FROM inboxes WHERE account = %(account)s AND NOT (doc->>'archived')::boolean"
-        )
-        return int(rows[0][0])
+    async def _docs(self, query: LiteralString, **params: Any) -> list[Doc]:
+        return [doc for (doc,) in await self._select(query, **params)]
 
     async def _select(self, query: LiteralString, **params: Any) -> list[tuple[Any, ...]]:
         return await self._snapshot.select(query, params)
 
 
-# ---- statements; `a` is the address, `c` where its state stands (itself, or the primary of an alias)
-#
-# LATERAL with LIMIT: where the statistics say that an account has hardly a row, an ordinary join looks at all rows of
-# the account for each one, 25,000,000 pairs for 5,000 addresses. For the same reason the aliases of many addresses are
-# a statement of their own. The collation of a primary is that of the index of primaries, which is of no use otherwise.
-
-IN_CONTEXT: Final[LiteralString] = """
-    FROM addresses a
-    LEFT JOIN LATERAL (
-        SELECT doc FROM addresses WHERE account = a.account AND key = a.doc->>'primary' LIMIT 1
-    ) p ON true
-    CROSS JOIN LATERAL (SELECT coalesce(p.doc, a.doc) AS doc) c
-    LEFT JOIN LATERAL (SELECT doc FROM users WHERE account = a.account AND key = c.doc->>'owner' LIMIT 1) o ON true
-    LEFT JOIN LATERAL (SELECT doc FROM users WHERE account = a.account AND key = c.doc->>'connector' LIMIT 1) n ON true
-    WHERE a.account = %(account)s
-"""
-ONE_ADDRESS: Final[LiteralString] = (
-    """
-    SELECT a.doc, p.doc, o.doc, n.doc, ARRAY(
-        SELECT x.key FROM addresses x
-        WHERE x.account = a.account AND x.doc->>'primary' = a.key COLLATE "default" ORDER BY x.key
-    )
-    """  # noqa: S608  nothing of a caller's
-    + IN_CONTEXT
-    + "AND a.key = %(key)s"
-)
-ADDRESSES: Final[LiteralString] = "SELECT a.doc, p.doc, o.doc, n.doc" + IN_CONTEXT
-ADDRESSES_IN: Final[LiteralString] = ADDRESSES + "AND a.doc->>'inbox' = ANY(%(inboxes)s) ORDER BY a.key"
-SOME_ADDRESSES: Final[LiteralString] = (
-    ADDRESSES
-    + """
-    AND a.key > %(after)s
-    AND (%(state)s::text IS NULL OR c.doc->>'state' = %(state)s)
-    AND (%(kind)s::text IS NULL OR c.doc->>'kind' = %(kind)s)
-    AND (%(inbox)s::text IS NULL OR c.doc->>'inbox' = %(inbox)s)
-    AND (%(owner)s::text IS NULL OR c.doc->>'owner' = %(owner)s)
-    ORDER BY a.key LIMIT %(limit)s
-    """
-)
-OWNED: Final[LiteralString] = """
-    SELECT doc FROM addresses
-    WHERE account = %(account)s AND doc->>'owner' = ANY(%(owners)s) AND doc->>'state' <> 'orphaned' ORDER BY key
-"""
-ALIASES: Final[LiteralString] = """
-    SELECT doc FROM addresses WHERE account = %(account)s AND doc->>'primary' = ANY(%(primaries)s) ORDER BY key
-"""
-ALIASES_OF: Final[LiteralString] = """
-    SELECT doc->>'primary', key FROM addresses
-    WHERE account = %(account)s AND doc->>'primary' = ANY(%(primaries)s) ORDER BY key
-"""
-ORPHANS: Final[LiteralString] = """
-    SELECT doc FROM addresses
-    WHERE account = %(account)s AND doc->>'state' = 'orphaned' AND key > %(after)s ORDER BY key LIMIT %(limit)s
-"""
+async def named_in(memberships: Iterable[Membership]) -> set[str]:
+    """Everybody whom any of these inboxes admits by name or through a team."""
+    found: set[str] = set()
+    async for one in in_turns(memberships):
+        found |= one.names
+    return found
 
 
 def in_context(row: tuple[Any, ...]) -> tuple[Doc, Around]:
-    doc, primary, owner, connector, aliases = row
-    return doc, Around(primary, owner, connector, tuple(aliases))
-
-
-# ---- answers
+    doc, primary, owner, permissions, connector, aliases = row
+    return doc, Around(primary, owner, permissions or (), connector, tuple(aliases))

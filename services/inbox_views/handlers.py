@@ -6,7 +6,7 @@ from services.inbox_views.domain.folds import fold
 from shared.runtime.views.view import Design
 
 # Raised with every change of what the folds make: the rows are then made anew from the event log.
-VERSION: Final = 1
+VERSION: Final = 2
 
 DESIGN: Final = Design(
     name="inbox_views",
@@ -16,6 +16,7 @@ DESIGN: Final = Design(
         "address": (
             "(account, (doc->>'owner')) WHERE doc->>'owner' IS NOT NULL",
             "(account, (doc->>'inbox')) WHERE doc->>'inbox' IS NOT NULL",
+            "(account, (doc->>'connector')) WHERE doc->>'connector' IS NOT NULL",
             "(account, (doc->>'primary')) WHERE doc->>'primary' IS NOT NULL",
             "(account, key) WHERE doc->>'state' = 'orphaned'",
         ),

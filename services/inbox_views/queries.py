@@ -1,22 +1,25 @@
 """Each question is read from one snapshot: rows by SQL, everything derived by the pages of the domain."""
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from services.inbox_views.asked import Asked
 from services.inbox_views.domain import account as accounts
-from services.inbox_views.domain import address as addresses
+from services.inbox_views.domain import address_shown as shown_addresses
 from services.inbox_views.domain import inbox as inboxes
 from services.inbox_views.domain import user as users
+from services.inbox_views.domain.address_shown import Around
 from services.inbox_views.domain.document import Doc
-from services.inbox_views.domain.identities import default_of, identities
+from services.inbox_views.sending import default_senders, identities_of
 from shared.core.address import AddressInvalid, CanonicalAddress, canonical
+from shared.core.policies import Membership
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.runtime.views.replying import NotAnswered, Page, after, not_allowed
-from shared.runtime.views.view import ROWS_AT_ONCE, Snapshot
+from shared.runtime.views.turns import in_turns
+from shared.runtime.views.view import Snapshot
 
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:
@@ -30,24 +33,25 @@ async def answer(snapshot: Snapshot, question: q.Question) -> Any:
 
 async def address(asked: Asked, question: q.Address) -> Doc:
     name = canonical_or_refused("address", question.address)
-    doc, around = await asked.address(name)
-    claim = addresses.follows(doc, around)
+    doc, around, inbox = await asked.address(name)
+    claim = shown_addresses.follows(doc, around)
     if claim["kind"] is None:
-        return addresses.free(name.address, name.display)
-    return addresses.shown(doc, around) if await may_see(asked, claim) else addresses.concealed(claim)
+        return shown_addresses.free(name.address, name.display)
+    # Without its inbox, whose beginning may be parked, nobody can say who its members are.
+    places = {} if inbox is None else {inbox["inbox"]: inboxes.membership(inbox, asked.account)}
+    if not may_see(asked, claim, places):
+        return shown_addresses.concealed(claim)
+    unread = claim["inbox"] in await asked.unread(places)
+    return shown_addresses.shown(doc, replace(around, unread=unread))
 
 
-async def may_see(asked: Asked, claim: Doc) -> bool:
+def may_see(asked: Asked, claim: Doc, places: Mapping[str, Membership]) -> bool:
     """Administrators, the holder, and for a team address the members of its inbox."""
     if asked.administers:
         return True
     if claim["kind"] == "personal":
         return bool(claim["state"] != "orphaned" and claim["owner"] == asked.actor)
-    try:
-        return inboxes.admits(await asked.inbox(claim["inbox"]), asked.actor, asked.account)
-    except NotAnswered:
-        # Its beginning is parked: nobody can say who its members are.
-        return False
+    return claim["inbox"] in places and places[claim["inbox"]].admits(asked.actor)
 
 
 def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
@@ -62,73 +66,72 @@ def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
 async def address_list(asked: Asked, question: q.Addresses) -> Page:
     asked.require_administrator()
     found = await asked.addresses(question)
-    items: list[tuple[str, Doc]] = []
-    for doc, around in found[: question.limit]:
-        items.append((doc["address"], addresses.shown(doc, around)))
-        if len(items) % ROWS_AT_ONCE == 0:
-            await asyncio.sleep(0)
+    listed = found[: question.limit]
+    names = {shown_addresses.follows(doc, around)["inbox"] for doc, around in listed} - {None}
+    unread = await asked.unread(await memberships(asked, await asked.inboxes_named(names)))
+    items = [
+        (doc["address"], shown_addresses.shown(doc, in_light_of(doc, around, unread)))
+        async for doc, around in in_turns(listed)
+    ]
     return Page(items, more=len(found) > question.limit)
+
+
+def in_light_of(doc: Doc, around: Around, unread: Collection[str]) -> Around:
+    """The same with what is known of the inbox."""
+    if unread and shown_addresses.follows(doc, around)["inbox"] in unread:
+        return replace(around, unread=True)
+    return around
+
+
+async def memberships(asked: Asked, docs: Iterable[Doc]) -> dict[str, Membership]:
+    """Who is in these inboxes, by inbox."""
+    return {doc["inbox"]: inboxes.membership(doc, asked.account) async for doc in in_turns(docs)}
 
 
 async def inbox(asked: Asked, question: q.Inbox) -> Doc:
     found = await asked.inbox(question.inbox)
-    if not asked.administers and not inboxes.admits(found, asked.actor, asked.account):
+    membership = inboxes.membership(found, asked.account)
+    if not asked.administers and not membership.admits(asked.actor):
         raise not_allowed("member", "Only members of the inbox and administrators may ask this.")
-    (shown,) = await with_addresses(asked, [found])
+    (shown,) = await shown_inboxes(asked, [found], {question.inbox: membership})
     return shown
 
 
 async def inbox_list(asked: Asked, question: q.Inboxes) -> Page:
     start = after(question)
-    found = [
-        doc
-        for doc in await asked.inboxes()
-        if doc["inbox"] > start and (asked.administers or inboxes.admits(doc, asked.actor, asked.account))
-    ]
-    shown = await with_addresses(asked, found[: question.limit])
+    docs = [doc for doc in await asked.inboxes() if doc["inbox"] > start]
+    places = await memberships(asked, docs)
+    found = [doc for doc in docs if asked.administers or places[doc["inbox"]].admits(asked.actor)]
+    shown = await shown_inboxes(asked, found[: question.limit], places)
     return Page([(one["inbox"], one) for one in shown], more=len(found) > question.limit)
 
 
-async def with_addresses(asked: Asked, found: list[Doc]) -> list[Doc]:
-    active = await asked.active_users()
-    connected: dict[str, list[Doc]] = {doc["inbox"]: [] for doc in found}
+async def shown_inboxes(asked: Asked, docs: Sequence[Doc], places: Mapping[str, Membership]) -> list[Doc]:
+    """These inboxes with what is connected to them and who reads it; `places` are their memberships."""
+    active = await asked.active_among(places[doc["inbox"]] for doc in docs)
+    members = await asked.active({member for doc in docs for member in doc["members"]}.difference(active))
+    there = members.union(active)
+    connected: dict[str, list[tuple[Doc, Around]]] = {doc["inbox"]: [] for doc in docs}
     for doc, around in await asked.addresses_in(connected):
-        connected[doc["inbox"]].append(addresses.in_inbox(doc, around))
-    return [inboxes.shown(doc, connected[doc["inbox"]], inboxes.readers(doc, asked.account, active)) for doc in found]
-
-
-async def identities_of(asked: Asked, docs: Sequence[Doc]) -> dict[str, list[dict[str, Any]]]:
-    """What each of these users may send as, by user."""
-    names = [doc["user"] for doc in docs]
-    opened = {doc["inbox"]: doc for doc in await asked.inboxes() if not doc["archived"]}
-    places = {name: inboxes_of(name, opened, asked.account) for name in names}
-    own = await asked.owned(*names)
-    team = [doc for doc, _ in await asked.addresses_in(set().union(*places.values()))]
-    aliases = await asked.aliases(doc["address"] for doc in (*own, *team))
-    return {
-        doc["user"]: identities(
-            doc,
-            [one for one in own if one["owner"] == doc["user"]],
-            places[doc["user"]],
-            [one for one in team if one["inbox"] in places[doc["user"]]],
-            aliases,
-        )
-        for doc in docs
-    }
-
-
-def inboxes_of(user: str, opened: Mapping[str, Doc], account: Doc) -> dict[str, Doc]:
-    """Those of the inboxes that a user is in, by id."""
-    return {name: doc for name, doc in opened.items() if inboxes.admits(doc, user, account)}
+        connected[doc["inbox"]].append((doc, around))
+    shown: list[Doc] = []
+    async for doc in in_turns(docs):
+        readers = places[doc["inbox"]].readers(active)
+        unread = () if readers else (doc["inbox"],)
+        addresses = [
+            shown_addresses.in_inbox(one, in_light_of(one, around, unread))
+            async for one, around in in_turns(connected[doc["inbox"]])
+        ]
+        inactive = [member for member in doc["members"] if member not in there]
+        shown.append(inboxes.shown(doc, addresses, inactive, readers))
+    return shown
 
 
 async def identity_list(asked: Asked, question: q.Identities) -> Page:
     """Best first, so that the cursor is the place in the list."""
     asked.require_self(question.user)
-    found = (await identities_of(asked, [await asked.user(question.user)]))[question.user]
-    start = place_in_list(question)
-    items = [(str(place), one) for place, one in enumerate(found, 1)][start:]
-    return Page(items[: question.limit], more=len(items) > question.limit)
+    found = await identities_of(asked, await asked.user(question.user), place_in_list(question), question.limit + 1)
+    return Page(found[: question.limit], more=len(found) > question.limit)
 
 
 def place_in_list(question: q.ListQuestion) -> int:
@@ -143,10 +146,18 @@ async def user(asked: Asked, question: q.User) -> Doc:
 
 
 async def shown_users(asked: Asked, docs: Sequence[Doc]) -> list[Doc]:
-    found = await identities_of(asked, docs)
-    return [
-        users.shown(doc, accounts.teams_of(asked.account, doc["user"]), default_of(found[doc["user"]])) for doc in docs
-    ]
+    teams = await teams_by_user(asked)
+    default = await default_senders(asked, docs)
+    return [users.shown(doc, teams.get(doc["user"], []), default[doc["user"]]) async for doc in in_turns(docs)]
+
+
+async def teams_by_user(asked: Asked) -> dict[str, list[str]]:
+    """The teams that name each user, by id."""
+    found: dict[str, list[str]] = {}
+    async for name, team in in_turns(accounts.team_list(asked.account, "")):
+        for member in team["members"]:
+            found.setdefault(member, []).append(name)
+    return found
 
 
 async def user_list(asked: Asked, question: q.Users) -> Page:
@@ -158,9 +169,10 @@ async def user_list(asked: Asked, question: q.Users) -> Page:
 
 async def team_list(asked: Asked, question: q.Teams) -> Page:
     asked.require_administrator()
-    start = after(question)
-    found = [team for team in accounts.team_list(asked.account) if team["team"] > start]
-    items = [(team["team"], team) for team in found[: question.limit]]
+    found = accounts.team_list(asked.account, after(question))
+    listed = found[: question.limit]
+    active = await asked.active({member for _, team in listed for member in team["members"]})
+    items = [(name, accounts.team_shown(name, team, active)) async for name, team in in_turns(listed)]
     return Page(items, more=len(found) > question.limit)
 
 
@@ -185,17 +197,23 @@ async def usage(asked: Asked, _: q.Usage) -> Doc:
 
 
 async def removal_impact(asked: Asked, question: q.RemovalImpact) -> Mapping[str, list[str]]:
-    """What the user holds by name, aliases of his addresses too."""
+    """What would be left behind and what would lose its last reader."""
     asked.require_administrator()
-    name = (await asked.user(question.user))["user"]
-    own = [doc["address"] for doc in await asked.owned(name)]
-    aliases = [doc["address"] for doc in await asked.aliases(own)]
-    places = await asked.inboxes()
+    doc = await asked.user(question.user)
+    name = doc["user"]
+    own = [one["address"] for one in await asked.owned([name])]
+    aliases = [one["address"] for one in await asked.aliases(own)]
+    teams = (await teams_by_user(asked)).get(name, [])
+    docs = await asked.inboxes()
+    places = await memberships(asked, (one for one in docs if not one["archived"]))
+    read = {inbox: place for inbox, place in places.items() if doc["status"] == "active" and place.admits(name)}
     return {
         "addresses": sorted([*own, *aliases]),
-        "inboxes": [doc["inbox"] for doc in places if inboxes.names(doc, name)],
-        "teams": accounts.teams_of(asked.account, name),
-        "rules": [doc["inbox"] for doc in places if inboxes.rule_names(doc, name)],
+        "inboxes": [one["inbox"] async for one in in_turns(docs) if inboxes.names(one, name, teams)],
+        "teams": teams,
+        "rules": [one["inbox"] async for one in in_turns(docs) if inboxes.rule_names(one, name, teams)],
+        "connections": await asked.connected_by(name),
+        "last_reader_of": sorted(await asked.unread(read, besides=name)),
     }
 
 

@@ -33,7 +33,7 @@ class Membership:
 
     def readers(self, active: Iterable[str]) -> list[str]:
         """Those of the active users who see the mail that arrives, in the same order."""
-        return [user for user in active if self.admits(user)]
+        return list(active) if self.everyone else [user for user in active if user in self.names]
 
 
 def why_without_effect(status: str | None, permissions: Collection[str]) -> WithoutEffect | None:

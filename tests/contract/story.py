@@ -109,11 +109,13 @@ WORDS: Final = (
 )
 OF_INBOX: Final[Mapping[str, Any]] = {
     "inbox": "support", "name": "Customer support", "archived": False, "access": "members", "members": [BOB],
+    "inactive": [],
     "addresses": [{"address": SUPPORT, "health": "healthy", "from_name": "Acme Help", "aliases": [HELP]}],
     "routing": {"kind": "contact_owner", "fallback": FALLBACK, "words": WORDS}, "readers": [BOB, CLEO],
 }  # fmt: skip
 OF_DEFAULT: Final[Mapping[str, Any]] = {
-    "inbox": "inbox", "name": "Inbox", "archived": False, "access": "everyone", "members": [], "addresses": [],
+    "inbox": "inbox", "name": "Inbox", "archived": False, "access": "everyone", "members": [],
+    "inactive": [], "addresses": [],
     "routing": {"kind": "unassigned", "words": "New conversations wait unassigned."}, "readers": [ANA, BOB, CLEO],
 }  # fmt: skip
 IDENTITIES: Final[Sequence[Mapping[str, Any]]] = [
@@ -123,8 +125,8 @@ IDENTITIES: Final[Sequence[Mapping[str, Any]]] = [
     }
     for address, from_name, via, inbox in (
         (BOBS, "Bob Baker", "personal", None),
-        (HELP, "Acme Help", "alias", "support"),
         (SUPPORT, "Acme Help", "inbox", "support"),
+        (HELP, "Acme Help", "alias", "support"),
     )
 ]  # fmt: skip
 OF_BOB: Final[Mapping[str, Any]] = {
@@ -138,7 +140,7 @@ OF_CLEO: Final[Mapping[str, Any]] = {
     "user": CLEO, "name": "Cleo Clark", "status": "active", "permissions": ["personal_email_access"],
     "seat": True, "availability": "available", "teams": ["helpers"], "signature": "", "font": None,
     "logging": {"log_replies": True, "track_opens": False, "track_clicks": False, "never_log": []},
-    "default_sender": HELP,
+    "default_sender": SUPPORT,
 }  # fmt: skip
 CANDIDATES: Final[Sequence[Mapping[str, Any]]] = [
     {"user": BOB, "eligible": False, "why_not": "AWAY"},
@@ -165,7 +167,7 @@ QUESTIONS: Final = (
     asks(BOB, "Identities", IDENTITIES, user=BOB),
     asks(BOB, "User", OF_BOB, user=BOB),
     asks(CRM, "Users", [OF_CLEO], limit=10, after="Ym9i"),
-    asks(CRM, "Teams", [{"team": "helpers", "name": "Helpers", "members": [CLEO]}]),
+    asks(CRM, "Teams", [{"team": "helpers", "name": "Helpers", "members": [CLEO], "inactive": []}]),
     asks(
         CRM, "Account",
         {"plan": "professional", "limits": {"inboxes": 100},
@@ -173,7 +175,9 @@ QUESTIONS: Final = (
     ),
     asks(CRM, "Usage", {"plan": "professional", "inboxes": {"used": 2, "limit": 100}}),
     asks(
-        CRM, "RemovalImpact", {"addresses": [BOBS], "inboxes": ["support"], "teams": [], "rules": ["support"]},
+        CRM, "RemovalImpact",
+        {"addresses": [BOBS], "inboxes": ["support"], "teams": [], "rules": ["support"], "connections": [],
+         "last_reader_of": []},
         user=BOB,
     ),
     asks(

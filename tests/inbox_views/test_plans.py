@@ -11,7 +11,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 import pytest
 
-from services.inbox_views import asked
+from services.inbox_views import statements
 from services.inbox_views.handlers import DESIGN
 from shared.runtime.clock import new_id
 from shared.runtime.views import view as views
@@ -25,13 +25,19 @@ ACCOUNT: Final = "came-since"
 TAKEN: Final = [(0, 0, 0, 0), (1, 1, 0, 1), (1, 0, 1, 1), (1_000, 1, 0, 1), (1_000, 1, 1, 4), (50, 40, 20, 40)]
 PAGE: Final[dict[str, Any]] = {"after": "", "limit": 1_001, "state": None, "kind": None, "inbox": None, "owner": None}
 ASKED: Final[Sequence[tuple[str, LiteralString, dict[str, Any]]]] = [
-    ("all", asked.SOME_ADDRESSES, PAGE),
-    ("none of many", asked.SOME_ADDRESSES, PAGE | {"kind": "personal"}),
-    ("one", asked.ONE_ADDRESS, {"key": "a00007"}),
-    ("of an inbox", asked.ADDRESSES_IN, {"inboxes": ["sales"]}),
-    ("aliases of a page", asked.ALIASES_OF, {"primaries": [f"a{number:05}" for number in range(1_000)]}),
-    ("aliases", asked.ALIASES, {"primaries": [f"a{number:05}" for number in range(100)]}),
-    ("of an owner", asked.OWNED, {"owners": ["u00001"]}),
+    ("all", statements.SOME_ADDRESSES, PAGE),
+    ("none of many", statements.SOME_ADDRESSES, PAGE | {"kind": "personal"}),
+    ("one", statements.ONE_ADDRESS, {"key": "a00007"}),
+    ("of an inbox", statements.ADDRESSES_IN, {"inboxes": ["sales"]}),
+    ("aliases of a page", statements.ALIASES_OF, {"primaries": [f"a{number:05}" for number in range(1_000)]}),
+    ("aliases", statements.ALIASES, {"primaries": [f"a{number:05}" for number in range(100)]}),
+    ("alone of inboxes", statements.TEAM, {"inboxes": ["sales"]}),
+    ("first of each inbox", statements.FIRST_SENDERS, {}),
+    ("connected by somebody", statements.CONNECTED_BY, {"connector": "u00000"}),
+    ("chosen ones", statements.CLAIMS, {"names": [f"b{number:05}" for number in range(1_000)]}),
+    ("who is active", statements.ACTIVE + "AND key = ANY(%(names)s)", {"names": [f"u{n:05}" for n in range(1_000)]}),
+    ("anybody active", statements.ACTIVE + "AND key IS DISTINCT FROM %(besides)s LIMIT 1", {"besides": "u00000"}),
+    ("of an owner", statements.OWNED, {"owners": ["u00001"]}),
     (
         "who asks",
         views.HEADS,
@@ -59,6 +65,7 @@ def write(connection: psycopg.Connection[Any], table: LiteralString, rows: Itera
 def addresses(account: str, count: int, aliases: int) -> Iterator[Row]:
     here = {
         "state": "connected",
+        "sends": True,
         "kind": "team",
         "inbox": "sales",
         "owner": None,

@@ -108,7 +108,7 @@ async def test_addresses_are_listed_by_name_and_filtered(bus: Bus, filters: dict
 async def test_an_inbox_shows_members_addresses_routing_and_readers(bus: Bus) -> None:
     assert (await bus.ask("Inbox", actor="cleo", inbox="support")).result == {
         "inbox": "support", "name": "Support", "archived": False, "access": "members", "members": ["bob"],
-        "addresses": [{"address": HELP, "health": "healthy", "from_name": "Help Desk", "aliases": []}],
+        "inactive": [], "addresses": [{"address": HELP, "health": "healthy", "from_name": "Help Desk", "aliases": []}],
         "routing": {"kind": "unassigned", "words": "New conversations wait unassigned."},
         "readers": ["bob", "cleo"],
     }  # fmt: skip
@@ -129,7 +129,7 @@ async def test_users_teams_and_account_are_shown(bus: Bus) -> None:
         ("ana", "active"), ("bob", "active"), ("cleo", "active"), ("dan", "active"), ("eve", "removed"),
     ]  # fmt: skip
     assert listed[1] == (await bus.ask("User", user="bob")).result
-    assert (await bus.ask("Teams")).result == [{"team": "night", "name": "Night", "members": ["cleo"]}]
+    assert (await bus.ask("Teams")).result == [{"team": "night", "name": "Night", "members": ["cleo"], "inactive": []}]
     assert (await bus.ask("Account")).result == {"plan": "professional", "limits": {"inboxes": 100}, "never_log": []}
     assert (await bus.ask("Usage")).result == {"plan": "professional", "inboxes": {"used": 2, "limit": 100}}
 
@@ -137,7 +137,7 @@ async def test_users_teams_and_account_are_shown(bus: Bus) -> None:
 async def test_identities_are_listed_best_first(bus: Bus) -> None:
     found = (await bus.ask("Identities", actor="bob", user="bob")).result
     assert [(one["address"], one["via"], one["default"]) for one in found] == [
-        (BOB, "personal", True), (ALIAS, "alias", False), (HELP, "inbox", False),
+        (BOB, "personal", True), (HELP, "inbox", False), (ALIAS, "alias", False),
     ]  # fmt: skip
     assert await everything(bus, "Identities", user="bob", limit=1) == found
 
@@ -146,7 +146,8 @@ async def test_what_is_left_behind_and_what_would_be_lost_is_told(bus: Bus) -> N
     orphans = (await bus.ask("Orphans")).result
     assert orphans == [{"address": ORPHAN, "former_owner": "eve", "since": time_at(17)}]
     assert (await bus.ask("RemovalImpact", user="bob")).result == {
-        "addresses": [ALIAS, BOB], "inboxes": ["support"], "teams": [], "rules": [],
+        "addresses": [ALIAS, BOB], "inboxes": ["support"], "teams": [], "rules": [], "connections": [],
+        "last_reader_of": [],
     }  # fmt: skip
     assert (await bus.ask("RemovalImpact", user="cleo")).result["teams"] == ["night"]
 

@@ -1,15 +1,14 @@
-"""What answers derive from rows: health, disclosure, readers, identities, words."""
+"""What answers derive from rows: health, readers, identities, words."""
 
 from typing import Any
 
 import pytest
 
-from services.inbox_views.domain import account as accounts
-from services.inbox_views.domain import address as addresses
+from services.inbox_views.domain import address_shown as addresses
 from services.inbox_views.domain import inbox as inboxes
-from services.inbox_views.domain.address import Around
+from services.inbox_views.domain.address_shown import Around
 from services.inbox_views.domain.folds import fold
-from services.inbox_views.domain.identities import default_of, identities
+from services.inbox_views.domain.identities import senders, shown
 from shared.core.rule_words import in_words
 from shared.language import events as e
 from shared.language.rules import ContactOwner, Unassigned, UsersAndTeams
@@ -39,24 +38,29 @@ class Rows:
     def __call__(self, aggregate: str, name: str) -> dict[str, Any]:
         return self._docs[(aggregate, name)]
 
-    def address(self, name: str) -> dict[str, Any]:
+    def address(self, name: str, *, unread: bool = False) -> dict[str, Any]:
         """As the question `Address` shows it to who may see all."""
         doc = self("address", name)
         primary = self._docs.get(("address", doc["primary"]))
         claim = primary or doc
-        users = [self._docs.get(("user", claim[field])) for field in ("owner", "connector")]
+        owner, connector = [self._docs.get(("user", claim[field]), {}) for field in ("owner", "connector")]
         aliases = [key for kind, key in self._docs if kind == "address" and self(kind, key)["primary"] == name]
-        return addresses.shown(doc, Around(primary, users[0], users[1], tuple(sorted(aliases))))
+        around = Around(
+            primary, owner.get("status"), owner.get("permissions", ()), connector.get("status"),
+            tuple(sorted(aliases)), unread,
+        )  # fmt: skip
+        return addresses.shown(doc, around)
 
     def identities(self, user: str, *places: str) -> list[dict[str, Any]]:
-        docs = [doc for (kind, _), doc in self._docs.items() if kind == "address"]
-        return identities(
-            self("user", user),
+        """None of them the default."""
+        docs = sorted((doc for (kind, _), doc in self._docs.items() if kind == "address"), key=lambda d: d["address"])
+        found = senders(
             [doc for doc in docs if doc["owner"] == user and not doc["orphaned"]],
-            {place: self("inbox", place) for place in places},
             [doc for doc in docs if doc["inbox"] in places],
             [doc for doc in docs if doc["primary"]],
         )
+        inbox_of = {place: self("inbox", place) for place in places}
+        return [shown(self("user", user), one, inbox_of.get(one.claim["inbox"]), None) for one in found]
 
 
 def rows(*events: e.Event) -> Rows:
@@ -71,6 +75,8 @@ def rows(*events: e.Event) -> Rows:
         ([paused(BOB, receiving=True, sending=False)], "degraded"),
         ([paused(BOB, receiving=False, sending=False)], "paused"),
         ([e.UserDeactivated(user="bob")], "degraded"),
+        ([e.PermissionsChanged(user="bob", permissions=("super_admin",))], "degraded"),
+        ([e.PermissionsChanged(user="bob", permissions=()), paused(BOB, receiving=False, sending=False)], "paused"),
         ([BROKEN, paused(BOB, receiving=False, sending=False)], "reauth_required"),
         ([e.AddressOrphaned(address=BOB, owner="bob"), BROKEN], "orphaned"),
         ([e.Disconnected(address=BOB, kind="personal", owner="bob")], "disconnected"),
@@ -80,14 +86,38 @@ def test_health_says_the_worst_that_is_the_matter(events: list[e.Event], health:
     assert rows(personal(BOB, "bob"), *events).address(BOB)["health"] == health
 
 
-def test_a_team_address_outlives_its_connector_and_says_so() -> None:
-    removed = (e.UserDeactivated(user="bob"), e.UserRemoved(user="bob", policy="orphan"))
-    shown = rows(team(HELP, "inbox", connector="bob"), *removed).address(HELP)
+@pytest.mark.parametrize(
+    "gone",
+    [
+        (e.UserDeactivated(user="bob"),),
+        (e.UserDeactivated(user="bob"), e.UserRemoved(user="bob", policy="orphan")),
+    ],
+)
+def test_a_team_address_outlives_its_connector_and_says_so(gone: tuple[e.Event, ...]) -> None:
+    connected = team(HELP, "inbox", connector="bob")
+    shown = rows(connected, *gone).address(HELP)
     assert (shown["connector"], shown["connector_gone"], shown["health"]) == ("bob", True, "degraded")
-    shown = rows(team(HELP, "inbox", connector="bob"), e.UserDeactivated(user="bob")).address(HELP)
+    shown = rows(connected, *gone, e.UserReactivated(user="bob")).address(HELP)
     assert (shown["connector_gone"], shown["health"]) == (False, "healthy")
+
+
+def test_a_connector_whom_nobody_knows_is_gone_and_a_service_never_is() -> None:
+    shown = rows(team(HELP, "inbox", connector="ghost")).address(HELP)
+    assert (shown["connector_gone"], shown["health"]) == (True, "degraded")
     shown = rows(team(HELP, "inbox", connector="service:setup")).address(HELP)
     assert (shown["connector_gone"], shown["health"]) == (False, "healthy")
+
+
+@pytest.mark.parametrize(
+    ("events", "health"),
+    [
+        ([], "degraded"),
+        ([paused(HELP, receiving=False, sending=False)], "paused"),
+        ([e.ReauthenticationRequired(address=HELP, cause="x")], "reauth_required"),
+    ],
+)
+def test_an_address_whose_inbox_nobody_reads_is_not_healthy(events: list[e.Event], health: str) -> None:
+    assert rows(team(HELP, "inbox"), *events).address(HELP, unread=True)["health"] == health
 
 
 def test_an_alias_shows_its_primarys_state() -> None:
@@ -120,9 +150,9 @@ def test_a_free_address_shows_only_itself() -> None:
 
 def test_readers_are_active_members_and_no_administrators() -> None:
     account = rows(e.TeamCreated(team="sales", name="Sales", members=("cleo", "dan")))("account", "acme")
-    closed = rows(e.InboxAccessChanged(inbox="inbox", access="members", members=("bob",), teams=("sales",)))
-    assert inboxes.readers(closed("inbox", "inbox"), account, ["ana", "bob", "cleo"]) == ["bob", "cleo"]
-    assert inboxes.readers(rows()("inbox", "inbox"), account, ["ana", "bob"]) == ["ana", "bob"]
+    closed = rows(e.InboxAccessChanged(inbox="inbox", access="members", members=("bob",), teams=("sales", "gone")))
+    assert inboxes.membership(closed("inbox", "inbox"), account).readers(["ana", "bob", "cleo"]) == ["bob", "cleo"]
+    assert inboxes.membership(rows()("inbox", "inbox"), account).readers(["ana", "bob"]) == ["ana", "bob"]
 
 
 def test_identities_come_best_first() -> None:
@@ -132,10 +162,9 @@ def test_identities_come_best_first() -> None:
         alias("z@acme.example", "second@acme.example"), alias("y@acme.example", HELP),
     ).identities("bob", "inbox")  # fmt: skip
     assert [(one["address"].partition("@")[0], one["via"]) for one in found] == [
-        ("second", "personal"), ("first", "personal"), ("z", "alias"), ("y", "alias"),
-        ("a", "inbox"), ("help", "inbox"),
+        ("second", "personal"), ("first", "personal"), ("a", "inbox"), ("help", "inbox"),
+        ("z", "alias"), ("y", "alias"),
     ]  # fmt: skip
-    assert [one["default"] for one in found] == [True, False, False, False, False, False]
 
 
 def test_an_unset_from_name_is_the_owners_or_the_inboxs() -> None:
@@ -144,16 +173,6 @@ def test_an_unset_from_name_is_the_owners_or_the_inboxs() -> None:
     assert names == {
         BOB: ("Bob", None), ALIAS: ("Bob", None), HELP: ("Inbox", "inbox"), "c@acme.example": ("Robert", None),
     }  # fmt: skip
-
-
-def test_the_chosen_sender_is_the_default_while_it_is_usable() -> None:
-    other = "other@acme.example"
-    chosen = [personal(BOB, "bob"), personal(other, "bob"), e.DefaultSenderChanged(user="bob", address=other)]
-    assert default_of(rows(*chosen).identities("bob")) == other
-    broken = e.ReauthenticationRequired(address=other, cause="x")
-    assert default_of(rows(*chosen, broken).identities("bob")) == BOB
-    assert default_of(rows(*chosen, broken, e.Reconnected(address=other)).identities("bob")) == other
-    assert default_of(rows(*chosen, paused(BOB, receiving=True, sending=False), broken).identities("bob")) is None
 
 
 @pytest.mark.parametrize(
@@ -171,18 +190,21 @@ def test_an_identity_says_why_it_is_not_usable(event: e.Event, why_not: str | No
     assert (one["usable"], one["why_not"]) == (why_not is None, why_not)
 
 
-def test_places_of_a_user_are_those_that_name_him() -> None:
+def test_places_of_a_user_are_those_that_name_them_or_their_teams() -> None:
     found = rows(
         e.TeamCreated(team="sales", name="Sales", members=("bob",)),
-        e.TeamCreated(team="other", name="Other", members=("cleo",)),
+        e.InboxAccessChanged(inbox="inbox", access="members", members=("bob",), teams=("night",)),
         e.RoutingChanged.model_validate(
-            {"inbox": "inbox", "rule": {"kind": "contact_owner", "fallback": TO_BOB}}
+            {"inbox": "inbox", "rule": {"kind": "contact_owner", "fallback": TO_BOB | {"teams": ["sales"]}}}
         ),
     )  # fmt: skip
-    assert accounts.teams_of(found("account", "acme"), "bob") == ["sales"]
-    assert inboxes.rule_names(found("inbox", "inbox"), "bob")
-    assert not inboxes.rule_names(found("inbox", "inbox"), "cleo")
-    assert not inboxes.names(found("inbox", "inbox"), "bob")
+    doc = found("inbox", "inbox")
+    assert [inboxes.names(doc, *who) for who in (("bob", []), ("cleo", ["night"]), ("cleo", ["sales"]))] == [
+        True, True, False,
+    ]  # fmt: skip
+    assert [inboxes.rule_names(doc, *who) for who in (("bob", []), ("cleo", ["sales"]), ("cleo", ["night"]))] == [
+        True, True, False,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

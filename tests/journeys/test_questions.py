@@ -46,7 +46,7 @@ ALIAS = TEAM | {
 }  # fmt: skip
 IN_SUPPORT = {
     "inbox": "support", "name": "Support", "archived": False, "access": "members", "members": ["bob", "cleo"],
-    "addresses": [{"address": HELP, "health": "healthy", "from_name": lambda _: True,
+    "inactive": [], "addresses": [{"address": HELP, "health": "healthy", "from_name": lambda _: True,
                    "aliases": ["hilfe@acme.example"]}],
     "routing": UNASSIGNED | {"words": bool}, "readers": ["bob", "cleo"],
 }  # fmt: skip
@@ -76,12 +76,13 @@ SHAPES: list[tuple[str, dict[str, Any], Any]] = [
     ("User", {"user": "bob"}, USER_BOB),
     ("Account", {}, {"plan": "professional", "limits": {"inboxes": 100}, "never_log": []}),
     ("Usage", {}, {"plan": "professional", "inboxes": {"used": 3, "limit": 100}}),
-    ("RemovalImpact", {"user": "bob"}, {"addresses": [BOB], "inboxes": ["support"], "teams": [], "rules": []}),
+    ("RemovalImpact", {"user": "bob"}, {"addresses": [BOB], "inboxes": ["support"], "teams": [], "rules": [],
+                                        "connections": [], "last_reader_of": []}),
     ("Identities", {"user": "bob"}, [
         IDENTITY,
+        IDENTITY | {"address": HELP, "from_name": "Support", "via": "inbox", "inbox": "support", "default": False},
         IDENTITY | {"address": "hilfe@acme.example", "from_name": "Support", "via": "alias", "inbox": "support",
                     "default": False},
-        IDENTITY | {"address": HELP, "from_name": "Support", "via": "inbox", "inbox": "support", "default": False},
     ]),
     ("Resolve", {"recipients": [HELP, "Hilfe@acme.example", "free@acme.example", BOB, "no address"],
                  "sender": CUSTOMER}, [
@@ -99,7 +100,7 @@ SHAPES: list[tuple[str, dict[str, Any], Any]] = [
      and all(set(one) == set(IN_SUPPORT) for one in found)),
     ("Users", {}, lambda found: [one["user"] for one in found] == ["ana", "bob", "cleo", "dora", "eve"]
      and all(set(one) == set(USER_BOB) for one in found)),
-    ("Teams", {}, [{"team": "helpers", "name": "Helpers", "members": ["cleo", "eve"]}]),
+    ("Teams", {}, [{"team": "helpers", "name": "Helpers", "members": ["cleo", "eve"], "inactive": []}]),
     ("Orphans", {}, []),
 ]  # fmt: skip
 

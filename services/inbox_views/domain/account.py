@@ -1,7 +1,6 @@
 """One account: its plan with its limits, its teams, the senders that nobody's log may keep."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection
 
 from services.inbox_views.domain.document import Doc, begun
 from shared.language.events import (
@@ -49,18 +48,12 @@ def usage(doc: Doc, used: int) -> Doc:
     return {"plan": doc["plan"], "inboxes": {"used": used, "limit": inbox_limit(doc)}}
 
 
-def teams_of(doc: Doc, user: str) -> list[str]:
-    """The teams that name the user, by id."""
-    return sorted(name for name, team in doc["teams"].items() if user in team["members"])
+def team_list(doc: Doc, after: str) -> list[tuple[str, Doc]]:
+    """The teams with their ids, by id."""
+    return sorted((name, team) for name, team in doc["teams"].items() if name > after)
 
 
-def members_of(doc: Doc, teams: Iterable[str]) -> set[str]:
-    """Everybody in any of these teams."""
-    return {member for team in teams for member in doc["teams"].get(team, {}).get("members", ())}
-
-
-def team_list(doc: Doc) -> list[dict[str, Any]]:
-    """All teams, by id."""
-    return [
-        {"team": name, "name": team["name"], "members": team["members"]} for name, team in sorted(doc["teams"].items())
-    ]
+def team_shown(name: str, team: Doc, active: Collection[str]) -> Doc:
+    """`active` are those of the members who are active users."""
+    inactive = [member for member in team["members"] if member not in active]
+    return {"team": name, "name": team["name"], "members": team["members"], "inactive": inactive}

@@ -1,6 +1,5 @@
-"""One address, free or held: by whom, since when, in what state; an alias shows what it follows."""
+"""One address, free or held: what its events make of it. An alias has no state of its own; it follows its primary."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from services.inbox_views.domain.document import Doc, begun
@@ -10,6 +9,7 @@ from shared.language.events import (
     AddressReclaimed,
     AddressReleased,
     AliasAdded,
+    AliasPromoted,
     AliasRemoved,
     ConnectionConverted,
     ConnectionPaused,
@@ -24,11 +24,14 @@ from shared.language.events import (
     ToolBound,
     ToolUnbound,
 )
-from shared.language.text import SERVICE
+from shared.language.recorded import Recorded
 
-# `reauthenticate` and `orphaned` are told by `state` in answers; `state` is kept for the filters.
+# `reauthenticate` and `orphaned` are told by `state` in answers; `state` and `sends` are kept for statements.
+# `claimed` is the position at which the present claim of the address began, `held` the one at which its holder's did; a
+# default sender chosen before either has no effect. `moved` says where the claims went whose primary it was.
 FREE: Final[Doc] = {
     "state": "free",
+    "sends": False,
     "kind": None,
     "owner": None,
     "inbox": None,
@@ -41,74 +44,106 @@ FREE: Final[Doc] = {
     "connector": None,
     "reauthenticate": False,
     "orphaned": False,
+    "claimed": 0,
+    "held": 0,
 }
-SOMEBODY_ELSE: Final[Doc] = {"tools": [], "from_name": None}
-ADVICE: Final = "ask an administrator"
 
 
-# ---- the fold
-
-
-def fold(doc: Doc | None, event: AddressEvent, time: str, actor: str) -> Doc:
-    """`time` is the event's, `actor` who caused it."""
-    changed = claimed(event, time) or (begun(doc) | changes(begun(doc), event, time, actor))
+def fold(doc: Doc | None, event: AddressEvent, recorded: Recorded) -> Doc:
+    """The document after the event; `recorded` says when, where and by whom."""
+    changed = claim_of(event, recorded)
+    if changed is None:
+        changed = begun(doc) | changes(begun(doc), event, recorded)
+    elif doc is not None and "moved" in doc:
+        changed["moved"] = doc["moved"]
     changed["state"] = state_of(changed)
+    changed["sends"] = changed["kind"] is not None and why_not_sending(changed) is None
     return changed
 
 
-def claimed(event: AddressEvent, time: str) -> Doc | None:
+def claim_of(event: AddressEvent, recorded: Recorded) -> Doc | None:
     """What an event makes of the address whatever it was before, a new document; None when it changes what is there."""
     match event:
         case PersonalConnected():
-            return held(event, time) | {"kind": "personal", "owner": event.owner}
+            return connected(event, recorded) | {"kind": "personal", "owner": event.owner}
         case TeamConnected():
-            return held(event, time) | {"kind": "team", "inbox": event.inbox, "connector": event.connector}
+            return connected(event, recorded) | {"kind": "team", "inbox": event.inbox, "connector": event.connector}
         case AliasAdded():
-            return {
-                "address": event.address,
-                "display": event.display,
-                **FREE,
-                "since": time,
-                "primary": event.primary,
-            }
+            return beginning(event, recorded) | {"primary": event.primary}
         case _:
             return None
 
 
-def held(event: PersonalConnected | TeamConnected, time: str) -> Doc:
-    return {
-        "address": event.address,
-        "display": event.display,
-        **FREE,
-        "since": time,
-        "from_name": event.from_name,
-        "receiving": True,
-        "sending": True,
-    }
+def beginning(event: PersonalConnected | TeamConnected | AliasAdded, recorded: Recorded) -> Doc:
+    return {"address": event.address, "display": event.display} | FREE | since(recorded)
 
 
-def changes(doc: Doc, event: AddressEvent, time: str, actor: str) -> Doc:
+def connected(event: PersonalConnected | TeamConnected, recorded: Recorded) -> Doc:
+    return beginning(event, recorded) | {"from_name": event.from_name, "receiving": True, "sending": True}
+
+
+def since(recorded: Recorded) -> Doc:
+    """A claim begins."""
+    return {"since": recorded.time, "claimed": recorded.position, "held": recorded.position}
+
+
+def changes(doc: Doc, event: AddressEvent, recorded: Recorded) -> Doc:
     """The fields that an event sets; `since` is when the present holder's claim began."""
     match event:
         case Disconnected() | AddressReleased() | AliasRemoved():
             return FREE
         case OwnershipTransferred(to=owner, from_=former) | AddressReclaimed(owner=owner, from_=former):
-            return personal(owner, time) | ({} if owner == former else SOMEBODY_ELSE)
+            same = {"since": recorded.time}
+            return personal(owner) | (same if owner == former else somebody_elses(recorded))
         case AddressOrphaned():
-            return {"orphaned": True, "since": time}
+            return {"orphaned": True, "since": recorded.time}
         case TeamAddressMoved(to=inbox):
-            return {"inbox": inbox, "since": time}
+            return {"inbox": inbox, "since": recorded.time}
         case ConnectionConverted(to="team"):
-            connector = event.connector or actor
-            return {"kind": "team", "owner": None, "inbox": event.inbox, "connector": connector, "since": time}
+            team = {"kind": "team", "owner": None, "inbox": event.inbox, "connector": event.connector or recorded.actor}
+            return team | {"orphaned": False} | somebody_elses(recorded)
         case ConnectionConverted():
-            return personal(event.owner, time)
+            return personal(event.owner) | somebody_elses(recorded)
+        case AliasPromoted():
+            return promotion(doc, event, recorded)
         case _:
             return link_changes(doc, event)
 
 
-def personal(owner: str, time: str) -> Doc:
-    return {"kind": "personal", "owner": owner, "inbox": None, "connector": None, "orphaned": False, "since": time}
+def somebody_elses(recorded: Recorded) -> Doc:
+    """Another holder's claim begins: tools and From name were the former one's."""
+    return since(recorded) | {"tools": [], "from_name": None}
+
+
+def promotion(doc: Doc, event: AliasPromoted, recorded: Recorded) -> Doc:
+    """An alias and its primary change places; what the claim is goes along, and the other aliases follow."""
+    if event.address == event.primary:
+        # Whose it is began at a position that this address never saw: nothing chosen of it or its aliases ends here.
+        return {
+            "primary": None,
+            "kind": event.kind,
+            "owner": event.owner,
+            "inbox": event.inbox,
+            "connector": event.connector,
+            "since": event.since,
+            "from_name": event.from_name,
+            "tools": sorted(event.tools),
+            "receiving": event.receiving,
+            "sending": event.sending,
+            "reauthenticate": event.reauthentication_required,
+            "held": 0,
+        }
+    if event.address != event.former_primary:
+        return {"primary": event.primary}
+    went = {"to": event.primary, "at": recorded.position, "since": doc["claimed"]}
+    # Of one claim the last move says it all: whoever went along before came back first.
+    moved = [one for one in doc.get("moved", ()) if one["since"] != doc["claimed"]]
+    kept = {"claimed": doc["claimed"], "since": recorded.time, "primary": event.primary, "moved": [*moved, went]}
+    return FREE | kept
+
+
+def personal(owner: str) -> Doc:
+    return {"kind": "personal", "owner": owner, "inbox": None, "connector": None, "orphaned": False}
 
 
 def link_changes(doc: Doc, event: AddressEvent) -> Doc:
@@ -116,6 +151,8 @@ def link_changes(doc: Doc, event: AddressEvent) -> Doc:
     match event:
         case ReauthenticationRequired():
             return {"reauthenticate": True}
+        case Reconnected(connector=str(connector)) if doc["kind"] == "team":
+            return {"reauthenticate": False, "connector": connector}
         case Reconnected():
             return {"reauthenticate": False}
         case ConnectionPaused(receiving=receiving, sending=sending):
@@ -141,96 +178,10 @@ def state_of(doc: Doc) -> str:
     return "connected" if doc["receiving"] and doc["sending"] else "paused"
 
 
-# ---- what is shown
-
-
-@dataclass(frozen=True)
-class Around:
-    """What an address is shown with: what it follows when it is an alias, and the people behind it."""
-
-    primary: Doc | None = None
-    owner: Doc | None = None
-    connector: Doc | None = None
-    aliases: tuple[str, ...] = ()
-
-
-def follows(doc: Doc, around: Around) -> Doc:
-    """Where the state stands: on the address itself, or on its primary."""
-    return around.primary if doc["primary"] is not None and around.primary is not None else doc
-
-
-def shown(doc: Doc, around: Around) -> Doc:
-    """The answer's object, in the order of the wire."""
-    claim = follows(doc, around)
-    if claim["kind"] is None:
-        return free(doc["address"], doc["display"])
-    alias = claim is not doc
-    gone = connector_gone(claim, around.connector)
-    return {
-        "address": doc["address"],
-        "display": doc["display"],
-        "state": claim["state"],
-        "kind": claim["kind"],
-        "owner": claim["owner"],
-        "inbox": claim["inbox"],
-        "since": max(doc["since"], claim["since"]),
-        "tools": [] if alias else claim["tools"],
-        "aliases": list(around.aliases),
-        "primary": doc["primary"],
-        "from_name": claim["from_name"],
-        "receiving": claim["receiving"],
-        "sending": claim["sending"],
-        "connector": claim["connector"],
-        "connector_gone": gone,
-        "health": health(claim, around.owner, gone=gone),
-    }
-
-
-def free(address: str, display: str) -> Doc:
-    names = ("state", "kind", "owner", "inbox", "since", "tools")
-    rest = ("from_name", "receiving", "sending", "connector")
-    return (
-        {"address": address, "display": display}
-        | {name: FREE[name] for name in names}
-        | {"aliases": [], "primary": None}
-        | {name: FREE[name] for name in rest}
-        | {"connector_gone": False, "health": "disconnected"}
-    )
-
-
-def concealed(claim: Doc) -> Doc:
-    """What everybody may know of an address that somebody holds."""
-    return {"kind": claim["kind"], "advice": ADVICE}
-
-
-def connector_gone(claim: Doc, connector: Doc | None) -> bool:
-    """Whether the user who connected the team address was removed; a service never is."""
-    name = claim["connector"]
-    if claim["kind"] != "team" or name is None or name.startswith(SERVICE):
-        return False
-    return connector is None or connector["status"] == "removed"
-
-
-def health(claim: Doc, owner: Doc | None, *, gone: bool) -> str:
-    if claim["kind"] is None:
-        return "disconnected"
-    if claim["state"] in ("orphaned", "reauth_required"):
-        return str(claim["state"])
-    if not claim["receiving"] and not claim["sending"]:
-        return "paused"
-    inactive = claim["kind"] == "personal" and (owner is None or owner["status"] != "active")
-    if claim["state"] == "paused" or inactive or gone:
-        return "degraded"
-    return "healthy"
-
-
-def in_inbox(doc: Doc, around: Around) -> Doc:
-    """An address as its inbox shows it."""
-    claim = follows(doc, around)
-    gone = connector_gone(claim, around.connector)
-    return {
-        "address": doc["address"],
-        "health": health(claim, around.owner, gone=gone),
-        "from_name": claim["from_name"],
-        "aliases": list(around.aliases),
-    }
+def why_not_sending(doc: Doc) -> str | None:
+    """What of the connection itself keeps everybody from sending as the address."""
+    if doc["orphaned"]:
+        return "ADDRESS_ORPHANED"
+    if doc["reauthenticate"]:
+        return "REAUTH_REQUIRED"
+    return None if doc["sending"] else "CONNECTION_PAUSED"

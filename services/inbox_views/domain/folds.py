@@ -10,9 +10,9 @@ def fold(doc: Doc | None, recorded: Recorded) -> Doc:
     """The document after the event; `doc` is what the aggregate's earlier events made, if any."""
     match recorded.event:
         case AddressEvent() as event:
-            return address.fold(doc, event, recorded.time, recorded.actor)
+            return address.fold(doc, event, recorded)
         case UserEvent() as event:
-            return user.fold(doc, event)
+            return user.fold(doc, event, recorded)
         case InboxEvent() as event:
             return inbox.fold(doc, event)
         case AccountEvent() as event:

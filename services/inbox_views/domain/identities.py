@@ -1,40 +1,53 @@
-"""What a user may send as: his own addresses, their aliases, the addresses of his inboxes; one of them by default."""
+"""What a user may send as: their own addresses, those of their inboxes, and the aliases of both; one is the default."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
+from services.inbox_views.domain.address import why_not_sending
 from services.inbox_views.domain.document import Doc
+from shared.core.policies import why_without_effect
 
 
-def identities(
-    user: Doc, own: Iterable[Doc], inboxes: Mapping[str, Doc], team: Iterable[Doc], aliases: Iterable[Doc]
-) -> list[dict[str, Any]]:
-    """All of them, best first: personal by time of claim, aliases, inbox addresses by name.
+class Sender(NamedTuple):
+    """An address that a user may send as; of an alias, `claim` is its primary's."""
 
-    `own` are his personal addresses, `inboxes` those he is in by id, `team` their addresses, `aliases` of all these.
+    address: str
+    via: str
+    claim: Doc
+
+
+def by_claim(own: Iterable[Doc]) -> list[Doc]:
+    """Personal addresses in the order of their claims."""
+    return sorted(own, key=lambda doc: (doc["since"], doc["address"]))
+
+
+def senders(own: Iterable[Doc], team: Iterable[Doc], aliases: Iterable[Doc]) -> Iterator[Sender]:
+    """All of one user's, best first: personal by time of claim, inbox addresses by name, aliases in the same order.
+
+    `own` are the user's personal addresses, `team` those of the user's inboxes by name, `aliases` of all these by name.
     """
-    mine = [identity(user, doc, "personal", None) for doc in sorted(own, key=lambda d: (d["since"], d["address"]))]
-    ours = [identity(user, doc, "inbox", inboxes[doc["inbox"]]) for doc in sorted(team, key=lambda d: d["address"])]
     names: dict[str, list[str]] = {}
-    for alias in sorted(aliases, key=lambda d: d["address"]):
+    for alias in aliases:
         names.setdefault(alias["primary"], []).append(alias["address"])
-    others = [
-        primary | {"address": name, "via": "alias"}
-        for primary in (*mine, *ours)
-        for name in names.get(primary["address"], ())
+    primaries = [
+        *(Sender(doc["address"], "personal", doc) for doc in by_claim(own)),
+        *(Sender(doc["address"], "inbox", doc) for doc in team),
     ]
-    return with_default([*mine, *others, *ours], user["default_sender"])
+    yield from primaries
+    for one in primaries:
+        for name in names.get(one.address, ()):
+            yield Sender(name, "alias", one.claim)
 
 
-def identity(user: Doc, claim: Doc, via: str, inbox: Doc | None) -> dict[str, Any]:
-    why_not = why_not_usable(user, claim)
+def shown(user: Doc, sender: Sender, inbox: Doc | None, default: str | None) -> dict[str, Any]:
+    why_not = why_not_usable(user, sender.claim)
     return {
-        "address": claim["address"],
-        "from_name": claim["from_name"] or (user["name"] if inbox is None else inbox["name"]),
+        "address": sender.address,
+        "from_name": sender.claim["from_name"] or (user["name"] if inbox is None else inbox["name"]),
         "signature": user["signature"],
-        "via": via,
-        "inbox": claim["inbox"],
-        "default": False,
+        "via": sender.via,
+        "inbox": sender.claim["inbox"],
+        "default": sender.address == default,
         "usable": why_not is None,
         "why_not": why_not,
     }
@@ -44,21 +57,6 @@ def why_not_usable(user: Doc, claim: Doc) -> str | None:
     """What keeps the user from sending as this address now."""
     if user["status"] != "active":
         return "OWNER_NOT_ACTIVE"
-    if claim["kind"] == "personal" and "personal_email_access" not in user["permissions"]:
-        return "PERMISSION_MISSING"
-    if claim["orphaned"]:
-        return "ADDRESS_ORPHANED"
-    if claim["reauthenticate"]:
-        return "REAUTH_REQUIRED"
-    return None if claim["sending"] else "CONNECTION_PAUSED"
-
-
-def with_default(found: Sequence[dict[str, Any]], chosen: str | None) -> list[dict[str, Any]]:
-    """The chosen one while it is usable, else the first usable one (D2)."""
-    usable = [one["address"] for one in found if one["usable"]]
-    default = chosen if chosen in usable else next(iter(usable), None)
-    return [one | {"default": one["address"] == default} for one in found]
-
-
-def default_of(found: Iterable[Mapping[str, Any]]) -> str | None:
-    return next((one["address"] for one in found if one["default"]), None)
+    if claim["kind"] == "personal" and (lost := why_without_effect(user["status"], user["permissions"])):
+        return lost
+    return why_not_sending(claim)

@@ -1,12 +1,12 @@
 """One inbox: who is in it, who reads the mail that arrives, who gets what, in plain words."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.inbox_views.domain import account as accounts
 from services.inbox_views.domain.document import Doc, begun
+from shared.core.policies import Membership
 from shared.core.rule_words import in_words
 from shared.language.events import (
     InboxAccessChanged,
@@ -53,17 +53,10 @@ def changes(event: InboxEvent) -> Doc:
             return {}
 
 
-def admits(doc: Doc, user: str, account: Doc) -> bool:
-    """Whether the user is a member: named, through a team, or because it is open to everyone."""
-    return doc["access"] == "everyone" or user in doc["members"] or user in accounts.members_of(account, doc["teams"])
-
-
-def readers(doc: Doc, account: Doc, active_users: Iterable[str]) -> list[str]:
-    """The active users who see the mail that arrives, by id; administrators only if they are members."""
-    if doc["access"] == "everyone":
-        return sorted(active_users)
-    members = set(doc["members"]) | accounts.members_of(account, doc["teams"])
-    return sorted(members.intersection(active_users))
+def membership(doc: Doc, account: Doc) -> Membership:
+    """Who is in the inbox, their teams looked up once."""
+    teams = {name: account["teams"].get(name, {}).get("members", ()) for name in doc["teams"]}
+    return Membership(doc["access"], doc["members"], doc["teams"], teams)
 
 
 def routing(doc: Doc) -> dict[str, Any]:
@@ -71,25 +64,26 @@ def routing(doc: Doc) -> dict[str, Any]:
     return {**doc["rule"], "words": in_words(RULE.validate_python(doc["rule"], strict=False))}
 
 
-def shown(doc: Doc, addresses: list[Doc], readers_of_it: list[str]) -> Doc:
+def shown(doc: Doc, addresses: list[Doc], inactive: list[str], readers: list[str]) -> Doc:
     return {
         "inbox": doc["inbox"],
         "name": doc["name"],
         "archived": doc["archived"],
         "access": doc["access"],
         "members": doc["members"],
+        "inactive": inactive,
         "addresses": addresses,
         "routing": routing(doc),
-        "readers": readers_of_it,
+        "readers": readers,
     }
 
 
-def names(doc: Doc, user: str) -> bool:
-    """Whether the user stands in the list of members by name."""
-    return user in doc["members"]
+def names(doc: Doc, user: str, teams: Collection[str]) -> bool:
+    """Whether the inbox counts on the user, by name or through one of these teams, which are the user's."""
+    return user in doc["members"] or not set(doc["teams"]).isdisjoint(teams)
 
 
-def rule_names(doc: Doc, user: str) -> bool:
-    """Whether the routing rule, or its fallback, names the user."""
-    rule = doc["rule"]
-    return user in rule.get("users", ()) or user in (rule.get("fallback") or {}).get("users", ())
+def rule_names(doc: Doc, user: str, teams: Collection[str]) -> bool:
+    """Whether the routing rule, or its fallback, names the user or one of the user's teams."""
+    parts = (doc["rule"], doc["rule"].get("fallback") or {})
+    return any(user in part.get("users", ()) or not set(part.get("teams", ())).isdisjoint(teams) for part in parts)

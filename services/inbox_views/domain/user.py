@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.inbox_views.domain.document import Doc, begun
+from shared.core.policies import holds
 from shared.language.events import (
     AvailabilityChanged,
     DefaultFontChanged,
@@ -18,6 +19,7 @@ from shared.language.events import (
     UserReactivated,
     UserRemoved,
 )
+from shared.language.recorded import Recorded
 
 BEGINNING: Final[Doc] = {
     "status": "active",
@@ -30,14 +32,15 @@ BEGINNING: Final[Doc] = {
 }
 
 
-def fold(doc: Doc | None, event: UserEvent) -> Doc:
+def fold(doc: Doc | None, event: UserEvent, recorded: Recorded) -> Doc:
+    """The document after the event; `recorded` says where it stands."""
     if isinstance(event, UserAdded):
         return {"user": event.user, "name": event.name, "permissions": list(event.permissions)} | BEGINNING
-    return begun(doc) | changes(event)
+    return begun(doc) | changes(event, recorded)
 
 
-def changes(event: UserEvent) -> Doc:
-    """The fields that an event sets."""
+def changes(event: UserEvent, recorded: Recorded) -> Doc:
+    """The fields that an event sets; what was chosen is kept with the position at which it was."""
     match event:
         case PermissionsChanged(permissions=permissions):
             return {"permissions": list(permissions)}
@@ -54,7 +57,7 @@ def changes(event: UserEvent) -> Doc:
         case AvailabilityChanged(availability=availability):
             return {"availability": availability}
         case DefaultSenderChanged(address=address):
-            return {"default_sender": address}
+            return {"default_sender": {"address": address, "at": recorded.position}}
         case SignatureChanged(signature=signature):
             return {"signature": signature}
         case DefaultFontChanged(font=font, size=size):
@@ -79,5 +82,4 @@ def shown(doc: Doc, teams: list[str], default_sender: str | None) -> Doc:
 
 
 def administers(doc: Doc | None) -> bool:
-    """`super_admin` includes `account_access`."""
-    return doc is not None and bool({"account_access", "super_admin"} & set(doc["permissions"]))
+    return doc is not None and holds(doc["permissions"], "account_access")

@@ -112,7 +112,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "last_reader_of": "The inboxes that nobody would read afterwards.",
     "suspected": "The connected address that was probably meant: the recipient's mailbox without its `+tag`.",
     "field": "The field of the command that it is about.",
-    "health": "How the connection does.",
+    "health": "How the connection does; `degraded` when one way is off or it lost what it needs: a person, readers.",
     "advice": "What to do to learn more.",
     "archived": "Whether it is archived.",
     "addresses": "The addresses, with their health.",
