@@ -26,7 +26,7 @@ OF_ADDRESSES: Final = frozenset((
     "PersonalConnected", "TeamConnected", "AliasAdded", "Disconnected", "AddressReleased", "AliasRemoved",
     "AddressOrphaned", "OwnershipTransferred", "AddressReclaimed", "TeamAddressMoved", "ConnectionConverted",
     "ReauthenticationRequired", "Reconnected", "ConnectionPaused", "ConnectionResumed", "ToolBound", "ToolUnbound",
-    "FromNameChanged",
+    "AliasPromoted", "FromNameChanged",
 ))  # fmt: skip
 OF_USERS: Final = {"AvailabilityChanged": "availability", "SignatureChanged": "signature"}
 

@@ -65,11 +65,25 @@ def change(name: str, told: dict[str, Any], before: Entry) -> Entry:
         case "TeamAddressMoved":
             return {"inbox": told["to"]}
         case "ConnectionConverted" if told["to"] == "team":
-            return {"kind": "team", "owner": None, "inbox": told["inbox"], "connector": told["connector"]}
+            whose = {"kind": "team", "owner": None, "inbox": told["inbox"], "connector": told["connector"]}
+            return nobodys | whose | {"orphaned": False}
         case "ConnectionConverted":
-            return PERSONAL | {"owner": told["owner"]}
-        case "ReauthenticationRequired" | "Reconnected":
-            return {"broken": name == "ReauthenticationRequired"}
+            return PERSONAL | nobodys | {"owner": told["owner"]}
+        case "AliasPromoted" if told["address"] != told["primary"]:
+            return FREE | {"primary": told["primary"]}
+        case "AliasPromoted":
+            claim = {name: told.get(name) for name in (*SHOWN, "tools")}
+            return HELD | claim | {"broken": told["reauthentication_required"]}
+    return change_of_the_connection(name, told, before)
+
+
+def change_of_the_connection(name: str, told: dict[str, Any], before: Entry) -> Entry:
+    """The fields that a fact sets while the holder stays."""
+    match name:
+        case "ReauthenticationRequired":
+            return {"broken": True}
+        case "Reconnected":
+            return {"broken": False} | ({"connector": told["connector"]} if "connector" in told else {})
         case "ConnectionPaused" | "ConnectionResumed":
             return {"receiving": told["receiving"], "sending": told["sending"]}
         case "ToolBound":
