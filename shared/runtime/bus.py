@@ -28,6 +28,9 @@ DUPLICATE_WINDOW_SECONDS = 120.0
 # The key of the stream's metadata that bears the identity of its log.
 LOG = "switchboard-log"
 
+# What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
+BY_RELAY = frozenset({subjects.EXPECTED_SEQUENCE, subjects.EXPECTED_MESSAGE_ID, "Nats-Batch-Id"})
+
 # What the server answers, in `APIError.err_code`.
 STREAM_EXISTS_OTHERWISE = 10058
 WRONG_LAST_SEQUENCE = 10071
@@ -139,6 +142,10 @@ async def settled(client: Client, seconds: int = 5) -> None:
 
 class ForeignStream(StreamUnfit):
     """The stream tells of another log than this one: another database was connected to this NATS before."""
+
+
+class StreamContradictsLog(StreamUnfit):
+    """The stream tells events that the log does not hold: the log was restored, and the stream not deleted."""
 
 
 async def declare_stream(

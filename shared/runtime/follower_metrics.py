@@ -50,14 +50,16 @@ async def of_view(view: View, feed: Feed, client: Client, postgres_url: str) -> 
         return [gauge("switchboard_view_carrying", told, feed.carries, view=name)]
 
     async def lag() -> Sequence[Metric]:
-        position, parked = await view.stands()
+        position, parked, given_up = await view.stands()
         found = await watch.behind(position)
         waiting = "Events that could not be applied, and those behind them."
+        lacking = "Dead letters given up since the rows were made: the rows lack them."
         return [
             gauge("switchboard_view_position", "Up to where the view is made.", position, view=name),
             gauge("switchboard_view_lag_events", "Events of the log not yet in the view.", found.events, view=name),
             gauge("switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", seconds_of(found), view=name),
             gauge("switchboard_view_parked_events", waiting, parked, view=name),
+            gauge("switchboard_view_given_up_events", lacking, given_up, view=name),
         ]
 
     async def consumer() -> Sequence[Metric]:

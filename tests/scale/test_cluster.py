@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError
 from shared import client as switchboard_client
 from shared.runtime import bus
 from shared.runtime.processes.servers import nats_answers
-from shared.runtime.views import feed
+from shared.runtime.views.durable import consumer_config
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import STREAM, Wire, connected
@@ -139,7 +139,7 @@ async def test_a_view_goes_on_when_its_consumer_is_lost_with_the_node_that_led_i
             await js.delete_stream(STREAM)
         await bus.declare_stream(js, declared=bus.EVENT_STREAM.evolve(num_replicas=3))
         # As a node holds it when the others lost their copies, one after another.
-        alone = await js.add_consumer(STREAM, feed.consumer_config("routing").evolve(num_replicas=1))
+        alone = await js.add_consumer(STREAM, consumer_config("routing").evolve(num_replicas=1))
         assert alone.cluster
         victim = cluster.node(str(alone.cluster.leader))
         with fleet(cluster.url, database, {"SWITCHBOARD_STREAM_REPLICAS": "3"}) as members:

@@ -98,7 +98,7 @@ FIELDS: Final[Mapping[str, str]] = {
     # ---- answers
     "result": "The answer itself.",
     "next": "Give it as `after` for the next page; null on the last one.",
-    "incomplete_since": "The position of a parked event that this answer may lack.",
+    "incomplete_since": "The position of a dead letter, parked or given up, that this answer may lack.",
     "error": "The stable name of the error.",
     "since": "When the present holder's claim began.",
     "tools": "The tools that use it.",

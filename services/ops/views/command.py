@@ -42,7 +42,8 @@ def _shown_by_default(context: typer.Context, url: Url = None, as_json: Json = F
 def show(url: Url = None, as_json: Json = False) -> None:
     """Where each view stands: version, position, lag behind the log, parked events, rows beside.
 
-    The lag in seconds is the age of the oldest event that is not applied yet.
+    The lag in seconds is the age of the oldest event that is not applied yet. Given up are dead letters that these rows
+    lack for good: answers that touch them say `incomplete_since` until the rows are made anew.
     """
     with ThreadPoolExecutor(len(VIEWS)) as side_by_side:
         outcomes = list(side_by_side.map(lambda name: outcome_of(name, "show", {}, url, None), VIEWS))
@@ -50,7 +51,7 @@ def show(url: Url = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked")
+    titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked", "Given up")
     table = plain_table("View", *titles, "Beside")
     for name, one in zip(VIEWS, found, strict=True):
         table.add_row(
@@ -60,9 +61,13 @@ def show(url: Url = None, as_json: Json = False) -> None:
             f"{one['lag_events']:,}",
             "?" if one["lag_seconds"] is None else f"{one['lag_seconds']:,.1f}",
             f"{one['parked']:,}",
+            f"{one['given_up']:,}",
             "\n".join(_rows(rows) for rows in one["beside"]) or "-",
         )
     out.print(table)
+    for name, one in zip(VIEWS, found, strict=True):
+        if why := one["contradicts_log"]:
+            out.print(f"{name} does not match the log: {escape(why)}. Its service makes the rows anew by itself.")
 
 
 def _version(one: Mapping[str, Any]) -> str:

@@ -72,7 +72,8 @@ def parked_retry(
 def parked_drop(name: Name, position: Position, yes: Yes = False, url: Url = None, as_json: Json = False) -> None:
     """Give a parked event up: these rows never show its effect; what waits behind it is tried at once.
 
-    The event stays in the log and on the stream. Rows made anew meet it again.
+    The event stays in the log and on the stream. Answers that touch it say `incomplete_since`, and `switchboard views`
+    counts it, until the rows are made anew; those meet it again.
     """
     if not yes:
         one = ask(name, "parked-show", {"position": position}, url, as_json=as_json)

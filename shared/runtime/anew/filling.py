@@ -15,12 +15,14 @@ from psycopg import AsyncConnection, AsyncCursor
 from shared.language.recorded import Recorded
 from shared.runtime.anew.beside import NotPossible, rows_in
 from shared.runtime.store.log_reader import LogReader, Stored
+from shared.runtime.views.checkpoint import checkpoint_of, contradiction
 from shared.runtime.views.design import TABLES, Design, Doc, Row
 from shared.runtime.views.entries import Entry, FromLog, following, key_of
 from shared.runtime.views.view_rows import (
     REFUSALS,
     Folded,
     Known,
+    add_missing,
     fold_run,
     keep,
     load,
@@ -142,7 +144,7 @@ class Filling:
         await upsert(cursor, self.schema, Folded(folded.docs, there))
         await self._copy(cursor, folded.docs, begun)
         await park(cursor, self.schema, folded.parked)
-        await move(cursor, self.schema, run[-1].position)
+        await move(cursor, self.schema, run[-1])
         return folded
 
     async def _copy(self, cursor: AsyncCursor[Row], docs: dict[UUID, Doc], last: Iterable[Recorded]) -> None:
@@ -159,7 +161,7 @@ async def opened(connection: AsyncConnection[Any], log: LogReader, design: Desig
     """Rows that are there, to go on with.
 
     Raises:
-        NotPossible: there are none, or they are of another version than this code.
+        NotPossible: there are none, they are of another version than this code, or of a log that is gone.
     """
     async with connection.cursor() as cursor:
         rows = await rows_in(cursor, schema)
@@ -170,7 +172,15 @@ async def opened(connection: AsyncConnection[Any], log: LogReader, design: Desig
             f"The rows in {schema} are of version {rows.version}, this code is of version {design.version}: only code "
             "of their own version can bring them up to date. Use the release that made them."
         )
-    return Filling(connection, log, design, schema, rows.position)
+    async with connection.transaction(), connection.cursor() as cursor:
+        await add_missing(cursor, schema)
+        checkpoint = await checkpoint_of(cursor, schema)
+    if why := await contradiction(log, checkpoint):
+        raise NotPossible(
+            f"The rows in {schema} do not match this log: {why}. Drop them with `switchboard views drop`, and make new "
+            "ones with `switchboard views rebuild`."
+        )
+    return Filling(connection, log, design, schema, checkpoint.position)
 
 
 def decoded(stored: Iterable[Stored]) -> list[FromLog]:

@@ -13,10 +13,11 @@ import structlog
 from psycopg import AsyncCursor
 
 from shared.language.subjects import Ce
+from shared.runtime import clock
 from shared.runtime.views.design import Row
 from shared.runtime.views.entries import FromBus
 from shared.runtime.views.view import View
-from shared.runtime.views.view_rows import named, write_or_park
+from shared.runtime.views.view_rows import add_missing, named, write_or_park
 
 AT_ONCE = 1_000
 
@@ -38,6 +39,12 @@ WITH taken AS (
     ) RETURNING position, headers, body
 )
 SELECT position, headers, body FROM taken ORDER BY position
+"""
+GIVE_UP: Final[LiteralString] = """
+WITH dropped AS (
+    DELETE FROM {schema}.parked WHERE position = %s RETURNING position, stream, aggregate, account, type
+)
+INSERT INTO {schema}.given_up SELECT position, stream, aggregate, account, type, %s::timestamptz FROM dropped
 """
 COUNT: Final[LiteralString] = (
     "SELECT count(*) FROM {schema}.parked WHERE %(stream)b::uuid IS NULL OR stream = %(stream)b"
@@ -107,6 +114,8 @@ async def retry(view: View, position: int | None = None) -> tuple[int, int]:
 async def given_up(view: View, position: int) -> tuple[int, int]:
     """Drops the event for good, and tries those behind it: how many of these came through, how many are left.
 
+    A mark of it stays until the rows are made anew: answers that touch its aggregate are incomplete since then.
+
     Raises:
         NotParked: none is parked there.
         DesignChanged: the rows are of another version.
@@ -114,9 +123,10 @@ async def given_up(view: View, position: int) -> tuple[int, int]:
     schema = view.design.name
     async with view.writing() as cursor:
         await view.lock_position(cursor)
+        await add_missing(cursor, schema)
         whole = await _find(cursor, schema, position)
         found = whole.parked
-        await cursor.execute(named("DELETE FROM {schema}.parked WHERE position = %s", schema), (position,))
+        await cursor.execute(named(GIVE_UP, schema), (position, clock.now()))
         through, left = await _retry(cursor, view, found.stream)
     log.warning(
         "event.given_up",

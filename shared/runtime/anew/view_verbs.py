@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 import psycopg
+from psycopg import AsyncCursor
 
 from shared.runtime.anew import beside, parked
 from shared.runtime.anew.beside import NotPossible
@@ -28,6 +29,7 @@ from shared.runtime.anew.switching import back, drop_beside, switch
 from shared.runtime.lag import behind
 from shared.runtime.postgres import why
 from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.checkpoint import checkpoint_of, contradiction
 from shared.runtime.views.design import Design, DesignChanged
 from shared.runtime.views.view import View
 from shared.runtime.views.view_rows import named
@@ -44,16 +46,17 @@ Verb = Callable[[str, Design, Arguments], Awaitable[Any]]
 
 
 async def show(url: str, design: Design, _: Arguments) -> Any:
-    """Where the view stands, how far it is behind the log, what is parked, what stands beside it."""
+    """Where the view stands, whether and how far that is behind the log, what is parked, what stands beside it."""
     async with LogReader(url) as events, beside.working(url) as connection, connection.cursor() as cursor:
         standing = await beside.standing(cursor, design.name)
         live = standing.live
         position = live.position if live else 0
         lag = await behind(events, position)
-        count = 0
+        parked_events = given_up = 0
+        why = None
         if live is not None:
-            await cursor.execute(named("SELECT count(*) FROM {schema}.parked", design.name))
-            count = (await cursor.fetchall())[0][0]
+            parked_events, given_up = await dead_letters(cursor, design.name)
+            why = await contradiction(events, await checkpoint_of(cursor, design.name))
         return {
             "view": design.name,
             "code_version": design.version,
@@ -62,13 +65,29 @@ async def show(url: str, design: Design, _: Arguments) -> Any:
             "log_end": lag.log_end,
             "lag_events": lag.events,
             "lag_seconds": lag.seconds,
-            "parked": count,
+            "parked": parked_events,
+            "given_up": given_up,
+            "contradicts_log": why,
             "beside": [
                 {"state": state, **dataclasses.asdict(rows)}
                 for state, rows in (("new", standing.new), ("old", standing.old), ("building", standing.building))
                 if rows is not None
             ],
         }
+
+
+async def dead_letters(cursor: AsyncCursor[Any], schema: str) -> tuple[int, int]:
+    """How many wait, and how many were given up since the rows were made."""
+    await cursor.execute(named("SELECT count(*) FROM {schema}.parked", schema))
+    ((waiting,),) = await cursor.fetchall()
+    await cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{schema}.given_up",))
+    ((counted,),) = await cursor.fetchall()
+    if not counted:
+        # Rows of a release that left no marks.
+        return waiting, 0
+    await cursor.execute(named("SELECT count(*) FROM {schema}.given_up", schema))
+    ((given_up,),) = await cursor.fetchall()
+    return waiting, given_up
 
 
 async def rebuild(url: str, design: Design, _: Arguments) -> Any:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import psycopg
 
+from shared.runtime.codec import id_in_state
 from shared.runtime.postgres import connection_arguments
 
 
@@ -48,6 +49,15 @@ class LogReader:
         """The position of the last event, 0 when there is none."""
         rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
         return int(rows[0][0]) if rows else 0
+
+    async def id_at(self, position: int) -> str | None:
+        """The id of the event at a position, None when there is none.
+
+        Raises:
+            Undecodable: what is stored there is no event.
+        """
+        found = await self.read(position - 1, 1)
+        return id_in_state(found[0].state) if found and found[0].position == position else None
 
     async def identity(self) -> str | None:
         """Which log it is, for ever; None while no writer has begun one."""

@@ -8,11 +8,16 @@ import psycopg
 
 from shared.runtime.codec import id_in_state
 from shared.runtime.store.log_reader import LogReader, Stored
-from shared.runtime.telling.trouble import LogHasHole
+from shared.runtime.telling.trouble import LogBehindStream, LogHasHole, StreamOfAnotherLog
 
 BATCH_EVENTS: Final = 1_000
 BATCH_BYTES: Final = 4_000_000
 LOG_SECONDS: Final = 5.0
+
+CURE: Final = (
+    "connect the two that belong together, or have the stream published again from the log with "
+    "`switchboard streams --delete`"
+)
 
 T = TypeVar("T")
 
@@ -24,13 +29,22 @@ class NextEvents:
         self._reader = LogReader(postgres_url)
         self._limit = BATCH_EVENTS
 
-    async def after(self, position: int) -> list[Stored]:
+    async def after(self, position: int, event: str | None = None) -> list[Stored]:
         """At most `BATCH_EVENTS` events, of at most `BATCH_BYTES` unless the first alone is larger.
+
+        `event` is the id of the one at the position, which the log must still hold.
 
         Raises:
             LogHasHole: the positions do not follow one another.
+            LogBehindStream: the log ends before the position.
+            StreamOfAnotherLog: it holds another event there.
         """
-        found = await self._answer(self._reader.read(position, self._limit))
+        if event is None:
+            found = await self._answer(self._reader.read(position, self._limit))
+        else:
+            found = await self._answer(self._reader.read(position - 1, self._limit + 1))
+            require_same(found[0] if found else None, position, event)
+            del found[0]
         if found and found[-1].position != position + len(found):
             raise LogHasHole(f"the log has {len(found)} events after position {position} up to {found[-1].position}")
         fit = _fitting(found)
@@ -38,17 +52,22 @@ class NextEvents:
         self._limit = min(BATCH_EVENTS, self._limit * 2) if fit == len(found) else fit
         return found[:fit]
 
+    async def require(self, position: int, event: str | None) -> None:
+        """The log holds this event there.
+
+        Raises:
+            LogBehindStream: it ends before the position.
+            StreamOfAnotherLog: it holds another event there.
+        """
+        found = await self._answer(self._reader.read(position - 1, 1))
+        require_same(found[0] if found else None, position, event)
+
     async def identity(self) -> str | None:
         """Which log it is; None while no writer has begun one."""
         return await self._answer(self._reader.identity())
 
     async def end(self) -> int:
         return await self._answer(self._reader.end())
-
-    async def id_at(self, position: int) -> str | None:
-        """The id of the event at a position, None when there is none."""
-        found = await self._answer(self._reader.read(position - 1, 1))
-        return id_in_state(found[0].state) if found and found[0].position == position else None
 
     async def close(self) -> None:
         await self._reader.close()
@@ -63,6 +82,19 @@ class NextEvents:
         except (psycopg.OperationalError, asyncio.CancelledError):
             await self._reader.close()
             raise
+
+
+def require_same(stored: Stored | None, position: int, event: str | None) -> None:
+    """The log still holds the event with which the stream ends.
+
+    Raises:
+        LogBehindStream: it ends before that.
+        StreamOfAnotherLog: it holds another one there.
+    """
+    if stored is None:
+        raise LogBehindStream(f"the stream has events up to position {position}, the log ends before it: {CURE}")
+    if stored.position != position or id_in_state(stored.state) != event:
+        raise StreamOfAnotherLog(f"at position {position} the stream has another event than the log: {CURE}")
 
 
 def _fitting(events: Sequence[Stored]) -> int:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 import nats.errors
+import nats.js.errors
 import psycopg
 import structlog
 
@@ -20,17 +21,16 @@ from shared.runtime.codec import Undecodable, stored_to_wire
 from shared.runtime.lease import Lease
 from shared.runtime.pacing import rest
 from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.standby import Progress, Standby
 from shared.runtime.store.log_reader import Stored
 from shared.runtime.telling.next_events import BATCH_EVENTS, NextEvents
 from shared.runtime.telling.stream_end import StreamEnd, Tail
 from shared.runtime.telling.trouble import (
     IdsStillKnown,
-    LogBehindStream,
     LogHasHole,
     Moved,
     NoLogYet,
     RelayStopped,
-    StreamOfAnotherLog,
     StreamStuck,
 )
 
@@ -54,6 +54,7 @@ class Relay:
         self._log = NextEvents(postgres_url)
         self._stream = StreamEnd(nats_url)
         self._lease = Lease(postgres_url, "relay")
+        self._standby = Standby("the stream", self._look)
         self._log_trouble: str | None = None
         self._stream_trouble: str | None = None
         self._settled = False
@@ -120,7 +121,7 @@ class Relay:
         while self._lease.held and not asked_to_end():
             self._stream.hinted.clear()
             began = asyncio.get_running_loop().time()
-            events = await self._log.after(tail.position)
+            events = await self._log.after(tail.position, tail.id)
             self._log_trouble = None
             if events:
                 failpoints.reached("relay.read")
@@ -151,17 +152,9 @@ class Relay:
             raise NoLogYet("no writer has begun a log in this database yet")
         marked = await self._declare(log_id)
         tail = await self._stream.tail()
+        if tail.position:
+            await self._log.require(tail.position, tail.id)
         end = await self._log.end()
-        if tail.position > end:
-            raise LogBehindStream(
-                f"the stream has events up to position {tail.position}, the log ends at {end}: "
-                "restore the log, or delete the stream to have it published again"
-            )
-        if tail.position and await self._log.id_at(tail.position) != tail.id:
-            raise StreamOfAnotherLog(
-                f"at position {tail.position} the stream has another event than the log: "
-                "connect the two that belong together, or delete the stream to have it published again"
-            )
         if not marked:
             await self._stream.mark(log_id)
         self._may_replace = False
@@ -221,4 +214,16 @@ class Relay:
         return self._stream_trouble if self._lease.held else None
 
     async def _lease_ready(self) -> str | None:
-        return None if self._lease.held or self._lease.trouble is None else "no lease can be asked for"
+        if self._lease.held:
+            return None
+        if self._lease.trouble:
+            return "no lease can be asked for"
+        try:
+            return await self._standby.trouble()
+        except (nats.errors.Error, nats.js.errors.Error, psycopg.Error):
+            # There is no stream yet, or the servers are away, which other parts tell.
+            return None
+
+    async def _look(self) -> Progress:
+        """How far the one that holds the lease is."""
+        return Progress((await self._stream.tail()).position, await self._log.end())

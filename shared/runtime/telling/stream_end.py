@@ -22,8 +22,6 @@ STORE_SECONDS: Final = 3.0
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
 STREAM_SECONDS: Final = 2.0
 FOREIGN_MESSAGES: Final = 1_000
-# What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
-OURS: Final = frozenset({subjects.EXPECTED_SEQUENCE, subjects.EXPECTED_MESSAGE_ID, "Nats-Batch-Id"})
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +43,8 @@ class StreamEnd:
         self._url = nats_url
         self._client: Client | None = None
         self._lost = asyncio.Event()
+        # Which stream, and from where on, it was when its tail was read.
+        self._known: tuple[object, int] | None = None
         self.hinted = asyncio.Event()
 
     @property
@@ -107,15 +107,20 @@ class StreamEnd:
         Raises:
             StreamDrifted: it is not as declared any more.
             nats.js.errors.NotFoundError: it is gone.
+            Moved: it is another one than that whose tail was read, or has lost its beginning.
         """
         info = await self._js().stream_info(subjects.EVENT_STREAM)
         if differences := bus.stream_differences(bus.EVENT_STREAM, info.config):
             raise bus.StreamDrifted(subjects.EVENT_STREAM, differences)
+        if self._known not in (None, (info.created, info.state.first_seq)):
+            raise Moved("it was made anew, or messages were removed")
         return info.state.last_seq
 
     async def tail(self) -> Tail:
         """Where the stream ends now. Messages of somebody else at its end are passed over, with a warning."""
-        state = (await self._js().stream_info(subjects.EVENT_STREAM)).state
+        info = await self._js().stream_info(subjects.EVENT_STREAM)
+        state = info.state
+        self._known = (info.created, state.first_seq) if state.messages else None
         oldest = max(state.first_seq, state.last_seq - FOREIGN_MESSAGES)
         for sequence in range(state.last_seq, oldest - 1, -1) if state.messages else ():
             headers = await self._headers_at(sequence)
@@ -123,7 +128,7 @@ class StreamEnd:
             if (
                 headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE
                 and position.isdecimal()
-                and not OURS.isdisjoint(headers)
+                and not bus.BY_RELAY.isdisjoint(headers)
             ):
                 return Tail(int(position), headers.get(Ce.ID), state.last_seq)
             log.warning("relay.foreign_message", sequence=sequence)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
-from shared.runtime.codec import Undecodable, from_state, from_wire, stored_to_wire, stream_told_of
+from shared.runtime.codec import Undecodable, from_state, from_wire, id_in_state, stored_to_wire, stream_told_of
 from shared.runtime.store.log_reader import Stored
 
 
@@ -23,6 +23,10 @@ class Entry(ABC):
         self.type = type_
         self.event: Recorded | None = None
         self.error = ""
+
+    @abstractmethod
+    def id(self) -> UUID | None:
+        """The event's id; None when it bears none that is one."""
 
     @abstractmethod
     def evidence(self) -> tuple[Mapping[str, str], bytes]:
@@ -47,6 +51,9 @@ class FromBus(Entry):
         except Undecodable as error:
             self.error = str(error)
 
+    def id(self) -> UUID | None:
+        return _uuid(self._headers.get(Ce.ID, ""))
+
     def evidence(self) -> tuple[Mapping[str, str], bytes]:
         return self._headers, self._body
 
@@ -68,12 +75,25 @@ class FromLog(Entry):
             self.aggregate = headers.get(Ce.SUBJECT, "").partition("/")[0]
             self.account = headers.get(Ce.ACCOUNT, "")
 
+    def id(self) -> UUID | None:
+        try:
+            return _uuid(id_in_state(self._stored.state))
+        except Undecodable:
+            return None
+
     def evidence(self) -> tuple[Mapping[str, str], bytes]:
         try:
             _, headers, body = stored_to_wire(*self._stored)
         except Undecodable:
             return {Ce.TYPE: self._stored.topic, Ce.POSITION: str(self.position)}, self._stored.state
         return headers, body
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def key_of(recorded: Recorded) -> str:

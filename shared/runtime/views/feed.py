@@ -1,43 +1,41 @@
 """Every event of the stream reaches the view in the order of positions, through restarts, redelivery and loss.
 
 The durable consumer only saves reading the stream from its start: what counts is the position in the view's own
-commit. Acknowledged is what is committed. A position that stays missing, a consumer that vanished, fell silent or is
-led by nobody, and a view that was set back all have the same cure: the consumer is made again where the view stands.
+commit. Acknowledged is what is committed. A position that stays missing, a consumer that vanished, fell silent, is
+paused, was reshaped, keeps back what is due or is led by nobody, and a view that was set back all have the same cure:
+the consumer is made again where the view stands.
+
+The rows are of the log in this database, or nothing: when it holds another event at their position, or ends before it,
+they are dropped and made anew from it; a stream that tells other events than the log is not followed.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import NamedTuple
 
 import nats.errors
 import nats.js.errors
-import orjson
 import psycopg
 import structlog
 from nats.aio.client import Client
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus, failpoints, frames
+from shared.runtime import bus, failpoints
 from shared.runtime.anew.beside import NotPossible
 from shared.runtime.anew.rebuild import LogTooShort, rebuild, start_over
+from shared.runtime.codec import Undecodable
 from shared.runtime.lease import Lease
 from shared.runtime.pacing import rest
 from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.standby import Progress, Standby
 from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.checkpoint import LogChanged, contradiction
+from shared.runtime.views.durable import Durable, as_position
+from shared.runtime.views.pull import BATCH, SILENCE_SECONDS, ConsumerLost, Delivered, Pull, RequestRefused
 from shared.runtime.views.view import DesignChanged, Entry, FromBus, View
 
-BATCH = 1_000
-HEARTBEAT_SECONDS = 1.0
-SILENCE_SECONDS = 2.5
-CONNECTION_LOOK_SECONDS = 0.1
-REQUEST_SECONDS = 30.0
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
 ANSWER_SECONDS = 2.0
 CHECK_SECONDS = 2.0
@@ -47,116 +45,14 @@ REST_TIMES = 4.0
 SHORTEST_REST_SECONDS = 0.02
 SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
-
-ACK_WAIT_SECONDS = 30.0
-# Everything that was delivered and not acknowledged is held in memory here, so this bounds it.
-MAX_ACK_PENDING = 4 * BATCH
-
-
-POSITION = re.compile("[1-9][0-9]{0,17}")
+# Nothing that is done in one step takes so long.
+STALLED_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
 
-class ConsumerLost(Exception):
-    """The consumer is gone, silent, or not where the view needs it."""
-
-
 class LeaseOver(Exception):
     """Another process of this view may carry events now."""
-
-
-class Delivered(NamedTuple):
-    """A message of the stream; an acknowledgement goes to `reply`."""
-
-    reply: str
-    headers: dict[str, str]
-    body: bytes
-
-
-class Pull:
-    """The messages of a durable pull consumer, as they come.
-
-    nats-py's `fetch` waits for a full batch or its timeout, and FastStream's batch subscriber drops what it has fetched
-    when the rest of its time is under 0.1 ms (the server refuses the negative expiry), until it is redelivered out of
-    order. Here one request stands at the server all the time, and what has come is handed over at once.
-    """
-
-    def __init__(self, client: Client, stream: str, consumer: str) -> None:
-        self._client = client
-        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
-        self._inbox = client.new_inbox()
-        self._subscription: Subscription | None = None
-        self._wanted = 0
-        self._messages: list[Delivered] = []
-        self._trouble = ""
-        self._reconnects = client.stats["reconnects"]
-        self._arrived = asyncio.Event()
-
-    async def open(self) -> None:
-        self._subscription = await frames.subscribe(self._client, self._inbox, self._take)
-
-    async def close(self) -> None:
-        if self._subscription is not None:
-            await frames.unsubscribe(self._client, self._subscription)
-        self._subscription = None
-
-    async def take(self, within: float = SILENCE_SECONDS) -> list[Delivered]:
-        """What has come; nothing on a heartbeat, or when `within` is over and shorter than the server may be silent.
-
-        Raises:
-            ConsumerLost: the consumer is gone, the server fell silent, or the connection it knew us by was lost.
-        """
-        if self._wanted <= 0:
-            await self._ask()
-        if not await self._anything(within):
-            if within < SILENCE_SECONDS:
-                return []
-            raise ConsumerLost(f"no sign of life for {within:g} s")
-        self._arrived.clear()
-        if self._trouble:
-            raise ConsumerLost(self._trouble)
-        messages, self._messages = self._messages, []
-        return messages
-
-    async def _anything(self, within: float) -> bool:
-        """Whether anything came in time."""
-        until = time.monotonic() + within
-        while not self._arrived.is_set():
-            if self._client.stats["reconnects"] != self._reconnects:
-                raise ConsumerLost("the request was lost with its connection")
-            left = until - time.monotonic()
-            if left <= 0:
-                return False
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, CONNECTION_LOOK_SECONDS)):
-                    await self._arrived.wait()
-        return True
-
-    async def _ask(self) -> None:
-        request = {
-            "batch": BATCH,
-            "expires": int(REQUEST_SECONDS * 1e9),
-            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
-        }
-        await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
-        self._wanted = BATCH
-
-    def _take(self, _subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
-        if reply:
-            self._wanted -= 1
-            self._messages.append(Delivered(reply.decode(), frames.headers_of(headers), body))
-        else:
-            self._note(*frames.status_of(headers))
-        self._arrived.set()
-
-    def _note(self, status: str, told: str) -> None:
-        if status == "100":
-            return
-        # The request has ended: its time is over (408), or the server says why it gives no more.
-        self._wanted = 0
-        if status == "503" or "deleted" in told.lower():
-            self._trouble = f"{status} {told or 'no such consumer'}"
 
 
 class Feed:
@@ -178,7 +74,10 @@ class Feed:
         self._flowed = False
         self._waiting: dict[int, Delivered] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
-        self._checked = 0.0
+        self._consumer = Durable(self._js, self._name)
+        self._mistrusted = False
+        self._standby = Standby(f"the view {self._name}", self._look)
+        self._moved = time.monotonic()
         self._next_commit = 0.0
 
     @property
@@ -189,8 +88,19 @@ class Feed:
     async def ready(self) -> str | None:
         """None while events flow, here or in the process that holds the lease; else what is in the way."""
         if self._lease.held:
-            return self._trouble or None
-        return self._lease.trouble
+            stood = time.monotonic() - self._moved
+            return self._trouble or (f"nothing has moved for {stood:.0f} s" if stood > STALLED_SECONDS else None)
+        if self._lease.trouble:
+            return self._lease.trouble
+        try:
+            return await self._standby.trouble()
+        except (nats.errors.Error, nats.js.errors.Error, psycopg.Error):
+            # There is no stream yet, or the servers are away, which others tell.
+            return None
+
+    async def _look(self) -> Progress:
+        """How far the one that holds the lease is."""
+        return Progress(await self._view.position(), await self._consumer.last_position())
 
     async def run(self) -> None:
         """Until it is cancelled."""
@@ -203,14 +113,16 @@ class Feed:
         pause = SHORTEST_PAUSE_SECONDS
         while not asked_to_end():
             await self._lease.acquired()
+            self._moved = time.monotonic()
             try:
                 await self._follow()
             except LeaseOver:
                 self._trouble = "starting"
             except (
-                ConsumerLost, DesignChanged, LogTooShort, NotPossible, bus.StreamUnfit,
+                ConsumerLost, DesignChanged, LogChanged, LogTooShort, NotPossible, bus.StreamUnfit, Undecodable,
                 psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
             ) as error:  # fmt: skip
+                self._mistrusted = isinstance(error, RequestRefused)
                 self._in_trouble(error)
             if self._flowed:
                 pause, self._flowed = SHORTEST_PAUSE_SECONDS, False
@@ -232,22 +144,25 @@ class Feed:
     async def _follow(self) -> None:
         if not self._client.is_connected:
             raise ConsumerLost("not connected")
-        await self._prepare()
         async with LogReader(self._postgres_url) as events:
-            await bus.declare_stream(self._js, await events.identity())
-        await self._bind()
-        self._waiting.clear()
-        pull = Pull(self._client, subjects.EVENT_STREAM, self._name)
-        await pull.open()
-        try:
-            while not asked_to_end():
-                await self._next(pull)
-        finally:
-            await pull.close()
+            await self._prepare(events)
+            await self._require_stream_of(events)
+            await self._consumer.bind(await self._view.position(), mistrusted=self._mistrusted)
+            self._waiting.clear()
+            pull = Pull(self._client, subjects.EVENT_STREAM, self._name)
+            await pull.open()
+            try:
+                while not asked_to_end():
+                    await self._next(pull, events)
+                    self._moved = time.monotonic()
+            finally:
+                await pull.close()
 
-    async def _prepare(self) -> None:
-        """The rows are there and of this code's version; else they are made anew, from the log if it reaches."""
-        if await self._view.prepare():
+    async def _prepare(self, events: LogReader) -> None:
+        """The rows are there, of this code's version and of this log; else they are made anew, from the log if it
+        reaches.
+        """
+        if await self._fit(events):
             return
         try:
             await rebuild(self._postgres_url, self._view)
@@ -255,7 +170,56 @@ class Feed:
             log.warning("view.not_from_log", view=self._name, error=str(error))
             await start_over(self._view)
 
-    async def _next(self, pull: Pull) -> None:
+    async def _fit(self, events: LogReader) -> bool:
+        """Whether the rows can go on. Those of a log that is gone are dropped: nobody may read them."""
+        there = await self._view.checkpoint()
+        # Rows that were lost are filled from the log beside: nobody sees them before all of it is in them.
+        fit = (there is not None or not await events.end()) and await self._view.prepare()
+        there = await self._view.checkpoint()
+        if there and (why := await contradiction(events, there)):
+            self._in_trouble(LogChanged(f"{why}; the rows are made anew"))
+            if not await self._view.discard(there):
+                raise NotPossible("the rows have moved meanwhile")
+            return False
+        return fit
+
+    async def _require_log(self, events: LogReader) -> int:
+        """Where the rows stand.
+
+        Raises:
+            LogChanged: they cannot be of the log that is there now.
+            NotPossible: there are none.
+        """
+        there = await self._view.checkpoint()
+        if there is None:
+            raise NotPossible("the rows are gone")
+        if why := await contradiction(events, there):
+            raise LogChanged(f"{why}; the rows are made anew")
+        if there.event is None and there.position and (found := await events.id_at(there.position)):
+            await self._view.adopt(there.position, found)
+        return there.position
+
+    async def _require_stream_of(self, events: LogReader) -> None:
+        """There is a stream, of this log and of no other.
+
+        Raises:
+            bus.StreamUnfit: it is not as declared, or tells what the log does not hold.
+        """
+        log_id = await events.identity()
+        state = (await bus.declare_stream(self._js, log_id)).state
+        if log_id is None:
+            return
+        async for headers in self._consumer.newest(state):
+            position = as_position(headers.get(Ce.POSITION))
+            if position is not None and not bus.BY_RELAY.isdisjoint(headers):
+                if await events.id_at(position) != headers.get(Ce.ID):
+                    raise bus.StreamContradictsLog(
+                        f"the stream ends with an event at position {position} that the log does not hold: the log was "
+                        "restored. `switchboard streams --delete` has the stream published again from the log"
+                    )
+                return
+
+    async def _next(self, pull: Pull, events: LogReader) -> None:
         if not self._lease.held:
             raise LeaseOver
         await asyncio.sleep(max(0.0, self._next_commit - time.monotonic()))
@@ -273,9 +237,24 @@ class Feed:
             now = time.monotonic()
             self._next_commit = now if backlog else now + rest(now - began, REST_TIMES, SHORTEST_REST_SECONDS)
         elif not messages:
-            await self._check()
-        if not self._waiting:
+            await self._check(events)
+        if messages:
+            self._consumer.delivered()
+        if not self._waiting and (messages or self._consumer.calm):
             self._in_order()
+
+    async def _check(self, events: LogReader) -> None:
+        """Nothing comes: is that because there is nothing?
+
+        Raises:
+            ConsumerLost: no; the consumer was made again.
+            LogChanged: the rows are of a log that is gone.
+        """
+        if self._consumer.looked_within(CHECK_SECONDS):
+            return
+        position = await self._require_log(events)
+        if why := await self._consumer.mend(position):
+            raise ConsumerLost(f"{why}; it was made again at position {position}")
 
     async def _apply(self) -> None:
         entries = entries_of(self._waiting, self._view.progress.position)
@@ -289,7 +268,7 @@ class Feed:
             self._gap_since = (position + 1, time.monotonic())
         elif time.monotonic() - since > GAP_SECONDS:
             self._gap_since = (0, 0.0)
-            await self._remake(position)
+            await self._consumer.make_again(position, exactly=True)
             raise ConsumerLost(f"position {position + 1} did not come")
 
     async def _commit(self, entries: list[Entry]) -> int:
@@ -313,90 +292,6 @@ class Feed:
         messages = {waiting: self._waiting.pop(waiting) for waiting in known}
         if messages:
             await self._client.publish(messages[max(messages)].reply, b"+ACK")
-
-    # ---- the consumer
-
-    async def _bind(self) -> None:
-        """There is a consumer, of the shape written here, and not ahead of the view."""
-        position = await self._view.position()
-        try:
-            info = await self._js.consumer_info(subjects.EVENT_STREAM, self._name)
-        except nats.js.errors.NotFoundError:
-            await self._make(position)
-            return
-        except (nats.js.errors.APIError, TimeoutError) as error:
-            # It is there and nobody leads it, for good when it was lost with the nodes that held it.
-            log.warning("consumer.not_led", view=self._name, error=f"{type(error).__name__}: {error}")
-            await self._remake(position)
-            return
-        floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        # Who carried events before, for this version or another, may still hold some or take the next.
-        handed_on = info.num_waiting or info.num_ack_pending
-        if handed_on or not same_shape(info) or (await self._position_at(floor) or 0) > position:
-            await self._remake(position)
-
-    async def _make(self, position: int) -> None:
-        config = consumer_config(self._name)
-        # Usually the stream's sequence is the position; where it is not, all of it is read.
-        if position and await self._position_at(position + 1) == position + 1:
-            config.deliver_policy, config.opt_start_seq = DeliverPolicy.BY_START_SEQUENCE, position + 1
-        await self._js.add_consumer(subjects.EVENT_STREAM, config)
-        log.info("consumer.made", view=self._name, position=position, start=config.opt_start_seq or 1)
-
-    async def _remake(self, position: int) -> None:
-        try:
-            await self._js.delete_consumer(subjects.EVENT_STREAM, self._name)
-        except nats.js.errors.NotFoundError:
-            log.info("consumer.gone_already", view=self._name)
-        await self._make(position)
-
-    async def _position_at(self, sequence: int) -> int | None:
-        if sequence < 1:
-            return None
-        try:
-            message = await self._js.get_msg(subjects.EVENT_STREAM, sequence)
-        except nats.js.errors.NotFoundError:
-            return None
-        return as_position((message.headers or {}).get(Ce.POSITION))
-
-    async def _check(self) -> None:
-        """Nothing comes: is that because there is nothing?"""
-        if time.monotonic() - self._checked < CHECK_SECONDS:
-            return
-        self._checked = time.monotonic()
-        position = await self._view.position()
-        info = await self._js.consumer_info(subjects.EVENT_STREAM, self._name)
-        if info.num_pending or info.num_ack_pending:
-            return
-        state = (await self._js.stream_info(subjects.EVENT_STREAM)).state
-        if (await self._position_at(state.last_seq) or 0) > position:
-            await self._remake(position)
-            raise ConsumerLost(f"the view stands at {position}, behind all that was acknowledged")
-
-
-def consumer_config(name: str) -> ConsumerConfig:
-    """Acknowledging a message means all before it too; each is redelivered for ever until then."""
-    return ConsumerConfig(
-        durable_name=name,
-        description="Acknowledged is what the view has committed; the view's own position counts.",
-        deliver_policy=DeliverPolicy.ALL,
-        ack_policy=AckPolicy.ALL,
-        ack_wait=ACK_WAIT_SECONDS,
-        max_deliver=-1,
-        max_ack_pending=MAX_ACK_PENDING,
-        replay_policy=ReplayPolicy.INSTANT,
-    )
-
-
-def same_shape(info: ConsumerInfo) -> bool:
-    ours, theirs = consumer_config(info.name), info.config
-    fields = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "replay_policy", "deliver_subject")
-    filters = theirs.filter_subject or theirs.filter_subjects
-    return not filters and all(getattr(ours, field) == getattr(theirs, field) for field in fields)
-
-
-def as_position(text: str | None) -> int | None:
-    return int(text) if text is not None and POSITION.fullmatch(text) else None
 
 
 def entries_of(waiting: Mapping[int, Delivered], position: int) -> list[Entry]:

@@ -27,7 +27,7 @@ SELECT design, position, edition, ARRAY(SELECT DISTINCT stream FROM {schema}.par
 
 MOVE: Final[LiteralString] = """
 WITH moved AS (
-    UPDATE {schema}.view SET position = %(to)s
+    UPDATE {schema}.view SET position = %(to)s, event = %(event)s, event_at = %(to)s
     WHERE design = %(design)s AND position = %(from)s AND edition = %(edition)s
     RETURNING position
 )"""
@@ -71,7 +71,7 @@ class KeptRows:
         if asked_for := unknown(run, self._known):
             await load(cursor, self._design.name, asked_for, self._known)
         folded = fold_run(self._design.fold, run, self._known)
-        if folded.parked or not await self._write(cursor, stands, run[-1].position, folded):
+        if folded.parked or not await self._write(cursor, stands, run[-1], folded):
             return None
         self._stands = stands._replace(position=run[-1].position)
         keep(self._known, folded, KEPT_DOCUMENTS)
@@ -85,11 +85,12 @@ class KeptRows:
         self._stands = Stands(row[1], row[2], frozenset(row[3]))
         return self._stands
 
-    async def _write(self, cursor: AsyncCursor[Row], stands: Stands, to: int, folded: Folded) -> bool:
+    async def _write(self, cursor: AsyncCursor[Row], stands: Stands, last: Entry, folded: Folded) -> bool:
         """Whether it was written: not if anybody else wrote since."""
         columns = columns_of(folded)
         params: dict[str, object] = {
-            "to": to,
+            "to": last.position,
+            "event": last.id(),
             "design": self._design.version,
             "from": stands.position,
             "edition": stands.edition,

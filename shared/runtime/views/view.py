@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
+import structlog
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool
@@ -20,12 +21,23 @@ from psycopg_pool import AsyncConnectionPool
 from shared.language.events import Aggregate
 from shared.language.recorded import stream_id
 from shared.runtime.anew import beside
+from shared.runtime.store.log_reader import LogReader
+from shared.runtime.views.checkpoint import Checkpoint, adopt, checkpoint_of, contradiction
 from shared.runtime.views.design import Design, DesignChanged, Doc, Fold, Row
 from shared.runtime.views.entries import Entry, FromBus, following, key_of
 from shared.runtime.views.kept_rows import KeptRows
 from shared.runtime.views.progress import Progress
 from shared.runtime.views.turns import ROWS_AT_ONCE
-from shared.runtime.views.view_rows import REFUSALS, create, lock_schema, named, write_carefully
+from shared.runtime.views.view_rows import (
+    REFUSALS,
+    add_missing,
+    create,
+    drop,
+    exists,
+    lock_schema,
+    named,
+    write_carefully,
+)
 
 __all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Snapshot", "View", "following", "key_of"]
 
@@ -36,6 +48,8 @@ SESSION_OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10
 # A plan made while the tables were small is kept while they grow: only plans that stay good are allowed.
 PLANS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
+log = structlog.get_logger(__name__)
+
 
 # ---- questions' side
 
@@ -45,7 +59,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE view IN ACCESS SHARE
 """
 
 HEADS: Final[LiteralString] = """
-SELECT v.position, EXISTS (SELECT FROM parked), a.doc, u.doc
+SELECT v.position, EXISTS (SELECT FROM parked) OR EXISTS (SELECT FROM given_up), a.doc, u.doc
 FROM view v
 CROSS JOIN unnest(%(accounts)b::text[], %(actors)b::text[]) WITH ORDINALITY AS q (account, actor, number)
 LEFT JOIN accounts a ON a.account = q.account COLLATE "C" AND a.key = q.account COLLATE "C"
@@ -55,7 +69,18 @@ ORDER BY q.number
 """
 
 
-STANDS: Final[LiteralString] = "SELECT position, (SELECT count(*) FROM {schema}.parked) FROM {schema}.view"
+# Of dead letters that wait, and of those that were given up.
+INCOMPLETE: Final[LiteralString] = """
+SELECT min(position) FROM (
+    SELECT position, account, stream, aggregate FROM parked
+    UNION ALL SELECT position, account, stream, aggregate FROM given_up
+) AS dead
+WHERE account = %(account)s AND (stream = ANY(%(streams)s) OR aggregate = ANY(%(aggregates)s))
+"""
+
+STANDS: Final[LiteralString] = """
+SELECT position, (SELECT count(*) FROM {schema}.parked), (SELECT count(*) FROM {schema}.given_up) FROM {schema}.view
+"""
 
 LOCK_POSITION: Final[LiteralString] = """
 UPDATE {schema}.view SET edition = gen_random_uuid() RETURNING design, position
@@ -69,7 +94,7 @@ class Snapshot:
         self._cursor = cursor
         self.account = account
         self.position: int = head[0]
-        self._anything_parked: bool = head[1]
+        self._anything_dead: bool = head[1]
         self.account_doc: Doc | None = head[2]
         self.actor_doc: Doc | None = head[3]
         self._streams: set[UUID] = set()
@@ -92,18 +117,12 @@ class Snapshot:
             self._aggregates.add(aggregate)
 
     async def incomplete_since(self) -> int | None:
-        """The first position that is parked on anything looked at."""
-        if not self._anything_parked:
+        """The first position that is parked, or was given up, on anything looked at."""
+        if not self._anything_dead:
             return None
         self.looked_at("account", self.account)
         # The name of the schema is in the search path of a reader.
-        rows = await self.select(
-            """
-            SELECT min(position) FROM parked
-            WHERE account = %(account)s AND (stream = ANY(%(streams)s) OR aggregate = ANY(%(aggregates)s))
-            """,
-            {"streams": list(self._streams), "aggregates": list(self._aggregates)},
-        )
+        rows = await self.select(INCOMPLETE, {"streams": list(self._streams), "aggregates": list(self._aggregates)})
         found: int | None = rows[0][0]
         return found
 
@@ -202,12 +221,56 @@ class View:
         """Of which version the live rows are, asked of the database."""
         return (await self._stands())[0]
 
-    async def stands(self) -> tuple[int, int]:
-        """Where the live rows stand, and how many events are parked; asked where no question waits."""
+    async def stands(self) -> tuple[int, int, int]:
+        """Where the live rows stand, how many events are parked and given up; asked where no question waits."""
         async with self.writing() as cursor:
             await cursor.execute(named(STANDS, self.design.name))
-            ((position, parked),) = await cursor.fetchall()
-            return position, parked
+            ((position, parked, given_up),) = await cursor.fetchall()
+            return position, parked, given_up
+
+    # ---- whether the log is still the one that the rows were made from
+
+    async def checkpoint(self) -> Checkpoint | None:
+        """Which event the live rows stand at; None when there are no rows."""
+        try:
+            async with self.writing() as cursor:
+                return await checkpoint_of(cursor, self.design.name)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            return None
+
+    async def contradiction(self) -> str | None:
+        """Why the live rows cannot be of the log that is there now; None when they can."""
+        checkpoint = await self.checkpoint()
+        async with LogReader(self._url) as events:
+            return await contradiction(events, checkpoint) if checkpoint else None
+
+    async def adopt(self, position: int, event: str) -> None:
+        """Writes down which event the rows stand at, where a release that kept no ids made them."""
+        async with self.writing() as cursor:
+            await adopt(cursor, self.design.name, position, event)
+
+    async def discard(self, checkpoint: Checkpoint) -> bool:
+        """Drops the live rows if they still stand there: they are of a log that is gone, and nobody may read them.
+
+        Until they are made anew questions hear that the view is being made.
+        """
+        async with self.writing() as cursor:
+            await lock_schema(cursor, self.design.name)
+            await cursor.execute(named("LOCK TABLE {schema}.view IN ACCESS EXCLUSIVE MODE", self.design.name))
+            if await checkpoint_of(cursor, self.design.name) != checkpoint:
+                return False
+            await drop(cursor, self.design.name)
+        self._kept.forget()
+        self.progress.told(0)
+        log.warning("view.discarded", view=self.design.name, position=checkpoint.position)
+        return True
+
+    async def migrate(self) -> None:
+        """Gives live rows of an earlier release what this code reads beyond them."""
+        async with self.writing() as cursor:
+            await lock_schema(cursor, self.design.name)
+            if await exists(cursor, self.design.name):
+                await add_missing(cursor, self.design.name)
 
     async def readers_of(self, version: int) -> int:
         """How many connections there are of processes of that version, whether or not they answer yet."""

@@ -5,7 +5,7 @@ No event is ever skipped: one that cannot be applied is parked with its reason, 
 aggregate, while all other aggregates go on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, LiteralString
 from uuid import UUID
@@ -39,7 +39,9 @@ CREATE TABLE {schema}.view (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     design integer NOT NULL,
     position bigint NOT NULL,
-    edition uuid NOT NULL DEFAULT gen_random_uuid()
+    edition uuid NOT NULL DEFAULT gen_random_uuid(),
+    event uuid,
+    event_at bigint
 );
 CREATE TABLE {schema}.parked (
     position bigint PRIMARY KEY,
@@ -55,6 +57,18 @@ CREATE TABLE {schema}.parked (
 CREATE INDEX parked_stream_idx ON {schema}.parked (stream);
 """
 
+# Dead letters that were given up: answers that touch their aggregates lack them until the rows are made anew.
+GIVEN_UP_TABLE: Final[LiteralString] = """
+CREATE TABLE {schema}.given_up (
+    position bigint PRIMARY KEY,
+    stream uuid NOT NULL,
+    aggregate text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    type text COLLATE "C" NOT NULL,
+    given_up_at timestamptz NOT NULL
+)
+"""
+
 ROW_TABLE: Final[LiteralString] = """
 CREATE TABLE {schema}.{table} (
     stream uuid PRIMARY KEY,
@@ -67,15 +81,19 @@ CREATE TABLE {schema}.{table} (
 """
 
 BEGIN: Final[LiteralString] = "INSERT INTO {schema}.view (design, position) VALUES (%s, 0)"
-MOVE: Final[LiteralString] = "UPDATE {schema}.view SET position = %s"
-# Rows made before there were editions. Asked first: ALTER waits for all readers even where there is nothing to add.
-HAS_EDITION: Final[LiteralString] = """
-SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname = 'view' AND a.attname = 'edition' AND NOT a.attisdropped
+MOVE: Final[LiteralString] = "UPDATE {schema}.view SET position = %s, event = %s, event_at = %s"
+# What rows of an earlier release may lack. Asked first: ALTER waits for all readers even where there is nothing to add.
+THERE: Final[LiteralString] = """
+SELECT c.relname || '.' || a.attname
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = %s AND c.relname IN ('view', 'given_up') AND a.attnum > 0 AND NOT a.attisdropped
 """
-WITH_EDITION: Final[LiteralString] = (
-    "ALTER TABLE {schema}.view ADD COLUMN IF NOT EXISTS edition uuid NOT NULL DEFAULT gen_random_uuid()"
-)
+ADDED: Final[Mapping[str, LiteralString]] = {
+    "view.edition": "ALTER TABLE {schema}.view ADD COLUMN edition uuid NOT NULL DEFAULT gen_random_uuid()",
+    "view.event": "ALTER TABLE {schema}.view ADD COLUMN event uuid",
+    "view.event_at": "ALTER TABLE {schema}.view ADD COLUMN event_at bigint",
+    "given_up.position": GIVEN_UP_TABLE,
+}
 
 
 def named(query: LiteralString, schema: str, table: str = "") -> sql.Composed:
@@ -97,17 +115,24 @@ async def exists(cursor: AsyncCursor[Row], schema: str) -> bool:
 async def create(cursor: AsyncCursor[Row], design: Design, schema: str) -> None:
     """The schema with its tables and indexes, if it is not there."""
     if await exists(cursor, schema):
-        await cursor.execute(HAS_EDITION, (schema,))
-        if await cursor.fetchone() is None:
-            await cursor.execute(named(WITH_EDITION, schema))
+        await add_missing(cursor, schema)
     else:
         await create_to_fill(cursor, design, schema)
         await create_indexes(cursor, design, schema)
 
 
+async def add_missing(cursor: AsyncCursor[Row], schema: str) -> None:
+    """Gives rows of an earlier release the columns and tables that came later; nothing of them is lost."""
+    await cursor.execute(THERE, (schema,))
+    there = {name for (name,) in await cursor.fetchall()}
+    for name, statement in ADDED.items():
+        if name not in there:
+            await cursor.execute(named(statement, schema))
+
+
 async def create_to_fill(cursor: AsyncCursor[Row], design: Design, schema: str) -> None:
     """The schema with its tables; what rows are found by, besides their stream, comes after filling them."""
-    for statement in ("CREATE SCHEMA {schema}", *VIEW_TABLES.split(";")[:-1]):
+    for statement in ("CREATE SCHEMA {schema}", *VIEW_TABLES.split(";")[:-1], GIVEN_UP_TABLE):
         await cursor.execute(named(statement, schema))
     for table in TABLES.values():
         await cursor.execute(named(ROW_TABLE, schema, table))
@@ -225,11 +250,12 @@ async def write_carefully(cursor: AsyncCursor[Row], design: Design, schema: str,
         psycopg.Error: the database is away; the transaction is lost.
     """
     await write_or_park(cursor, design, schema, run)
-    await move(cursor, schema, run[-1].position)
+    await move(cursor, schema, run[-1])
 
 
-async def move(cursor: AsyncCursor[Row], schema: str, position: int) -> None:
-    await cursor.execute(named(MOVE, schema), (position,))
+async def move(cursor: AsyncCursor[Row], schema: str, last: Entry) -> None:
+    """The rows are as of this event."""
+    await cursor.execute(named(MOVE, schema), (last.position, last.id(), last.position))
 
 
 async def write_or_park(cursor: AsyncCursor[Row], design: Design, schema: str, run: Sequence[Entry]) -> None:

@@ -134,6 +134,7 @@ class Attendance:
         self._client = client
         self._endpoints = endpoints
         self._attends = False
+        self._migrated = False
         self._told: Subscription | None = None
 
     async def run(self) -> None:
@@ -144,18 +145,30 @@ class Attendance:
 
     async def look(self) -> None:
         """Asks the database, and acts on it; one that does not answer changes nothing."""
+        ours, wrong = self._view.design.version, None
         try:
             version = await self._view.version()
+            if version == ours and not self._attends:
+                wrong = await self._unfit_to_begin()
         except psycopg.Error:
             # Away, or the view is not made yet: who asks is told so.
             version = None
-        ours = self._view.design.version
         if version is not None:
             self.aside = None if version == ours else f"the live rows are of version {version}, this code of {ours}"
-        if self.aside is None:
+        if wrong is not None:
+            # Whoever carries events drops them; until then nobody is answered from them here.
+            log.warning("view.contradicts_log", view=self._view.design.name, why=wrong)
+        elif self.aside is None:
             await self._attend()
         else:
             await self._step_aside(version)
+
+    async def _unfit_to_begin(self) -> str | None:
+        """Why nobody may be answered from rows that this process has not answered from so far."""
+        if not self._migrated:
+            await self._view.migrate()
+            self._migrated = True
+        return await self._view.contradiction()
 
     async def _attend(self) -> None:
         if not self._attends:
