@@ -21,7 +21,7 @@ from shared.client.connection import NotLetIn, Switchboard, Unreachable, connect
 from shared.client.outcomes import Found, NotDone, Page, required
 from shared.client.permissions import NotAllowed
 from shared.client.requests import TooLarge, Unsendable
-from shared.client.watching import Told
+from shared.client.watching import LogChanged, Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 from shared.language.reasons import QuestionError, Reason
 
@@ -30,6 +30,7 @@ __all__ = [
     "Account",
     "Calls",
     "Found",
+    "LogChanged",
     "NotAllowed",
     "NotAnswered",
     "NotDone",

@@ -47,15 +47,20 @@ class Switchboard:
         """The reply to a message of one's own making, as it came; asked again until it was looked at."""
         return await self._asking.ask(subject, fields, wait_of(fields), NOT_LOOKED_AT)
 
-    def events(self, after: int = 0, account: str | None = None, reader: str | None = None) -> AsyncIterator[Told]:
+    def events(
+        self, after: int = 0, account: str | None = None, reader: str | None = None, after_id: str | None = None
+    ) -> AsyncIterator[Told]:
         """What happened after a position and what happens from now on, without end; see `watched`.
+
+        Keep `position` and `id` of the last event you have taken in, and begin again with them.
 
         Raises:
             Unsendable: this can be no account's name.
+            LogChanged: the log was restored from an older backup; says how far it is the same.
             NotAllowed: NATS does not let this user read them, or under this name.
         """
         named = as_token(account) if account is not None else None
-        return watched(self._client, after, named, reader, self._permissions)
+        return watched(self._client, after, named, reader, self._permissions, after_id)
 
 
 def as_token(name: str) -> str:
