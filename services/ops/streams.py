@@ -65,7 +65,8 @@ def show(report: dict[str, Any]) -> None:
         out.print(table)
     else:
         out.print(Text("as declared", style="green"))
-    readers = plain_table("Reader", "Pending", "Not acknowledged", "Delivered again")
+    readers = plain_table("Reader", "Pending", "Not acknowledged", "Delivered again", "Paused")
     for one in report["consumers"]:
-        readers.add_row(one["name"], *(f"{one[key]:,}" for key in ("pending", "unacknowledged", "redelivered")))
+        counts = (f"{one[key]:,}" for key in ("pending", "unacknowledged", "redelivered"))
+        readers.add_row(one["name"], *counts, f"until {one['paused_until']}" if one["paused_until"] else "-")
     out.print(readers)

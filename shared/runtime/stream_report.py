@@ -105,6 +105,7 @@ def told(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:
                 "pending": one.num_pending or 0,
                 "unacknowledged": one.num_ack_pending or 0,
                 "redelivered": one.num_redelivered or 0,
+                "paused_until": one.config.pause_until if one.paused else None,
             }
             for one in sorted(consumers, key=lambda one: one.name)
         ],

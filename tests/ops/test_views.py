@@ -178,7 +178,7 @@ async def test_what_is_shown_can_be_read_at_a_glance(parked_view: str) -> None:
     cells = line.split()
     assert cells[:4] == ["inbox-views", "1", "8", "1"]
     assert float(cells[4].replace(",", "")) > 0
-    assert cells[5:] == ["3", "-"]
+    assert cells[5:] == ["3", "0", "-"]
     (line,) = [line for line in output.splitlines() if "routing" in line]
     assert "none yet" in line
 
@@ -203,6 +203,8 @@ async def test_parked_events_are_listed_shown_tried_again_and_given_up(parked_vi
     assert len(await asked("parked", "list", "inbox-views", **found)) == 3
     code, output, _ = await views("parked", "drop", "inbox-views", "6", typed="y\n", **found)
     assert (code, "2 applied, 0 still parked" in output) == (DONE, True)
+    (shown,) = [one for one in await asked("show", **found) if one["view"] == "inbox_views"]
+    assert (shown["parked"], shown["given_up"]) == (0, 1)
     _, output, _ = await views("parked", "list", "inbox-views", **found)
     assert "Nothing is parked" in output
 

@@ -51,12 +51,12 @@ async def test_a_view_that_waits_for_events_tells_how_many_and_what_is_parked(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     story_ = story()
-    await write_log(database, story_.recorded)
     async with room_open(ROOM, private_nats.url, database) as service:
         await bus.publish(story_.recorded[:10])
         subject, headers, body = to_wire(story_.recorded[10])
         await bus.js.publish(subject, body, headers={**headers, "ce-type": "switchboard.Unheard.v9"})
         await reached(bus, 11)
+        await write_log(database, story_.recorded)
         page = Page((await service.metrics_page()).decode())
         assert page.value("switchboard_view_position", view=VIEW) == 11
         assert page.value("switchboard_view_lag_events", view=VIEW) == story_.end - 11

@@ -135,29 +135,36 @@ class Attendance:
         self._endpoints = endpoints
         self._attends = False
         self._migrated = False
+        self._unfit: str | None = None
         self._told: Subscription | None = None
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while not asked_to_end():
-            await asyncio.sleep(LOOK_SECONDS if self._attends else LOOK_FROM_ASIDE_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if self._attends or self._unfit else LOOK_FROM_ASIDE_SECONDS)
             await self.look()
 
     async def look(self) -> None:
         """Asks the database, and acts on it; one that does not answer changes nothing."""
-        ours, wrong = self._view.design.version, None
+        ours, unfit = self._view.design.version, None
         try:
             version = await self._view.version()
             if version == ours and not self._attends:
-                wrong = await self._unfit_to_begin()
+                unfit = await self._unfit_to_begin()
         except psycopg.Error:
             # Away, or the view is not made yet: who asks is told so.
             version = None
         if version is not None:
             self.aside = None if version == ours else f"the live rows are of version {version}, this code of {ours}"
-        if wrong is not None:
+        elif self._unfit is not None:
+            # They are dropped by now, and whoever asks is told that the view is being made.
+            self.aside = None
+        if unfit is not None and unfit != self._unfit:
+            log.warning("view.contradicts_log", view=self._view.design.name, why=unfit)
+        self._unfit = unfit
+        if unfit is not None:
             # Whoever carries events drops them; until then nobody is answered from them here.
-            log.warning("view.contradicts_log", view=self._view.design.name, why=wrong)
+            self.aside = unfit
         elif self.aside is None:
             await self._attend()
         else:
