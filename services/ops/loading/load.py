@@ -110,7 +110,9 @@ class Load:
         for number, row in islice(left, self._place.rows):
             if number + 1 == self._place.known_row:
                 reply = await self._asked(row)
-                if reply.get("position") != self._place.known_position:
+                position, event = self._place.known_position, self._place.known_event
+                # A log restored from an older backup may give the same position again.
+                if reply.get("position") != position or (event and event_of(reply) != event):
                     raise Elsewhere(f"line {row.line:,}")
 
     async def _give(self, number: int, row: Row, file: IO[bytes]) -> None:
@@ -157,7 +159,7 @@ class Load:
             row, reply = found
             place.rows += 1
             if position := reply.get("position"):
-                place.known_row, place.known_position = place.rows, position
+                place.known_row, place.known_position, place.known_event = place.rows, position, event_of(reply)
             match reply.get("outcome"):
                 case "accepted":
                     place.accepted += 1
@@ -177,6 +179,12 @@ class Load:
         self._place.refused_bytes, self._place.refused_digest = file.tell(), self._written.hexdigest()
         self._place.keep()
         self._kept = time.monotonic()
+
+
+def event_of(reply: Mapping[str, Any]) -> str:
+    """The id of the first event that the command made; empty when it made none."""
+    events = reply.get("events") or [{}]
+    return str(events[0].get("id") or "")
 
 
 def line_of(told: Mapping[str, Any]) -> bytes:

@@ -36,7 +36,8 @@ class Place:
     """`rows` from the beginning are answered, and `refused_bytes` of the file of refused ones are of them.
 
     `digest` is the loaded file's, and `given` what the command line said that makes commands of its rows. The last row
-    that has a position in the log is the `known_row`-th, at `known_position`; 0 and 0 when there is none.
+    that has a position in the log is the `known_row`-th, at `known_position`, with the event
+    `known_event` if it made one; 0, 0 and empty when there is none.
     `refused_digest` is that of the refused ones.
     """
 
@@ -52,6 +53,7 @@ class Place:
     refused_digest: str = ""
     known_row: int = 0
     known_position: int = 0
+    known_event: str = ""
 
     @classmethod
     def of(cls, path: Path, digest: str, given: dict[str, str | None]) -> "Place":

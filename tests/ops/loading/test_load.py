@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from rich.progress import Progress
 
@@ -168,6 +169,32 @@ async def test_a_load_goes_on_with_the_options_it_was_begun_with_and_no_others(
     code, output = await run("load", str(path), "--actor", "bob", url=running.nats_url)
     assert (code, "begun with" in output, "--actor ana" in output) == (USAGE, True, True), output
     assert (await run("load", str(path), "--actor", "ana", url=running.nats_url))[0] == DONE
+
+
+async def test_a_load_does_not_go_on_with_a_log_that_gives_the_same_position_to_another_event(
+    switchboard: RunningSwitchboard, folder: Path
+) -> None:
+    """As one restored from an older backup does."""
+    account = new_account()
+    path = lines(folder / "all.jsonl", story(account))
+    process = await started("load", str(path), "--in-flight", "1", url=switchboard.nats_url)
+    async with connected(switchboard.nats_url) as wire, asyncio.timeout(60):
+        await some_are_connected(wire, account)
+    process.send_signal(signal.SIGINT)
+    await process.communicate()
+    place = json.loads((folder / "all.jsonl.load").read_bytes())
+    with psycopg.connect(switchboard.postgres_url) as connection:
+        known = (place["known_position"],)
+        ((end, state),) = connection.execute(
+            "SELECT notification_id, convert_from(state, 'UTF8') FROM connections.events"
+            " ORDER BY notification_id DESC LIMIT 1"
+        ).fetchall()
+        assert (end, json.loads(state)["id"]) == (known[0], place["known_event"])
+        connection.execute("DELETE FROM connections.events WHERE notification_id = %s", known)
+        connection.execute("DELETE FROM connections.memberships WHERE position = %s", known)
+        connection.execute("DELETE FROM connections.journal WHERE position = %s", known)
+    code, output = await run("load", str(path), url=switchboard.nats_url)
+    assert (code, "restored from an earlier day" in output, "--anew" in output) == (USAGE, True, True), output
 
 
 async def test_a_load_does_not_go_on_with_another_switchboard(
