@@ -11,6 +11,8 @@ NOT_BLANK: Final = r"^\P{Cc}*[^\p{Cc}\s]\P{Cc}*$"
 LINES: Final = r"^(?:\r\n|[\P{Cc}\n\t])*$"
 LINES_NOT_BLANK: Final = r"^(?:\r\n|[\P{Cc}\n\t])*[^\p{Cc}\s](?:\r\n|[\P{Cc}\n\t])*$"
 ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+# An account's name stands in subjects, where a dot has a meaning of its own.
+ACCOUNT: Final = r"^[A-Za-z0-9_-]{1,32}$"
 # An id in a stored routing rule: until ids of directories were taken, an id could begin with _ or -.
 STORED_ID: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
 ACTOR: Final = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|service:[A-Za-z0-9._-]{1,64})$"
@@ -22,6 +24,7 @@ IN_WORDS: Final[Mapping[str, str]] = {
     NOT_BLANK: "text that is not blank, without line breaks or other control characters",
     LINES: "text without control characters other than line breaks and tabs",
     LINES_NOT_BLANK: "text that is not blank, without control characters other than line breaks and tabs",
+    ACCOUNT: "the name of an account: 1 to 32 of A-Z a-z 0-9 _ -",
     ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
     STORED_ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
     ACTOR: "a user's id, or service:<name>",
@@ -45,6 +48,7 @@ class Personal:
 # An actor that begins so is a trusted service; any other one is a user's id.
 SERVICE = "service:"
 
+Account = Annotated[str, StringConstraints(pattern=ACCOUNT)]
 Id = Annotated[str, StringConstraints(pattern=ID)]
 Actor = Annotated[str, StringConstraints(pattern=ACTOR)]
 CommandId = Annotated[str, StringConstraints(pattern=UUID)]

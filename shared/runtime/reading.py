@@ -9,10 +9,11 @@ import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from shared.language.text import IN_WORDS
+from shared.language import text as texts
 from shared.runtime.named_twice import named_twice
 
-ACCOUNT: Final = re.compile(r"[A-Za-z0-9_-]{1,32}\Z")
+# Python's `$` would let a line feed behind it pass.
+ACCOUNT: Final = re.compile(texts.ACCOUNT.strip("^$") + r"\Z")
 # Deeper than any message is; what is nested further is refused as it stands.
 DEEPEST: Final = 8
 RULE_FIELDS: Final = ("rule", "fallback")
@@ -111,7 +112,7 @@ def problems_of(error: ValidationError, before: Sequence[dict[str, str]] = ()) -
 def in_words(found: ErrorDetails) -> str:
     """What a field error says, for people: a pattern as what it asks for."""
     if found["type"] == "string_pattern_mismatch":
-        return f"Input should be {IN_WORDS[found['ctx']['pattern']]}"
+        return f"Input should be {texts.IN_WORDS[found['ctx']['pattern']]}"
     return OUR_WORDS.get(found["type"], found["msg"])
 
 

@@ -15,6 +15,9 @@ SHARED = "Help@Acme.Example"
 HELP = "help@acme.example"
 BOTH = {"receive": True, "send": True}
 NOBODY = {"kind": "unassigned"}
+# Stands for any time in a body.
+A_TIME = "a time"
+TIMES = ("since", "claimed_at")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,25 @@ def on_inbox(type_: str, inbox: str, /, **more: Any) -> tuple[str, str, Body]:
 
 def on_address(type_: str, address: str, /, **more: Any) -> tuple[str, str, Body]:
     return type_, "address/", {"address": address, **more}
+
+
+def promoted(primary: str, former: str) -> Sequence[tuple[str, str, Body]]:
+    """What both streams tell of bob's connection when its primary and its alias change places."""
+    claim = {
+        "primary": primary,
+        "former_primary": former,
+        "kind": "personal",
+        "owner": "bob",
+        "since": A_TIME,
+        "provider": "google",
+        "provider_identity": "g-1",
+        "from_name": "Bob B.",
+        "tools": [],
+        "receiving": True,
+        "sending": True,
+        "reauthentication_required": False,
+    }
+    return [on_address("AliasPromoted", address, **claim) for address in (former, primary)]
 
 
 ALL_PERMISSIONS = ["account_access", "personal_email_access", "super_admin"]
@@ -103,7 +125,7 @@ STORY: Sequence[Told] = (
          on_address("TeamConnected", HELP, display=SHARED, inbox="support", connector="ana",
                     visibility_acknowledged=True, canonical_form=1)),
     told("bob", "SetDefaultSender", {"user": "bob", "address": PERSON},
-         on_user("DefaultSenderChanged", "bob", address=PERSON)),
+         on_user("DefaultSenderChanged", "bob", address=PERSON, claimed_at=A_TIME)),
     told("bob", "SetFromName", {"address": PERSON, "from_name": "Bob B."},
          on_address("FromNameChanged", PERSON, from_name="Bob B.")),
     told("bob", "BindTool", {"address": PERSON, "tool": "meetings"}, on_address("ToolBound", PERSON, tool="meetings")),
@@ -112,6 +134,10 @@ STORY: Sequence[Told] = (
     told("bob", "AddAlias", {"address": PERSON, "alias": "Robert@acme.example"},
          on_address("AliasAdded", "robert@acme.example", display="Robert@acme.example", primary=PERSON,
                     canonical_form=1)),
+    told("bob", "PromoteAlias", {"address": PERSON, "alias": "robert@acme.example"},
+         *promoted("robert@acme.example", PERSON)),
+    told("bob", "PromoteAlias", {"address": "robert@acme.example", "alias": PERSON},
+         *promoted(PERSON, "robert@acme.example")),
     told("bob", "RemoveAlias", {"address": PERSON, "alias": "robert@acme.example"},
          on_address("AliasRemoved", "robert@acme.example", primary=PERSON)),
     told("bob", "Pause", {"address": PERSON, "send": True},

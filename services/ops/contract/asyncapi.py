@@ -14,7 +14,7 @@ from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS, Event
 from shared.language.questions import QUESTIONS, ROUTING_QUESTIONS
 from shared.language.reasons import CODES, QuestionError, Reason
-from shared.language.text import Id
+from shared.language.text import Account
 
 ASYNCAPI: Final = "3.0.0"
 # Names the messages as the subjects do; within it they only grow.
@@ -58,7 +58,7 @@ def document() -> dict[str, Any]:
             "schemas": dict(sorted((name, schema) for message in every for name, schema in embedded(message))),
             "parameters": {
                 "account": {
-                    "description": f"The account, which matches `{headers.pattern_of(Id)}`.",
+                    "description": f"The account, which matches `{headers.pattern_of(Account)}`.",
                     "examples": [examples.ACCOUNT],
                 }
             },

@@ -10,7 +10,7 @@ from shared.language import subjects
 from shared.language.events import Event
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.subjects import Ce
-from shared.language.text import Actor, CorrelationId, Id
+from shared.language.text import Account, Actor, CorrelationId, Id
 
 UUID: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TRACEPARENT: Final = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
@@ -33,7 +33,7 @@ def cloud_event(event: type[Event]) -> Schema:
             Ce.TYPE: {"const": event.stored_name()},
             Ce.SUBJECT: {"pattern": subject_pattern(event)},
             Ce.TIME: {"format": "date-time"},
-            Ce.ACCOUNT: {"pattern": pattern_of(Id)},
+            Ce.ACCOUNT: {"pattern": pattern_of(Account)},
             Ce.POSITION: {"pattern": COUNTED},
             Ce.STREAM_VERSION: {"pattern": COUNTED},
             Ce.ACTOR: {"pattern": pattern_of(Actor)},
@@ -51,8 +51,8 @@ def cloud_event(event: type[Event]) -> Schema:
 
 def subject_pattern(event: type[Event]) -> str:
     """An address stands in `ce-subject` as its stream's id, everything else by its name."""
-    name = UUID if event.aggregate == "address" else pattern_of(Id).strip("^$")
-    return f"^{event.aggregate}/{name}$"
+    names = {"address": UUID, "account": pattern_of(Account).strip("^$")}
+    return f"^{event.aggregate}/{names.get(event.aggregate, pattern_of(Id).strip('^$'))}$"
 
 
 def traced() -> Schema:
