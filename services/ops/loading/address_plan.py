@@ -43,6 +43,9 @@ def plan_addresses(draft: Draft, found: Directory) -> None:
     first: dict[str, AddressRow] = {}
     connected: list[Wanted] = []
     for row in found.addresses:
+        if row.trouble:
+            draft.clash(row, row.address, row.trouble, *Wanted(row, "").connect)
+            continue
         try:
             wanted = Wanted(row, canonical(row.address).address)
         except AddressInvalid as error:
@@ -65,7 +68,7 @@ def _plan_primary(draft: Draft, wanted: Wanted) -> bool:
     row, address = wanted.row, wanted.address
     steps = len(draft.plan.steps)
     held = draft.addresses.get(address)
-    if why := row.trouble or _why_not_said(draft, wanted):
+    if why := _why_not_said(draft, wanted):
         draft.clash(row, row.address, why, *wanted.connect)
         return False
     if (former := _renamed(draft, wanted)) is not None:

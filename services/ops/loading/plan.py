@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from services.ops.loading.directory import HEADERS, Directory
+from shared.core.address import AddressInvalid, canonical
 from shared.language.answers import AddressEntry, InboxEntry, TeamEntry, UserEntry
 
 ORDER: Final = list(HEADERS)
@@ -91,6 +92,13 @@ def beside(found: Directory, there: Present) -> Counter[str]:
         inboxes = {row.inbox for row in found.inboxes} | {row.inbox for row in found.addresses}
         counts["inboxes"] = sum(not one.archived and one.inbox not in inboxes for one in there.inboxes.values())
     if "addresses.csv" in found.files:
-        typed = {name.lower() for row in found.addresses for name in (row.address, *row.aliases)}
-        counts["addresses"] = len(there.addresses.keys() - typed)
+        named = {_canonical(name) for row in found.addresses for name in (row.address, *row.aliases)}
+        counts["addresses"] = len(there.addresses.keys() - named)
     return +counts
+
+
+def _canonical(text: str) -> str:
+    try:
+        return canonical(text).address
+    except AddressInvalid:
+        return text

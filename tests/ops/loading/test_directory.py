@@ -153,6 +153,28 @@ async def test_a_rehire_without_the_permission_does_not_get_the_address_until_it
     await nights.again()
 
 
+async def test_a_leavers_mailbox_that_became_a_shared_one_is_the_teams(nights: Nights) -> None:
+    await a_leaver_with_an_address(nights)
+    done = await nights.night({
+        "inboxes.csv": "inbox,name\nsupport,Support\n",
+        "addresses.csv": "address,kind,inbox,aliases\nbob@acme.example,team,support,b@acme.example\n",
+    })  # fmt: skip
+    assert done.commands == [("CreateInbox", "support"), ("ConvertConnection", "bob@acme.example")]
+    await nights.again()
+
+
+async def test_a_mailbox_that_was_renamed_keeps_its_connection(nights: Nights) -> None:
+    head = "address,kind,owner,aliases\n"
+    await nights.night({"users.csv": USERS, "addresses.csv": f"{head}bob@acme.example,personal,bob,b@acme.example\n"})
+    await nights.account.do("BindTool", "bob", address="bob@acme.example", tool="sequences")
+    renamed = f"{head}robin@acme.example,personal,bob,b@acme.example;bob@acme.example\n"
+    done = await nights.night({"addresses.csv": renamed})
+    assert done.commands == [("AddAlias", "robin@acme.example"), ("PromoteAlias", "robin@acme.example")]
+    now = await nights.asked("Address", address="robin@acme.example")
+    assert (now["tools"], now["aliases"]) == (["sequences"], ["b@acme.example", "bob@acme.example"])
+    await nights.again()
+
+
 async def test_what_differs_becomes_the_command_that_makes_it_so(nights: Nights) -> None:
     await nights.night({
         "users.csv": "user,name,permissions,seat,active\nbob,Bob,personal_email_access,true,true\n"
@@ -246,6 +268,20 @@ async def test_a_dry_run_lists_exactly_what_is_refused(nights: Nights) -> None:
     assert not [one for one in done["clashes"] if "^" in one["why"]]
     rows = rows_in(Path(done["refused_file"]))
     assert [row["_refused"]["line"] for row in rows] == [one["line"] for one in done["clashes"]]
+
+
+async def test_an_alias_in_the_place_of_the_address_is_told_where_it_goes(nights: Nights) -> None:
+    done = await nights.night({
+        "users.csv": USERS,
+        "addresses.csv": "address,kind,owner,aliases\nsmtp:bob@acme.example,personal,bob,\n"
+        "SMTP:bob@acme.example;smtp:b@acme.example,personal,bob,\ncleo@acme.example,personal,cleo,SMTP:c@acme.example\n"
+        "c@acme.example,personal,cleo,System.String[]\n",
+    })  # fmt: skip
+    assert [line for _, line, _ in done.refused] == [2, 4, 5]
+    assert "goes to the column aliases" in done.whys[0]
+    assert "two primary addresses" in done.whys[1]
+    assert ("ConnectPersonal", "bob@acme.example") in done.commands
+    assert ("AddAlias", "b@acme.example") in done.commands
 
 
 async def test_what_only_the_write_side_knows_is_foretold_with_all_that_needs_it(nights: Nights) -> None:

@@ -160,6 +160,28 @@ def test_what_is_no_such_export_is_refused_with_the_place(kind: str, data: str, 
         read(kind, written(folder, kind, data))
 
 
+@pytest.mark.parametrize(
+    ("told", "active"),
+    [
+        ("userAccountControl: 512", True),
+        ("userAccountControl: 66050", False),
+        ("nsAccountLock: true", False),
+        ("loginDisabled: TRUE", False),
+        ("inetUserStatus: inactive", False),
+        ("pwdAccountLockedTime: 000001010000Z", False),
+        ("pwdAccountLockedTime: 20261130120000Z", True),
+    ],
+)
+def test_each_directory_says_in_its_own_words_who_is_switched_off(told: str, active: bool, folder: Path) -> None:
+    data = f"dn: uid=bob\nobjectClass: person\nuid: bob\n{told}\n"
+    assert [one.active for one in read("ldif", written(folder, "ldif", data)).people] == [active]
+
+
+def test_accounts_of_the_system_itself_are_nobodys(folder: Path) -> None:
+    data = "dn: CN=krbtgt\nobjectClass: user\nsAMAccountName: krbtgt\nisCriticalSystemObject: TRUE\n"
+    assert read("ldif", written(folder, "ldif", data)).left_out == {"accounts of the system": 1}
+
+
 def test_a_search_that_was_cut_short_is_told(folder: Path) -> None:
     data = "dn: uid=bob\nobjectClass: person\nuid: bob\n\nsearch: 2\nresult: 4 Size limit exceeded\n"
     assert "4 Size limit exceeded" in read("ldif", written(folder, "ldif", data)).notes[0]

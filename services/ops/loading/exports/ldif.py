@@ -2,7 +2,8 @@
 
 The id is `uid`, or `sAMAccountName` in an Active Directory. `proxyAddresses` says which address is the primary one;
 without it, that is the first `mail`, and further ones are aliases. What switches somebody off is told by each directory
-in its own words: `userAccountControl`, `nsAccountLock`, `loginDisabled`, `inetUserStatus`.
+in its own words: `userAccountControl`, `nsAccountLock`, `loginDisabled`, `inetUserStatus`,
+`pwdAccountLockedTime`.
 
 Read here and not with the package `ldif` (4.3.0): that one names no lines, takes base64 that is broken for shorter
 text, and a value by URL for an empty one.
@@ -37,6 +38,8 @@ MAILBOXES: Final = {
     "549755813888": "mailboxes of Exchange itself",
 }  # fmt: skip
 DISABLED: Final = 2
+# Of the password policy of OpenLDAP; another time is a lock that ends.
+LOCKED_FOR_EVER: Final = "000001010000Z"
 # What ldapsearch writes behind the last entry.
 RESULTS: Final = frozenset(("search", "result", "ref", "matcheddn", "text", "control"))
 
@@ -56,6 +59,8 @@ def read_ldif(path: Path, export: Export) -> None:
         kind = kind or MAILBOXES.get(details, "")
         if not kind and not classes & PEOPLE:
             kind = "other entries"
+        if not kind and _first(entry, "iscriticalsystemobject").lower() == "true":
+            kind = "accounts of the system"
         if not kind and "#ext#" in _first(entry, "userprincipalname").lower():
             kind = "guests"
         if kind:
@@ -101,6 +106,7 @@ def _active(file: str, line: int, entry: Entry) -> bool:
             f"the entry at line {line:,} of {file} has a userAccountControl {control!r}, no number"
         ) from error
     locked = any(_first(entry, name).lower() == "true" for name in ("nsaccountlock", "logindisabled"))
+    locked = locked or _first(entry, "pwdaccountlockedtime") == LOCKED_FOR_EVER
     return not disabled and not locked and _first(entry, "inetuserstatus").lower() not in ("inactive", "deleted")
 
 

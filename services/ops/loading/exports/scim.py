@@ -39,7 +39,9 @@ def read_scim(path: Path, export: Export) -> None:
 def _read(file: str, number: int, one: Mapping[str, Any], export: Export) -> None:
     where = f"the {number}. resource of {file}"
     schemas = _member(one, "schemas") or ()
-    if GROUP in schemas and USER not in schemas:
+    meta = _member(one, "meta")
+    kind = str(_member(meta, "resourcetype") or "") if isinstance(meta, dict) else ""
+    if (GROUP in schemas and USER not in schemas) or kind.lower() == "group":
         export.left_out["groups"] += 1
         return
     if str(_member(one, "usertype") or "").lower() == "guest":
