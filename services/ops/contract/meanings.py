@@ -206,7 +206,7 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 REASONS: Final[Mapping[str, str]] = {
-    "COMMAND_INVALID": "The body does not say this command: details name every field at fault.",
+    "COMMAND_INVALID": "The body does not say this command, or names a field twice: details name every field at fault.",
     "COMMAND_UNKNOWN": "There is no such command: details name those there are.",
     "COMMAND_ID_REUSED": "The id was used before with another body.",
     "ACCOUNT_NOT_FOUND": "There is no such account.",
@@ -247,7 +247,7 @@ REASONS: Final[Mapping[str, str]] = {
     "LAST_SUPER_ADMIN": "The last super admin stays.",
     "STREAM_NOT_UNDERSTOOD": "Not decided: an event of a newer release concerns it; run the newer release.",
     "BUSY": "Not decided, not answered: ask again with the same id after `retry_after_ms`.",
-    "QUERY_INVALID": "The body does not say this question: details name every field at fault.",
+    "QUERY_INVALID": "The body does not say this question, or names a field twice: details name every field at fault.",
     "QUERY_UNKNOWN": "There is no such question: details name those there are.",
     "VIEW_BEHIND": "The position was not reached in time; ask again.",
 }
