@@ -491,6 +491,29 @@ async def test_a_log_behind_the_stream_stops_the_relay_loudly(private_nats: Runn
         assert await count_told(private_nats.url) == 20
 
 
+async def test_a_log_restored_and_grown_in_one_moment_is_not_published_behind_other_events(
+    private_nats: RunningNats, database: str
+) -> None:
+    log = Log(database)
+    log.append_new(20)
+    async with relaying(private_nats.url, database) as relay:
+        await all_told(private_nats.url, log)
+        with psycopg.connect(database) as connection:
+            connection.execute("DELETE FROM connections.events WHERE notification_id > 15")
+            for position in range(16, 31):
+                connection.execute(
+                    "INSERT INTO connections.events VALUES (%s, %s, %s, %s, %s)", (*stored(f"c{position}"), position)
+                )
+        await not_ready(relay, "stream", "StreamOfAnotherLog")
+        await not_ready(relay, "stream", "switchboard streams --delete")
+        assert await count_told(private_nats.url) == 20
+        client = await bus.connect(private_nats.url, "test")
+        await client.jetstream().delete_stream(subjects.EVENT_STREAM)
+        await client.close()
+        await all_told(private_nats.url, log)
+        await ready(relay)
+
+
 async def test_a_new_log_has_the_stream_to_itself_and_the_earlier_one_says_so(
     private_nats: RunningNats, postgres: RunningPostgres
 ) -> None:

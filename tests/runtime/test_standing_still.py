@@ -15,6 +15,9 @@ from nats.js.api import AckPolicy, DeliverPolicy
 from services.inbox_views.app import ROOM
 from shared.language import subjects
 from shared.runtime import clock
+from shared.runtime.anew.beside import NotPossible
+from shared.runtime.anew.rebuild import build
+from shared.runtime.anew.switching import switch
 from shared.runtime.anew.view_verbs import show
 from shared.runtime.lease import Lease
 from shared.runtime.processes.service import Service
@@ -418,6 +421,20 @@ async def test_an_id_left_behind_by_a_release_that_keeps_none_is_not_taken_for_a
     async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database) as service:
         await eventually(lambda: is_ready(service))
     assert await rows_of(database) == before
+
+
+async def test_rows_beside_of_a_log_that_is_gone_are_not_switched_to(database: str) -> None:
+    told = story(10)
+    await log_of(database, told)
+    view = View(database, ROOM.design)
+    await build(database, ROOM.design)
+    await view.open()
+    await view.prepare()
+    await restore(database, told.end - 5, after(told.end - 5, "c0", "c1", "c2", "c3", "c4", "c5"))
+    with pytest.raises(NotPossible, match=r"do not match this log.*switchboard views drop"):
+        await switch(database, ROOM.design, force=True)
+    await view.close()
+    assert await addresses_of(database) == set()
 
 
 async def test_views_says_that_rows_do_not_match_the_log(bus: Bus, private_nats: RunningNats, database: str) -> None:
