@@ -9,7 +9,7 @@ from services.connections.desk import Desk
 from services.connections.domain import account as accounts
 from services.connections.domain import actor as actors
 from services.connections.domain import address as addresses
-from services.connections.domain import claims, links
+from services.connections.domain import claims, connecting, conversion, links
 from services.connections.domain import inbox as inboxes
 from services.connections.domain import user as users
 from services.connections.domain.account import Account, NoAccount
@@ -339,7 +339,7 @@ def connect_personal(desk: Desk, command: c.ConnectPersonal) -> Outcome:
     target = desk.target()
     state = desk.address(target.address)
     mailbox = desk.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
-    return claims.connect_personal(state, command, target, mailbox)
+    return connecting.connect_personal(state, command, target, mailbox)
 
 
 def connect_team(desk: Desk, command: c.ConnectTeam) -> Outcome:
@@ -348,7 +348,7 @@ def connect_team(desk: Desk, command: c.ConnectTeam) -> Outcome:
     target = desk.target()
     state = desk.address(target.address)
     mailbox = desk.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
-    decision = claims.connect_team(state, command, target, mailbox)
+    decision = connecting.connect_team(state, command, target, mailbox)
     if not any(isinstance(event, TeamConnected) for event in decision.events):
         return decision
     return with_unread(desk, inbox, decision)
@@ -422,16 +422,16 @@ def convert_connection(desk: Desk, command: c.ConvertConnection) -> Outcome:
     if command.owner is not None:
         actor.require_owner_is_actor(command.owner)
         users.owner(desk.user(command.owner), command.owner)
-        return claims.convert_to_personal(state, command.owner, address, desk.siblings(state))
+        return conversion.convert_to_personal(state, command.owner, address, desk.siblings(state))
     assert command.inbox is not None, "the message's own rule"
     if isinstance(state, Orphaned):
         actor.require("super_admin")
     inbox = desk.open_inbox(command.inbox)
     siblings = desk.siblings(state)
     if isinstance(state, Orphaned):
-        events = claims.convert_orphan_to_team(state, command, inbox.id, siblings)
+        events = conversion.convert_orphan_to_team(state, command, inbox.id, siblings)
     else:
-        events = claims.convert_to_team(state, command, inbox.id, address, siblings, on_behalf=actor.service)
+        events = conversion.convert_to_team(state, command, inbox.id, address, siblings, on_behalf=actor.service)
     return with_unread(desk, inbox, Decision(events)) if events else events
 
 
