@@ -1,11 +1,12 @@
 """Addresses of a directory and their aliases, compared with those that are there."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from services.ops.loading.directory import AddressRow, Directory
 from services.ops.loading.draft import Draft, Held
-from services.ops.loading.people_plan import where_of
+from services.ops.loading.people_plan import firsts, where_of
 from services.ops.loading.plan import Thing
 from shared.core.address import AddressInvalid, canonical
 
@@ -40,8 +41,9 @@ class Wanted(NamedTuple):
 
 def plan_addresses(draft: Draft, found: Directory) -> None:
     """All primary addresses before all aliases: what is the primary of one row is no alias of another."""
-    first: dict[str, AddressRow] = {}
     connected: list[Wanted] = []
+    rows = [row for row in found.addresses if not row.trouble and _is_address(row.address)]
+    first = firsts(rows, lambda row: canonical(row.address).address)
     for row in found.addresses:
         if row.trouble:
             draft.clash(row, row.address, row.trouble, *Wanted(row, "").connect)
@@ -51,19 +53,27 @@ def plan_addresses(draft: Draft, found: Directory) -> None:
         except AddressInvalid as error:
             draft.clash(row, row.address, f"is no e-mail address: {error.what}", *Wanted(row, "").connect)
             continue
-        earlier = first.setdefault(wanted.address, row)
+        earlier = first[wanted.address]
         if earlier is not row:
             same = (earlier.owner, earlier.inbox) == (row.owner, row.inbox)
             other = "too" if same else f"for {Wanted(earlier, '').holder}"
             draft.clash(row, row.address, f"is in {where_of(earlier, row.file)} {other}", *wanted.connect)
-        elif _plan_primary(draft, wanted):
+        elif _plan_primary(draft, wanted, first):
             connected.append(wanted)
     for wanted in connected:
         for alias in wanted.row.aliases:
             _plan_alias(draft, wanted, alias, first)
 
 
-def _plan_primary(draft: Draft, wanted: Wanted) -> bool:
+def _is_address(text: str) -> bool:
+    try:
+        canonical(text)
+    except AddressInvalid:
+        return False
+    return True
+
+
+def _plan_primary(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow]) -> bool:
     """Whether the address will be the holder's, so that its aliases can be his."""
     row, address = wanted.row, wanted.address
     steps = len(draft.plan.steps)
@@ -71,7 +81,7 @@ def _plan_primary(draft: Draft, wanted: Wanted) -> bool:
     if why := _why_not_said(draft, wanted):
         draft.clash(row, row.address, why, *wanted.connect)
         return False
-    if (former := _renamed(draft, wanted)) is not None:
+    if (former := _renamed(draft, wanted, first)) is not None:
         _promote(draft, wanted, former)
         held = draft.addresses[address]
     if held is not None and held.primary is not None:
@@ -169,16 +179,13 @@ def _hand_over(draft: Draft, wanted: Wanted, held: Held | None) -> bool:
     return True
 
 
-def _renamed(draft: Draft, wanted: Wanted) -> str | None:
+def _renamed(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow]) -> str | None:
     """The former primary address of the mailbox: an alias in the directory, and the primary here."""
     held = draft.addresses.get(wanted.address)
     for alias in wanted.row.aliases:
-        try:
-            former = canonical(alias).address
-        except AddressInvalid:
-            continue
+        former = canonical(alias).address if _is_address(alias) else ""
         primary = draft.addresses.get(former)
-        if primary is None or primary.primary is not None or primary.orphaned:
+        if former in first or primary is None or primary.primary is not None or primary.orphaned:
             continue
         ours = held is None or held.primary == former
         if ours and (primary.owner, primary.inbox) == _holder(wanted):
@@ -201,7 +208,7 @@ def _promote(draft: Draft, wanted: Wanted, former: str) -> None:
     draft.addresses[wanted.address] = held
 
 
-def _plan_alias(draft: Draft, wanted: Wanted, alias: str, first: dict[str, AddressRow]) -> None:
+def _plan_alias(draft: Draft, wanted: Wanted, alias: str, first: Mapping[str, AddressRow]) -> None:
     row = wanted.row
     fields = {"address": row.address, "alias": alias}
     try:

@@ -5,7 +5,7 @@ Each run compares anew, so that a run that was stopped, or refused rows of the n
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -153,7 +153,8 @@ def carry_out(compared: Compared, account: str, actor: str, wanted: Wanted) -> O
     outcome = Outcome(0, compared.plan.unchanged, list(compared.foretold.clashes), None, None)
     wanted.file.write_text("".join(f"{json.dumps(step.row(account, actor))}\n" for step in steps))
     if steps:
-        outcome.end = through(wanted)
+        # Addresses that come back with a user are named by none of the commands that order rows: one after the other.
+        outcome.end = through(replace(wanted, in_flight=1) if compared.plan.returning else wanted)
         outcome.accepted = outcome.end.place.accepted
         outcome.unchanged += outcome.end.place.unchanged
         if not outcome.end.whole:

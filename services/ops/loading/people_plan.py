@@ -106,12 +106,10 @@ def _of_admin(draft: Draft, row: UserRow) -> list[Thing]:
 
 def plan_leaving(draft: Draft, found: Directory) -> None:
     """Who is inactive is deactivated at the end, once what they hold is connected."""
-    seen: set[str] = set()
-    for row in found.users:
+    for row in firsts(found.users, lambda row: row.user).values():
         user = draft.users.get(row.user)
-        if row.active is not False or user is None or not user.active or row.user in seen:
+        if row.active is not False or user is None or not user.active:
             continue
-        seen.add(row.user)
         if draft.super_admins == {row.user}:
             why = "is inactive in the directory, and is the last super_admin here"
             draft.clash(row, row.user, why, "DeactivateUser", {"user": row.user})

@@ -322,6 +322,14 @@ async def test_an_account_that_is_not_there_is_told(nights: Nights) -> None:
         assert (code, "register it first" in output, "Traceback" in output) == (REFUSED, True, False), output
 
 
+async def test_somebody_who_is_there_twice_is_what_the_first_row_says(nights: Nights) -> None:
+    head = "user,name,active\n"
+    for _ in range(2):
+        done = await nights.night({"users.csv": f"{head}bob,Bob,true\nbob,Bob,false\n"})
+        assert [line for _, line, _ in done.refused] == [3]
+    assert (done.commands, done.unchanged) == ([], 1)
+
+
 async def test_ids_of_a_directory_are_kept(nights: Nights) -> None:
     """Of 36 characters; those of teams and inboxes, too."""
     own = "7d9f3a52-6c1e-4b8a-9f20-3b1c5e7a9d44"
