@@ -188,6 +188,13 @@ def test_a_row_begins_with_its_beginning() -> None:
         Story().tell(e.SeatAssigned(user="nobody")).docs(fold)
 
 
+def promoted(primary: str, former: str) -> e.Event:
+    return e.AliasPromoted(
+        address=BOB, primary=primary, former_primary=former, kind="personal", owner="bob", since=time_at(1),
+        receiving=True, sending=True, reauthentication_required=False,
+    )  # fmt: skip
+
+
 ADDRESS_EVENTS = st.lists(
     st.sampled_from(
         [
@@ -197,6 +204,9 @@ ADDRESS_EVENTS = st.lists(
             e.ReauthenticationRequired(address=BOB, cause="x"), e.Reconnected(address=BOB),
             e.OwnershipTransferred(address=BOB, from_="bob", to="cleo"),
             e.TeamAddressMoved(address=BOB, from_="sales", to="inbox"), e.FromNameChanged(address=BOB, from_name="N"),
+            e.ConnectionConverted(address=BOB, from_="personal", to="team", owner="bob", inbox="sales"),
+            e.Reconnected(address=BOB, connector="cleo"),
+            *(promoted(primary, former) for primary, former in ((BOB, HELP), (HELP, BOB), (HELP, "c@acme.example"))),
         ]
     )
 )  # fmt: skip
