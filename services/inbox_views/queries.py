@@ -199,21 +199,20 @@ async def usage(asked: Asked, _: q.Usage) -> Doc:
 async def removal_impact(asked: Asked, question: q.RemovalImpact) -> Mapping[str, list[str]]:
     """What would be left behind and what would lose its last reader."""
     asked.require_administrator()
-    doc = await asked.user(question.user)
-    name = doc["user"]
+    name = (await asked.user(question.user))["user"]
     own = [one["address"] for one in await asked.owned([name])]
     aliases = [one["address"] for one in await asked.aliases(own)]
     teams = (await teams_by_user(asked)).get(name, [])
     docs = await asked.inboxes()
     places = await memberships(asked, (one for one in docs if not one["archived"]))
-    read = {inbox: place for inbox, place in places.items() if doc["status"] == "active" and place.admits(name)}
+    admitting = {inbox: place for inbox, place in places.items() if place.admits(name)}
     return {
         "addresses": sorted([*own, *aliases]),
         "inboxes": [one["inbox"] async for one in in_turns(docs) if inboxes.names(one, name, teams)],
         "teams": teams,
         "rules": [one["inbox"] async for one in in_turns(docs) if inboxes.rule_names(one, name, teams)],
         "connections": await asked.connected_by(name),
-        "last_reader_of": sorted(await asked.unread(read, besides=name)),
+        "last_reader_of": sorted(await asked.unread(admitting, besides=name)),
     }
 
 

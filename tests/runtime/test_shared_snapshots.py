@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from services.inbox_views.handlers import DESIGN
 from shared.runtime.admission import Acquaintances
@@ -170,3 +171,27 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
     await asyncio.sleep(0)
     waiting.cancel()
     assert await waiting == "told"
+
+
+async def test_who_asks_together_of_one_account_share_its_row_and_each_has_their_own(view: View) -> None:
+    rows = [
+        ("accounts", BAD, BAD, '{"plan": "bad"}'), ("accounts", GOOD, GOOD, '{"plan": "good"}'),
+        *(("users", account, user, f'{{"user": "{user}", "of": "{account}"}}')
+          for account in (BAD, GOOD) for user in ("a", "b")),
+    ]  # fmt: skip
+    async with view.writing() as cursor:
+        for table, account, key, doc in rows:
+            await cursor.execute(
+                sql.SQL("INSERT INTO {}.{} VALUES (gen_random_uuid(), %s, %s, %s, 1, 1)").format(
+                    sql.Identifier(DESIGN.name), sql.Identifier(table)
+                ),
+                (account, key, doc),
+            )
+    askers = [(BAD, "a"), (GOOD, "b"), (BAD, "b"), ("else", "a"), (GOOD, "a"), (BAD, "nobody")]
+    async with view.snapshots(askers) as snapshots:
+        found = [(one.account_doc, one.actor_doc) for one in snapshots]
+    assert [(one and one["plan"], who and (who["of"], who["user"])) for one, who in found] == [
+        ("bad", (BAD, "a")), ("good", (GOOD, "b")), ("bad", (BAD, "b")), (None, None), ("good", (GOOD, "a")),
+        ("bad", None),
+    ]  # fmt: skip
+    assert found[0][0] is found[2][0] is found[5][0]

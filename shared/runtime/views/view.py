@@ -58,8 +58,10 @@ BEGIN: Final[LiteralString] = """
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE view IN ACCESS SHARE MODE
 """
 
+# The row of an account may be large, with all of its teams: it comes with the first who asks of the account.
 HEADS: Final[LiteralString] = """
-SELECT v.position, EXISTS (SELECT FROM parked) OR EXISTS (SELECT FROM given_up), a.doc, u.doc
+SELECT v.position, EXISTS (SELECT FROM parked) OR EXISTS (SELECT FROM given_up),
+       CASE q.number WHEN min(q.number) OVER (PARTITION BY q.account) THEN a.doc END, u.doc
 FROM view v
 CROSS JOIN unnest(%(accounts)b::text[], %(actors)b::text[]) WITH ORDINALITY AS q (account, actor, number)
 LEFT JOIN accounts a ON a.account = q.account COLLATE "C" AND a.key = q.account COLLATE "C"
@@ -87,6 +89,15 @@ UPDATE {schema}.view SET edition = gen_random_uuid() RETURNING design, position
 """
 
 
+async def fetched(cursor: AsyncCursor[Row]) -> list[Row]:
+    """All rows of what was executed, read in turns."""
+    rows = await cursor.fetchmany(ROWS_AT_ONCE)
+    while len(rows) % ROWS_AT_ONCE == 0 and (more := await cursor.fetchmany(ROWS_AT_ONCE)):
+        rows += more
+        await asyncio.sleep(0)
+    return rows
+
+
 class Snapshot:
     """Rows and position of one moment, and a record of what was looked at."""
 
@@ -103,11 +114,7 @@ class Snapshot:
     async def select(self, query: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         """Rows of a statement; `%(account)s` is given."""
         await self._cursor.execute(query, {"account": self.account, **(params or {})})
-        rows = await self._cursor.fetchmany(ROWS_AT_ONCE)
-        while len(rows) % ROWS_AT_ONCE == 0 and (more := await self._cursor.fetchmany(ROWS_AT_ONCE)):
-            rows += more
-            await asyncio.sleep(0)
-        return rows
+        return await fetched(self._cursor)
 
     def looked_at(self, aggregate: Aggregate, *names: str) -> None:
         """The answer depends on these aggregates; on all of the account when none is named."""
@@ -356,7 +363,9 @@ class View:
 
     async def _heads(self, cursor: AsyncCursor[Row], accounts: list[str], actors: list[str]) -> list[Row]:
         await cursor.execute(HEADS, {"accounts": accounts, "actors": actors, "design": self.design.version})
-        return await cursor.fetchall()
+        heads = await fetched(cursor)
+        docs = {account: head[2] for account, head in zip(accounts, heads, strict=False) if head[2] is not None}
+        return [(*head[:2], docs.get(account), head[3]) for account, head in zip(accounts, heads, strict=False)]
 
     async def _heads_beside(self, cursor: AsyncCursor[Row], accounts: list[str], actors: list[str]) -> list[Row]:
         """For questions that arrive between a switch to another version and the moment this process hears of it."""
