@@ -239,11 +239,10 @@ class View:
 
     async def checkpoint(self) -> Checkpoint | None:
         """Which event the live rows stand at; None when there are no rows."""
-        try:
-            async with self.writing() as cursor:
-                return await checkpoint_of(cursor, self.design.name)
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            return None
+        async with self.writing() as cursor:
+            # A table that is away is no reason to make all of them anew.
+            there = await exists(cursor, self.design.name)
+            return await checkpoint_of(cursor, self.design.name) if there else None
 
     async def contradiction(self) -> str | None:
         """Why the live rows cannot be of the log that is there now; None when they can."""
