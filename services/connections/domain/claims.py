@@ -1,7 +1,7 @@
 """Who gives an address up or hands it on, and what every claim is judged by."""
 
 from collections.abc import Iterable, Sequence
-from typing import NoReturn, assert_never
+from typing import Literal, NoReturn, assert_never
 
 from services.connections.domain.address import (
     AddressState,
@@ -88,16 +88,16 @@ def require_pinned(state: Connected, given: str | None) -> None:
     if pinned is None or given == pinned:
         return
     if given is None:
-        refuse_other_mailbox(state.address, "is pinned to a mailbox, and none was named")
+        refuse_other_mailbox(state.address, "is pinned to a mailbox, and none was named", "absent")
     elif mailbox_name(state.link.provider, given) != mailbox_name(state.link.provider, pinned):
         refuse_other_mailbox(state.address, "is pinned to another mailbox")
 
 
-def refuse_other_mailbox(address: str, why: str) -> NoReturn:
+def refuse_other_mailbox(address: str, why: str, given: Literal["absent", "different"] = "different") -> NoReturn:
     raise Refused(
         Reason.REAUTH_IDENTITY_MISMATCH,
         f"{address} {why}; nothing was changed.",
-        {"address": address, "provider_identity": "absent" if "none was named" in why else "different"},
+        {"address": address, "provider_identity": given},
         [
             NextAction("Reconnect", ("holder",), "Authenticate the mailbox that was connected."),
             NextAction("Disconnect", ("holder", "super_admin"), "Or disconnect it and connect the other mailbox."),
