@@ -42,7 +42,8 @@ PAGES: Final[Mapping[Aggregate, Page]] = {
 # So many team addresses are looked at for a list of those that one may use.
 LOOKED_AT: Final = 300
 # 2: mailboxes that are named by an e-mail address, whatever its spelling and provider; archived inboxes.
-SET_RULES: Final = SetRules(2, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
+# 3: mailboxes that are named by a login that reads as an e-mail address, such as bob@corp.local.
+SET_RULES: Final = SetRules(3, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
 
 Outcome = Decision | Sequence[Event]
 

@@ -34,8 +34,11 @@ IN_WORDS: Final[Mapping[str, str]] = {
 
 
 def one_line_feed(text: Any) -> Any:
-    """Keep CR LF, as text areas send it, as LF; a length counts what is kept."""
-    return text.replace("\r\n", "\n") if isinstance(text, str) else text
+    """Keep CR LF, as text areas send it, as LF; a length counts what is kept.
+
+    With two CR in a row it stays as it is and is refused, or CR LF would be left of CR CR LF.
+    """
+    return text.replace("\r\n", "\n") if isinstance(text, str) and "\r\r" not in text else text
 
 
 @dataclass(frozen=True)

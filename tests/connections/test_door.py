@@ -213,7 +213,9 @@ def test_required_text_is_not_blank(blank: str) -> None:
 def test_lines_and_tabs_are_for_signatures_and_notes_only() -> None:
     assert is_well(come("SetSignature", {"actor": "bob", "user": "bob", "signature": "a\n\tb"}))
     assert is_well(come("Disconnect", GOOD | {"note": "a\n\tb"}))
-    assert fields_at_fault(come("SetSignature", {"actor": "bob", "user": "bob", "signature": "a\rb"})) == ["signature"]
+    for text in ("a\rb", "a\r\r\nb"):
+        pending = come("SetSignature", {"actor": "bob", "user": "bob", "signature": text})
+        assert fields_at_fault(pending) == ["signature"]
     assert fields_at_fault(come("CreateInbox", {"actor": "bob", "inbox": "x", "name": "a\nb"})) == ["name"]
 
 

@@ -97,6 +97,24 @@ def test_better_auth_7806_nobody_else_gets_it_by_another_spelling_or_provider(pr
     given(NAMED).when(command).refused(Reason.ADDRESS_ALREADY_PERSONAL, via="provider_identity")
 
 
+def test_better_auth_7806_a_login_at_a_domain_without_mail_is_one_mailbox_in_any_letters() -> None:
+    facts = personal(BOBS, BOB, provider="microsoft", provider_identity="Bob.Baker@corp.local")
+    other = "BOB.BAKER@corp.local"
+    given(facts).when(c.Reconnect(actor=BOB, address=BOBS, provider_identity=other)).unchanged()
+    wants = c.ConnectPersonal(actor=CLEO, owner=CLEO, address="c@acme.example", provider_identity=other)
+    given(facts).when(wants).refused(Reason.ADDRESS_ALREADY_PERSONAL, via="provider_identity")
+
+
+@pytest.mark.parametrize(
+    ("pinned", "given_now"),
+    [("Abc@XYZ", "abc@xyz"), ("\u00e9@a.example", "\u00c9@a.example"), ("K@a.local", "\u212a@a.local")],
+)
+def test_what_reads_as_no_address_in_ascii_stays_exact(pinned: str, given_now: str) -> None:
+    facts = personal(BOBS, BOB, provider="microsoft", provider_identity=pinned)
+    reconnects = c.Reconnect(actor=BOB, address=BOBS, provider_identity=given_now)
+    given(facts).when(reconnects).refused(Reason.REAUTH_IDENTITY_MISMATCH)
+
+
 def test_an_id_of_a_provider_stays_exact() -> None:
     wants = c.ConnectPersonal(
         actor=CLEO, owner=CLEO, address="c@acme.example", provider="google", provider_identity="G-1"

@@ -82,7 +82,7 @@ def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -
         opened(database).close()
     assert [line["memberships"] for line in first if line["event"] == "sets.brought_over"]
     assert not [line for line in second if line["event"] == "sets.brought_over"]
-    assert mark() == marked == [(UUID(int=2), len(of_a_former_release.positions()))]
+    assert mark() == marked == [(UUID(int=SET_RULES.version), len(of_a_former_release.positions()))]
 
 
 def test_what_has_left_a_set_is_not_put_back(database: str, of_a_former_release: Store) -> None:

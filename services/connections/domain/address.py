@@ -1,7 +1,8 @@
 """One address serves one person or one team, never both; whoever wants it next learns who holds it."""
 
+import re
 from dataclasses import dataclass, replace
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from shared.core.address import AddressInvalid, canonical
 from shared.language.events import (
@@ -27,6 +28,9 @@ from shared.language.events import (
 )
 from shared.language.reasons import Reason
 from shared.language.text import Provider, Tool
+
+# Reads as an e-mail address, though no mail can be sent there: bob@corp.local, a login of Microsoft's.
+_LOGIN: Final = re.compile(r"[!-?A-~]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 
 # ---- situations
 
@@ -232,7 +236,9 @@ def mailbox(provider: str | None, identity: str) -> str:
     try:
         return f"mailbox:@:{canonical(identity).address}"
     except AddressInvalid:
-        return f"mailbox:{provider or ''}:{identity}"
+        # ASCII only: other letters have capitals that two different names share.
+        login = identity.strip(" ")
+        return f"mailbox:@:{login.lower()}" if _LOGIN.match(login) else f"mailbox:{provider or ''}:{identity}"
 
 
 def memberships(state: AddressState) -> frozenset[str]:
