@@ -21,6 +21,9 @@ ROUTING_QUEUE = "routing"
 
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
+JSON = "application/json"
+# The `$id` of each published schema is this, its room and its name, with colons between.
+SCHEMA_ID = "urn:switchboard:v1"
 
 # Within Switchboard only: a hint that the log has grown, and a process's answers to "are you ready?", to "what have you
 # counted?" and to "do you answer the questions of this view's version?", where nobody hears who does not.
@@ -77,6 +80,11 @@ def attendance(view: str, version: int) -> str:
     return f"{ATTENDANCE}.{view}.{version}"
 
 
+def event_schema(stored_name: str) -> str:
+    """The `$id` of the published schema of an event, which its stored name tells, known here or not."""
+    return f"{SCHEMA_ID}:events:{stored_name.removeprefix('switchboard.')}"
+
+
 class Ce:
     """Header names of a CloudEvent in the binary mode of its NATS binding; all values are text."""
 
@@ -91,5 +99,7 @@ class Ce:
     STREAM_VERSION = "ce-streamversion"
     ACTOR = "ce-actor"
     CAUSATION_ID = "ce-causationid"
+    CONTENT_TYPE = "ce-datacontenttype"
+    SCHEMA = "ce-dataschema"
     CORRELATION_ID = "ce-correlationid"
     TRACEPARENT = "traceparent"

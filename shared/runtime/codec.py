@@ -89,6 +89,8 @@ def to_wire(recorded: Recorded) -> tuple[str, dict[str, str], bytes]:
         Ce.ID: recorded.id,
         Ce.SOURCE: subjects.EVENT_SOURCE,
         Ce.TYPE: event.stored_name(),
+        Ce.CONTENT_TYPE: subjects.JSON,
+        Ce.SCHEMA: subjects.event_schema(event.stored_name()),
         Ce.SUBJECT: recorded.subject,
         Ce.TIME: recorded.time,
         Ce.ACCOUNT: recorded.account,
@@ -156,7 +158,7 @@ def stored_to_wire(
         envelope, body = orjson.loads(state[:cut] + b"}"), state[cut + len(_DATA) : -1]
         data = orjson.loads(body)
         account = envelope["account"]
-        name, known = _named(topic)
+        name, known, schema = _named(topic)
         aggregate = known or _aggregate_of(stream, account, data)
         headers = {
             subjects.MESSAGE_ID: envelope["id"],
@@ -164,6 +166,8 @@ def stored_to_wire(
             Ce.ID: envelope["id"],
             Ce.SOURCE: subjects.EVENT_SOURCE,
             Ce.TYPE: topic,
+            Ce.CONTENT_TYPE: subjects.JSON,
+            Ce.SCHEMA: schema,
             Ce.SUBJECT: f"{aggregate}/{_id_in(aggregate, stream, account, data)}",
             Ce.TIME: envelope["time"],
             Ce.ACCOUNT: account,
@@ -194,14 +198,14 @@ def id_in_state(state: bytes) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _named(topic: str) -> tuple[str, str | None]:
-    """The event's name and, when it is known here, its aggregate."""
+def _named(topic: str) -> tuple[str, str | None, str]:
+    """The event's name, its aggregate when it is known here, and the id of its schema."""
     if known := EVENTS.get(topic):
-        return known.__name__, known.aggregate
+        return known.__name__, known.aggregate, subjects.event_schema(topic)
     found = _STORED_NAME.fullmatch(topic)
     if found is None:
         raise ValueError("not a stored name")
-    return found.group(1), None
+    return found.group(1), None, subjects.event_schema(topic)
 
 
 def _id_in(aggregate: str, stream: UUID, account: str, data: Mapping[str, Any]) -> str:

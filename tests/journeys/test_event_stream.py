@@ -50,6 +50,8 @@ async def test_every_fact_has_the_body_and_the_headers_that_were_agreed(wire: Wi
         assert told["ce-specversion"] == "1.0"
         assert told["ce-source"] == "/switchboard/connections"
         assert told["ce-type"] == f"switchboard.{name}.v1"
+        assert told["ce-datacontenttype"] == "application/json"
+        assert told["ce-dataschema"] == f"urn:switchboard:v1:events:{name}.v1"
         assert told["ce-id"] == told["Nats-Msg-Id"] == str(UUID(told["ce-id"]))
         assert is_time(told["ce-time"])
         assert told["ce-account"] == account.name

@@ -31,6 +31,8 @@ def cloud_event(event: type[Event]) -> Schema:
             Ce.ID: a_uuid,
             Ce.SOURCE: {"const": subjects.EVENT_SOURCE},
             Ce.TYPE: {"const": event.stored_name()},
+            Ce.CONTENT_TYPE: {"const": subjects.JSON},
+            Ce.SCHEMA: {"const": subjects.event_schema(event.stored_name())},
             Ce.SUBJECT: {"pattern": subject_pattern(event)},
             Ce.TIME: {"format": "date-time"},
             Ce.ACCOUNT: {"pattern": pattern_of(Account)},

@@ -189,6 +189,8 @@ HEADERS: Final[Mapping[str, str]] = {
     Ce.ID: "The event's id, the same however often it is delivered.",
     Ce.SOURCE: "Who tells it.",
     Ce.TYPE: "The event's stored name, which never changes its meaning.",
+    Ce.CONTENT_TYPE: "The body is JSON in UTF-8.",
+    Ce.SCHEMA: "The `$id` of the published schema of the body.",
     Ce.SUBJECT: "The aggregate: its kind and its id; an address stands there as the id of its stream.",
     Ce.TIME: "When it was decided, in UTC.",
     Ce.ACCOUNT: "The account.",

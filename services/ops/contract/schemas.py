@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel, TypeAdapter, create_model
 
 from services.ops.contract import meanings
+from shared.language import subjects
 from shared.language.answers import RESULTS, Accepted, Answer, NotAnswered, Refused, Unchanged
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS, Event
@@ -84,7 +85,7 @@ def answer_to(question: type[Question]) -> type[BaseModel]:
 
 
 def _message(room: str, name: str, message: type[BaseModel], way: Way) -> Message:
-    head = {"$schema": DIALECT, "$id": f"urn:switchboard:v1:{room}:{name}"}
+    head = {"$schema": DIALECT, "$id": f"{subjects.SCHEMA_ID}:{room}:{name}"}
     return Message(room, name, head | schema_of(message, way))
 
 
