@@ -22,6 +22,14 @@ VERSION: Final = subjects.COMMAND.rpartition(".v")[2]
 JSON: Final = "application/json"
 NATS_BINDING: Final = "0.1.0"
 LICENSE: Final = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
+# EventCatalog has three types of message; a reply is filed with what it answers. The contract of all is Switchboard's.
+CATALOGUED: Final = {
+    "commands": "command",
+    "replies": "command",
+    "questions": "query",
+    "answers": "query",
+    "events": "event",
+}
 PARAMETERS: Final = {"account": {"$ref": "#/components/parameters/account"}}
 
 DESCRIPTION: Final = f"""\
@@ -168,7 +176,13 @@ def event_key(event: type[Event]) -> str:
 
 
 def message_object(message: Message) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": message.name, "title": message.schema["title"], "contentType": JSON}
+    found: dict[str, Any] = {
+        "name": message.name,
+        "title": message.schema["title"],
+        "contentType": JSON,
+        "x-eventcatalog-message-type": CATALOGUED[message.room],
+        "x-eventcatalog-role": "provider",
+    }
     if "description" in message.schema:
         found["summary"] = message.schema["description"]
     return found | {"payload": _schema_ref(key(message))} | _rest(message)
@@ -181,7 +195,7 @@ def _rest(message: Message) -> dict[str, Any]:
             found = examples.of_command(message.name)[0]
             return {"headers": headers.traced(), "correlationId": _correlation("command")} | _example(found.body)
         case "replies":
-            found = next(examples.of_outcome(message.schema["properties"]["outcome"]["const"]))
+            found = next(examples.of_outcome(message.schema["properties"]["outcome"]["enum"][0]))
             refused = {"headers": headers.error(Reason)} if message.name == "Refused" else {}
             return refused | {"correlationId": _correlation("command")} | _example(found.reply, _refused(found.reply))
         case "questions":

@@ -26,13 +26,14 @@ def cloud_event(event: type[Event]) -> Schema:
     """The headers of one event: CloudEvents 1.0 in the binary mode of its NATS binding."""
     a_uuid = {"pattern": f"^{UUID}$"}
     return _headers(
+        f"{event.__name__}Headers",
         {
-            Ce.SPECVERSION: {"const": "1.0"},
+            Ce.SPECVERSION: constant("CeSpecVersion", "1.0"),
             Ce.ID: a_uuid,
-            Ce.SOURCE: {"const": subjects.EVENT_SOURCE},
-            Ce.TYPE: {"const": event.stored_name()},
-            Ce.CONTENT_TYPE: {"const": subjects.JSON},
-            Ce.SCHEMA: {"const": subjects.event_schema(event.stored_name())},
+            Ce.SOURCE: constant("CeSource", subjects.EVENT_SOURCE),
+            Ce.TYPE: constant(f"{event.__name__}CeType", event.stored_name()),
+            Ce.CONTENT_TYPE: constant("CeDataContentType", subjects.JSON),
+            Ce.SCHEMA: constant(f"{event.__name__}CeDataSchema", subjects.event_schema(event.stored_name())),
             Ce.SUBJECT: {"pattern": subject_pattern(event)},
             Ce.TIME: {"format": "date-time"},
             Ce.ACCOUNT: {"pattern": pattern_of(Account)},
@@ -59,17 +60,26 @@ def subject_pattern(event: type[Event]) -> str:
 
 def traced() -> Schema:
     """What a command may bear."""
-    return _headers({}, {Ce.TRACEPARENT: {"pattern": TRACEPARENT}})
+    return _headers("CommandHeaders", {}, {Ce.TRACEPARENT: {"pattern": TRACEPARENT}})
 
 
 def error(names: type[Reason] | type[QuestionError]) -> Schema:
     """What a reply bears that is no success, as the NATS micro protocol has it."""
     codes = sorted({str(CODES[name]) for name in names})
-    return _headers({subjects.ERROR_CODE: {"enum": codes}, subjects.ERROR: {"enum": [str(name) for name in names]}}, {})
+    title = "Refused" if names is Reason else "NotAnswered"
+    always: dict[str, Schema] = {
+        subjects.ERROR_CODE: {"title": f"{title}Code", "enum": codes},
+        subjects.ERROR: {"title": names.__name__, "enum": [str(name) for name in names]},
+    }
+    return _headers(f"{title}Headers", always, {})
 
 
-def _headers(always: dict[str, Schema], sometimes: dict[str, Schema]) -> Schema:
+def constant(title: str, value: str) -> Schema:
+    return {"title": title, "enum": [value]}
+
+
+def _headers(title: str, always: dict[str, Schema], sometimes: dict[str, Schema]) -> Schema:
     properties = {
         name: {"type": "string", "description": HEADERS[name]} | schema for name, schema in (always | sometimes).items()
     }
-    return {"type": "object", "properties": properties} | ({"required": list(always)} if always else {})
+    return {"title": title, "type": "object", "properties": properties} | ({"required": list(always)} if always else {})

@@ -97,13 +97,10 @@ def type_of(schema: Schema) -> str:
     """The type in words."""
     if "$ref" in schema:
         return f"<i>{text(schema['$ref'].rpartition('/')[2])}</i>"
-    if "const" in schema:
-        return code(str(schema["const"]))
     if alternatives := schema.get("oneOf") or schema.get("anyOf"):
         return " or ".join(type_of(one) for one in alternatives)
     if "enum" in schema:
-        listed = [code(str(one)) for one in schema["enum"] if one is not None]
-        return " · ".join(listed) + (" or null" if None in schema["enum"] else "")
+        return " · ".join(code(str(one)) for one in schema["enum"])
     types = schema.get("type", "anything")
     return " or ".join(word_of(one, schema) for one in (types if isinstance(types, list) else [types]))
 

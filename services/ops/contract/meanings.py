@@ -4,7 +4,7 @@ A field means the same wherever its name stands; where it does not, `Class.field
 forgotten and none is left over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared.language import subjects
@@ -253,6 +253,47 @@ REASONS: Final[Mapping[str, str]] = {
     "QUERY_UNKNOWN": "There is no such question: details name those there are.",
     "VIEW_BEHIND": "The position was not reached in time; ask again.",
 }
+
+
+# Each choice by its words, under one title wherever it stands: generators name types after titles.
+CHOICES: Final[Mapping[frozenset[str], str]] = {
+    frozenset(words.split()): title
+    for title, words in {
+        "Access": "everyone members",
+        "Availability": "available away",
+        "Destination kind": "inbox personal none",
+        "Health": "healthy degraded paused reauth_required orphaned disconnected",
+        "Kind": "personal team",
+        "Permission": "personal_email_access account_access super_admin",
+        "Plan": "free starter professional enterprise",
+        "Policy": "orphan release transfer_to",
+        "Provider": "google microsoft imap",
+        "Reclaim cause": "reclaimed owner_returned",
+        "Rule kind": "unassigned users_and_teams contact_owner",
+        "State": "free connected paused reauth_required orphaned",
+        "Tool": "one_to_one sequences extension meetings",
+        "User status": "active deactivated removed",
+        "Via": "personal alias inbox",
+    }.items()
+}
+# Asked and told, these differ: what is told never bears null and may gain fields.
+RULES: Final = ("Unassigned", "UsersAndTeams", "ContactOwner")
+
+
+def title_of_choice(words: Sequence[str]) -> str:
+    """Raises `Untold` for a choice that is new."""
+    title = CHOICES.get(frozenset(words))
+    if title is None:
+        raise Untold(f"The choice of {', '.join(words)} has no title yet: services/ops/contract/meanings.py")
+    return title.title().replace(" ", "")
+
+
+def title_of_constant(value: str, field: str) -> str:
+    return f"{value}_{field}".replace("_", " ").title().replace(" ", "")
+
+
+def title_of_rule(name: str) -> str:
+    return f"{name}Rule" if name in RULES else name
 
 
 class Untold(Exception):

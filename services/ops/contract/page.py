@@ -126,7 +126,7 @@ def command(message: Message) -> str:
 def replies(rooms: Rooms) -> Iterator[str]:
     yield m.prose("One of three. Accepted means durable: the events are on disk before the reply leaves.")
     for message in rooms["replies"].values():
-        example = next(examples.of_outcome(message.schema["properties"]["outcome"]["const"]))
+        example = next(examples.of_outcome(message.schema["properties"]["outcome"]["enum"][0]))
         yield article(message, m.fields(message.schema), m.reply(example.reply))
 
 

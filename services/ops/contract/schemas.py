@@ -26,6 +26,9 @@ REPLIES: Final = (Accepted, Unchanged, Refused)
 
 Schema: TypeAlias = dict[str, Any]
 
+# Fields that hold a time, whatever the message.
+TIMES: Final = frozenset(("since", "claimed_at"))
+
 _LINE: Final = r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]"
 # The same patterns in words that every dialect of regular expressions knows: \p{Cc} is U+0000-001F and U+007F-009F.
 PORTABLE: Final = {
@@ -109,8 +112,8 @@ class _Reading:
             field: self._field(name, field, one, required=field in required)
             for field, one in raw.get("properties", {}).items()
         }
-        always = [field for field, one in fields.items() if field in required or "const" in one]
-        found: Schema = {"title": name}
+        always = [field for field, one in fields.items() if field in required or is_constant(one)]
+        found: Schema = {"title": meanings.title_of_rule(name) if self._way is Way.TOLD else name}
         if "description" in raw:
             found["description"] = cleandoc(raw["description"])
         found |= {"type": "object", "properties": fields}
@@ -121,9 +124,11 @@ class _Reading:
         return found
 
     def _field(self, message: str, name: str, raw: Schema, *, required: bool) -> Schema:
-        found = self._value(raw)
+        found = self._value(raw, name)
         default = found.pop("default", None)
-        if not required and "const" not in found:
+        if name in TIMES:
+            found["format"] = "date-time"
+        if not required and not is_constant(found):
             if self._way is Way.ASKED:
                 found = nullable(found)
             elif self._way is Way.TOLD:
@@ -133,13 +138,19 @@ class _Reading:
         # Beside a $ref nothing is read in draft 7.
         return found if "$ref" in found else {"description": meanings.of_field(message, name)} | found
 
-    def _value(self, raw: Schema) -> Schema:
+    def _value(self, raw: Schema, field: str) -> Schema:
         found = {word: value for word, value in raw.items() if word not in ("title", "discriminator")}
         for word in ("anyOf", "oneOf"):
             if word in found:
-                found[word] = [self._value(one) for one in found[word]]
+                found[word] = [self._value(one, field) for one in found[word]]
         if isinstance(found.get("items"), dict):
-            found["items"] = self._value(found["items"])
+            found["items"] = self._value(found["items"], field)
+        if "const" in found:
+            # Generators know a choice of one everywhere, a constant text not.
+            value = found.pop("const")
+            found = {"title": meanings.title_of_constant(value, field), "enum": [value]} | found
+        elif "enum" in found:
+            found = {"title": meanings.title_of_choice(found["enum"])} | found
         if "pattern" in found:
             found["pattern"] = PORTABLE.get(found["pattern"], found["pattern"])
         return _folded(found)
@@ -158,10 +169,14 @@ def nullable(schema: Schema) -> Schema:
     """The same, or null."""
     if isinstance(schema.get("type"), list) or {"type": "null"} in schema.get("anyOf", []):
         return schema
-    if "type" not in schema:
+    # A choice keeps its own title and words: generators make a word of a null that stands among them.
+    if "type" not in schema or "enum" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
-    listed = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-    return schema | {"type": [schema["type"], "null"]} | listed
+    return schema | {"type": [schema["type"], "null"]}
+
+
+def is_constant(schema: Schema) -> bool:
+    return len(schema.get("enum", ())) == 1
 
 
 def without_null(schema: Schema) -> Schema:
@@ -169,8 +184,6 @@ def without_null(schema: Schema) -> Schema:
     found = dict(schema)
     if isinstance(found.get("type"), list):
         (found["type"],) = (one for one in found["type"] if one != "null")
-    if "enum" in found:
-        found["enum"] = [one for one in found["enum"] if one is not None]
     if "anyOf" in found:
         found["anyOf"] = [one for one in found["anyOf"] if one != {"type": "null"}]
         if len(found["anyOf"]) == 1:
