@@ -162,4 +162,4 @@ class Desk:
         named = {address.address for address in self._canonical.values()}
         name = claim.address if claim.address in named else self.target().address
         owner = self.user(claim.owner) if isinstance(claim, Personal) else NoUser()
-        return explain(claimed, Asked(command, name, self.actor(), primary, owner, visible))
+        return explain(claimed, Asked(command, name, self.address(name), self.actor(), primary, owner, visible))

@@ -175,6 +175,36 @@ def test_nobody_is_left_who_could_unbind_the_tools_of_an_orphan_so_they_go() -> 
     given(*tools).when(convert()).leaves("address", BOBS, lambda claim: not claim.link.tools)
 
 
+def of_one_mailbox(*addresses: str) -> list[Fact]:
+    """Orphans of the same mailbox, all of them bob's."""
+    return [fact for name in addresses for fact in orphan(name, BOB, provider="google", provider_identity="g-1")]
+
+
+def test_microsoft_7591_two_orphans_of_one_mailbox_do_not_wait_for_one_another() -> None:
+    both, other = of_one_mailbox(BOBS, ROBINS), convert(address=ROBINS)
+    given(*both).when(convert()).accepted("ConnectionConverted")
+    given(*both, convert()).when(other).accepted("ConnectionConverted")
+    given(*both, convert()).when(c.ReclaimAddress(actor=ADA, address=ROBINS, new_owner=CLEO)).refused(
+        Reason.ADDRESS_ALREADY_TEAM, via="provider_identity"
+    )
+
+
+def test_what_is_advised_about_an_orphan_of_the_same_mailbox_works() -> None:
+    names_it = c.Reconnect(actor=ANA, address=HELP, provider_identity="g-1")
+    of_a_team: list[Fact] = [team(HELP, "support", provider="google"), *of_one_mailbox(BOBS)]
+    then = given(*of_a_team).when(names_it).refused(Reason.ADDRESS_ORPHANED, via="provider_identity")
+    assert [action["command"] for action in then.reply["next_actions"]] == [
+        "Reconnect", "ConvertConnection", "ReleaseAddress",
+    ]  # fmt: skip
+    given(*of_a_team, convert()).when(names_it).accepted("Reconnected")
+    given(*of_a_team, c.ReleaseAddress(actor=ADA, address=BOBS)).when(names_it).accepted("Reconnected")
+
+    anas: list[Fact] = [*of_one_mailbox(BOBS, ROBINS), c.ReclaimAddress(actor=ADA, address=BOBS, new_owner=ANA)]
+    then = given(*anas).when(convert(ANA)).refused(Reason.ADDRESS_ORPHANED, via="provider_identity")
+    assert [action["command"] for action in then.reply["next_actions"]] == ["ReleaseAddress"]
+    given(*anas, c.ReleaseAddress(actor=ADA, address=ROBINS)).when(convert(ANA)).accepted("ConnectionConverted")
+
+
 # ---- zetkin 1326: the mailbox got a new name
 
 

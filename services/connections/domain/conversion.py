@@ -47,8 +47,11 @@ def convert_to_team(
 def convert_orphan_to_team(
     orphan: Orphaned, command: ConvertConnection, inbox: str, mailbox: Iterable[AddressState]
 ) -> list[Event]:
-    """A leaver's mailbox becomes the team's in one step (A9); nobody is left who could unbind its tools, so they go."""
-    require_mailbox(mailbox, None)
+    """A leaver's mailbox becomes the team's in one step (A9); nobody is left who could unbind its tools, so they go.
+
+    Several orphans of one mailbox are converted one by one: none waits for the others.
+    """
+    require_mailbox(mailbox, None, orphans_stand_in_the_way=False)
     return [to_team(orphan, command, inbox)]
 
 

@@ -36,11 +36,13 @@ def may_see(actor: Actor, claim: AddressState, inbox: InboxState, account: Accou
 class Asked:
     """The command that was refused: its name, the address it is about, who gave it, and whether they may see all.
 
-    `primary` is what an alias follows, else the claim itself; `owner` is the user who holds it as personal.
+    `held` is what that address is now; `primary` is what an alias follows, else the claim itself; `owner` is the user
+    who holds it as personal.
     """
 
     command: str
     address: str
+    held: AddressState
     actor: Actor
     primary: AddressState
     owner: UserState
@@ -142,13 +144,21 @@ def behind_the_mailbox(claim: Claim | Alias, asked: Asked) -> list[NextAction]:
         case Team():
             actions.append(NextAction("Disconnect", ("account_access",), "Or disconnect the mailbox's other address."))
         case _:
-            if asked.command in FOR_A_TEAM:
-                first = NextAction("ConvertConnection", ADMINS, "Make the mailbox's orphaned address the team's, too.")
-            else:
-                first = NextAction("ReclaimAddress", ADMINS, "Give the mailbox's orphaned address to the same user.")
-            release = NextAction("ReleaseAddress", ADMINS, "Or release the mailbox's orphaned address.")
-            actions += [first, release]
+            actions += [
+                *keeping_the_orphan(asked),
+                NextAction("ReleaseAddress", ADMINS, "Or release the mailbox's orphaned address."),
+            ]
     return actions
+
+
+def keeping_the_orphan(asked: Asked) -> list[NextAction]:
+    """The orphan gets the holder that the other address of its mailbox is to have."""
+    if asked.command == "ConvertConnection":
+        # Until it is done the other address has the wrong holder for that.
+        return []
+    if asked.command in FOR_A_TEAM or isinstance(asked.held, Team):
+        return [NextAction("ConvertConnection", ADMINS, "Make the mailbox's orphaned address the team's, too.")]
+    return [NextAction("ReclaimAddress", ADMINS, "Give the mailbox's orphaned address to the same user.")]
 
 
 def of_personal(claim: Personal, asked: Asked) -> list[NextAction]:
