@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+import structlog
+
 from services.connections import door
 from services.connections.handlers import PAGES, SET_RULES
 from shared.language import subjects
@@ -15,6 +17,7 @@ from shared.language.reasons import CODES, Reason
 from shared.runtime import metrics
 from shared.runtime.counting import OTHER
 from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
+from shared.runtime.message_size import LARGEST_EVENT
 from shared.runtime.partitions import Partitions
 from shared.runtime.processes.service import Service, run
 from shared.runtime.store.ledger import Ledger, unsafe_switch
@@ -23,11 +26,15 @@ from shared.runtime.store.pending import Answer, Pending
 from shared.runtime.store.writer import Answers, Writer
 
 DRAIN_SECONDS = 6.0
+LOW: Final = "set max_payload to 1MB in NATS's configuration; until then commands that need more are refused"
 # In the subject of a command; its partition may follow.
 ACCOUNT_AND_NAME = slice(3, 5)
 # Other names are made up by callers, and have no end.
 COUNTED_AS: Final = {name: name for name in COMMANDS}
 COUNTED_AS_IN_SUBJECTS: Final = {name.encode(): name for name in COMMANDS}
+
+
+log = structlog.get_logger(__name__)
 
 
 class Commands:
@@ -45,11 +52,13 @@ class Commands:
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self._not_understood = StreamsNotUnderstood()
+        self._told_limit = LARGEST_EVENT
         self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
 
     async def open(self) -> None:
         """Takes commands outside all partitions, and from partitions a share if accounts are spread, else from all."""
         client = self._service.broker.connection
+        self._max_payload()
         await self.endpoint.open(client)
         if not self._service.settings.spread_accounts:
             await self._mapped.open(client)
@@ -97,7 +106,17 @@ class Commands:
         self._service.stopping.set()
 
     def _open_ledger(self) -> Ledger:
-        return Ledger(self._service.postgres_url, PAGES, self._domain, self._not_understood, SET_RULES)
+        url, domain = self._service.postgres_url, self._domain
+        return Ledger(url, PAGES, domain, self._not_understood, SET_RULES, self._max_payload)
+
+    def _max_payload(self) -> int:
+        """How many bytes NATS carries in one message, as the connection was told last."""
+        limit = self._service.broker.connection.max_payload
+        if limit != self._told_limit:
+            self._told_limit = limit
+            if limit < LARGEST_EVENT:
+                log.warning("nats.max_payload_low", max_payload=limit, needed=LARGEST_EVENT, advice=LOW)
+        return limit
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
         subject = subjects.commands_of(partition)

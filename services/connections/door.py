@@ -21,6 +21,7 @@ from shared.language.text import SERVICE
 from shared.runtime.clock import new_id, now
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of
 from shared.runtime.store.not_understood import StreamNotUnderstood
+from shared.runtime.store.oversized import TooLarge
 from shared.runtime.store.pending import Pending, Verdict
 from shared.runtime.store.session import Session
 
@@ -224,5 +225,14 @@ class Domain:
     def reused(self, pending: Pending) -> Verdict:
         return replies.refused(pending.command_id, replies.reused())
 
+    def too_large(self, pending: Pending, too_large: TooLarge) -> Verdict:
+        refusal = replies.too_large(too_large, _largest_field(pending.body))
+        return replies.refused(pending.command_id, refusal, dry_run=pending.dry_run)
+
     def busy(self, pending: Pending, retry_after_ms: int) -> Verdict:
         return replies.busy(pending.command_id, retry_after_ms, dry_run=pending.dry_run)
+
+
+def _largest_field(body: bytes | None) -> str:
+    fields: dict[str, Any] = orjson.loads(body) if body else {}
+    return max(fields, key=lambda name: len(orjson.dumps(fields[name])), default="")

@@ -10,7 +10,9 @@ from shared.core.refusal import NextAction, Refused
 from shared.language.commands import COMMANDS
 from shared.language.events import Event
 from shared.language.reasons import Reason
+from shared.runtime.reading import problem
 from shared.runtime.store.not_understood import NotUnderstood
+from shared.runtime.store.oversized import TooLarge
 from shared.runtime.store.pending import Verdict
 
 LISTED_EVENTS: Final = 100
@@ -43,7 +45,7 @@ def accepted(command_id: str, decision: Decision, events: Sequence[tuple[str, Ev
         "warnings": decision.warnings,
         "next_steps": decision.next_steps,
     }
-    return Verdict("accepted", orjson.dumps(head | tail), None, () if dry_run else events)
+    return Verdict("accepted", orjson.dumps(head | tail), None, () if dry_run else events, foreseen=events)
 
 
 def unchanged(command_id: str, warnings: Sequence[Mapping[str, Any]], *, dry_run: bool) -> Verdict:
@@ -99,6 +101,22 @@ def reused() -> Refused:
     return Refused(
         Reason.COMMAND_ID_REUSED,
         "This command_id was used before for another command; give each command an id of its own.",
+    )
+
+
+def too_large(found: TooLarge, field: str) -> Refused:
+    """`field` is the largest of the command."""
+    what = "its reply" if found.what == "reply" else f"its event {found.what}"
+    told = f"{what} takes {found.size:,} bytes, and a message of NATS at most {found.max_payload:,} (max_payload)"
+    return Refused(
+        Reason.COMMAND_INVALID,
+        f"Nothing was done: {told}. Ask for less at once, or have max_payload raised.",
+        {
+            "errors": [problem(field, told)],
+            "what": found.what,
+            "bytes": found.size,
+            "max_payload": found.max_payload,
+        },
     )
 
 

@@ -25,6 +25,7 @@ from shared.runtime import frames
 from shared.runtime.bus import error_headers
 from shared.runtime.clock import new_id, now
 from shared.runtime.counting import DURATIONS, Histogram
+from shared.runtime.shortened import shortened
 
 DRAIN_SECONDS = 5.0
 
@@ -107,11 +108,13 @@ class Endpoint:
                 self._count_error(reply.error)
             if reply.request.reply_to:
                 block = _block_of(reply.error) if reply.error else b""
-                written.append(frames.frame_of(reply.request.reply_to, reply.data, block))
-                if len(written[-1]) > largest:
+                data = reply.data
+                if len(block) + len(data) > largest:
+                    data = shortened(data, largest - len(block))
                     log.warning(
-                        "reply.lost", subject=reply.request.subject, error="too large", bytes=len(written.pop())
+                        "reply.shortened", subject=reply.request.subject, bytes=len(reply.data), max_payload=largest
                     )
+                written.append(frames.frame_of(reply.request.reply_to, data, block))
         await self._send(written)
 
     async def said(self) -> None:

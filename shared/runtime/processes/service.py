@@ -21,6 +21,7 @@ from shared.language import subjects
 from shared.runtime import bus, failpoints, logs, metrics
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, HostWrong, PortTaken, Probe, examine, serve_http
+from shared.runtime.message_size import keep_looking_at_limit
 from shared.runtime.settings import Settings
 from shared.runtime.urls import servers_of
 
@@ -260,15 +261,21 @@ async def _connected(service: Service) -> AsyncIterator[None]:
         await message.respond((await service.health()).to_json())
 
     async def tell_metrics(message: Msg) -> None:
-        await message.respond(await service.metrics_page())
+        page = await service.metrics_page()
+        if len(page) > connection.max_payload:
+            log.warning("metrics.not_sent", bytes=len(page), max_payload=connection.max_payload)
+            page = b""
+        await message.respond(page)
 
     await service.broker.connect()
     connection = framed(service.broker.connection)
+    looking = asyncio.create_task(keep_looking_at_limit(connection))
     try:
         await connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell_health)
         await connection.subscribe(metrics.subject(service.name, os.getpid()), cb=tell_metrics)
         yield
     finally:
+        looking.cancel()
         # From here on a closed connection is what we want.
         service.stopping.set()
         await _close(service.broker)

@@ -4,7 +4,7 @@ The ledger is an application of the eventsourcing library with a mapper and a re
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, cast
 from uuid import UUID
@@ -12,7 +12,13 @@ from uuid import UUID
 import orjson
 import psycopg
 from eventsourcing.application import Application
-from eventsourcing.persistence import ApplicationRecorder, InfrastructureFactory, PersistenceError, Transcoder
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    InfrastructureFactory,
+    PersistenceError,
+    StoredEvent,
+    Transcoder,
+)
 from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
 from psycopg.rows import dict_row
@@ -20,13 +26,15 @@ from psycopg.rows import dict_row
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.reasons import Reason
+from shared.runtime.message_size import SPARE
 from shared.runtime.postgres import connection_arguments, why
 from shared.runtime.store.known import Known, set_of, stream_of
 from shared.runtime.store.not_understood import StreamsNotUnderstood
+from shared.runtime.store.oversized import TooLarge, largest_of
 from shared.runtime.store.pending import Answer, Pending, Verdict
 from shared.runtime.store.recorded_mapper import RecordedMapper
 from shared.runtime.store.recorder import Answered, Committed, Group, GroupRecorder, JournalEntry, Newer, NotSent, Read
-from shared.runtime.store.session import Decides, Session
+from shared.runtime.store.session import Decides, Session, recorded
 from shared.runtime.store.set_rules import Bringing, SetRules
 
 POSITION: Final = b'"position":0'
@@ -48,6 +56,7 @@ class Ledger(Application[UUID]):
         domain: how commands are decided.
         set_rules: by which sets that former rules wrote are brought over before anything is decided.
         not_understood: is told of streams that hold an event which this release cannot read.
+        max_payload: how many bytes one message carries now; what would be larger is refused before it is written.
 
     Raises:
         ValueError: the library's unsafe path (POSTGRES_ENABLE_DB_FUNCTIONS) is switched on.
@@ -75,11 +84,13 @@ class Ledger(Application[UUID]):
         domain: Decides,
         not_understood: StreamsNotUnderstood | None = None,
         set_rules: SetRules | None = None,
+        max_payload: Callable[[], int] = lambda: 2**62,
     ) -> None:
         if trouble := unsafe_switch():
             raise ValueError(trouble)
         self._url = url
         self.domain = domain
+        self._max_payload = max_payload
         self._require_answer()
         super().__init__()
         if set_rules is not None:
@@ -162,7 +173,14 @@ class Ledger(Application[UUID]):
                 read_anew = True
                 self.known.forget(session.read)
                 continue
-            stored = [self._mapper.to_stored_event(recorded) for recorded in session.events]
+            stored = [self._mapper.to_stored_event(event) for event in session.events]
+            if oversized := self._oversized(undecided, verdicts, stored):
+                newer = self._recorder.since(session.read)
+                if newer.events or newer.members:
+                    self.known.catch_up(newer)
+                else:
+                    undecided = self._refuse(oversized, undecided, given)
+                continue
             result = self._recorder.append(stored, Group(session.read, session.memberships(), journal))
             match result:
                 case Committed(log_end=log_end):
@@ -199,6 +217,42 @@ class Ledger(Application[UUID]):
                 journal.append(entry_of(pending, verdict, len(session.events)))
             verdicts[pending.entry] = (verdict, len(session.events))
         return verdicts, twins, journal
+
+    def _oversized(
+        self,
+        undecided: Sequence[Pending],
+        verdicts: Mapping[str, tuple[Verdict, int]],
+        stored: Sequence[StoredEvent],
+    ) -> list[tuple[Pending, TooLarge]]:
+        """The accepted commands with an event, or a reply, that no message carries."""
+        limit = self._max_payload()
+        room = limit - SPARE
+        largest = max([len(event.state) for event in stored], default=0)
+        found = []
+        for pending in undecided:
+            verdict, end = verdicts.get(pending.entry, (None, 0))
+            if verdict is None or not verdict.foreseen:
+                continue
+            events: Sequence[StoredEvent] = stored[end - len(verdict.events) : end] if largest > room else ()
+            if pending.dry_run:
+                events = [self._mapper.to_stored_event(recorded(pending, *one)) for one in verdict.foreseen]
+            elif largest <= room and len(verdict.reply) <= room:
+                continue
+            if too_large := largest_of(events, verdict.reply, limit):
+                found.append((pending, too_large))
+        return found
+
+    def _refuse(
+        self, oversized: Sequence[tuple[Pending, TooLarge]], undecided: Sequence[Pending], given: dict[str, Answer]
+    ) -> list[Pending]:
+        """Refuses them, except where the journal has answered already, when larger messages were carried."""
+        asked = [pending for pending, _ in oversized if not pending.dry_run]
+        answered = self._recorder.answered([(pending.account, pending.command_id or "") for pending in asked])
+        left = {pending.entry for pending in self._without(asked, answered, given)}
+        for pending, too_large in oversized:
+            if pending.fixed is None and (pending.dry_run or pending.entry in left):
+                pending.fixed = self.domain.too_large(pending, too_large)
+        return [pending for pending in undecided if pending.entry not in given]
 
     def _without(
         self, undecided: Sequence[Pending], answered: Sequence[Answered], given: dict[str, Answer]

@@ -12,7 +12,8 @@ from shared.language.reasons import Reason
 class Verdict:
     """How a command was decided. `reply` is its JSON; accepted and unchanged ones bear `"position":0` for now.
 
-    `kept` says whether the answer stands for ever under the command's id; `events` come with their ids.
+    `kept` says whether the answer stands for ever under the command's id; `events` come with their ids, and those that
+    a dry run would make are `foreseen`.
     """
 
     outcome: str
@@ -20,6 +21,7 @@ class Verdict:
     reason: Reason | None = None
     events: Sequence[tuple[str, Event]] = ()
     kept: bool = True
+    foreseen: Sequence[tuple[str, Event]] = ()
 
 
 @dataclass(slots=True)

@@ -34,6 +34,11 @@ APPEND = """
         %b::bigint[], %b::bytea[], %b::bytea[], %b::bytea[], %b::text[]::timestamptz[]
     )
 """
+ANSWERED = """
+    SELECT j.account, j.command_id, j.digest, j.reply, j.position, j.entry
+    FROM unnest(%b::text[], %b::uuid[]) AS asked (account, command_id)
+    JOIN connections.journal j ON j.account = asked.account COLLATE "C" AND j.command_id = asked.command_id AND j.kept
+"""
 SINCE = "SELECT * FROM connections.since(%b::uuid[], %b::bigint[], %b::uuid[], %b::bigint[])"
 # A row when another role owns the schema; a role that owns it, itself or as a member, may change what is in it.
 NOT_OURS = """
@@ -187,6 +192,22 @@ class GroupRecorder(PostgresApplicationRecorder):
             elif not isinstance(error, psycopg.OperationalError):
                 raise
             raise NotSent(str(error)) from error
+
+    def answered(self, commands: Sequence[tuple[str, str]]) -> list[Answered]:
+        """What the journal has told already under these accounts and ids.
+
+        Raises:
+            NotSent: the store does not answer.
+        """
+        connection = self._connected()
+        accounts, ids = [account for account, _ in commands], [command_id for _, command_id in commands]
+        try:
+            rows = connection.execute(ANSWERED, [arrays.texts(accounts), arrays.uuids(ids)], binary=True).fetchall()
+        except psycopg.Error as error:
+            if connection.closed:
+                self._own = None
+            raise NotSent(str(error)) from error
+        return [Answered(*row) for row in rows]
 
     def close(self) -> None:
         if self._own is not None:

@@ -1,15 +1,19 @@
 """How a group of commands is decided against what is known, before it is committed."""
 
 from collections.abc import Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from shared.language.events import AddressEvent, Aggregate, Event, InboxEvent, UserEvent
 from shared.language.recorded import Recorded
+from shared.runtime.message_size import LARGEST_NUMBER
 from shared.runtime.store.known import Known, Seen, set_of, stream_of
 from shared.runtime.store.not_understood import NotUnderstood, StreamNotUnderstood
+from shared.runtime.store.oversized import TooLarge
 from shared.runtime.store.pending import Pending, Verdict
 from shared.runtime.store.recorder import Membership, Read
+
+NOWHERE: Final = UUID(int=0)
 
 
 class Session:
@@ -91,21 +95,7 @@ class Session:
             state = page.evolve(before.state, event, pending.time)
             seen = Seen(aggregate, account, before.version + 1, state)
             self.states[stream] = self._named[account, aggregate, name] = seen
-            self.events.append(
-                Recorded(
-                    id=event_id,
-                    account=account,
-                    stream=stream,
-                    version=before.version + 1,
-                    position=0,
-                    actor=pending.actor or "",
-                    command_id=pending.command_id or "",
-                    correlation_id=pending.correlation_id,
-                    traceparent=pending.traceparent,
-                    time=pending.time,
-                    event=event,
-                )
-            )
+            self.events.append(recorded(pending, event_id, event, stream, before.version + 1))
             left, joined = page.memberships(before.state), page.memberships(state)
             for name in left - joined:
                 self.changes.setdefault(set_of(account, name), {})[stream] = (False, len(self.events))
@@ -118,6 +108,25 @@ class Session:
             for set_id, changes in self.changes.items()
             for member, (present, ordinal) in changes.items()
         ]
+
+
+def recorded(
+    pending: Pending, event_id: str, event: Event, stream: UUID = NOWHERE, version: int = LARGEST_NUMBER
+) -> Recorded:
+    """The event as the command caused it; of a dry run it has no place on its stream."""
+    return Recorded(
+        id=event_id,
+        account=pending.account,
+        stream=stream,
+        version=version,
+        position=0,
+        actor=pending.actor or "",
+        command_id=pending.command_id or "",
+        correlation_id=pending.correlation_id,
+        traceparent=pending.traceparent,
+        time=pending.time,
+        event=event,
+    )
 
 
 def first(sets: Sequence[Collection[UUID]], at_most: int) -> list[Collection[UUID]]:
@@ -149,3 +158,5 @@ class Decides(Protocol):
         """A stream that is not understood is a refusal of this command; the others of the group go on."""
 
     def reused(self, pending: Pending) -> Verdict: ...
+
+    def too_large(self, pending: Pending, too_large: TooLarge) -> Verdict: ...

@@ -16,7 +16,8 @@ from nats.js.errors import APIError, NotFoundError
 from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.runtime import bus, failpoints, frames
-from shared.runtime.telling.trouble import IdsStillKnown, Moved, RelayStopped, StreamStuck
+from shared.runtime.message_size import SPARE, expecting, look_at_limit, payload_of
+from shared.runtime.telling.trouble import EventTooLarge, IdsStillKnown, Moved, RelayStopped, StreamStuck
 
 STORE_SECONDS: Final = 3.0
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
@@ -137,22 +138,22 @@ class StreamEnd:
         return Tail(0, None, state.last_seq)
 
     async def append(self, messages: Sequence[WireMessage], tail: Tail) -> Tail:
-        """Stores the messages right behind `tail`, each behind the one before it.
+        """Stores the messages right behind `tail`, each behind the one before it, up to one that NATS does not carry.
 
         Raises:
+            EventTooLarge: it is the first one.
             Moved: something else is in the way; some of them may be stored, the first ones without a hole.
             IdsStillKnown: it knows the first one's id already.
             StreamStuck: it has stored none of them, and gives no answer or says that it has no space.
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client = self._live_client()
-        messages[0][1][subjects.EXPECTED_SEQUENCE] = str(tail.sequence)
+        expecting(messages[0][1], sequence=tail.sequence)
         for (_, before, _), (_, headers, _) in pairwise(messages):
-            headers[subjects.EXPECTED_MESSAGE_ID] = before[Ce.ID]
+            expecting(headers, after=before[Ce.ID])
+        messages = await self._carried(messages)
         # Only the last asks for an answer: it goes behind its predecessor, which is there only if all before it are.
         written = [frames.frame(subject, body, headers) for subject, headers, body in messages[:-1]]
-        if any(len(piece) > client.max_payload for piece in written):
-            raise nats.errors.MaxPayloadError
         await frames.send(client, written)
         if written:
             failpoints.reached("relay.partly_sent")
@@ -166,6 +167,29 @@ class StreamEnd:
                 ) from error
             raise
         return Tail(tail.position + len(messages), messages[-1][1][Ce.ID], tail.sequence + len(messages))
+
+    async def _carried(self, messages: Sequence[WireMessage]) -> Sequence[WireMessage]:
+        """Those before the first one that is too large: for it NATS would end the connection."""
+        count = self._fitting(messages)
+        if not count:
+            # It may have been raised since.
+            await look_at_limit(self._live_client())
+            count = self._fitting(messages)
+        if not count:
+            _, headers, body = messages[0]
+            raise EventTooLarge(
+                f"the event at position {headers[Ce.POSITION]} takes {payload_of(headers, body)} bytes as a message, "
+                f"and NATS carries at most {self._live_client().max_payload}: set max_payload to 1MB in NATS's "
+                "configuration and reload it"
+            )
+        return messages[:count]
+
+    def _fitting(self, messages: Sequence[WireMessage]) -> int:
+        limit = self._live_client().max_payload
+        for count, (_, headers, body) in enumerate(messages):
+            if len(body) > limit - SPARE and payload_of(headers, body) > limit:
+                return count
+        return len(messages)
 
     async def _all_stored(self, messages: Sequence[WireMessage], after: int) -> None:
         try:

@@ -25,6 +25,14 @@ class IdsStillKnown(RelayStopped):
     """The stream has lost events whose ids it still refuses as duplicates; that ends with its duplicate window."""
 
 
+class EventTooLarge(RelayStopped):
+    """The next event of the log is larger than a message of this NATS may be."""
+
+
+class StreamOfCopies(RelayStopped):
+    """The stream was made from a mirror or by another's hand: it holds events of ours that no relay stored there."""
+
+
 class StreamStuck(RelayStopped):
     """The stream answers and stores nothing: NATS has no space, or had none once, and is to be started again."""
 

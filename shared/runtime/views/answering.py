@@ -27,8 +27,20 @@ from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.counting import DURATIONS, OTHER, Histogram
 from shared.runtime.endpoint import Endpoint, Reply, Request
 from shared.runtime.fair_queue import FairQueue
+from shared.runtime.message_size import SPARE
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of
-from shared.runtime.views.replying import NotAnswered, Result, body_of, busy, failure, invalid, not_allowed, reply_of
+from shared.runtime.views.replying import (
+    LARGEST_PAGE,
+    NotAnswered,
+    Result,
+    body_of,
+    busy,
+    failure,
+    invalid,
+    not_allowed,
+    reply_of,
+    too_large,
+)  # fmt: skip
 from shared.runtime.views.shared_snapshots import Crowded, SharedSnapshots
 from shared.runtime.views.view import Snapshot, View
 
@@ -43,7 +55,7 @@ BEGUN_AT_ONCE = 16
 BEGUN_OF_ONE = 2
 # Another process of the same view may have gone on; asked only while somebody waits.
 POLL_SECONDS = 0.05
-# NATS carries 1 MiB, headers and all.
+# NATS carries 1 MiB, headers and all, unless it is set otherwise.
 LARGEST_REPLY = 1_000_000
 # A pair of them, any other escape, or one alone.
 SURROGATES = re.compile(
@@ -73,12 +85,18 @@ class Answers:
     """Answers the questions of one view; `known` by name, `foreign` are left to another service in silence."""
 
     def __init__(
-        self, view: View, known: Mapping[str, type[Question]], answer: Answerer, foreign: frozenset[str] = frozenset()
+        self,
+        view: View,
+        known: Mapping[str, type[Question]],
+        answer: Answerer,
+        foreign: frozenset[str] = frozenset(),
+        max_payload: Callable[[], int] = lambda: LARGEST_REPLY,
     ) -> None:
         self._view = view
         self._known = known
         self._foreign = foreign
         self._answer = answer
+        self._max_payload = max_payload
         accounts = Acquaintances()
         self._admission = Admission(MOST_UNDER_WAY, accounts)
         self._arrived: FairQueue[Arrived] = FairQueue(accounts)
@@ -311,10 +329,11 @@ class Answers:
             error.incomplete_since = await snapshot.incomplete_since()
             raise
         incomplete = await snapshot.incomplete_since()
-        reply = orjson.dumps(await reply_of(snapshot.position, result, incomplete))
-        if len(reply) > LARGEST_REPLY:
-            raise invalid([problem("", "the answer is larger than one message carries; ask for less at once")])
-        return reply
+        limit = min(LARGEST_REPLY, self._max_payload())
+        reply = await reply_of(snapshot.position, result, incomplete, min(LARGEST_PAGE, limit - SPARE))
+        if len(written := orjson.dumps(reply)) > limit:
+            raise too_large(len(written), limit, result, reply)
+        return written
 
 
 class Behind(Exception):

@@ -63,7 +63,22 @@ def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
     return NotAnswered(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
 
 
-async def reply_of(position: int, result: Result, incomplete_since: int | None) -> dict[str, Any]:
+def too_large(size: int, limit: int, result: Result, reply: Mapping[str, Any]) -> NotAnswered:
+    """The answer, or the first item of a page, is more than one message carries; a list goes on after `next`."""
+    told = f"the answer is larger than one message carries ({size:,} bytes, max_payload is {limit:,})"
+    error = invalid([problem("", told)])
+    error.details = {**error.details, "bytes": size, "max_payload": limit}
+    if isinstance(result, Page):
+        error.message = f"Not answered: {told}. Go on after details.next."
+        error.details["next"] = reply["next"]
+    else:
+        error.message = f"Not answered: {told}. Ask for less at once."
+    return error
+
+
+async def reply_of(
+    position: int, result: Result, incomplete_since: int | None, largest_page: int = LARGEST_PAGE
+) -> dict[str, Any]:
     """The reply's body; a page is cut where it would grow too large for a message, and written in steps."""
     reply: dict[str, Any] = {"position": position}
     if isinstance(result, Page):
@@ -72,7 +87,7 @@ async def reply_of(position: int, result: Result, incomplete_since: int | None) 
         async for _, item in in_turns(result.items):
             written = orjson.dumps(item)
             size += len(written) + 1
-            if items and size > LARGEST_PAGE:
+            if items and size > largest_page:
                 break
             items.append(orjson.Fragment(written))
         more = result.more or len(items) < len(result.items)

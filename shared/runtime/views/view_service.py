@@ -82,7 +82,7 @@ def serving(room: Room) -> Callable[[Service], AbstractAsyncContextManager[None]
 async def _answering(service: Service, room: Room, view: View) -> AsyncIterator[None]:
     client = service.broker.connection
     feed = Feed(client, service.postgres_url, view)
-    answers = Answers(view, room.questions, room.answer, room.foreign)
+    answers = Answers(view, room.questions, room.answer, room.foreign, lambda: client.max_payload)
     queue = room.design.name
     endpoints = [answers.endpoint(f"questions-{n}", subject, queue) for n, subject in enumerate(room.subjects, 1)]
     attendance = Attendance(view, client, endpoints)
