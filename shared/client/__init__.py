@@ -19,11 +19,11 @@ from shared.client.asking import Unanswered
 from shared.client.calls import Calls
 from shared.client.connection import NotLetIn, Switchboard, Unreachable, connected
 from shared.client.outcomes import Found, NotDone, Page, required
-from shared.client.permissions import NotAllowed
 from shared.client.requests import TooLarge, Unsendable
 from shared.client.watching import LogChanged, Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 from shared.language.reasons import QuestionError, Reason
+from shared.runtime.permissions import NotAllowed
 
 __all__ = [
     "Accepted",

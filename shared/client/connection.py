@@ -10,11 +10,11 @@ from nats.aio.client import Client
 
 from shared.client.account import Account
 from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking, wait_of
-from shared.client.permissions import Permissions
 from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
 from shared.language import subjects
 from shared.runtime import bus
+from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.settings import Identity
 from shared.runtime.urls import without_password
 
@@ -88,11 +88,11 @@ async def connected(
         NotLetIn: it is there, and does not know who this is.
         pydantic.ValidationError: a setting of who this is, such as SWITCHBOARD_NATS_NKEY_SEED, is none.
     """
-    permissions = Permissions()
-    identity = Identity().nats_options()
+    options = Identity().nats_options() | options
+    permissions = Permissions(user_of(options, url), options["inbox_prefix"])
     try:
         async with asyncio.timeout(reach_seconds):
-            client = await bus.connect(url, name, permissions.hear, pending_size=0, **(identity | options))
+            client = await bus.connect(url, name, permissions, pending_size=0, **options)
     except (nats.errors.Error, OSError, TimeoutError) as error:
         if permissions.not_let_in:
             raise NotLetIn(f"NATS at {without_password(url)} does not let in who this is") from error

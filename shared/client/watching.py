@@ -22,12 +22,12 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from shared.client.permissions import Permissions
 from shared.language import subjects
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
 from shared.runtime import bus
 from shared.runtime.codec import Undecodable, from_wire, stream_told_of
+from shared.runtime.permissions import Permissions
 
 BATCH: Final = 256
 POLL_SECONDS: Final = 1.0

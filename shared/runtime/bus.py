@@ -4,7 +4,7 @@ The stream is declared here and nowhere else; services subscribe with `declare=F
 shape is never overwritten: `declare_stream` fails and names each difference.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,9 @@ from nats.js.api import Base, DiscardPolicy, RetentionPolicy, StorageType, Strea
 from nats.js.errors import BadRequestError, NotFoundError
 
 from shared.language import subjects
+from shared.runtime import permissions
 from shared.runtime.frames import framed
+from shared.runtime.permissions import Permissions
 from shared.runtime.settings import Identity, Settings
 from shared.runtime.urls import servers_of
 
@@ -77,6 +79,10 @@ class StreamUnfit(Exception):
     """The stream is there, and not as it has to be."""
 
 
+class NoStreamYet(StreamUnfit):
+    """There is none, and it is not for this process to make it."""
+
+
 class StreamDrifted(StreamUnfit):
     """The stream exists in another shape than declared; `differences` by the field's name."""
 
@@ -87,27 +93,35 @@ class StreamDrifted(StreamUnfit):
         self.differences = differences
 
 
-async def connect(url: str, name: str, heard: Callable[[Exception], None] | None = None, **options: Any) -> Client:
+async def connect(url: str, name: str, refusals: Permissions | None = None, **options: Any) -> Client:
     """A connection that reconnects for ever and notices a silent server within 20 to 30 seconds.
 
     `url` may name several servers of a cluster, with commas between. Who it is to NATS is in the settings; `options`
     of `nats.connect` count before them.
 
-    `heard` is told of every error of the connection, such as what the server does not allow.
+    `refusals` learns of every error of the connection; what the server does not allow is in `permissions.of` it.
 
     With `pending_size=0` nothing published while disconnected is kept and sent later: `publish` raises
     `nats.errors.OutboundBufferLimitError` instead.
     """
     trouble = ""
+    options = Identity().nats_options() | options
+    heard = refusals or Permissions(permissions.user_of(options, url), options["inbox_prefix"])
+    on_disconnect: Callable[[], Awaitable[None]] | None = options.pop("disconnected_cb", None)
 
     async def on_error(error: Exception) -> None:
         nonlocal trouble
-        if heard is not None:
-            heard(error)
+        if heard.hear(error):
+            return
         told = f"{type(error).__name__}: {error}"
         if told != trouble:
             trouble = told
             log.warning("nats.trouble", connection=name, error=told)
+
+    async def on_loss() -> None:
+        heard.disconnected()
+        if on_disconnect is not None:
+            await on_disconnect()
 
     async def on_reconnect() -> None:
         nonlocal trouble
@@ -121,10 +135,12 @@ async def connect(url: str, name: str, heard: Callable[[Exception], None] | None
         "ping_interval": 10,
         "max_outstanding_pings": 2,
         "error_cb": on_error,
+        "disconnected_cb": on_loss,
         "reconnected_cb": on_reconnect,
-        **Identity().nats_options(),
     }
-    return framed(await nats.connect(servers_of(url), **(settings | options)))
+    client = framed(await nats.connect(servers_of(url), **(settings | options)))
+    permissions.keep(client, heard)
+    return client
 
 
 async def settled(client: Client, seconds: int = 5) -> None:
@@ -149,13 +165,15 @@ class StreamContradictsLog(StreamUnfit):
 
 
 async def declare_stream(
-    js: JetStreamContext, log_id: str | None = None, declared: StreamConfig | None = None
+    js: JetStreamContext, log_id: str | None = None, declared: StreamConfig | None = None, *, make: bool = True
 ) -> StreamInfo:
     """Makes the stream if there is none, and gives it as many replicas as are set; safe when several do so at once.
 
     `log_id` is the identity of the log it tells of; None when that is not known yet. Replicas are never taken away.
+    Without `make` nothing is made or changed.
 
     Raises:
+        NoStreamYet: there is none, and none was to be made.
         StreamDrifted: it exists in another shape.
         ForeignStream: it is another log's.
         nats.errors.Error: JetStream is off, or gave no answer.
@@ -163,14 +181,16 @@ async def declare_stream(
     declared = declared or as_set()
     try:
         found = await js.stream_info(str(declared.name))
-    except NotFoundError:
+    except NotFoundError as error:
+        if not make:
+            raise NoStreamYet(f"there is no stream {declared.name} yet: the relay makes it") from error
         found = await _make_stream(js, _of_log(declared, log_id) if log_id else declared)
     differences = stream_differences(declared, found.config)
     if differences:
         raise StreamDrifted(str(declared.name), differences)
     if (told := log_of(found.config)) not in (None, log_id):
         raise ForeignStream(f"the stream {declared.name} is of the log {told}, not of {log_id or 'one begun yet'}")
-    if (found.config.num_replicas or 1) < (declared.num_replicas or 1):
+    if make and (found.config.num_replicas or 1) < (declared.num_replicas or 1):
         log.info("stream.replicas_raised", before=found.config.num_replicas, replicas=declared.num_replicas)
         found = await js.update_stream(found.config.evolve(num_replicas=declared.num_replicas))
     return found

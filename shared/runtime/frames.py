@@ -5,7 +5,8 @@ what a command or an event costs a service, that was a third. Here whole frames 
 straight to whoever takes them, and what is to be sent is written as one piece. All else stays nats-py's: connecting,
 reconnecting, subscriptions, requests.
 
-Tied to the insides of nats-py 2.16: `Client._ps`, `_process_msg`, `_send_command` and `_flush_pending`.
+Tied to the insides of nats-py 2.16: `Client._ps`, `_process_msg`, `_err`, `_error_cb`, `_send_command` and
+`_flush_pending`.
 """
 
 import re
@@ -26,6 +27,7 @@ _PLAIN = re.compile(rb"MSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0-9]+)\r\
 _WITH_HEADERS = re.compile(rb"HMSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0-9]+) ([0-9]+)\r\n")
 _HEADER = re.compile(r"([^\s:]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 _STATUS = re.compile(rb"NATS/1\.0 +([0-9]{3}) *([^\r\n]*)\r\n")
+_NOT_ALLOWED = re.compile(rb"-ERR +'(Permissions Violation[^\"]*)(\".*)'\r\n", re.IGNORECASE)
 _FIRST_LINE = b"NATS/1.0\r\n"
 _END = b"\r\n"
 
@@ -82,6 +84,12 @@ class FrameParser(Parser):
         end = chunk.find(_END, at) + len(_END)
         if end < len(_END):
             return at, chunk[at:]
+        if refused := _NOT_ALLOWED.fullmatch(chunk[at:end]):
+            # nats-py gives it in small letters, in which no subject can be looked for in a configuration.
+            told = f"nats: {refused[1].decode().lower()}{refused[2].decode(errors='replace')}"
+            self.nc._err = nats.errors.Error(told)
+            await self.nc._error_cb(self.nc._err)
+            return end, b""
         await super().parse(chunk[at:end])
         if self.buf or self.state != AWAITING_CONTROL_LINE:
             raise ProtocolError("nats: a message that is written as no server writes it")

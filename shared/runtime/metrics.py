@@ -20,8 +20,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from shared.language import subjects
 from shared.runtime.counting import Histogram
 from shared.runtime.health import PROBE_SECONDS, READY, Health
+from shared.runtime.permissions import PROCESS
 
-__all__ = ["Metric", "Source", "counter", "gauge", "histogram", "merged", "page", "readiness", "subject"]
+__all__ = ["Metric", "Source", "counter", "gauge", "histogram", "merged", "page", "readiness", "refusals", "subject"]
 
 NANOSECONDS: Final = 1e-9
 # Longer than parts are waited for, so that the one that hangs is named.
@@ -68,6 +69,11 @@ def readiness(health: Health) -> Metric:
     for part, state in health.parts.items():
         family.add_metric([part], float(state == READY))
     return family
+
+
+async def refusals() -> Sequence[Metric]:
+    told = "What NATS did not allow this process, by what was wanted."
+    return [counter("switchboard_nats_refused_total", told, ("verb",), PROCESS.counts)]
 
 
 # ---- the page

@@ -12,6 +12,8 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
+from shared.runtime.frames import framed
+from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.settings import Identity
 from shared.runtime.urls import servers_of, without_password
 
@@ -58,21 +60,23 @@ async def delete_stream(url: str) -> None:
 
 @asynccontextmanager
 async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
-    refused = ""
+    options = Identity().nats_options()
+    refusals = Permissions(user_of(options, url), options["inbox_prefix"], quiet=True)
 
     async def on_error(error: Exception) -> None:
         """What counts is raised; nats-py would also write it to the log. What is not allowed is told here only."""
-        nonlocal refused
-        refused = str(error) if "permissions violation" in str(error) else refused
+        refusals.hear(error)
 
     try:
-        client = await nats.connect(
-            servers_of(url),
-            connect_timeout=2,
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            error_cb=on_error,
-            **Identity().nats_options(),
+        client = framed(
+            await nats.connect(
+                servers_of(url),
+                connect_timeout=2,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                error_cb=on_error,
+                **options,
+            )
         )
     except (NatsError, OSError, TimeoutError) as error:
         raise NoNats(f"No NATS at {without_password(url)}: {error}") from error
@@ -81,7 +85,9 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
     except NotFoundError as error:
         raise NoStream(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
     except (NatsError, JetStreamError, TimeoutError) as error:
-        raise NoNats(f"JetStream at {without_password(url)} does not answer: {refused or error}") from error
+        raise NoNats(
+            f"JetStream at {without_password(url)} does not answer: {refusals.cause(0, '$js.') or error}"
+        ) from error
     finally:
         await client.close()
 

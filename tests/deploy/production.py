@@ -60,10 +60,10 @@ class Secrets:
 
 
 class GuardedNats(Nats):
-    """nats-server with the configuration of deploy/nats."""
+    """nats-server with the configuration of deploy/nats, and `more` behind it."""
 
-    def __init__(self, folder: Path, secrets: Secrets) -> None:
-        super().__init__(folder, free_port())
+    def __init__(self, folder: Path, secrets: Secrets, more: str = "") -> None:
+        super().__init__(folder, free_port(), more=more)
         self._secrets = secrets
         self._here = folder / "configuration"
         self._http_port = free_port()
@@ -74,7 +74,7 @@ class GuardedNats(Nats):
         configuration = self._here / "nats" / "server.conf"
         text = configuration.read_text()
         assert '"/data"' in text
-        configuration.write_text(text.replace('"/data"', f'"{self.folder}"'))
+        configuration.write_text(text.replace('"/data"', f'"{self.folder}"') + f"\n{self._more}\n")
         shutil.copytree(self._secrets.folder / "nats", self._here / "secrets" / "nats", dirs_exist_ok=True)
 
     def program(self) -> Program:
@@ -150,10 +150,10 @@ class RunningGuardedPostgres(RunningServer):
 
 
 class RunningGuardedNats(RunningServer):
-    def __init__(self, folder: Path, secrets: Secrets) -> None:
+    def __init__(self, folder: Path, secrets: Secrets, more: str = "") -> None:
         self._secrets = secrets
         self.seed = secrets.seed
-        nats = GuardedNats(folder, secrets)
+        nats = GuardedNats(folder, secrets, more)
         self.url = nats.url()
         super().__init__(nats)
 
@@ -170,9 +170,9 @@ class RunningGuardedNats(RunningServer):
 class Production:
     """The servers and, as far as they were begun, the services; `nats` and `postgres` may be stopped and wiped."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more_of_nats: str = "") -> None:
         self.secrets = Secrets(folder / "secrets")
-        self.nats = RunningGuardedNats(folder / "n", self.secrets)
+        self.nats = RunningGuardedNats(folder / "n", self.secrets, more_of_nats)
         self.postgres = RunningGuardedPostgres(folder / "p", self.secrets)
         self.members: dict[str, list[Member]] = {service: [] for service in SERVICES}
         self._folder = folder
@@ -234,10 +234,10 @@ class Production:
 
 
 @contextmanager
-def production() -> Iterator[Production]:
+def production(more_of_nats: str = "") -> Iterator[Production]:
     """The servers, roles and tables; no service yet."""
     with new_folder() as folder:
-        made = Production(folder)
+        made = Production(folder, more_of_nats)
         try:
             made.postgres.initialise()
             yield made

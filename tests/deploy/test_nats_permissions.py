@@ -46,11 +46,18 @@ def may_hear(what: str, subject: str, *users: str, queue: str = "") -> Cell:
     return Cell(what, subject, queue, frozenset(users))
 
 
+def acknowledges(consumer: str, user: str) -> Iterator[Cell]:
+    """In both forms that servers give the subject: the second is that of `js_ack_fc_v2`."""
+    for form, before in (("first", ""), ("second", "_.ABCDEFGH.")):
+        subject = f"$JS.ACK.{before}{STREAM}.{consumer}.1.1.1.1.0"
+        yield may_publish(f"acknowledge for {consumer}, {form} form", subject, user, "ops")
+
+
 def of_a_view(service: str, view: str) -> Iterator[Cell]:
     for verb in ("INFO", "DELETE", "MSG.NEXT"):
         yield may_publish(f"{verb} of {view}'s consumer", f"{JS}.CONSUMER.{verb}.{STREAM}.{view}", service, "ops")
     yield may_publish(f"make {view}'s consumer", f"{JS}.CONSUMER.DURABLE.CREATE.{STREAM}.{view}", service)
-    yield may_publish(f"acknowledge for {view}", f"$JS.ACK.{STREAM}.{view}.1.1.1.1.0", service)
+    yield from acknowledges(view, service)
     yield may_publish(f"ask who answers for {view}", f"switchboard.internal.v1.attendance.{view}.1", service)
     yield may_hear(f"say that {view} is answered for", f"switchboard.internal.v1.attendance.{view}.1", service)
 
@@ -58,7 +65,7 @@ def of_a_view(service: str, view: str) -> Iterator[Cell]:
 def of_a_reader(user: str) -> Iterator[Cell]:
     for verb in ("INFO", "DELETE", "MSG.NEXT"):
         yield may_publish(f"{verb} of {user}'s consumer", f"{JS}.CONSUMER.{verb}.{STREAM}.{user}", user, "ops")
-    yield may_publish(f"acknowledge for {user}", f"$JS.ACK.{STREAM}.{user}.1.1.1.1.0", user)
+    yield from acknowledges(user, user)
     for subject, readers in {
         "switchboard.event.v1.>": {"ops"} | {"audit"} & {user},
         "switchboard.event.v1.other.>": {"ops"} | {"audit"} & {user},

@@ -27,7 +27,6 @@ from shared.language.events import (
 from shared.language.recorded import Recorded, stream_id
 from shared.runtime import bus, clock
 from shared.runtime.codec import to_wire
-from shared.runtime.frames import framed
 from shared.runtime.processes.service import Service, Wire
 from shared.runtime.settings import Settings
 from shared.runtime.views.view import Fold, key_of
@@ -193,8 +192,7 @@ async def room_open(room: Room, nats_url: str, postgres_url: str) -> AsyncIterat
 async def service_open(name: str, wire: Wire, nats_url: str, postgres_url: str) -> AsyncIterator[Service]:
     """A whole service within this process."""
     service = Service(name, Settings(nats_url=nats_url, postgres_url=postgres_url, http_port=0))
-    await service.broker.connect()
-    framed(service.broker.connection)
+    await service.connected()
     try:
         async with wire(service):
             service.started = True

@@ -19,7 +19,9 @@ from nats.aio.client import Client
 
 from shared.language import subjects
 from shared.runtime import logs, metrics
+from shared.runtime.frames import framed
 from shared.runtime.health import READY, Health, HostWrong, PortTaken, Probe, examine, serve_http
+from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.processes.children import Program
 from shared.runtime.processes.keeping import Kept
 from shared.runtime.processes.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
@@ -78,6 +80,7 @@ class _Launcher:
         self._bus: Client | None = None
         self._kept_bus: Kept | None = None
         self._no_space: str | None = None
+        self._refusals = Permissions()
 
     async def run(self) -> int:
         self._listen_to_signals()
@@ -108,7 +111,7 @@ class _Launcher:
 
     async def metrics_page(self) -> bytes:
         """What this process tells, and every service that answers."""
-        own = metrics.page("launcher", [self._readiness])
+        own = metrics.page("launcher", [self._readiness, metrics.refusals])
         return metrics.merged(await asyncio.gather(own, *(self._page_of(name) for name in self._services)))
 
     async def _readiness(self) -> Sequence[metrics.Metric]:
@@ -168,18 +171,28 @@ class _Launcher:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[None]:
-        async def silent(_error: Exception) -> None:
-            """Whether NATS is there is told by the health page; nats-py would write every attempt to the log."""
+        options = self._settings.nats_options()
+        self._refusals = Permissions(user_of(options, self._nats_url), options["inbox_prefix"])
 
-        self._bus = await nats.connect(
-            servers_of(self._nats_url),
-            name="switchboard-launcher",
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,
-            ping_interval=10,
-            max_outstanding_pings=2,
-            error_cb=silent,
-            **self._settings.nats_options(),
+        async def on_error(error: Exception) -> None:
+            """Whether NATS is there is told by the health page; nats-py would write every attempt to the log."""
+            self._refusals.hear(error)
+
+        async def on_loss() -> None:
+            self._refusals.disconnected()
+
+        self._bus = framed(
+            await nats.connect(
+                servers_of(self._nats_url),
+                name="switchboard-launcher",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.25,
+                ping_interval=10,
+                max_outstanding_pings=2,
+                error_cb=on_error,
+                disconnected_cb=on_loss,
+                **options,
+            )
         )
         try:
             yield
@@ -217,19 +230,24 @@ class _Launcher:
     async def _ask_nats(self) -> str | None:
         if self._bus is None or not self._bus.is_connected:
             return "not connected"
-        await self._bus.jetstream(timeout=1).account_info()
+        refusals = self._refusals.count
+        try:
+            await self._bus.jetstream(timeout=1).account_info()
+        except nats.errors.TimeoutError:
+            return str(self._refusals.cause(refusals, "$js.") or "JetStream does not answer")
         return self._no_space
 
     def _probe(self, name: str) -> Probe:
         async def ask() -> str | None:
             if self._bus is None or not self._bus.is_connected:
                 return "cannot be asked without NATS"
+            refusals = self._refusals.count
             try:
                 reply = await self._bus.request(subjects.health(name), timeout=1.5)
             except nats.errors.NoRespondersError:
                 return "not running"
             except nats.errors.TimeoutError:
-                return "no answer"
+                return str(self._refusals.cause(refusals, subjects.health(name)) or "no answer")
             parts: dict[str, str] = orjson.loads(reply.data)["parts"]
             return "; ".join(f"{part}: {state}" for part, state in parts.items() if state != READY) or None
 

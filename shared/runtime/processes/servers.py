@@ -24,6 +24,8 @@ import nats
 import psycopg
 from nats.errors import Error as NatsError
 
+from shared.runtime.frames import framed
+from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.postgres import why
 from shared.runtime.processes.children import Program, die_with_parent, identity
 from shared.runtime.settings import Identity
@@ -247,25 +249,32 @@ async def postgres_answers(url: str) -> str | None:
 async def nats_answers(url: str, **options: Any) -> str | None:
     """None when a new connection answers and JetStream is on, else why not; `options` as `bus.connect` takes them."""
 
-    async def silent(_error: Exception) -> None:
+    options = Identity().nats_options() | options
+    refusals = Permissions(user_of(options, url), options["inbox_prefix"], quiet=True)
+
+    async def on_error(error: Exception) -> None:
         """The failure that counts is raised; nats-py would also write it to the log."""
+        refusals.hear(error)
 
     try:
-        connection = await nats.connect(
-            servers_of(url),
-            connect_timeout=2,
-            allow_reconnect=False,
-            max_reconnect_attempts=1,
-            reconnect_time_wait=0,
-            error_cb=silent,
-            **Identity().nats_options() | options,
+        connection = framed(
+            await nats.connect(
+                servers_of(url),
+                connect_timeout=2,
+                allow_reconnect=False,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=0,
+                error_cb=on_error,
+                **options,
+            )
         )
         try:
             await connection.jetstream(timeout=2).account_info()
         finally:
             await connection.close()
     except (NatsError, OSError, TimeoutError) as error:
-        return f"{type(error).__name__}: {error}"
+        found = refusals.cause(0, "$js.") or error
+        return f"{type(found).__name__}: {found}"
     return None
 
 

@@ -14,14 +14,16 @@ import structlog
 import uvloop
 from faststream.nats import NatsBroker, NatsNKey
 from faststream.nats.subscriber.usecases.core_subscriber import CoreSubscriber
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.runtime import bus, failpoints, logs, metrics
+from shared.runtime import bus, failpoints, logs, metrics, permissions
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, HostWrong, PortTaken, Probe, examine, serve_http
 from shared.runtime.message_size import keep_looking_at_limit
+from shared.runtime.permissions import Permissions
 from shared.runtime.settings import Settings
 from shared.runtime.urls import servers_of
 
@@ -49,7 +51,9 @@ class Service:
         self.started = False
         self.given_up = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
-        self.figures: list[metrics.Source] = [self._readiness]
+        self.figures: list[metrics.Source] = [self._readiness, metrics.refusals]
+        options = settings.nats_options()
+        self._permissions = Permissions(permissions.user_of(options, self.nats_url), options["inbox_prefix"])
         seed = settings.nats_nkey_seed
         self.broker = NatsBroker(
             servers_of(self.nats_url),
@@ -89,6 +93,12 @@ class Service:
     async def _readiness(self) -> Sequence[metrics.Metric]:
         return [metrics.readiness(await self.health())]
 
+    async def connected(self) -> Client:
+        """Connects to the bus; what it refuses is known by `permissions.of` the connection."""
+        await self.broker.connect()
+        permissions.keep(self.broker.connection, self._permissions)
+        return framed(self.broker.connection)
+
     async def _drain(self, subscriber: object) -> None:
         if not isinstance(subscriber, CoreSubscriber) or subscriber.subscription is None:
             return
@@ -110,15 +120,19 @@ class Service:
         if not connection or not connection.connection.is_connected:
             return "not connected"
         await bus.settled(connection.connection, 1)
-        return None
+        refused = self._permissions.unheard
+        return f"{refused}; restart this process when it may" if refused else None
 
     async def _on_error(self, error: Exception) -> None:
+        if self._permissions.hear(error):
+            return
         trouble = f"{type(error).__name__}: {error}"
         if trouble != self._trouble:
             self._trouble = trouble
             log.warning("nats.trouble", error=trouble)
 
     async def _on_disconnect(self) -> None:
+        self._permissions.disconnected()
         if not self.stopping.is_set():
             log.warning("nats.lost")
 
@@ -267,8 +281,7 @@ async def _connected(service: Service) -> AsyncIterator[None]:
             page = b""
         await message.respond(page)
 
-    await service.broker.connect()
-    connection = framed(service.broker.connection)
+    connection = await service.connected()
     looking = asyncio.create_task(keep_looking_at_limit(connection))
     try:
         await connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell_health)

@@ -20,6 +20,7 @@ from shared.runtime import bus, failpoints
 from shared.runtime.codec import Undecodable, stored_to_wire
 from shared.runtime.lease import Lease
 from shared.runtime.pacing import rest
+from shared.runtime.permissions import NotAllowed
 from shared.runtime.processes.ending import asked_to_end
 from shared.runtime.standby import Progress, Standby
 from shared.runtime.store.log_reader import Stored
@@ -91,6 +92,7 @@ class Relay:
     async def _carry(self) -> None:
         pause = 0.0
         while not asked_to_end():
+            refusals = self._stream.refusals
             try:
                 await self._stream.open()
                 if not asked_to_end():
@@ -105,15 +107,20 @@ class Relay:
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
             except (
                 nats.errors.Error,
+                NotAllowed,
                 bus.StreamUnfit,
                 RelayStopped,
                 OSError,
                 TimeoutError,
             ) as error:
-                self._stream_trouble = self._told("stream", self._stream_trouble, error)
+                self._stream_trouble = self._told("stream", self._stream_trouble, self._cause(error, refusals))
             pause = 0.0 if self._settled else min(LONGEST_PAUSE_SECONDS, pause * 2 + 0.05)
             self._settled = False
             await asyncio.sleep(pause)
+
+    def _cause(self, error: Exception, refusals: int) -> Exception:
+        """What NATS has refused, where that is why no answer came."""
+        return (self._stream.refused_since(refusals) if isinstance(error, TimeoutError) else None) or error
 
     async def _lead(self) -> None:
         tail = await self._settle()

@@ -15,8 +15,9 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus, failpoints, frames
+from shared.runtime import bus, failpoints, frames, permissions
 from shared.runtime.message_size import SPARE, expecting, look_at_limit, payload_of
+from shared.runtime.permissions import NotAllowed
 from shared.runtime.telling.trouble import EventTooLarge, IdsStillKnown, Moved, RelayStopped, StreamStuck
 
 STORE_SECONDS: Final = 3.0
@@ -51,6 +52,16 @@ class StreamEnd:
     @property
     def connected(self) -> bool:
         return self._client is not None and self._client.is_connected
+
+    @property
+    def refusals(self) -> int:
+        """How often NATS has refused something to this connection."""
+        return permissions.of(self._client).count if self._client else 0
+
+    def refused_since(self, count: int) -> NotAllowed | None:
+        """Why nobody answered: NATS does not allow what was asked for since, or to hear answers."""
+        asked = ("$js.api.", "switchboard.event.")
+        return permissions.of(self._client).cause(count, *asked) if self._client else None
 
     async def open(self) -> None:
         """Connects, and again when the client has given up for good."""
@@ -145,9 +156,10 @@ class StreamEnd:
             Moved: something else is in the way; some of them may be stored, the first ones without a hole.
             IdsStillKnown: it knows the first one's id already.
             StreamStuck: it has stored none of them, and gives no answer or says that it has no space.
+            NotAllowed: NATS lets this user store none.
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
-        client = self._live_client()
+        client, refusals = self._live_client(), self.refusals
         expecting(messages[0][1], sequence=tail.sequence)
         for (_, before, _), (_, headers, _) in pairwise(messages):
             expecting(headers, after=before[Ce.ID])
@@ -160,6 +172,8 @@ class StreamEnd:
         try:
             await self._all_stored(messages, tail.sequence)
         except nats.errors.TimeoutError as error:
+            if refused := self.refused_since(refusals):
+                raise refused from error
             if await self.sequence() == tail.sequence:
                 raise StreamStuck(
                     f"NATS has stored nothing within {STORE_SECONDS:g} s, as when there is no space on its disk, and "

@@ -7,11 +7,14 @@ from typing import Final
 
 import nats.js.errors
 import structlog
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, ReplayPolicy, StreamState
 
 from shared.language import subjects
 from shared.language.subjects import Ce
+from shared.runtime import bus, permissions
+from shared.runtime.permissions import ACKNOWLEDGEMENTS, NotAllowed
 from shared.runtime.views.pull import BATCH
 
 ACK_WAIT_SECONDS: Final = 30.0
@@ -30,9 +33,13 @@ log = structlog.get_logger(__name__)
 class Durable:
     """The consumer called like its view. `calm` says whether the last look found that nothing is due."""
 
-    def __init__(self, js: JetStreamContext, view: str) -> None:
+    def __init__(self, client: Client, js: JetStreamContext, view: str) -> None:
+        self._client = client
         self._js = js
         self._view = view
+        self._permissions = permissions.of(client)
+        # So many refusals there had been when acknowledgements were last known to be taken.
+        self._taken_at = self._permissions.count
         self._looked = 0.0
         self._in_vain = 0
         self.calm = False
@@ -88,24 +95,49 @@ class Durable:
         return False
 
     async def mend(self, position: int) -> str | None:
-        """Nothing comes: is that because there is nothing? Else why, and the consumer was made again."""
+        """Nothing comes: is that because there is nothing? Else why, and the consumer was made again.
+
+        Called while nothing that has come waits to be committed.
+        """
+        await self._try_acknowledging()
         info = await self._js.consumer_info(subjects.EVENT_STREAM, self._view)
         why, exactly = withheld(info), False
         if why is None and (info.num_pending or info.num_ack_pending):
             self._in_vain += 1
-            if self._in_vain < LOOKS_IN_VAIN:
+            if self._in_vain < LOOKS_IN_VAIN and self.refused is None:
                 # It may be on its way.
                 return None
             why = (
                 f"the consumer delivers nothing, though {info.num_pending or 0} messages are due and "
                 f"{info.num_ack_pending or 0} not acknowledged"
             )
+            delivered = info.delivered.stream_seq if info.delivered else 0
+            if info.num_ack_pending and (await self._position_at(delivered) or 0) <= position:
+                why += ", all of them at or below the view's position: acknowledgements do not arrive"
         if why is None and (last := await self.last_position()) > position:
             why, exactly = f"the consumer has passed over the events from {position + 1} to {last}", True
         self.calm = why is None
         if why is not None:
             await self.make_again(position, exactly=exactly)
         return why
+
+    # ---- acknowledgements
+
+    @property
+    def refused(self) -> NotAllowed | None:
+        """NATS has refused an acknowledgement, and taken none since as far as is known."""
+        return self._permissions.since(self._taken_at, ACKNOWLEDGEMENTS)
+
+    async def _try_acknowledging(self) -> None:
+        """Finds out whether what was refused is taken by now: the same subject, and a word that changes nothing."""
+        if (refused := self.refused) is None:
+            return
+        before = self._permissions.count
+        await self._client.publish(refused.subject, b"+WPI")
+        await bus.settled(self._client, 2)
+        if self._permissions.since(before, ACKNOWLEDGEMENTS) is None:
+            self._taken_at = before
+            log.info("consumer.may_acknowledge", view=self._view)
 
     # ---- the stream
 

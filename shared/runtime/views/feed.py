@@ -22,7 +22,7 @@ from nats.js import JetStreamContext
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime import bus, failpoints
+from shared.runtime import bus, failpoints, permissions
 from shared.runtime.anew.beside import NotPossible
 from shared.runtime.anew.rebuild import LogTooShort, rebuild, start_over
 from shared.runtime.codec import Undecodable
@@ -74,7 +74,8 @@ class Feed:
         self._flowed = False
         self._waiting: dict[int, Delivered] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
-        self._consumer = Durable(self._js, self._name)
+        self._consumer = Durable(client, self._js, self._name)
+        self._permissions = permissions.of(client)
         self._mistrusted = False
         self._standby = Standby(f"the view {self._name}", self._look)
         self._moved = time.monotonic()
@@ -89,7 +90,9 @@ class Feed:
         """None while events flow, here or in the process that holds the lease; else what is in the way."""
         if self._lease.held:
             stood = time.monotonic() - self._moved
-            return self._trouble or (f"nothing has moved for {stood:.0f} s" if stood > STALLED_SECONDS else None)
+            stalled = f"nothing has moved for {stood:.0f} s" if stood > STALLED_SECONDS else None
+            refused = self._consumer.refused
+            return self._trouble or (str(refused) if refused else stalled)
         if self._lease.trouble:
             return self._lease.trouble
         try:
@@ -114,6 +117,7 @@ class Feed:
         while not asked_to_end():
             await self._lease.acquired()
             self._moved = time.monotonic()
+            refusals = self._permissions.count
             try:
                 await self._follow()
             except LeaseOver:
@@ -123,11 +127,18 @@ class Feed:
                 psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._mistrusted = isinstance(error, RequestRefused)
-                self._in_trouble(error)
+                self._in_trouble(self._cause(error, refusals))
             if self._flowed:
                 pause, self._flowed = SHORTEST_PAUSE_SECONDS, False
             await self._view.our_turn(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _cause(self, error: Exception, refusals: int) -> Exception:
+        """What NATS has refused since, where that is why nothing came."""
+        if isinstance(error, ConsumerLost) and self._consumer.refused:
+            return self._consumer.refused
+        unanswered = isinstance(error, (TimeoutError, ConsumerLost))
+        return (self._permissions.cause(refusals, "$js.api.") if unanswered else None) or error
 
     def _in_trouble(self, error: Exception) -> None:
         trouble = f"{type(error).__name__}: {error}".strip()
@@ -137,7 +148,9 @@ class Feed:
 
     def _in_order(self) -> None:
         self._flowed = True
-        if self._trouble:
+        if refused := self._consumer.refused:
+            self._in_trouble(refused)
+        elif self._trouble:
             self._trouble = ""
             log.info("feed.flows", view=self._name, position=self._view.progress.position)
 
@@ -206,7 +219,7 @@ class Feed:
             bus.StreamUnfit: it is not as declared, or tells what the log does not hold.
         """
         log_id = await events.identity()
-        state = (await bus.declare_stream(self._js, log_id)).state
+        state = (await bus.declare_stream(self._js, log_id, make=False)).state
         if log_id is None:
             return
         async for headers in self._consumer.newest(state):
