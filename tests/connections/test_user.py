@@ -402,18 +402,18 @@ def test_d2_what_is_not_ones_own_is_not_usable_and_the_usable_ones_are_named() -
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    ("trouble", "way"),
     [
-        e.ConnectionPaused(address=BOBS, receive=False, send=True, receiving=True, sending=False),
-        e.ReauthenticationRequired(address=BOBS, cause="token revoked"),
-        e.PermissionsChanged(user=BOB),
+        (e.ConnectionPaused(address=BOBS, receive=False, send=True, receiving=True, sending=False), "ConnectPersonal"),
+        (e.ReauthenticationRequired(address=BOBS, cause="token revoked"), "ConnectPersonal"),
+        (e.PermissionsChanged(user=BOB), "SetPermissions"),
     ],
     ids=["sending is paused", "to be authenticated again", "permission taken (A4)"],
 )
-def test_d2_an_identity_that_cannot_send_now_is_not_usable(trouble: e.Event) -> None:
-    given(personal(BOBS, BOB), trouble).when(c.SetDefaultSender(actor=BOB, user=BOB, address=BOBS)).refused(
-        Reason.IDENTITY_NOT_USABLE, usable=[]
-    )
+def test_d2_an_identity_that_cannot_send_now_is_not_usable_and_there_is_a_way(trouble: e.Event, way: str) -> None:
+    then = given(personal(BOBS, BOB), trouble).when(c.SetDefaultSender(actor=BOB, user=BOB, address=BOBS))
+    then.refused(Reason.IDENTITY_NOT_USABLE, usable=[])
+    assert [action["command"] for action in then.reply["next_actions"]] == [way]
 
 
 def test_d2_receiving_may_be_paused() -> None:
@@ -425,5 +425,5 @@ def test_d2_receiving_may_be_paused() -> None:
 
 def test_d2_a_deactivated_user_has_no_usable_identity() -> None:
     given(personal(BOBS, BOB), GONE[0]).when(c.SetDefaultSender(actor=HR, user=BOB, address=BOBS)).refused(
-        Reason.IDENTITY_NOT_USABLE, usable=[]
-    )
+        Reason.IDENTITY_NOT_USABLE, usable=[], status="deactivated"
+    ).next("ReactivateUser")

@@ -187,12 +187,27 @@ def set_default_sender(user: User, address: str, usable: list[str], claimed_at: 
         raise Refused(
             Reason.IDENTITY_NOT_USABLE,
             f"{user.id} cannot send as {address} now.",
-            {"usable": usable[:LISTED], "usable_count": len(usable)},
-            [NextAction("SetDefaultSender", ("self",), "Choose one of the usable identities.")],
+            {"usable": usable[:LISTED], "usable_count": len(usable), "status": user.status},
+            [way_to_send(user, usable)],
         )
     if (user.default_sender, user.default_claimed_at) == (address, claimed_at):
         return []
     return [DefaultSenderChanged(user=user.id, address=address, claimed_at=claimed_at)]
+
+
+def way_to_send(user: User, usable: list[str]) -> NextAction:
+    """What lets somebody choose a default sender; where nothing is usable, there is nothing to choose from."""
+    if usable:
+        return NextAction("SetDefaultSender", ("self",), "Choose one of the usable identities.")
+    if not user.active:
+        return NextAction("ReactivateUser", ("super_admin",), "Reactivate the user first.")
+    if "personal_email_access" not in user.permissions:
+        return NextAction("SetPermissions", ("super_admin",), "Give the user personal_email_access.")
+    return NextAction(
+        "ConnectPersonal",
+        ("personal_email_access",),
+        "Connect an address, or put right the one there is: Identities says why it is not usable.",
+    )
 
 
 def set_signature(user: User, command: SetSignature) -> list[Event]:
