@@ -35,6 +35,13 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number of JSON")
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise ValueError(f"a number of {len(text):,} digits is longer than any that is taken") from error
+
+
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
@@ -42,4 +49,6 @@ def _finite(text: str) -> float:
     return number
 
 
-_DECODER: Final = json.JSONDecoder(parse_constant=_no_number, parse_float=_finite, object_pairs_hook=_once)
+_DECODER: Final = json.JSONDecoder(
+    parse_constant=_no_number, parse_int=_whole, parse_float=_finite, object_pairs_hook=_once
+)

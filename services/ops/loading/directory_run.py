@@ -189,7 +189,8 @@ async def _seen(url: str | None, account: str, actor: str, position: int) -> Non
 def _rows(file: Path) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines; what is none of them is an empty one."""
     rows = []
-    for line in file.read_text(errors="replace").splitlines():
+    # A name may hold what else ends a line, such as U+2028.
+    for line in filter(None, file.read_text(encoding="utf-8", errors="replace").split("\n")):
         try:
             row = json.loads(line)
         except ValueError:

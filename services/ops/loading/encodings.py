@@ -41,6 +41,7 @@ def text_of(path: Path) -> Text:
     Raises:
         Unreadable: it is in another encoding, or no text; names the first byte at fault, counted from 0 in the file.
     """
+    require_file(path)
     digest, at, lines = hashlib.sha256(), 0, 1
     with path.open("rb") as file:
         beginning = file.read(1_024)
@@ -60,6 +61,15 @@ def text_of(path: Path) -> Text:
             if not chunk:
                 return Text(encoding, digest.hexdigest())
             at += len(chunk)
+
+
+def require_file(path: Path) -> None:
+    """
+    Raises:
+        Unreadable: it is read once only, as what another command writes; files are read to their end before, too.
+    """
+    if not path.is_file():
+        raise Unreadable(f"{path.name} is no file that can be read twice, as a pipe is none: save it to a file first")
 
 
 def _encoding(path: Path, beginning: bytes) -> str:

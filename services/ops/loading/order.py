@@ -59,12 +59,20 @@ def touched(account: str, command: str, fields: Mapping[str, Any]) -> Touched:
 def _unnamed(command: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What only one may have and is no thing of its own: a mailbox, an inbox's name, the last administrator's place."""
     if identity := fields.get("provider_identity"):
-        yield "mailbox", f"{fields.get('provider')}:{identity}"
+        yield "mailbox", mailbox_of(fields.get("provider"), str(identity))
     if command == "CreateInbox":
         yield "name of an inbox", name_key(str(fields.get("name")))
     permissions = fields.get("permissions")
     if command in OF_ADMINISTRATORS or (isinstance(permissions, list) and "super_admin" in permissions):
         yield "administrators", ""
+
+
+def mailbox_of(provider: Any, identity: str) -> str:
+    """A mailbox that is named by an e-mail address is the same one in any spelling and whatever the provider."""
+    try:
+        return canonical(identity).address
+    except AddressInvalid:
+        return f"{provider or ''}:{identity}"
 
 
 def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

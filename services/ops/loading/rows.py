@@ -55,10 +55,43 @@ class Rows:
     count: int
     digest: str
     _again: Callable[[], Iterator[Row]]
+    _path: Path
+    _stamp: tuple[int, ...]
 
     def __iter__(self) -> Iterator[Row]:
-        """Every row in order, read anew; raises Unreadable when the file is no longer what it was."""
-        return self._again()
+        """Every row in order, read anew.
+
+        Raises:
+            Unreadable: the file is no longer what it was; no row of another file is given for one of this.
+        """
+        rows, stamp = self._again(), self._stamp
+        while True:
+            try:
+                row = next(rows, None)
+            finally:
+                # Before what a row of another file would say.
+                stamp = self._as_it_was(stamp)
+            if row is None:
+                return
+            yield row
+
+    def _as_it_was(self, stamp: tuple[int, ...]) -> tuple[int, ...]:
+        now = _stamp(self._path)
+        if now != stamp and not (now and text_of(self._path).digest == self.digest):
+            raise Unreadable(
+                f"{self._path.name} was changed while it was loaded: put it back as it was and the same command line"
+                " goes on, or begin again with --anew"
+            )
+        return now
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a file; nothing of one that is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def read(path: Path, account: str | None = None, actor: str | None = None) -> Rows:
@@ -68,6 +101,7 @@ def read(path: Path, account: str | None = None, actor: str | None = None) -> Ro
         Unreadable: it is neither .jsonl nor .csv, no UTF-8, or a CSV whose header or rows cannot be told.
     """
     given = {"account": account or "", "actor": actor or ""}
+    stamp = _stamp(path)
     ending = path.suffix.lower()
     if ending in OF_JSON:
         text = text_of(path)
@@ -76,11 +110,11 @@ def read(path: Path, account: str | None = None, actor: str | None = None) -> Ro
             if not count and (line == "[" or line.startswith("[{")):
                 raise Unreadable(f"line {number} of {path.name} begins a list: write one JSON object a line, no list")
             count += 1
-        return Rows(count, text.digest, lambda: _of_json(path, text, given))
+        return Rows(count, text.digest, lambda: _of_json(path, text, given), path, stamp)
     if ending in OF_TABLES:
         table = read_table(path, cells.OF_LINES)
         _require_own(table, given)
-        return Rows(table.count, table.digest, lambda: _of_table(table, given))
+        return Rows(table.count, table.digest, lambda: _of_table(table, given), path, stamp)
     raise Unreadable(f"{path.name} ends in {ending or 'nothing'}: name it .jsonl or .csv")
 
 

@@ -66,6 +66,11 @@ def through(wanted: Wanted) -> End:
         typer.Exit: it was not begun, or cannot go on; why, is told.
     """
     file, to_refused = wanted.file, wanted.to_refused
+    try:
+        # A pipe that nobody writes to would be waited for.
+        encodings.require_file(file)
+    except encodings.Unreadable as error:
+        fail(f"{error}.", USAGE)
     begun = place_of(file).exists() and not wanted.anew
     if to_refused.exists() and (to_refused.samefile(file) or (not begun and to_refused.stat().st_size)):
         fail(f"{to_refused} is there already: move it away, or name another file with --refused.", USAGE)

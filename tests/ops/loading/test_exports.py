@@ -116,6 +116,16 @@ def test_ldif_is_unfolded_and_decoded() -> None:
     assert found.directory.left_out == {"organizational units": 1, "groups": 1}
 
 
+def test_a_line_of_ldif_may_be_folded_within_a_character(folder: Path) -> None:
+    path = folder / "folded.ldif"
+    entry = "dn: uid=zoe\nobjectClass: person\nuid: zoe\ncn: Zoë\n"
+    path.write_bytes(entry.encode().replace(b"\xc3\xab", b"\xc3\n \xab"))
+    assert [(one.own_id, one.name) for one in read("ldif", path).people] == [("zoe", "Zoë")]
+    path.write_bytes(entry.encode("latin-1"))
+    with pytest.raises(Unreadable, match=r"not UTF-8 at byte 47 \(line 4\)"):
+        read("ldif", path)
+
+
 def test_an_active_directory_says_which_address_is_the_primary_one() -> None:
     found = settled("ldif", "active-directory.ldif")
     assert users_of(found) == [("ddune", "Dora Dune", False)]

@@ -371,6 +371,12 @@ async def test_what_was_never_begun_is_none_to_go_on_with(nats: RunningNats, fol
     assert names_in(folder) == ["all.jsonl"]
 
 
+async def test_a_pipe_is_refused_and_not_waited_for(nats: RunningNats, folder: Path) -> None:
+    os.mkfifo(folder / "all.jsonl")
+    code, output = await run("load", str(folder / "all.jsonl"), url=nats.url)
+    assert (code, "save it to a file first" in output, "Traceback" in output) == (USAGE, True, False), output
+
+
 async def test_one_file_is_loaded_by_one_at_a_time(nats: RunningNats, folder: Path) -> None:
     path = lines(folder / "all [1].jsonl", story("nobody", 1))
     with path.open("rb") as held:

@@ -20,6 +20,8 @@ MAILBOX: Given = (
     "ConnectTeam",
     {"actor": "dan", "address": "d@a.example", "provider": "google", "provider_identity": "m"},
 )
+BOX = "E@Box.example"
+NAMED_BOX: Given = ("ConnectPersonal", {"address": "e@a.example", "provider": "google", "provider_identity": BOX})
 ADD_ADMIN: Given = ("AddUser", {"actor": "service:x", "user": "dan", "permissions": ["super_admin"]})
 ROUTE: Given = ("SetRouting", {"actor": "ana", "inbox": "help", "rule": {"kind": "users_and_teams", "users": ["bob"]}})
 
@@ -38,6 +40,17 @@ ROUTE: Given = ("SetRouting", {"actor": "ana", "inbox": "help", "rule": {"kind":
         (CREATE, ROUTE, True),
         (ADD_BOB, ROUTE, True),
         (BOBS, ("DeactivateUser", {"actor": "ana", "user": "bob"}), True),
+        (
+            NAMED_BOX,
+            ("ConnectTeam", {"actor": "f", "address": "f@a.example", "provider_identity": "e@BOX.example"}),
+            True,
+        ),
+        (
+            NAMED_BOX,
+            ("ConnectTeam", {"actor": "f", "address": "f@a.example", "provider_identity": "f@Box.example"}),
+            False,
+        ),
+        (MAILBOX, ("ConnectTeam", {"actor": "f", "address": "f@a.example", "provider_identity": "m"}), False),
         (BOBS, ("RemoveUser", {"actor": "ana", "user": "cleo"}), True),
         (("ChangePlan", {"actor": "ana", "plan": "free"}), BOBS, True),
         (("SetDefaultSender", {"actor": "bob", "user": "bob", "address": "b@acme.example"}), ADD_CLEO, False),

@@ -1,6 +1,7 @@
 """Rows are read as they are meant, and what cannot be read is told by its line."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from services.ops.loading.cells import fields_of
 from services.ops.loading.encodings import Unreadable
 from services.ops.loading.rows import Row, read
 from shared.language.commands import COMMANDS
+
+HEAD = "account,command,user\n"
 
 
 def written(folder: Path, name: str, text: str) -> Path:
@@ -36,6 +39,7 @@ def test_a_line_of_json_is_a_command(folder: Path) -> None:
         ('{"account": "acme"}', "account and command"),
         ('{"account": "a.b", "command": "X"}', "part of a subject"),
         ('{"account": 7, "command": "X"}', "account and command"),
+        ('{"size": ' + "9" * 5_000 + "}", "a number of 5,000 digits is longer"),
         ('{"account": "acme", "command": "X", "owner": "bob", "owner": "cleo"}', "owner is named twice"),
         ('{"account": "acme", "command": "X", "owner": "bob", "\\u006fwner": "cleo"}', "owner is named twice"),
         ('{"account": "acme", "command": "X", "rule": {"users": [{"a": 1, "a": 1}]}}', "a is named twice"),
@@ -170,6 +174,32 @@ def test_json_lines_of_a_shell_are_read_by_their_mark(folder: Path) -> None:
 def test_a_file_that_is_none_of_these_is_refused_as_a_whole(name: str, text: str, why: str, folder: Path) -> None:
     with pytest.raises(Unreadable, match=why):
         list(read(written(folder, name, text)))
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.csv"])
+def test_a_file_that_somebody_cuts_while_it_is_loaded_is_not_taken_for_a_shorter_one(name: str, folder: Path) -> None:
+    head, line = ("", '{"account": "acme", "command": "X"}\n') if name == "all.jsonl" else (HEAD, "acme,X,bob\n")
+    path = written(folder, name, head + line * 9_000)
+    rows = iter(read(path))
+    assert [next(rows).account for _ in range(10)] == ["acme"] * 10
+    path.touch()
+    assert next(rows).account == "acme"
+    whole = path.read_text()
+    path.write_text(whole[:90_000])
+    with pytest.raises(Unreadable, match="was changed while it was loaded: put it back"):
+        next(rows)
+    path.write_text(whole)
+    again = iter(read(path))
+    next(again)
+    path.unlink()
+    with pytest.raises(Unreadable, match="was changed while it was loaded"):
+        list(again)
+
+
+def test_what_another_command_writes_into_a_pipe_is_no_file(folder: Path) -> None:
+    os.mkfifo(folder / "all.jsonl")
+    with pytest.raises(Unreadable, match="save it to a file first"):
+        read(folder / "all.jsonl")
 
 
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:

@@ -150,7 +150,14 @@ def entries_of(path: Path, export: Export) -> Iterator[tuple[int, Entry]]:
 def _unfolded(path: Path) -> Iterator[tuple[int, str]]:
     """Lines with what goes on behind them, without comments, and the line in the file that each begins at."""
     held, begun = "", 0
-    with path.open(encoding=text_of(path).encoding, newline="") as file:
+    try:
+        encoding, torn = text_of(path).encoding, None
+    except Unreadable as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        # A line may be folded within a character, and is text only as a whole.
+        encoding, torn = "latin-1", error
+    with path.open(encoding=encoding, newline="") as file:
         for number, raw in enumerate(file, 1):
             text = raw.rstrip("\r\n")
             if text.startswith(" "):
@@ -159,10 +166,19 @@ def _unfolded(path: Path) -> Iterator[tuple[int, str]]:
                 held += text[1:]
                 continue
             if begun and not held.startswith("#"):
-                yield begun, held
+                yield begun, _as_text(held, torn)
             held, begun = text, number
     if begun and not held.startswith("#"):
-        yield begun, held
+        yield begun, _as_text(held, torn)
+
+
+def _as_text(line: str, torn: Unreadable | None) -> str:
+    if torn is None:
+        return line
+    try:
+        return line.encode("latin-1").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise torn from torn.__cause__
 
 
 def _attribute(file: str, line: int, text: str) -> tuple[str, str]:
