@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check docs bench faults format lock clean
+.PHONY: help install run test test-tools check docs bench faults format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -14,7 +14,7 @@ UV := .tools/bin/uv
 export UV_PYTHON_DOWNLOADS := never
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 install: .venv/installed ## Set up .venv with exactly what requirements.txt says; nothing to do when it is so already
 
@@ -23,6 +23,12 @@ run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
 
 test: .venv/installed ## Set up what is missing and run every test; more: make test ARGS="-k alias -x"
 	@$(BIN)/pytest $(ARGS)
+
+# Node's tools are tried where Node is; without them: make test-tools NODE=
+NODE ?= $(shell command -v node)
+
+test-tools: .venv-tools/installed $(if $(NODE),tests/tools/node_modules/installed) ## Hold the published contract against other people's generators and validators
+	@NODE='$(NODE)' .venv-tools/bin/python -m pytest -c tests/tools/pytest.ini tests/tools $(ARGS)
 
 check: .venv/installed ## Lint, formatting, types, import rules, and that the published contract is current
 	$(BIN)/ruff check .
@@ -52,7 +58,7 @@ format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; those of the image and the bench, too
+lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; those of the image, the bench and the tools, too
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --all-extras --python-version 3.11 \
 		--quiet pyproject.toml -o requirements.txt
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -61,9 +67,11 @@ lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; tho
 		--constraint requirements.txt --quiet - -o deploy/requirements-build.txt
 	echo umadb | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--quiet - -o tests/bench/requirements.txt
+	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--constraint requirements.txt --quiet tests/tools/requirements.in -o tests/tools/requirements.txt
 
 clean: ## Remove what make has made; the data in .switchboard stays
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
+	rm -rf .venv .venv-tools .tools tests/tools/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(UV):
@@ -84,3 +92,17 @@ $(UV):
 		.tools/bin/python -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.venv-tools/installed: tests/tools/requirements.txt | $(UV)
+	@echo "Setting up .venv-tools …"
+	@test -x .venv-tools/bin/python || $(UV) venv --quiet --clear --python $(PYTHON) .venv-tools
+	@$(UV) pip sync --quiet --require-hashes --python .venv-tools/bin/python tests/tools/requirements.txt || \
+		.tools/bin/python -m pip --python .venv-tools/bin/python install --quiet --require-hashes \
+			-r tests/tools/requirements.txt
+	@touch $@
+
+# Where npm reaches no registry, the tests of Node's tools are skipped by name.
+tests/tools/node_modules/installed: tests/tools/package-lock.json
+	@echo "Setting up tests/tools/node_modules …"
+	@cd tests/tools && npm ci --ignore-scripts --silent && touch node_modules/installed || \
+		echo "npm could not install them: the tests of Node's tools are skipped" >&2

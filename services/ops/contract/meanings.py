@@ -276,6 +276,13 @@ CHOICES: Final[Mapping[frozenset[str], str]] = {
         "Via": "personal alias inbox",
     }.items()
 }
+# What stands in a list and has a pattern, by the list's field.
+ITEMS: Final[Mapping[str, str]] = {
+    "members": "MemberId",
+    "teams": "TeamId",
+    "UsersAndTeams.teams": "RuleTeamId",
+    "UsersAndTeams.users": "RuleUserId",
+}
 # Asked and told, these differ: what is told never bears null and may gain fields.
 RULES: Final = ("Unassigned", "UsersAndTeams", "ContactOwner")
 
@@ -286,6 +293,14 @@ def title_of_choice(words: Sequence[str]) -> str:
     if title is None:
         raise Untold(f"The choice of {', '.join(words)} has no title yet: services/ops/contract/meanings.py")
     return title.title().replace(" ", "")
+
+
+def title_of_item(message: str, field: str) -> str:
+    """Raises `Untold` for a list whose items have no title yet."""
+    title = ITEMS.get(f"{message}.{field}") or ITEMS.get(field)
+    if title is None:
+        raise Untold(f"The items of {message}.{field} have no title yet: services/ops/contract/meanings.py")
+    return title
 
 
 def title_of_constant(value: str, field: str) -> str:

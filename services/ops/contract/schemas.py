@@ -124,7 +124,7 @@ class _Reading:
         return found
 
     def _field(self, message: str, name: str, raw: Schema, *, required: bool) -> Schema:
-        found = self._value(raw, name)
+        found = self._value(raw, message, name)
         default = found.pop("default", None)
         if name in TIMES:
             found["format"] = "date-time"
@@ -138,13 +138,15 @@ class _Reading:
         # Beside a $ref nothing is read in draft 7.
         return found if "$ref" in found else {"description": meanings.of_field(message, name)} | found
 
-    def _value(self, raw: Schema, field: str) -> Schema:
+    def _value(self, raw: Schema, message: str, field: str) -> Schema:
         found = {word: value for word, value in raw.items() if word not in ("title", "discriminator")}
         for word in ("anyOf", "oneOf"):
             if word in found:
-                found[word] = [self._value(one, field) for one in found[word]]
+                found[word] = [self._value(one, message, field) for one in found[word]]
         if isinstance(found.get("items"), dict):
-            found["items"] = self._value(found["items"], field)
+            items = self._value(found["items"], message, field)
+            # Generators that make a class of a pattern name it after the list, and number it when the name is taken.
+            found["items"] = {"title": meanings.title_of_item(message, field)} | items if "pattern" in items else items
         if "const" in found:
             # Generators know a choice of one everywhere, a constant text not.
             value = found.pop("const")
@@ -169,8 +171,9 @@ def nullable(schema: Schema) -> Schema:
     """The same, or null."""
     if isinstance(schema.get("type"), list) or {"type": "null"} in schema.get("anyOf", []):
         return schema
-    # A choice keeps its own title and words: generators make a word of a null that stands among them.
-    if "type" not in schema or "enum" in schema:
+    # A choice keeps its own title and words: generators make a word of a null that stands among them, and forget that a
+    # list or an object may be null.
+    if schema.get("type") in (None, "array", "object") or "enum" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
     return schema | {"type": [schema["type"], "null"]}
 
