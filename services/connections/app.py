@@ -48,7 +48,8 @@ class Commands:
         self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
             {(name, *kind): 0 for name in COMMANDS for kind in (("accepted", None), ("refused", Reason.BUSY))}
         )
-        self.endpoint = Endpoint("commands", subjects.COMMANDS, subjects.CONNECTIONS_QUEUE, self._take, self._refuse)
+        queue = subjects.CONNECTIONS_QUEUE
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, queue, self._take, self._refuse, door.failed)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self._not_understood = StreamsNotUnderstood()
@@ -120,7 +121,8 @@ class Commands:
 
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
         subject = subjects.commands_of(partition)
-        return Endpoint("commands", subject, subjects.CONNECTIONS_QUEUE, self._take_mapped, self._refuse_mapped)
+        queue = subjects.CONNECTIONS_QUEUE
+        return Endpoint("commands", subject, queue, self._take_mapped, self._refuse_mapped, door.failed)
 
     def _take_mapped(self, request: Request) -> bool:
         """What is told of the endpoint of commands counts these too."""

@@ -18,6 +18,7 @@ from shared.language import commands as c
 from shared.language.commands import COMMANDS, Command
 from shared.language.events import Aggregate
 from shared.language.text import SERVICE
+from shared.runtime import unexpected_errors
 from shared.runtime.clock import new_id, now
 from shared.runtime.reading import ACCOUNT, fields_of, printable, problem, problems_of
 from shared.runtime.store.not_understood import StreamNotUnderstood
@@ -70,21 +71,35 @@ def read(account: str, name: str, data: bytes, headers: Mapping[str, str] | None
         _read(pending, data, headers)
     except Refused as refusal:
         pending.fixed = replies.refused(pending.command_id, refusal, dry_run=pending.dry_run)
-        if not pending.fixed.kept:
-            pending.account, pending.name = printable(account), printable(name)
+    except Exception as error:  # noqa: BLE001  the caller hears that it is our fault
+        unexpected_errors.record(error, "reading", command=printable(name), account=printable(account))
+        pending.fixed = replies.failed(pending.command_id, dry_run=pending.dry_run)
+    if pending.fixed is not None and not pending.fixed.kept:
+        pending.account, pending.name = printable(account), printable(name)
     return pending
 
 
 def busy(data: bytes, retry_after_ms: int) -> bytes:
     """The reply to a command that there is no room for. Of its body only the id is looked at: floods must be cheap."""
+    command_id, dry_run = _glance(data)
+    return replies.busy(command_id, retry_after_ms, dry_run=dry_run).reply
+
+
+def failed(data: bytes) -> bytes:
+    """The reply to a command at which reading failed."""
+    command_id, dry_run = _glance(data)
+    return replies.failed(command_id, dry_run=dry_run).reply
+
+
+def _glance(data: bytes) -> tuple[str | None, bool]:
+    """The command's id and whether it is a dry run, as far as the body says."""
     try:
         fields = orjson.loads(data) if len(data) <= LARGEST_BODY else {}
     except orjson.JSONDecodeError:
         fields = {}
     if not isinstance(fields, dict):
         fields = {}
-    command_id, dry_run = _id_of(fields.get("command_id")), fields.get("dry_run") is True
-    return replies.busy(command_id, retry_after_ms, dry_run=dry_run).reply
+    return _id_of(fields.get("command_id")), fields.get("dry_run") is True
 
 
 def _id_of(given: object) -> str | None:
@@ -228,6 +243,9 @@ class Domain:
     def too_large(self, pending: Pending, too_large: TooLarge) -> Verdict:
         refusal = replies.too_large(too_large, _largest_field(pending.body))
         return replies.refused(pending.command_id, refusal, dry_run=pending.dry_run)
+
+    def failed(self, pending: Pending) -> Verdict:
+        return replies.failed(pending.command_id, dry_run=pending.dry_run)
 
     def busy(self, pending: Pending, retry_after_ms: int) -> Verdict:
         return replies.busy(pending.command_id, retry_after_ms, dry_run=pending.dry_run)

@@ -27,6 +27,8 @@ NOT_KEPT: Final = frozenset(
         # Not decided: the newer release will decide it, under the same id.
         Reason.STREAM_NOT_UNDERSTOOD,
         Reason.BUSY,
+        # Not decided either: a release without the fault will, under the same id.
+        Reason.INTERNAL_ERROR,
     )
 )
 
@@ -128,6 +130,15 @@ def not_understood(event: NotUnderstood) -> Refused:
         " with the same command_id.",
         {"aggregate": event.aggregate, "position": event.position, "stored_name": event.stored_name},
     )
+
+
+def failed(command_id: str | None, *, dry_run: bool) -> Verdict:
+    """The reply to a command at which this code failed."""
+    message = (
+        "Not decided, because of a fault in Switchboard itself; its log has the place."
+        " Once that is mended, ask again with the same command_id."
+    )
+    return refused(command_id, Refused(Reason.INTERNAL_ERROR, message), dry_run=dry_run)
 
 
 def busy(command_id: str | None, retry_after_ms: int, *, dry_run: bool) -> Verdict:

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     LAST_SUPER_ADMIN = "LAST_SUPER_ADMIN"
     STREAM_NOT_UNDERSTOOD = "STREAM_NOT_UNDERSTOOD"
     BUSY = "BUSY"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
 class QuestionError(StrEnum):
@@ -61,6 +62,7 @@ class QuestionError(StrEnum):
     INBOX_NOT_FOUND = "INBOX_NOT_FOUND"
     ADDRESS_INVALID = "ADDRESS_INVALID"
     BUSY = "BUSY"
+    INTERNAL_ERROR = "INTERNAL_ERROR"
 
 
 _NOT_FOUND = (
@@ -85,6 +87,7 @@ CODES: dict[str, int] = {
     **{str(name): 403 for name in (Reason.PERMISSION_MISSING, Reason.OWNER_MUST_BE_ACTOR, Reason.IDENTITY_NOT_USABLE)},
     **{str(name): 404 for name in _NOT_FOUND},
     **{str(name): 422 for name in _UNPROCESSABLE},
+    str(Reason.INTERNAL_ERROR): 500,
     str(Reason.STREAM_NOT_UNDERSTOOD): 501,
     **{str(name): 503 for name in (Reason.BUSY, QuestionError.VIEW_BEHIND)},
 }

@@ -21,7 +21,7 @@ from nats.aio.subscription import Subscription
 
 from shared import __version__
 from shared.language.reasons import CODES, Reason
-from shared.runtime import frames
+from shared.runtime import frames, unexpected_errors
 from shared.runtime.bus import error_headers
 from shared.runtime.clock import new_id, now
 from shared.runtime.counting import DURATIONS, Histogram
@@ -60,9 +60,10 @@ class Reply:
 class Endpoint:
     """One subject, shared by the processes of its queue group.
 
-    `handle` must not fail; it says whether it takes the request, or leaves it to another service in silence. Before,
-    `refuse` is asked with the subject and the body as they came: the body of a BUSY when there is no room, else None.
+    `handle` says whether it takes the request, or leaves it to another service in silence. Before, `refuse` is asked
+    with the subject and the body as they came: the body of a BUSY when there is no room, else None.
     Refusing must cost much less than asking, or a flood keeps everybody behind it from being read.
+    When one of them raises, the caller hears INTERNAL_ERROR; `failed` makes the body of that reply from the request's.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Endpoint:
     queue: str
     handle: Callable[[Request], bool]
     refuse: Callable[[bytes, bytes], bytes | None] = lambda _subject, _data: None
+    failed: Callable[[bytes], bytes] = lambda _data: b""
     requests: int = 0
     errors: int = 0
     busy: int = 0
@@ -122,16 +124,15 @@ class Endpoint:
         if self._saying is not None:
             await self._saying
 
-    def _say_busy(self, reply: bytes, data: bytes) -> None:
+    def _say(self, reply: bytes, block: bytes, data: bytes) -> None:
         """With all that are refused in the same step of the loop."""
-        self.count_refused()
         if reply:
-            size = len(_BUSY_BLOCK)
-            self._refusals.append(b"HPUB %b %d %d\r\n%b%b\r\n" % (reply, size, size + len(data), _BUSY_BLOCK, data))
+            size = len(block)
+            self._refusals.append(b"HPUB %b %d %d\r\n%b%b\r\n" % (reply, size, size + len(data), block, data))
         if self._saying is None or self._saying.done():
-            self._saying = asyncio.create_task(self._say())
+            self._saying = asyncio.create_task(self._say_all())
 
-    async def _say(self) -> None:
+    async def _say_all(self) -> None:
         while self._refusals:
             refusals, self._refusals = self._refusals, []
             await self._send(refusals)
@@ -152,13 +153,20 @@ class Endpoint:
             log.warning("hint.lost", subject=subject, error=repr(error))
 
     def _take(self, subject: bytes, reply: bytes, headers: bytes, data: bytes) -> None:
-        refusal = self.refuse(subject, data)
-        if refusal is not None:
-            self._say_busy(reply, refusal)
-            return
-        readable = subject.decode(errors="backslashreplace")
-        request = Request(readable, data, headers, reply.decode(errors="surrogateescape"), time.perf_counter_ns())
-        self.requests += self.handle(request)
+        try:
+            refusal = self.refuse(subject, data)
+            if refusal is not None:
+                self.count_refused()
+                self._say(reply, _BUSY_BLOCK, refusal)
+                return
+            readable = subject.decode(errors="backslashreplace")
+            request = Request(readable, data, headers, reply.decode(errors="surrogateescape"), time.perf_counter_ns())
+            self.requests += self.handle(request)
+        except Exception as error:  # noqa: BLE001  the caller hears that it is our fault
+            unexpected_errors.record(error, "reading", endpoint=self.name)
+            self.requests += 1
+            self._count_error(INTERNAL_ERROR)
+            self._say(reply, _INTERNAL_ERROR_BLOCK, self.failed(data))
 
     def count_refused(self) -> None:
         """One request more that there was no room for, here or at an endpoint that this one is told for."""
@@ -191,6 +199,8 @@ class Endpoint:
 
 _BUSY: Final = (CODES[Reason.BUSY], str(Reason.BUSY))
 _BUSY_BLOCK: Final = frames.block_of(error_headers(*_BUSY))
+INTERNAL_ERROR: Final = (CODES[Reason.INTERNAL_ERROR], str(Reason.INTERNAL_ERROR))
+_INTERNAL_ERROR_BLOCK: Final = frames.block_of(error_headers(*INTERNAL_ERROR))
 
 
 @lru_cache(maxsize=256)

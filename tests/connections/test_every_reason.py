@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 # Said by the door and the ledger; tested there.
 OF_THE_WAY_IN = {
     Reason.BUSY,
+    Reason.INTERNAL_ERROR,
     Reason.COMMAND_INVALID,
     Reason.COMMAND_UNKNOWN,
     Reason.COMMAND_ID_REUSED,
@@ -42,5 +43,5 @@ def test_every_command_has_a_row_in_the_table() -> None:
 
 
 def test_every_reason_has_the_code_of_the_contract() -> None:
-    assert {CODES[reason] for reason in Reason} == {400, 403, 404, 409, 422, 501, 503}
+    assert {CODES[reason] for reason in Reason} == {400, 403, 404, 409, 422, 500, 501, 503}
     assert (CODES[Reason.COMMAND_INVALID], CODES[Reason.BUSY], CODES[Reason.ADDRESS_INVALID]) == (400, 503, 422)

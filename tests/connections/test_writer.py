@@ -165,8 +165,27 @@ async def test_one_command_that_cannot_be_decided_does_not_keep_the_others_from_
         )
         async with asyncio.timeout(10):
             assert [(await one).outcome for one in on_others] == ["accepted", "accepted"]
-            assert (await on_bob).reason == Reason.BUSY
+            assert (await on_bob).reason == Reason.INTERNAL_ERROR
     assert store.positions() == list(range(1, ALREADY + 3))
+
+
+async def test_a_database_that_is_read_only_for_a_while_is_busy_and_said_to_be_so(database: str) -> None:
+    make_company(database)
+    store = Store(database)
+    name = store.rows("SELECT current_database()")[0][0]
+    async with at_work(database) as desk:
+        await until(lambda: desk.writer.trouble() is None)
+        # As after a switch to a standby that is not promoted yet; only new sessions see it.
+        store.run(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        store.rows(f"{end_others} AND pid <> pg_backend_pid()")
+        async with asyncio.timeout(4 * PATIENCE_SECONDS):
+            assert (await desk.ask(connect(1), new_id())).reason == Reason.BUSY
+        assert "read-only" in (desk.writer.trouble() or "")
+        with psycopg.connect(database, autocommit=True, options="-c default_transaction_read_only=off") as connection:
+            connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
+        store.rows(f"{end_others} AND pid <> pg_backend_pid()")
+        assert (await desk.insist(connect(2), [])).outcome == "accepted"
 
 
 async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private_postgres: RunningPostgres) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from services.inbox_views.app import ROOM
 from services.inbox_views.handlers import DESIGN
@@ -20,6 +21,7 @@ from shared.runtime.anew import parked as parking
 from shared.runtime.anew import rebuild as rebuilding
 from shared.runtime.codec import to_wire
 from shared.runtime.processes.service import Service
+from shared.runtime.unexpected_errors import UnexpectedErrors
 from shared.runtime.views.view import FromBus, View, following
 from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, room_open
 from tests.real_servers import RunningNats, RunningPostgres
@@ -394,3 +396,29 @@ def test_only_what_follows_without_a_gap_is_taken() -> None:
     assert following(entries, 5) == []
     assert following(entries, 1) == []
     assert [entry.position for entry in following(entries, 6)] == [7, 8]
+
+
+async def test_a_question_at_which_our_code_fails_is_answered_as_such_and_not_as_busy(
+    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def require_actor(_snapshot: Any, _actor: str) -> None:
+        raise KeyError(BOB)
+
+    told = story(5)
+    async with room_open(ROOM, private_nats.url, database) as service:
+        await bus.publish(told.recorded)
+        await reached(bus, told.end)
+        monkeypatch.setattr("shared.runtime.unexpected_errors.record", (errors := UnexpectedErrors()).record)
+        with monkeypatch.context() as fault, capture_logs() as logs:
+            fault.setattr("shared.runtime.views.answering.require_actor", require_actor)
+            replies = [await bus.ask(name) for name in ("Usage", "Usage", "Users")]
+        assert [(reply.error, reply.body["error"]) for reply in replies] == [
+            ((500, "INTERNAL_ERROR"), "INTERNAL_ERROR")
+        ] * 3
+        assert (await bus.ask("Usage")).error is None
+        assert await is_ready(service)
+    (line,) = [line for line in logs if line["event"] == "error.unexpected"]
+    assert (line["question"], line["error"]) == ("Usage", "KeyError")
+    assert BOB not in line["exception"]
+    (family,) = await errors.figures()
+    assert {sample.labels["step"]: sample.value for sample in family.samples}["answering"] == 3

@@ -42,12 +42,13 @@ class Answered:
     errors: Sequence[QuestionError]
 
 
-# Looked at before a command's own; STREAM_NOT_UNDERSTOOD and BUSY may come at any time.
+# Looked at before a command's own; STREAM_NOT_UNDERSTOOD, BUSY and INTERNAL_ERROR may come at any time.
 EVERY_COMMAND: Final = (Reason.ACCOUNT_NOT_FOUND, Reason.COMMAND_ID_REUSED, Reason.PERMISSION_MISSING)
 EVERY_QUESTION: Final = (
     QuestionError.QUERY_INVALID,
     QuestionError.VIEW_BEHIND,
     QuestionError.BUSY,
+    QuestionError.INTERNAL_ERROR,
     QuestionError.ACCOUNT_NOT_FOUND,
     QuestionError.PERMISSION_MISSING,
 )
@@ -286,7 +287,8 @@ def refusals(command: type[c.Command]) -> list[Reason]:
     """Every reason that a reply to this command may bear, in the order in which they are looked at."""
     readable = [Reason.COMMAND_INVALID, *([Reason.ADDRESS_INVALID] if _ADDRESSES & command.model_fields.keys() else [])]
     every = [one for one in EVERY_COMMAND if command is not c.RegisterAccount or one is not Reason.ACCOUNT_NOT_FOUND]
-    return [*readable, *every, *decided(command).refused, Reason.STREAM_NOT_UNDERSTOOD, Reason.BUSY]
+    at_any_time = (Reason.STREAM_NOT_UNDERSTOOD, Reason.BUSY, Reason.INTERNAL_ERROR)
+    return [*readable, *every, *decided(command).refused, *at_any_time]
 
 
 def errors(question: type[q.Question]) -> list[QuestionError]:

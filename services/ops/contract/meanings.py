@@ -249,6 +249,8 @@ REASONS: Final[Mapping[str, str]] = {
     "LAST_SUPER_ADMIN": "The last super admin stays.",
     "STREAM_NOT_UNDERSTOOD": "Not decided: an event of a newer release concerns it; run the newer release.",
     "BUSY": "Not decided, not answered: ask again with the same id after `retry_after_ms`.",
+    "INTERNAL_ERROR": "Not decided, not answered: a fault in Switchboard itself, whose log has the place. Asking again"
+    " helps once it is mended; a command then keeps its id.",
     "QUERY_INVALID": "The body does not say this question, or names a field twice: details name every field at fault.",
     "QUERY_UNKNOWN": "There is no such question: details name those there are.",
     "VIEW_BEHIND": "The position was not reached in time; ask again.",

@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.runtime import bus, failpoints, logs, metrics, permissions
+from shared.runtime import bus, failpoints, logs, metrics, permissions, unexpected_errors
 from shared.runtime.frames import framed
 from shared.runtime.health import Health, HostWrong, PortTaken, Probe, examine, serve_http
 from shared.runtime.message_size import keep_looking_at_limit
@@ -51,7 +51,7 @@ class Service:
         self.started = False
         self.given_up = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
-        self.figures: list[metrics.Source] = [self._readiness, metrics.refusals]
+        self.figures: list[metrics.Source] = [self._readiness, metrics.refusals, unexpected_errors.figures]
         options = settings.nats_options()
         self._permissions = Permissions(permissions.user_of(options, self.nats_url), options["inbox_prefix"])
         seed = settings.nats_nkey_seed

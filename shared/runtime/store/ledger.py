@@ -26,6 +26,7 @@ from psycopg.rows import dict_row
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.reasons import Reason
+from shared.runtime import unexpected_errors
 from shared.runtime.message_size import SPARE
 from shared.runtime.postgres import connection_arguments, why
 from shared.runtime.store.known import Known, set_of, stream_of
@@ -190,6 +191,25 @@ class Ledger(Application[UUID]):
                     self.known.catch_up(result)
                 case answered:
                     undecided = self._without(undecided, answered, given)
+
+    def settle_failed(self, pending: Pending) -> Answer:
+        """Answer a command at which `settle` fails: as the journal did before, else that it failed, recorded so.
+
+        Raises:
+            NotSent, Unclear: the store does not answer.
+        """
+        if not pending.dry_run and pending.command_id is not None:
+            for row in self._recorder.answered([(pending.account, pending.command_id)]):
+                if row.digest == pending.digest:
+                    return told_before(row)
+        verdict = self.domain.failed(pending)
+        if not pending.dry_run:
+            try:
+                self._recorder.append([], Group(Read({}, {}), journal=[entry_of(pending, verdict, 0)]))
+            except (psycopg.Error, ValueError) as error:
+                # What the command says cannot be stored; it is answered all the same.
+                unexpected_errors.record(error, "deciding", command=pending.name)
+        return Answer(verdict.reply, verdict.outcome, verdict.reason)
 
     def _look_ahead(self, undecided: Sequence[Pending]) -> None:
         named = {(p.account, aggregate, name) for p in undecided for aggregate, name in p.known}

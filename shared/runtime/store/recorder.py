@@ -47,6 +47,10 @@ NOT_OURS = """
 """
 
 
+# Every other error is about the store: away, read-only, without its tables, or not for this role.
+OF_WHAT_WAS_SENT: Final = (psycopg.DataError, psycopg.IntegrityError)
+
+
 class NotSent(Exception):
     """The store could not be asked, or it refused cleanly: nothing was written. Ask again later."""
 
@@ -167,7 +171,7 @@ class GroupRecorder(PostgresApplicationRecorder):
             if connection.closed:
                 self._own = None
                 raise Unclear(str(error)) from error
-            if not isinstance(error, psycopg.OperationalError):
+            if isinstance(error, OF_WHAT_WAS_SENT):
                 raise
             raise NotSent(str(error)) from error
         if rows[0][0] == "done":
@@ -189,7 +193,7 @@ class GroupRecorder(PostgresApplicationRecorder):
         except psycopg.Error as error:
             if connection.closed:
                 self._own = None
-            elif not isinstance(error, psycopg.OperationalError):
+            elif isinstance(error, OF_WHAT_WAS_SENT):
                 raise
             raise NotSent(str(error)) from error
 

@@ -160,3 +160,6 @@ class Decides(Protocol):
     def reused(self, pending: Pending) -> Verdict: ...
 
     def too_large(self, pending: Pending, too_large: TooLarge) -> Verdict: ...
+
+    def failed(self, pending: Pending) -> Verdict:
+        """For a command that fails by a fault of this code; not kept under the command's id."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from eventsourcing.persistence import PersistenceError
 
-from shared.runtime import metrics
+from shared.runtime import metrics, unexpected_errors
 from shared.runtime.admission import Acquaintances, Admission, Pace, weight_of
 from shared.runtime.counting import DURATIONS, SIZES, Histogram
 from shared.runtime.fair_queue import FairQueue
@@ -46,7 +46,7 @@ class Writer:
 
     `open_ledger` is called in the thread, again and again until the store answers; `busy` makes the answer of a
     command that is not decided in time, given the milliseconds after which to ask again; `failed` is told when the
-    thread has ended by a mistake of ours.
+    thread has ended by a fault of this code.
     """
 
     def __init__(
@@ -205,9 +205,9 @@ class Writer:
             self._arrived.set()
         return group
 
-    def _settle(self, ledger: Ledger, group: list[Pending]) -> None:
+    def _settle(self, ledger: Ledger, group: list[Pending], *, unclear: bool = False) -> None:
         """Settles the group; a store that is away is waited for, once it may have committed for as long as it takes."""
-        pause, unclear = FIRST_PAUSE_SECONDS, False
+        pause = FIRST_PAUSE_SECONDS
         began = time.monotonic()
         while group and not self._stopping.is_set():
             try:
@@ -224,9 +224,8 @@ class Writer:
                 self._tell_trouble(error)
                 if not unclear:
                     group = self._without_impatient(group)
-            except Exception:
-                log.exception("writer.group_failed", commands=len(group), unclear=unclear, **_which(group))
-                self._settle_one_by_one(ledger, group)
+            except Exception as error:  # noqa: BLE001  each is settled alone, and the one at fault is told
+                self._settle_one_by_one(ledger, group, error, unclear=unclear)
                 return
             self._stopping.wait(pause if unclear else min(pause, _patience_of(group)))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -249,13 +248,24 @@ class Writer:
         if met:
             self._waiting.meet(met)
 
-    def _settle_one_by_one(self, ledger: Ledger, group: list[Pending]) -> None:
-        """One command that cannot be decided must not keep the others from their answers."""
+    def _settle_one_by_one(self, ledger: Ledger, group: list[Pending], error: Exception, *, unclear: bool) -> None:
+        """A command at which this code fails must not keep the others from their answers."""
         if len(group) > 1:
+            unexpected_errors.record(error, "deciding_group", commands=len(group))
             for pending in group:
-                self._settle(ledger, [pending])
-        else:
-            self._answer([self._busy(group[0])])
+                self._settle(ledger, [pending], unclear=unclear)
+            return
+        (pending,) = group
+        unexpected_errors.record(error, "deciding", unclear=unclear, **_described(pending))
+        if unclear:
+            # It may take effect yet: only the journal knows, which is asked when the command comes again.
+            self._answer([self._busy(pending)])
+            return
+        try:
+            self._answer([(pending, ledger.settle_failed(pending))])
+        except (NotSent, Unclear) as away:
+            self._tell_trouble(away)
+            self._answer([self._busy(pending)])
 
     def _tell_trouble(self, error: Exception) -> None:
         # What follows the first line is the statement, some kilobytes of it.
@@ -294,16 +304,13 @@ class Writer:
                 self._let_go([self._busy(pending) for pending in late])
 
 
-def _which(group: Sequence[Pending]) -> dict[str, str | None]:
-    """Which command a line of the log is about, when it is about one."""
-    if len(group) != 1:
-        return {}
-    (one,) = group
+def _described(pending: Pending) -> dict[str, str | None]:
+    """Which command a line of the log is about."""
     return {
-        "account": one.account,
-        "command": one.name,
-        "command_id": one.command_id,
-        "correlation_id": one.correlation_id,
+        "account": pending.account,
+        "command": pending.name,
+        "command_id": pending.command_id,
+        "correlation_id": pending.correlation_id,
     }
 
 

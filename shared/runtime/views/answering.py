@@ -22,7 +22,7 @@ from shared.language.questions import LONGEST_WAIT_MS, QUESTIONS, Question
 from shared.language.reasons import QuestionError
 from shared.language.subjects import Ce
 from shared.language.text import SERVICE
-from shared.runtime import metrics
+from shared.runtime import metrics, unexpected_errors
 from shared.runtime.admission import Acquaintances, Admission, weight_of
 from shared.runtime.counting import DURATIONS, OTHER, Histogram
 from shared.runtime.endpoint import Endpoint, Reply, Request
@@ -35,6 +35,7 @@ from shared.runtime.views.replying import (
     Result,
     body_of,
     busy,
+    failed,
     failure,
     invalid,
     not_allowed,
@@ -133,7 +134,7 @@ class Answers:
             self._begin_soon()
             return True
 
-        endpoint = Endpoint(name, subject, queue, take, refuse)
+        endpoint = Endpoint(name, subject, queue, take, refuse, lambda _data: body_of(failed()))
         return endpoint
 
     def _begin_soon(self) -> None:
@@ -223,11 +224,11 @@ class Answers:
             return failure(request, error)
         except asyncio.CancelledError:
             return failure(request, busy("this service stops"))
-        except Exception:
-            # Nobody is left without an answer because of a mistake of ours.
+        except Exception as error:  # noqa: BLE001  the caller hears that it is our fault
+            asked = {"account": printable(account), "question": self._counted_as(name)}
             trace = request.headers.get(Ce.TRACEPARENT)
-            log.exception("question.failed", account=printable(account), question=printable(name), traceparent=trace)
-            return failure(request, busy("something went wrong here"))
+            unexpected_errors.record(error, "answering", **asked, traceparent=trace)
+            return failure(request, failed())
 
     async def _ask(self, account: str, name: str, data: bytes) -> bytes:
         question = read(self._known, account, name, data)
@@ -303,7 +304,8 @@ class Answers:
         except psycopg.OperationalError as error:
             self._warn(question, type(error).__name__)
             raise busy("the database is away") from None
-        except psycopg.ProgrammingError as error:
+        except (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError) as error:
+            # Tables that come and go under a statement: they are missing, have another shape, or are just dropped.
             self._warn(question, str(error).splitlines()[0])
             raise busy("the view is being made") from None
 

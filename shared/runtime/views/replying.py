@@ -57,6 +57,14 @@ def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> NotAnswered:
     return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms})
 
 
+def failed() -> NotAnswered:
+    """For a question at which this code fails."""
+    return NotAnswered(
+        QuestionError.INTERNAL_ERROR,
+        "Not answered, because of a fault in Switchboard itself; its log has the place.",
+    )
+
+
 def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
     fields = ", ".join(dict.fromkeys(problem["field"] for problem in problems if problem["field"]))
     message = f"The question cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."
