@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import nats.errors
 import pytest
 from nats.js import JetStreamContext
 from nats.js.api import PeerInfo
-from nats.js.errors import NotFoundError
+from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from shared import client as switchboard_client
 from shared.runtime import bus
@@ -26,6 +26,9 @@ from tests.scale.judging import judged
 COMMANDS_BETWEEN = 100
 # Longer than a lost connection takes to be noticed and a new leader to be elected, on a busy machine.
 ANSWERED_WITHIN_SECONDS = 40.0
+TRY_SECONDS = 2.0
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -164,24 +167,38 @@ async def test_a_stream_gets_the_replicas_that_are_set_and_loses_none(
     cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await bus.connect(cluster.url, "test")
-    js = client.jetstream(timeout=10)
-    with suppress(NotFoundError):
-        await js.delete_stream(STREAM)
+    js = client.jetstream(timeout=TRY_SECONDS)
+    await delete(js)
     found = [await declared(js)]
     monkeypatch.setenv("SWITCHBOARD_STREAM_REPLICAS", "3")
     found.append(await declared(js))
     monkeypatch.delenv("SWITCHBOARD_STREAM_REPLICAS")
     found.append(await declared(js))
-    await bus.mark_stream(js, "a log")
-    info = await js.stream_info(STREAM)
-    await js.delete_stream(STREAM)
+    await asked_again(lambda: bus.mark_stream(js, "a log"))
+    info = await asked_again(lambda: js.stream_info(STREAM))
+    await delete(js)
     await client.close()
     assert [*found, info.config.num_replicas] == [1, 3, 3, 3]
     assert bus.log_of(info.config) == "a log"
 
 
 async def declared(js: JetStreamContext) -> int | None:
-    return (await bus.declare_stream(js)).config.num_replicas
+    return (await asked_again(lambda: bus.declare_stream(js))).config.num_replicas
+
+
+async def delete(js: JetStreamContext) -> None:
+    with suppress(NotFoundError):
+        await asked_again(lambda: js.delete_stream(STREAM))
+
+
+async def asked_again(ask: Callable[[], Awaitable[T]]) -> T:
+    """The answer, asked again until there is one: what a stream is asked between two leaders is never answered."""
+    async with asyncio.timeout(ANSWERED_WITHIN_SECONDS):
+        while True:
+            try:
+                return await ask()
+            except (nats.errors.TimeoutError, ServiceUnavailableError):
+                await asyncio.sleep(0.05)
 
 
 async def test_several_servers_may_be_named_and_one_of_them_be_gone(nats: RunningNats) -> None:
