@@ -21,7 +21,7 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
     """
     import asyncio
 
-    from shared.runtime.stream_report import NoNats, NoStream, delete_stream, stream_report
+    from shared.runtime.stream_report import NoNats, NoStream, UnfitNats, delete_stream, stream_report
 
     where = url or settings().nats_url_to_ask()
     if delete and not yes:
@@ -31,6 +31,8 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
         if delete:
             asyncio.run(delete_stream(where))
         report = {"deleted": True} if delete else asyncio.run(stream_report(where))
+    except UnfitNats as error:
+        _failed(f"{error}.", "no_answer", NO_ANSWER, as_json=as_json)
     except NoNats as error:
         _failed(f"{error}. Is Switchboard running (`switchboard run`)?", "no_answer", NO_ANSWER, as_json=as_json)
     except NoStream as error:

@@ -4,6 +4,7 @@ The stream is declared here and nowhere else; services subscribe with `declare=F
 shape is never overwritten: `declare_stream` fails and names each difference.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import Base, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig, StreamInfo
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from shared.language import subjects
 from shared.runtime import permissions
@@ -23,9 +24,6 @@ from shared.runtime.settings import Identity, Settings
 from shared.runtime.urls import servers_of
 
 log = structlog.get_logger(__name__)
-
-# Ids are refused a second time for so long; the relay's fence and the consumers' positions do not depend on it.
-DUPLICATE_WINDOW_SECONDS = 120.0
 
 # The key of the stream's metadata that bears the identity of its log.
 LOG = "switchboard-log"
@@ -39,6 +37,22 @@ WRONG_LAST_SEQUENCE = 10071
 WRONG_LAST_MESSAGE_ID = 10070
 # By the server's limits, and by an account's.
 NO_SPACE = frozenset({10023, 10047})
+STREAM_FULL = 10077
+# For many reasons, one of them a limit of the duplicate window.
+INVALID = 10052
+# Limits of an account or a server that a stream or a consumer does not keep, and what to do about each.
+LIMITS: Mapping[int, str] = {
+    10026: "raise the number of consumers that this NATS account may have",
+    10027: "raise the number of streams that this NATS account may have",
+    10047: "raise the storage that this NATS account may have, or set SWITCHBOARD_STREAM_MAX_BYTES to less",
+    INVALID: "set SWITCHBOARD_DUPLICATE_WINDOW_SECONDS to no more than that, for all services",
+    10113: "set SWITCHBOARD_STREAM_MAX_BYTES, for all services, to more than the stream will ever have",
+    10121: "set SWITCHBOARD_MAX_ACK_PENDING to no more than that, for all services",
+    10122: "set SWITCHBOARD_STREAM_MAX_BYTES to no more than that, for all services",
+}
+OLDEST_NATS = (2, 12)
+# nats-py's for a server that tells none.
+NO_VERSION = (0, 0)
 
 # No limit of age, size or count: whoever starts late reads everything. Nothing can be deleted or purged singly, since
 # that would be a hole that nobody notices; a stream that is lost whole is published again from the event store.
@@ -55,7 +69,8 @@ EVENT_STREAM = StreamConfig(
     max_msgs_per_subject=-1,
     max_msg_size=-1,
     num_replicas=1,
-    duplicate_window=DUPLICATE_WINDOW_SECONDS,
+    # The relay's fence and the consumers' positions do not depend on it.
+    duplicate_window=120.0,
     deny_delete=True,
     deny_purge=True,
     allow_rollup_hdrs=False,
@@ -88,9 +103,47 @@ class StreamDrifted(StreamUnfit):
 
     def __init__(self, stream: str, differences: Mapping[str, Difference]) -> None:
         told = ", ".join(f"{field} is {d.found!r}, not {d.declared!r}" for field, d in sorted(differences.items()))
-        super().__init__(f"stream {stream} is not as declared: {told}")
+        super().__init__(
+            f"stream {stream} is not as declared: {told}. Give it that shape, or have it made anew from the log with "
+            "`switchboard streams --delete`"
+        )
         self.stream = stream
         self.differences = differences
+
+
+class ServerTooOld(StreamUnfit):
+    """This release of NATS lacks what the stream needs."""
+
+
+class LimitTooLow(StreamUnfit):
+    """The NATS account, or the server, allows less than what is declared; the message names the setting."""
+
+
+def too_old(client: Client) -> str | None:
+    """Why the server that the client is connected to cannot serve; None when it can, or tells no version."""
+    version = client.connected_server_version._server_version
+    told = re.match(r"(\d+)\.(\d+)\.", version)
+    found = (int(told[1]), int(told[2])) if told else NO_VERSION
+    if found == NO_VERSION or found >= OLDEST_NATS:
+        return None
+    return f"NATS {version} is too old: {'.'.join(map(str, OLDEST_NATS))} or newer is needed"
+
+
+def require_new(client: Client) -> None:
+    """
+    Raises:
+        ServerTooOld: the server lacks what the stream needs.
+    """
+    if why := too_old(client):
+        raise ServerTooOld(why)
+
+
+def within_limits(error: APIError, what: str) -> APIError | LimitTooLow:
+    """The error, in plain words where it is about a limit."""
+    cure = LIMITS.get(error.err_code or 0)
+    if error.err_code == INVALID and "duplicates window" not in (error.description or ""):
+        cure = None
+    return error if cure is None else LimitTooLow(f"NATS refuses {what}: {error.description}. To do: {cure}")
 
 
 async def connect(url: str, name: str, refusals: Permissions | None = None, **options: Any) -> Client:
@@ -174,10 +227,13 @@ async def declare_stream(
 
     Raises:
         NoStreamYet: there is none, and none was to be made.
+        ServerTooOld: this NATS cannot have such a stream.
+        LimitTooLow: the account or the server does not allow it.
         StreamDrifted: it exists in another shape.
         ForeignStream: it is another log's.
         nats.errors.Error: JetStream is off, or gave no answer.
     """
+    require_new(js._nc)
     declared = declared or as_set()
     try:
         found = await js.stream_info(str(declared.name))
@@ -186,6 +242,9 @@ async def declare_stream(
             raise NoStreamYet(f"there is no stream {declared.name} yet: the relay makes it") from error
         found = await _make_stream(js, _of_log(declared, log_id) if log_id else declared)
     differences = stream_differences(declared, found.config)
+    if make and differences and differences.keys() <= _set_here():
+        found = await _set(js, declared, found)
+        differences = stream_differences(declared, found.config)
     if differences:
         raise StreamDrifted(str(declared.name), differences)
     if (told := log_of(found.config)) not in (None, log_id):
@@ -197,12 +256,42 @@ async def declare_stream(
 
 
 def as_set() -> StreamConfig:
-    """The stream of events as it is made here: with the replicas of `SWITCHBOARD_STREAM_REPLICAS`."""
-    return EVENT_STREAM.evolve(num_replicas=Settings().stream_replicas)
+    """The stream of events as it is made here, with what the settings say of it.
+
+    A stream that is full refuses what comes: to drop its oldest events would be a hole that nobody notices.
+    """
+    settings = Settings()
+    found = EVENT_STREAM.evolve(
+        num_replicas=settings.stream_replicas, duplicate_window=settings.duplicate_window_seconds
+    )
+    if settings.stream_max_bytes is None:
+        return found
+    return found.evolve(max_bytes=settings.stream_max_bytes, discard=DiscardPolicy.NEW)
 
 
-async def mark_stream(js: JetStreamContext, log_id: str, declared: StreamConfig = EVENT_STREAM) -> None:
+def _set_here() -> frozenset[str]:
+    """The fields that a setting says, which an existing stream is given when it has them otherwise."""
+    settings = Settings()
+    size = {"max_bytes", "discard"} if settings.stream_max_bytes is not None else set()
+    window = {"duplicate_window"} & {name.removesuffix("_seconds") for name in settings.model_fields_set}
+    return frozenset(size | window)
+
+
+async def _set(js: JetStreamContext, declared: StreamConfig, found: StreamInfo) -> StreamInfo:
+    limit = declared.max_bytes or -1
+    if 0 < limit < found.state.bytes:
+        raise LimitTooLow(f"the stream has {found.state.bytes} bytes already, more than SWITCHBOARD_STREAM_MAX_BYTES")
+    log.info("stream.set", max_bytes=limit, duplicate_window=declared.duplicate_window)
+    changed = {field: getattr(declared, field) for field in ("max_bytes", "discard", "duplicate_window")}
+    try:
+        return await js.update_stream(found.config.evolve(**changed))
+    except APIError as error:
+        raise within_limits(error, "the stream") from error
+
+
+async def mark_stream(js: JetStreamContext, log_id: str, declared: StreamConfig | None = None) -> None:
     """Writes onto the stream which log it tells of; whatever else may differ stays as it is."""
+    declared = declared or as_set()
     found = (await js.stream_info(str(declared.name))).config
     kept = {field: getattr(found, field) for field in _FREE_TO_DIFFER}
     await js.update_stream(_of_log(declared.evolve(**kept), log_id))
@@ -220,9 +309,9 @@ def _of_log(declared: StreamConfig, log_id: str) -> StreamConfig:
 async def _make_stream(js: JetStreamContext, declared: StreamConfig) -> StreamInfo:
     try:
         return await js.add_stream(declared)
-    except BadRequestError as error:
-        if error.err_code != STREAM_EXISTS_OTHERWISE:
-            raise
+    except APIError as error:
+        if not isinstance(error, BadRequestError) or error.err_code != STREAM_EXISTS_OTHERWISE:
+            raise within_limits(error, "the stream") from error
         # Somebody else made it in between.
         return await js.stream_info(str(declared.name))
 

@@ -79,6 +79,17 @@ class Settings(Identity):
     data_dir: Path = Field(default=Path(".switchboard"), description="where started servers keep their data")
     log_format: Literal["console", "json"] | None = Field(default=None, description="unset: by terminal")
     stream_replicas: int = Field(default=1, ge=1, le=5, description="replicas of the stream on a NATS cluster")
+    stream_max_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        description="a limit of the stream, where the NATS account wants one",
+    )
+    duplicate_window_seconds: float = Field(
+        default=120.0, ge=0.1, description="for how long the stream refuses an id a second time"
+    )
+    max_ack_pending: int = Field(
+        default=4_000, ge=1, description="how many events a view may have without having acknowledged them"
+    )
     spread_accounts: bool = Field(default=False, description="writers share the accounts out among them")
     failpoints: Path | None = Field(default=None, description="for tests of faults only")
 

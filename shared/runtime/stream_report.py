@@ -11,7 +11,7 @@ from nats.js.api import ConsumerInfo, StreamInfo
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
-from shared.runtime.bus import EVENT_STREAM, log_of, stream_differences
+from shared.runtime.bus import EVENT_STREAM, as_set, log_of, stream_differences, too_old
 from shared.runtime.frames import framed
 from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.settings import Identity
@@ -24,6 +24,10 @@ class NoStream(Exception):
 
 class NoNats(Exception):
     """NATS cannot be reached, or its JetStream does not answer."""
+
+
+class UnfitNats(NoNats):
+    """NATS is there, and of a release that cannot serve."""
 
 
 async def stream_report(url: str) -> dict[str, Any]:
@@ -81,6 +85,8 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
     except (NatsError, OSError, TimeoutError) as error:
         raise NoNats(f"No NATS at {without_password(url)}: {error}") from error
     try:
+        if why := too_old(client):
+            raise UnfitNats(why)
         yield client.jetstream(timeout=3)
     except NotFoundError as error:
         raise NoStream(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
@@ -104,7 +110,7 @@ def told(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:
         "first": state.first_seq,
         "last": state.last_seq,
         "log": log_of(config),
-        "drift": {field: [one.declared, one.found] for field, one in stream_differences(EVENT_STREAM, config).items()},
+        "drift": {field: [one.declared, one.found] for field, one in stream_differences(as_set(), config).items()},
         "consumers": [
             {
                 "name": one.name,

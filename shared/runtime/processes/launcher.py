@@ -37,6 +37,8 @@ _HOPELESS_DEATHS = 3
 _STREAM_LOOK_SECONDS = 1.0
 _RESTART_AGAIN_SECONDS = 8.0
 _PAGE_SECONDS = metrics.ANSWER_SECONDS + 0.5
+# No waiting makes a server newer.
+TOO_OLD = " is too old: "
 ROOM_BYTES = 64 * 2**20
 
 log = structlog.get_logger(__name__)
@@ -306,6 +308,8 @@ async def _until_ready(title: str, probe: Probe, keeper: Kept | None = None) -> 
     while why_not := await _state(probe):
         if keeper is not None and keeper.deaths >= _HOPELESS_DEATHS:
             raise ServerTrouble(f"{title} ends as soon as it is started:\n{keeper.last_lines()}")
+        if TOO_OLD in why_not:
+            raise ServerTrouble(f"{why_not}.")
         if time.monotonic() > remind:
             _say(f"Waiting for {title}: {why_not}")
             remind = time.monotonic() + _REMIND_SECONDS

@@ -24,6 +24,7 @@ import nats
 import psycopg
 from nats.errors import Error as NatsError
 
+from shared.runtime.bus import too_old
 from shared.runtime.frames import framed
 from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.postgres import why
@@ -269,6 +270,8 @@ async def nats_answers(url: str, **options: Any) -> str | None:
             )
         )
         try:
+            if why := too_old(connection):
+                return why
             await connection.jetstream(timeout=2).account_info()
         finally:
             await connection.close()

@@ -121,7 +121,9 @@ class Service:
             return "not connected"
         await bus.settled(connection.connection, 1)
         refused = self._permissions.unheard
-        return f"{refused}; restart this process when it may" if refused else None
+        if refused:
+            return f"{refused}; restart this process when it may"
+        return bus.too_old(connection.connection)
 
     async def _on_error(self, error: Exception) -> None:
         if self._permissions.hear(error):

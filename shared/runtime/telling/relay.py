@@ -25,13 +25,16 @@ from shared.runtime.processes.ending import asked_to_end
 from shared.runtime.standby import Progress, Standby
 from shared.runtime.store.log_reader import Stored
 from shared.runtime.telling.next_events import BATCH_EVENTS, NextEvents
-from shared.runtime.telling.stream_end import StreamEnd, Tail
+from shared.runtime.telling.stream_end import COPIES, StreamEnd, Tail
 from shared.runtime.telling.trouble import (
     IdsStillKnown,
+    LogBehindStream,
     LogHasHole,
     Moved,
     NoLogYet,
     RelayStopped,
+    StreamOfAnotherLog,
+    StreamOfCopies,
     StreamStuck,
 )
 
@@ -161,6 +164,8 @@ class Relay:
         tail = await self._stream.tail()
         if tail.position:
             await self._log.require(tail.position, tail.id)
+        elif self._stream.copy:
+            await self._require_forged(*self._stream.copy)
         end = await self._log.end()
         if not marked:
             await self._stream.mark(log_id)
@@ -169,6 +174,18 @@ class Relay:
             self._settled_at = tail
             log.info("relay.goes_on", after=tail.position, log_end=end)
         return tail
+
+    async def _require_forged(self, position: int, event: str | None) -> None:
+        """A message that only looks like an event is passed over; behind a copy of the log nothing can be published.
+
+        Raises:
+            StreamOfCopies: it is an event of the log.
+        """
+        try:
+            await self._log.require(position, event)
+        except (LogBehindStream, StreamOfAnotherLog):
+            return
+        raise StreamOfCopies(COPIES)
 
     async def _declare(self, log_id: str) -> bool:
         """Whether the stream says already that it is this log's.

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -18,12 +18,23 @@ from shared.language.subjects import Ce
 from shared.runtime import bus, failpoints, frames, permissions
 from shared.runtime.message_size import SPARE, expecting, look_at_limit, payload_of
 from shared.runtime.permissions import NotAllowed
-from shared.runtime.telling.trouble import EventTooLarge, IdsStillKnown, Moved, RelayStopped, StreamStuck
+from shared.runtime.telling.trouble import (
+    EventTooLarge,
+    IdsStillKnown,
+    Moved,
+    RelayStopped,
+    StreamFull,
+    StreamOfCopies,
+    StreamStuck,
+)
 
 STORE_SECONDS: Final = 3.0
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
 STREAM_SECONDS: Final = 2.0
 FOREIGN_MESSAGES: Final = 1_000
+ANEW: Final = "delete it with `switchboard streams --delete`, and it is published again from the log"
+COPIES: Final = f"the stream holds copies of events that no relay stored there, as a mirror that was promoted: {ANEW}"
+STRANGE: Final = f"the last {FOREIGN_MESSAGES} messages of the stream are no events of ours: {ANEW}"
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +58,11 @@ class StreamEnd:
         self._lost = asyncio.Event()
         # Which stream, and from where on, it was when its tail was read.
         self._known: tuple[object, int] | None = None
+        # Which stream, and up to where, has no message of a relay's where it was looked for.
+        self._none_of_ours: tuple[object, int] | None = None
+        self._told_foreign = (0, 0)
+        # Position and id of the newest event on such a stream that somebody else stored.
+        self.copy: tuple[int, str | None] | None = None
         self.hinted = asyncio.Event()
 
     @property
@@ -122,31 +138,42 @@ class StreamEnd:
             Moved: it is another one than that whose tail was read, or has lost its beginning.
         """
         info = await self._js().stream_info(subjects.EVENT_STREAM)
-        if differences := bus.stream_differences(bus.EVENT_STREAM, info.config):
+        if differences := bus.stream_differences(bus.as_set(), info.config):
             raise bus.StreamDrifted(subjects.EVENT_STREAM, differences)
         if self._known not in (None, (info.created, info.state.first_seq)):
             raise Moved("it was made anew, or messages were removed")
         return info.state.last_seq
 
     async def tail(self) -> Tail:
-        """Where the stream ends now. Messages of somebody else at its end are passed over, with a warning."""
+        """Where the stream ends now. Messages of somebody else at its end are passed over, with a warning.
+
+        Raises:
+            RelayStopped: there are so many of them that ours are not looked for.
+        """
         info = await self._js().stream_info(subjects.EVENT_STREAM)
-        state = info.state
+        state, place = info.state, (info.created, info.state.last_seq)
         self._known = (info.created, state.first_seq) if state.messages else None
         oldest = max(state.first_seq, state.last_seq - FOREIGN_MESSAGES)
-        for sequence in range(state.last_seq, oldest - 1, -1) if state.messages else ():
-            headers = await self._headers_at(sequence)
-            position = headers.get(Ce.POSITION, "")
-            if (
-                headers.get(Ce.SOURCE) == subjects.EVENT_SOURCE
-                and position.isdecimal()
-                and not bus.BY_RELAY.isdisjoint(headers)
-            ):
-                return Tail(int(position), headers.get(Ce.ID), state.last_seq)
-            log.warning("relay.foreign_message", sequence=sequence)
+        if not state.messages or place != self._none_of_ours:
+            self.copy = None
+        if state.messages and place != self._none_of_ours:
+            for sequence in range(state.last_seq, oldest - 1, -1):
+                headers = await self._headers_at(sequence)
+                event = _event_in(headers)
+                if event and not bus.BY_RELAY.isdisjoint(headers):
+                    self._tell_foreign(state.last_seq - sequence, state.last_seq)
+                    return Tail(*event, state.last_seq)
+                self.copy = self.copy or event
+            self._none_of_ours = place
+            self._tell_foreign(state.last_seq - oldest + 1, state.last_seq)
         if state.messages and oldest > state.first_seq:
-            raise RelayStopped(f"the last {FOREIGN_MESSAGES} messages of the stream are no events of ours")
+            raise StreamOfCopies(COPIES) if self.copy else RelayStopped(STRANGE)
         return Tail(0, None, state.last_seq)
+
+    def _tell_foreign(self, count: int, last: int) -> None:
+        if count and (count, last) != self._told_foreign:
+            self._told_foreign = count, last
+            log.warning("relay.foreign_messages", count=count, last_sequence=last)
 
     async def append(self, messages: Sequence[WireMessage], tail: Tail) -> Tail:
         """Stores the messages right behind `tail`, each behind the one before it, up to one that NATS does not carry.
@@ -236,6 +263,14 @@ class StreamEnd:
         return self._client
 
 
+def _event_in(headers: Mapping[str, str]) -> tuple[int, str | None] | None:
+    """Position and id of an event of ours, whoever stored it."""
+    position = headers.get(Ce.POSITION, "")
+    if headers.get(Ce.SOURCE) != subjects.EVENT_SOURCE or not position.isdecimal():
+        return None
+    return int(position), headers.get(Ce.ID)
+
+
 def _check_stored(answer: dict[str, object], sequence: int) -> None:
     error = answer.get("error")
     if isinstance(error, dict):
@@ -245,6 +280,11 @@ def _check_stored(answer: dict[str, object], sequence: int) -> None:
             raise StreamStuck(
                 f"NATS has no space within the limits of its store ({error.get('description')}): raise them, or free "
                 "space and restart NATS, which makes them anew from what is free unless they are configured"
+            )
+        if error.get("err_code") == bus.STREAM_FULL:
+            raise StreamFull(
+                "the stream has as many bytes as it may: raise SWITCHBOARD_STREAM_MAX_BYTES, for all services, and "
+                "restart the relay"
             )
         raise APIError.from_error(error)
     if answer.get("duplicate"):

@@ -29,6 +29,10 @@ class EventTooLarge(RelayStopped):
     """The next event of the log is larger than a message of this NATS may be."""
 
 
+class StreamFull(RelayStopped):
+    """The stream has reached the size that it was given, and takes no more."""
+
+
 class StreamOfCopies(RelayStopped):
     """The stream was made from a mirror or by another's hand: it holds events of ours that no relay stored there."""
 

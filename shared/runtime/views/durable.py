@@ -15,11 +15,9 @@ from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.runtime import bus, permissions
 from shared.runtime.permissions import ACKNOWLEDGEMENTS, NotAllowed
-from shared.runtime.views.pull import BATCH
+from shared.runtime.settings import Settings
 
 ACK_WAIT_SECONDS: Final = 30.0
-# Everything that was delivered and not acknowledged is held in memory by the feed, so this bounds it.
-MAX_ACK_PENDING: Final = 4 * BATCH
 # So many looks in a row at which something was due, and nothing came in between.
 LOOKS_IN_VAIN: Final = 2
 # Messages of somebody else that are passed over at the end of the stream.
@@ -77,7 +75,10 @@ class Durable:
         found = await self._position_at(position + 1)
         if position and (found == position + 1 or (not exactly and (found is None or found <= position))):
             config.deliver_policy, config.opt_start_seq = DeliverPolicy.BY_START_SEQUENCE, position + 1
-        await self._js.add_consumer(subjects.EVENT_STREAM, config)
+        try:
+            await self._js.add_consumer(subjects.EVENT_STREAM, config)
+        except nats.js.errors.APIError as error:
+            raise bus.within_limits(error, f"the consumer {self._view}") from error
         log.info("consumer.made", view=self._view, position=position, start=config.opt_start_seq or 1)
 
     # ---- nothing comes
@@ -175,7 +176,8 @@ def consumer_config(name: str) -> ConsumerConfig:
         ack_policy=AckPolicy.ALL,
         ack_wait=ACK_WAIT_SECONDS,
         max_deliver=-1,
-        max_ack_pending=MAX_ACK_PENDING,
+        # Everything that was delivered and not acknowledged is held in memory by the feed, so this bounds it.
+        max_ack_pending=Settings().max_ack_pending,
         replay_policy=ReplayPolicy.INSTANT,
     )
 

@@ -29,6 +29,7 @@ from shared.runtime.codec import Undecodable
 from shared.runtime.lease import Lease
 from shared.runtime.pacing import rest
 from shared.runtime.processes.ending import asked_to_end
+from shared.runtime.settings import Settings
 from shared.runtime.standby import Progress, Standby
 from shared.runtime.store.log_reader import LogReader
 from shared.runtime.views.checkpoint import LogChanged, contradiction
@@ -162,7 +163,8 @@ class Feed:
             await self._require_stream_of(events)
             await self._consumer.bind(await self._view.position(), mistrusted=self._mistrusted)
             self._waiting.clear()
-            pull = Pull(self._client, subjects.EVENT_STREAM, self._name)
+            # No more come than may be unacknowledged; a server may limit a request, too.
+            pull = Pull(self._client, subjects.EVENT_STREAM, self._name, min(BATCH, Settings().max_ack_pending))
             await pull.open()
             try:
                 while not asked_to_end():

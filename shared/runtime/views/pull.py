@@ -44,8 +44,9 @@ class Pull:
     order. Here one request stands at the server all the time, and what has come is handed over at once.
     """
 
-    def __init__(self, client: Client, stream: str, consumer: str) -> None:
+    def __init__(self, client: Client, stream: str, consumer: str, batch: int = BATCH) -> None:
         self._client = client
+        self._batch = batch
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
@@ -97,12 +98,12 @@ class Pull:
 
     async def _ask(self) -> None:
         request = {
-            "batch": BATCH,
+            "batch": self._batch,
             "expires": int(REQUEST_SECONDS * 1e9),
             "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
         }
         await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
-        self._wanted = BATCH
+        self._wanted = self._batch
 
     def _take(self, _subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
         if reply:
