@@ -9,15 +9,24 @@ unlikely, never impossible: what must not happen twice needs a fence where it ha
 import asyncio
 import hashlib
 import time
+from typing import Any
 
 import psycopg
 import structlog
 
-from shared.runtime.postgres import ended_when_silent
+from shared.runtime.postgres import DirectAsync, LockNotOurs, ended_when_silent
 from shared.runtime.processes.ending import asked_to_end
 
 LEASE_SECONDS = 3.0
 BEAT_SECONDS = 0.5
+
+_LOW = 0xFFFF_FFFF
+# A lock's one key of 64 bits, as PostgreSQL shows it in two halves.
+_SEEN = """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1 AND granted
+          AND pid = pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"""
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +64,11 @@ class Lease:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _session(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(
+        connection = await DirectAsync.connect(
             self._url,
+            settings=ended_when_silent(LEASE_SECONDS),
             autocommit=True,
             connect_timeout=2,
-            options=ended_when_silent(LEASE_SECONDS),
             application_name=f"{self._name} lease",
         )
         try:
@@ -71,22 +80,29 @@ class Lease:
         finally:
             await connection.close()
 
-    async def _beat(self, connection: psycopg.AsyncConnection[tuple[bool]]) -> None:
+    async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Tries for the lock, or says that its holder is alive; counted from before the words were sent."""
         asked = time.monotonic()
         if self._until:
-            await connection.execute("SELECT true")
+            await self._require_lock(connection)
             if not self.held:
                 raise TimeoutError("the lease ran out in a pause")
         else:
             cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,))
             row = await cursor.fetchone()
-            self._say(None)
             if row is None or not row[0]:
+                self._say(None)
                 return
+            await self._require_lock(connection)
+            self._say(None)
             log.info("lease.acquired", lease=self._name)
         self._until = asked + LEASE_SECONDS
         self._acquired.set()
+
+    async def _require_lock(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        row = await (await connection.execute(_SEEN, (self._key >> 32 & _LOW, self._key & _LOW))).fetchone()
+        if row is None or not row[0]:
+            raise LockNotOurs
 
     def _lose(self) -> None:
         if self._until:

@@ -22,7 +22,7 @@ from nats.aio.client import Client
 
 from shared.runtime import bus
 from shared.runtime.endpoint import Endpoint
-from shared.runtime.postgres import ended_when_silent
+from shared.runtime.postgres import DirectAsync, LockNotOurs, ended_when_silent
 from shared.runtime.processes.ending import asked_to_end
 
 BEAT_SECONDS = 0.25
@@ -36,7 +36,7 @@ PRESENT = 1_000_000
 log = structlog.get_logger(__name__)
 
 _HELD = """
-    SELECT objid::bigint, pid FROM pg_locks
+    SELECT objid::bigint, pid, pg_backend_pid() FROM pg_locks
     WHERE locktype = 'advisory' AND classid::bigint = %s AND objsubid = 2 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
@@ -108,11 +108,11 @@ class Partitions:
                 await self._pause()
 
     async def _session(self) -> None:
-        session = await psycopg.AsyncConnection.connect(
+        session = await DirectAsync.connect(
             self._url,
+            settings=ended_when_silent(SILENCE_SECONDS),
             autocommit=True,
             connect_timeout=2,
-            options=ended_when_silent(SILENCE_SECONDS),
             application_name="partitions",
         )
         try:
@@ -132,6 +132,8 @@ class Partitions:
             # Nothing would reach it here: the partitions are for those who hear.
             raise nats.errors.ConnectionReconnectingError
         shares = await self._shares(session)
+        if shares.me not in shares.writers:
+            raise LockNotOurs
         wanted = shares.quota(self._count) - len(shares.mine)
         if wanted > 0:
             for partition in self._first(shares)[:wanted]:
@@ -168,10 +170,10 @@ class Partitions:
 
     async def _shares(self, session: Session) -> Shares:
         rows = await (await session.execute(_HELD, (LOCKS,))).fetchall()
-        writers = sorted(pid for partition, pid in rows if partition == PRESENT)
-        return Shares(
-            session.info.backend_pid, writers, {partition: pid for partition, pid in rows if partition != PRESENT}
-        )
+        # Not the pid that the connection itself knows: that may be one of a pooler's.
+        me = rows[0][2] if rows else 0
+        writers = sorted(pid for partition, pid, _ in rows if partition == PRESENT)
+        return Shares(me, writers, {partition: pid for partition, pid, _ in rows if partition != PRESENT})
 
     async def _pause(self) -> None:
         try:

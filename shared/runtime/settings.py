@@ -72,7 +72,7 @@ class Settings(Identity):
     nats_url: str | None = Field(
         default=None, description="an existing NATS with JetStream, or several of a cluster; unset: one is started"
     )
-    postgres_url: str | None = Field(default=None, description="an existing PostgreSQL; unset: one is started")
+    postgres_url: str | None = Field(default=None, description="a PostgreSQL, no pooler; unset: one is started")
     nats_port: int = Field(default=4222, ge=1, le=65535, description="port of the started NATS, on loopback")
     http_port: int = Field(default=8025, ge=0, le=65535, description="health and metrics; 0 for none")
     http_host: str = Field(default="127.0.0.1", description="the address that health and metrics listen on")

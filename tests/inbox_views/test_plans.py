@@ -14,6 +14,7 @@ import pytest
 from services.inbox_views import statements
 from services.inbox_views.handlers import DESIGN
 from shared.runtime.clock import new_id
+from shared.runtime.postgres import options_of
 from shared.runtime.views import view as views
 from shared.runtime.views.view import PLANS, View
 
@@ -96,7 +97,9 @@ def test_a_question_looks_at_each_row_a_few_times_whatever_the_statistics_say(
     url: str, taken: tuple[int, int, int, int]
 ) -> None:
     accounts, of_each, aliases, people = taken
-    with psycopg.connect(url, autocommit=True, options=f"{PLANS} -c search_path={DESIGN.name},public") as connection:
+    with psycopg.connect(
+        url, autocommit=True, options=options_of(PLANS | {"search_path": f"{DESIGN.name},public"})
+    ) as connection:
         for number in range(accounts):
             write(connection, "addresses", addresses(f"account-{number}", of_each, aliases))
             write(connection, "users", users(f"account-{number}", people))

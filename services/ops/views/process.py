@@ -15,6 +15,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, err, fail, print_json, settings
+from shared.runtime.postgres import NOT_TAKEN
 
 VIEWS: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
@@ -63,7 +64,8 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 
 def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
-        return f"No PostgreSQL: {outcome['no_answer']}. {WHERE}", NO_ANSWER
+        why = outcome["no_answer"]
+        return (f"{why}." if why == NOT_TAKEN else f"No PostgreSQL: {why}. {WHERE}"), NO_ANSWER
     if "interrupted" in outcome:
         return outcome["interrupted"], INTERRUPTED
     return outcome.get("refused") or outcome["failed"], REFUSED

@@ -15,16 +15,20 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import LockNotAvailable
 from psycopg.types.json import set_json_loads
 
-from shared.runtime.postgres import connection_arguments
+from shared.runtime.postgres import DirectAsync
 from shared.runtime.views.design import Row
 from shared.runtime.views.view_rows import drop, exists, named
 
 # For the session of one rebuild: nothing of it counts before all of it does, and a plan that was made while the tables
 # were small is kept while they grow.
-SESSION = (
-    "SET synchronous_commit = off; SET maintenance_work_mem = '256MB'; "
-    "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off"
-)
+SESSION = {
+    "synchronous_commit": "off",
+    "maintenance_work_mem": "256MB",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 # The session of who did it last ends a moment after him.
 CLAIM_MS = 3_000
 
@@ -141,9 +145,8 @@ async def claimed(connection: AsyncConnection[Any], view: str) -> None:
 @asynccontextmanager
 async def working(postgres_url: str) -> AsyncIterator[AsyncConnection[Any]]:
     """A connection that fills rows and exchanges them."""
-    async with await AsyncConnection.connect(**connection_arguments(postgres_url), autocommit=True) as connection:
+    async with await DirectAsync.connect(postgres_url, settings=SESSION, autocommit=True) as connection:
         set_json_loads(orjson.loads, connection)
-        await connection.execute(SESSION)
         yield connection
 
 

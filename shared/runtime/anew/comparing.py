@@ -14,7 +14,7 @@ from shared.runtime.anew.beside import NotPossible
 from shared.runtime.anew.filling import Filling, opened
 from shared.runtime.anew.meter import Heard, Meter, nobody
 from shared.runtime.anew.switching import TAIL
-from shared.runtime.postgres import connection_arguments
+from shared.runtime.postgres import DirectAsync
 from shared.runtime.store.log_reader import LogReader
 from shared.runtime.views.design import TABLES, Design, Row
 from shared.runtime.views.view_rows import named
@@ -111,8 +111,8 @@ async def compare(postgres_url: str, design: Design, heard: Heard = nobody) -> R
         beside.working(postgres_url) as connection,
         LogReader(postgres_url) as events,
         LogReader(postgres_url) as end,
-        await AsyncConnection.connect(**connection_arguments(postgres_url), autocommit=True) as holder,
-        await AsyncConnection.connect(**connection_arguments(postgres_url)) as reader,
+        await DirectAsync.connect(postgres_url, autocommit=True) as holder,
+        await DirectAsync.connect(postgres_url) as reader,
     ):
         await beside.claimed(connection, design.name)
         filling = await opened(connection, events, design, beside.new(design.name))

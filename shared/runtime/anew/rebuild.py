@@ -18,7 +18,7 @@ from shared.runtime.anew import beside
 from shared.runtime.anew.filling import Filling, LogTooShort
 from shared.runtime.anew.meter import Heard, Meter, nobody
 from shared.runtime.anew.switching import rename, take_over
-from shared.runtime.postgres import connection_arguments
+from shared.runtime.postgres import DirectAsync
 from shared.runtime.store.log_reader import LogReader
 from shared.runtime.views.design import TABLES, Design, DesignChanged, Row
 from shared.runtime.views.view import View
@@ -141,10 +141,9 @@ async def _leaving_nothing(postgres_url: str, view: str) -> AsyncIterator[None]:
 
 
 async def _clear(postgres_url: str, view: str) -> None:
-    arguments = connection_arguments(postgres_url)
     try:
         async with (
-            await AsyncConnection.connect(**arguments) as connection,
+            await DirectAsync.connect(postgres_url) as connection,
             connection.cursor() as cursor,
         ):
             # The session that filled them ends a moment after its connection was closed.

@@ -27,7 +27,7 @@ from nats.errors import Error as NatsError
 from shared.runtime.bus import too_old
 from shared.runtime.frames import framed
 from shared.runtime.permissions import Permissions, user_of
-from shared.runtime.postgres import why
+from shared.runtime.postgres import DirectAsync, why
 from shared.runtime.processes.children import Program, die_with_parent, identity
 from shared.runtime.settings import Identity
 from shared.runtime.urls import servers_of
@@ -240,8 +240,7 @@ Server = Postgres | Nats
 async def postgres_answers(url: str) -> str | None:
     """None when a new connection answers, else why not."""
     try:
-        async with await psycopg.AsyncConnection.connect(url, connect_timeout=2, autocommit=True) as connection:
-            await connection.execute("SELECT 1")
+        await (await DirectAsync.connect(url, connect_timeout=2, autocommit=True)).close()
     except psycopg.Error as error:
         return why(error)
     return None

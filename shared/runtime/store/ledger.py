@@ -28,7 +28,7 @@ from shared.language.events import Aggregate
 from shared.language.reasons import Reason
 from shared.runtime import unexpected_errors
 from shared.runtime.message_size import SPARE
-from shared.runtime.postgres import connection_arguments, why
+from shared.runtime.postgres import Direct, why
 from shared.runtime.store.known import Known, set_of, stream_of
 from shared.runtime.store.not_understood import StreamsNotUnderstood
 from shared.runtime.store.oversized import TooLarge, largest_of
@@ -101,13 +101,13 @@ class Ledger(Application[UUID]):
     def _require_answer(self) -> None:
         """The library's pool would say after five seconds that there is no connection, and not why."""
         try:
-            psycopg.connect(**connection_arguments(self._url)).close()
+            Direct.connect(self._url).close()
         except psycopg.Error as error:
             raise PersistenceError(why(error)) from error
 
     def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
         try:
-            with psycopg.connect(**connection_arguments(self._url), autocommit=True) as connection:
+            with Direct.connect(self._url, autocommit=True) as connection:
                 Bringing(connection, self._mapper, pages, set_of).bring_over(rules)
         except psycopg.Error as error:
             self.close()
@@ -118,7 +118,9 @@ class Ledger(Application[UUID]):
     def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
         factory = super().construct_factory(env)
         datastore = cast(PostgresFactory, factory).datastore
-        datastore.pool.kwargs = connection_arguments(self._url) | {"row_factory": dict_row}
+        datastore.pool.connection_class = Direct
+        datastore.pool.conninfo = self._url
+        datastore.pool.kwargs = {"row_factory": dict_row}
         return factory
 
     def construct_mapper(self) -> RecordedMapper:
@@ -131,7 +133,7 @@ class Ledger(Application[UUID]):
     def construct_recorder(self) -> ApplicationRecorder:
         datastore = cast(PostgresFactory, self.factory).datastore
         recorder = GroupRecorder(datastore, events_table_name="events")
-        recorder.arguments = connection_arguments(self._url)
+        recorder.url = self._url
         recorder.create_table()
         return recorder
 

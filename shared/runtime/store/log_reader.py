@@ -6,7 +6,7 @@ from uuid import UUID
 import psycopg
 
 from shared.runtime.codec import id_in_state
-from shared.runtime.postgres import connection_arguments
+from shared.runtime.postgres import DirectAsync
 
 
 class Stored(NamedTuple):
@@ -71,7 +71,7 @@ class LogReader:
 
     async def _rows(self, sql: str, arguments: tuple[int, ...]) -> list[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(**connection_arguments(self._url), autocommit=True)
+            self._connection = await DirectAsync.connect(self._url, autocommit=True)
         try:
             return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):

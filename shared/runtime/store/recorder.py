@@ -6,7 +6,7 @@ that came since they were read, else (3) appends the events at the next position
 Positions are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no hole.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -18,12 +18,21 @@ from eventsourcing.persistence import PersistenceError, StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 
 from shared.runtime import failpoints
+from shared.runtime.postgres import Direct
 from shared.runtime.store import arrays
 from shared.runtime.store.arrays import Array
 
 SCHEMA = Path(__file__).with_name("event_store.sql")
 # Writers that start at the same moment make the schema one after the other.
 MAKING_SCHEMA = 5_824_113_002
+SETTINGS: Final = {
+    # Accepted means flushed, whatever the database's own setting.
+    "synchronous_commit": "on",
+    # Each statement of `append` must see what was committed before it got the lock.
+    "default_transaction_isolation": "read committed",
+    # A paused writer must not stop all others.
+    "lock_timeout": "1s",
+}
 
 APPEND = """
     SELECT * FROM connections.append(
@@ -134,12 +143,12 @@ Outcome = Committed | Newer | list[Answered]
 class GroupRecorder(PostgresApplicationRecorder):
     """The library's recorder with a table of our own shape; a save is one call of `append`.
 
-    It has one connection, made with `arguments` and used by one thread at a time. The stock save would hang on large
+    It has one connection, to `url`, used by one thread at a time. The stock save would hang on large
     groups, and leaves holes in the positions of rolled-back ones.
     """
 
     _own: psycopg.Connection[Any] | None = None
-    arguments: Mapping[str, Any] = {}
+    url: str = ""
 
     def create_table(self) -> None:
         """Makes what is missing, unless the schema belongs to another role, whose work that is (deploy/postgres).
@@ -221,12 +230,7 @@ class GroupRecorder(PostgresApplicationRecorder):
     def _connected(self) -> psycopg.Connection[Any]:
         if self._own is None:
             try:
-                self._own = psycopg.connect(**self.arguments, autocommit=True)
-                # Accepted means flushed, whatever the database's own setting; a paused writer must not stop all others.
-                self._own.execute("SET synchronous_commit = on")
-                # Each statement of `append` must see what was committed before it got the lock.
-                self._own.execute("SET default_transaction_isolation = 'read committed'")
-                self._own.execute("SET lock_timeout = '1s'")
+                self._own = Direct.connect(self.url, settings=SETTINGS, autocommit=True)
             except psycopg.Error as error:
                 self._own = None
                 raise NotSent(str(error)) from error

@@ -17,6 +17,7 @@ from shared.runtime import metrics, unexpected_errors
 from shared.runtime.admission import Acquaintances, Admission, Pace, weight_of
 from shared.runtime.counting import DURATIONS, SIZES, Histogram
 from shared.runtime.fair_queue import FairQueue
+from shared.runtime.postgres import away
 from shared.runtime.store.ledger import Ledger
 from shared.runtime.store.pending import Answer, Pending, Verdict
 from shared.runtime.store.recorder import NotSent, Unclear
@@ -184,8 +185,10 @@ class Writer:
             try:
                 return self._open_ledger()
             except PersistenceError as error:
-                self._trouble = f"PostgreSQL does not answer: {error}"
-                log.warning("ledger.not_opened", error=str(error))
+                trouble = away(str(error))
+                if trouble != self._trouble:
+                    log.warning("ledger.not_opened", error=str(error))
+                self._trouble = trouble
                 self._stopping.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         return None
@@ -272,7 +275,7 @@ class Writer:
         told, _, _ = str(error).partition("\n")
         if self._trouble is None:
             log.warning("event_store.away", error=told)
-        self._trouble = f"PostgreSQL does not answer: {told}"
+        self._trouble = away(told)
 
     def _without_impatient(self, group: list[Pending]) -> list[Pending]:
         limit = time.monotonic() - PATIENCE_SECONDS

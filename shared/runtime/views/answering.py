@@ -46,6 +46,7 @@ from shared.runtime.views.shared_snapshots import Crowded, SharedSnapshots
 from shared.runtime.views.view import Snapshot, View
 
 ANSWER_SECONDS = 8.0
+READY_SECONDS = 1.8
 DRAIN_SECONDS = 1.5
 SILENT_SECONDS = 1.0
 # In weights: one for a question, and one more for every 4 KiB of its body.
@@ -177,9 +178,13 @@ class Answers:
     async def ready(self) -> str | None:
         """None when the view can be read."""
         try:
-            await self._view.position()
+            # Shorter than a probe may take, whose own word would not say why.
+            async with asyncio.timeout(READY_SECONDS):
+                await self._view.position()
+        except TimeoutError:
+            return self._view.unreachable or f"no answer within {READY_SECONDS:g} s"
         except psycopg.Error as error:
-            return f"{type(error).__name__}: {error}".strip()
+            return self._view.unreachable or f"{type(error).__name__}: {error}".strip()
         return None
 
     async def figures(self) -> Sequence[metrics.Metric]:

@@ -16,11 +16,11 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.types.json import set_json_loads
-from psycopg_pool import AsyncConnectionPool
 
 from shared.language.events import Aggregate
 from shared.language.recorded import stream_id
 from shared.runtime.anew import beside
+from shared.runtime.postgres import Pool
 from shared.runtime.store.log_reader import LogReader
 from shared.runtime.views.checkpoint import Checkpoint, adopt, checkpoint_of, contradiction
 from shared.runtime.views.design import Design, DesignChanged, Doc, Fold, Row
@@ -44,9 +44,9 @@ __all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Sn
 READERS = 4
 CONNECT_SECONDS = 2.0
 # A process that is stopped while it holds the row's lock may not stop the others for longer.
-SESSION_OPTIONS = "-c lock_timeout=10s -c idle_in_transaction_session_timeout=10s"
+SESSION = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
 # A plan made while the tables were small is kept while they grow: only plans that stay good are allowed.
-PLANS = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
 
 log = structlog.get_logger(__name__)
 
@@ -146,14 +146,14 @@ class View:
         self._kept = KeptRows(design)
         self._turn = asyncio.Event()
         self._url = postgres_url
-        options = f"{SESSION_OPTIONS} {PLANS} -c search_path={design.name},public"
+        settings = SESSION | PLANS | {"search_path": f"{design.name},public"}
         common: dict[str, Any] = {"open": False, "timeout": CONNECT_SECONDS, "reconnect_timeout": 0.0}
-        self._readers = AsyncConnectionPool(
+        self._readers = Pool(
             postgres_url,
             min_size=1,
             max_size=READERS,
             kwargs={
-                "options": options,
+                "settings": settings,
                 "application_name": beside.readers_of(design.name, design.version),
                 "connect_timeout": 5,
                 "autocommit": True,
@@ -161,13 +161,13 @@ class View:
             configure=_configure,
             **common,
         )
-        self._writers = AsyncConnectionPool(
+        self._writers = Pool(
             postgres_url,
             min_size=1,
             max_size=2,
             # What is lost with the server's last moments comes again over the bus: the position is lost with it.
             kwargs={
-                "options": f"{options} -c synchronous_commit=off",
+                "settings": settings | {"synchronous_commit": "off"},
                 "application_name": f"{design.name}-projection",
                 "connect_timeout": 5,
                 "autocommit": True,
@@ -386,6 +386,11 @@ class View:
         except TimeoutError:
             return
         self._turn.clear()
+
+    @property
+    def unreachable(self) -> str | None:
+        """Why the last connection that was wanted could not be made."""
+        return self._readers.trouble or self._writers.trouble
 
     async def mend_readers(self) -> None:
         """Replaces connections that a restart of the database has broken."""
