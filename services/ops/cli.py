@@ -1,6 +1,7 @@
 """The command line: run Switchboard, give it a command, ask it a question, load many, look behind it."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from typing import Annotated, Final, NoReturn
@@ -11,7 +12,7 @@ from services.ops import asking, config, demo, describing, streams
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
-from services.ops.terminal import USAGE, fail, settings
+from services.ops.terminal import INTERRUPTED, USAGE, fail, settings
 from services.ops.views import command as views
 from shared import __version__
 from shared.runtime.settings import Settings
@@ -83,7 +84,13 @@ app.add_typer(contract.app, name="contract")
 
 def main() -> None:
     """The console script `switchboard`."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        # The exit code is settled. While Python shuts down, one more Ctrl-C would end it as by the signal instead.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _become(service: str, held: Settings) -> NoReturn:

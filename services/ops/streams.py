@@ -10,7 +10,7 @@ from services.ops.showing import plain_table
 from services.ops.terminal import DONE, NO_ANSWER, REFUSED, Json, Url, Yes, fail, out, print_json, settings
 
 Delete = Annotated[
-    bool, typer.Option("--delete", help="Delete it, to have the relay publish the whole log again (after a restore).")
+    bool, typer.Option("--delete", help="Delete it with all consumers: the relay publishes the log again (restore).")
 ]
 
 
@@ -25,7 +25,11 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
 
     where = url or settings().nats_url_to_ask()
     if delete and not yes:
-        question = "Followers will be told every event again, from the first. Delete the stream?"
+        question = (
+            "The relay publishes the whole log again. Durable consumers are deleted with the stream: views and the "
+            "typed client go on by themselves, other followers make theirs again and hear every event from the first. "
+            "Mirrors keep what they have (runbook: followers of the stream). Delete it?"
+        )
         typer.confirm(question, abort=True, err=True)
     try:
         if delete:
@@ -41,7 +45,7 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
     if as_json:
         print_json(report)
     elif delete:
-        out.print("The stream is deleted; a relay that runs makes it anew.")
+        out.print("The stream is deleted, with all consumers; a relay that runs makes it anew and publishes the log.")
     else:
         show(report)
     raise typer.Exit(REFUSED if report.get("drift") else DONE)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, NoReturn, TypeVar
@@ -65,8 +66,9 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     except typer.Exit:
         work.close()
         raise
+    former = signal.getsignal(signal.SIGINT)
     try:
-        return uvloop.run(work)
+        return uvloop.run(_deaf_at_the_end(work))
     except NotLetIn as error:
         fail(f"{error}. SWITCHBOARD_NATS_NKEY_SEED, or a file of that name in SWITCHBOARD_SECRETS_DIR, says it.", USAGE)
     except NotAllowed as error:
@@ -81,6 +83,17 @@ def done(work: Coroutine[Any, Any, T]) -> T:
         fail(f"{error}", REFUSED)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+async def _deaf_at_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """A Ctrl-C that comes while the loop is closed would leave a traceback instead of the exit code."""
+    try:
+        return await work
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
 from shared.language import subjects
 from shared.runtime import bus
+from shared.runtime.frames import close
 from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.settings import Identity
 from shared.runtime.urls import without_password
@@ -103,4 +104,4 @@ async def connected(
     try:
         yield Switchboard(client, patience, permissions)
     finally:
-        await client.close()
+        await close(client)

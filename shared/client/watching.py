@@ -27,6 +27,7 @@ from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
 from shared.runtime import bus
 from shared.runtime.codec import Undecodable, from_wire, stream_told_of
+from shared.runtime.frames import breaking
 from shared.runtime.permissions import Permissions
 
 BATCH: Final = 256
@@ -202,7 +203,8 @@ async def read(client: Client, subject: str, place: int, reader: str | None = No
                 yield message
     finally:
         if client.is_connected:
-            await subscription.unsubscribe()
+            with suppress(nats.errors.Error), breaking():
+                await subscription.unsubscribe()
 
 
 async def subscribed(

@@ -18,7 +18,7 @@ from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from shared.language import subjects
 from shared.runtime import permissions
-from shared.runtime.frames import framed
+from shared.runtime.frames import breaking, framed
 from shared.runtime.permissions import Permissions
 from shared.runtime.settings import Identity, Settings
 from shared.runtime.urls import servers_of
@@ -203,10 +203,11 @@ async def settled(client: Client, seconds: int = 5) -> None:
     before a SUB is there. When it has come, the rest was written, and the second PING goes behind it.
 
     Raises:
-        nats.errors.Error: the server does not answer in time, or the connection is closed.
+        nats.errors.Error: the server does not answer in time, or the connection is closed, or breaks.
     """
-    for _ in range(2):
-        await client.flush(timeout=seconds)
+    with breaking():
+        for _ in range(2):
+            await client.flush(timeout=seconds)
 
 
 class ForeignStream(StreamUnfit):

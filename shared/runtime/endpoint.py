@@ -148,7 +148,8 @@ class Endpoint:
         """An empty message to whoever listens now; nobody relies on it."""
         assert self._client is not None
         try:
-            await self._client.publish(subject)
+            with frames.breaking():
+                await self._client.publish(subject)
         except nats.errors.Error as error:
             log.warning("hint.lost", subject=subject, error=repr(error))
 
@@ -239,7 +240,4 @@ async def discoverable(
         yield
     finally:
         for subscription in subscriptions:
-            try:
-                await subscription.unsubscribe()
-            except nats.errors.Error as error:
-                log.warning("discovery.left_uncleanly", error=repr(error))
+            await frames.unsubscribe(client, subscription)

@@ -10,7 +10,8 @@ Tied to the insides of nats-py 2.16: `Client._ps`, `_process_msg`, `_err`, `_err
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import nats.errors
 import structlog
@@ -28,6 +29,12 @@ _WITH_HEADERS = re.compile(rb"HMSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0
 _HEADER = re.compile(r"([^\s:]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 _STATUS = re.compile(rb"NATS/1\.0 +([0-9]{3}) *([^\r\n]*)\r\n")
 _NOT_ALLOWED = re.compile(rb"-ERR +'(Permissions Violation[^\"]*)(\".*)'\r\n", re.IGNORECASE)
+# Of uvloop's transport, and of nats-py's client while it has none.
+_OF_A_BROKEN_CONNECTION = (
+    "unable to perform operation on",
+    "Client.connect must be called first",
+    "'NoneType' object has no attribute",
+)
 _FIRST_LINE = b"NATS/1.0\r\n"
 _END = b"\r\n"
 
@@ -136,6 +143,29 @@ async def subscribe(client: Client, subject: str, take: Take, queue: str = "") -
     return subscription
 
 
+class ConnectionBroke(nats.errors.Error):
+    """The connection broke while something was done with it; what came of it is not known."""
+
+
+@contextmanager
+def breaking() -> Iterator[None]:
+    """Around what nats-py does with a connection that may break in that moment.
+
+    Raises:
+        ConnectionBroke: in place of what the transport says then, uvloop's as a RuntimeError.
+    """
+    try:
+        yield
+    except (nats.errors.Error, TimeoutError):
+        raise
+    except OSError as error:
+        raise ConnectionBroke(f"the connection broke: {error}") from error
+    except (RuntimeError, AssertionError, AttributeError) as error:
+        if not any(words in str(error) for words in _OF_A_BROKEN_CONNECTION):
+            raise
+        raise ConnectionBroke(f"the connection broke: {error}") from error
+
+
 async def drain(client: Client, subscription: Subscription) -> None:
     """Takes no more, and returns when all that was routed here has been given to its taker.
 
@@ -143,16 +173,30 @@ async def drain(client: Client, subscription: Subscription) -> None:
         nats.errors.Error: the bus is away.
     """
     try:
-        await subscription.drain()  # type: ignore[no-untyped-call]
+        with breaking():
+            await subscription.drain()  # type: ignore[no-untyped-call]
     finally:
         _parser(client).takers.pop(subscription._id, None)
 
 
 async def unsubscribe(client: Client, subscription: Subscription) -> None:
-    """Takes no more."""
-    if not client.is_closed:
-        await subscription.unsubscribe()
-    _parser(client).takers.pop(subscription._id, None)
+    """Takes no more. A server that is away forgets the subscription with the connection."""
+    try:
+        with breaking():
+            await subscription.unsubscribe()
+    except nats.errors.Error as error:
+        log.info("nats.left_uncleanly", error=str(error))
+    finally:
+        _parser(client).takers.pop(subscription._id, None)
+
+
+async def close(client: Client) -> None:
+    """Ends the connection, as far as it is one."""
+    try:
+        with breaking():
+            await client.close()
+    except nats.errors.Error as error:
+        log.info("nats.closed_uncleanly", error=str(error))
 
 
 def _readable(subject: bytes) -> bytes:
@@ -213,5 +257,6 @@ async def send(client: Client, frames: Iterable[bytes]) -> None:
     kept = client.pending_data_size + len(piece)
     if not client.is_connected and (client._max_pending_size <= 0 or kept > client._max_pending_size):
         raise nats.errors.OutboundBufferLimitError
-    await client._send_command(piece)
-    await client._flush_pending()
+    with breaking():
+        await client._send_command(piece)
+        await client._flush_pending()

@@ -12,7 +12,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.runtime.bus import EVENT_STREAM, as_set, log_of, stream_differences, too_old
-from shared.runtime.frames import framed
+from shared.runtime.frames import close, framed
 from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.settings import Identity
 from shared.runtime.urls import servers_of, without_password
@@ -95,7 +95,7 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
             f"JetStream at {without_password(url)} does not answer: {refusals.cause(0, '$js.') or error}"
         ) from error
     finally:
-        await client.close()
+        await close(client)
 
 
 def told(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:

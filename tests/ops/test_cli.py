@@ -356,3 +356,20 @@ async def test_names_and_fields_are_completed() -> None:
     assert await completed("command", "acme", "Connect") == ["ConnectPersonal", "ConnectTeam"]
     assert await completed("query", "acme", "Ad") == ["Address", "Addresses"]
     assert "inbox=" in await completed("command", "acme", "ConnectTeam", "address=a", "i")
+
+
+async def test_ctrl_c_pressed_again_and_again_ends_with_its_exit_code() -> None:
+    """The later ones come while the loop is closed and while Python shuts down."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from services.ops.cli import main; print('begun', flush=True); main()",
+        "query", "acme", "Inboxes", "actor=ana", "--url", f"nats://127.0.0.1:{free_port()}",
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"begun\n"
+    # It tries for three seconds to reach a NATS that is not there.
+    await asyncio.sleep(1)
+    while process.returncode is None:
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.05)
+    assert (process.returncode, b"Traceback" in await process.stdout.read()) == (130, False)

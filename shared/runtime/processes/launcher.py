@@ -19,7 +19,7 @@ from nats.aio.client import Client
 
 from shared.language import subjects
 from shared.runtime import logs, metrics
-from shared.runtime.frames import framed
+from shared.runtime.frames import close, framed
 from shared.runtime.health import READY, Health, HostWrong, PortTaken, Probe, examine, serve_http
 from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.processes.children import Program
@@ -199,8 +199,7 @@ class _Launcher:
         try:
             yield
         finally:
-            with suppress(nats.errors.Error, OSError):
-                await self._bus.close()
+            await close(self._bus)
 
     @asynccontextmanager
     async def _services_running(self) -> AsyncIterator[None]:

@@ -25,7 +25,7 @@ import psycopg
 from nats.errors import Error as NatsError
 
 from shared.runtime.bus import too_old
-from shared.runtime.frames import framed
+from shared.runtime.frames import close, framed
 from shared.runtime.permissions import Permissions, user_of
 from shared.runtime.postgres import DirectAsync, why
 from shared.runtime.processes.children import Program, die_with_parent, identity
@@ -273,7 +273,7 @@ async def nats_answers(url: str, **options: Any) -> str | None:
                 return why
             await connection.jetstream(timeout=2).account_info()
         finally:
-            await connection.close()
+            await close(connection)
     except (NatsError, OSError, TimeoutError) as error:
         found = refusals.cause(0, "$js.") or error
         return f"{type(found).__name__}: {found}"

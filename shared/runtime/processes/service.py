@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from shared.language import subjects
 from shared.runtime import bus, failpoints, logs, metrics, permissions, unexpected_errors
-from shared.runtime.frames import framed
+from shared.runtime.frames import breaking, framed
 from shared.runtime.health import Health, HostWrong, PortTaken, Probe, examine, serve_http
 from shared.runtime.message_size import keep_looking_at_limit
 from shared.runtime.permissions import Permissions
@@ -64,7 +64,7 @@ class Service:
             reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; nats-py does nothing but sleep for it
             ping_interval=10,
             max_outstanding_pings=2,
-            drain_timeout=5,
+            drain_timeout=3,  # less than it is given below: nats-py, cancelled, leaves a traceback behind
             graceful_timeout=DRAIN_SECONDS,
             apply_types=False,
             logger=None,
@@ -104,8 +104,9 @@ class Service:
             return
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                await subscriber.subscription.drain()  # type: ignore[no-untyped-call]
-        except (nats.errors.Error, TimeoutError, OSError, RuntimeError) as error:
+                with breaking():
+                    await subscriber.subscription.drain()  # type: ignore[no-untyped-call]
+        except (nats.errors.Error, TimeoutError) as error:
             log.warning("drain.incomplete", error=repr(error))
         # Else broker.stop() would unsubscribe it a second time, which nats-py refuses.
         subscriber.subscription = None
@@ -197,6 +198,7 @@ async def _life(name: str, settings: Settings, wire: Wire) -> int:
     await asyncio.wait({serving}, timeout=STOP_SECONDS)
     code = _verdict(service, serving)
     await _end_what_is_left(code)
+    _listen_no_more()
     return code
 
 
@@ -223,6 +225,14 @@ def _listen_to_signals(service: Service, serving: asyncio.Task[None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, asked_to_end)
+
+
+def _listen_no_more() -> None:
+    """The exit code is settled: while Python shuts down, one more signal would end it as by that signal instead."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.remove_signal_handler(number)
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _verdict(service: Service, serving: asyncio.Task[None]) -> int:
@@ -299,8 +309,8 @@ async def _connected(service: Service) -> AsyncIterator[None]:
 async def _close(broker: NatsBroker) -> None:
     try:
         async with asyncio.timeout(DRAIN_SECONDS):
-            await broker.stop()
-    except (nats.errors.Error, TimeoutError, ExceptionGroup, OSError, RuntimeError) as error:
-        # NATS is away (uvloop says RuntimeError for a transport that is closed); the process ends next, and its
-        # connection with it.
+            with breaking():
+                await broker.stop()
+    except (nats.errors.Error, TimeoutError, ExceptionGroup) as error:
+        # NATS is away; the process ends next, and its connection with it.
         log.warning("nats.closed_uncleanly", error=repr(error))

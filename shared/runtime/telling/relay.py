@@ -18,6 +18,7 @@ import structlog
 
 from shared.runtime import bus, failpoints
 from shared.runtime.codec import Undecodable, stored_to_wire
+from shared.runtime.frames import breaking
 from shared.runtime.lease import Lease
 from shared.runtime.pacing import rest
 from shared.runtime.permissions import NotAllowed
@@ -97,12 +98,13 @@ class Relay:
         while not asked_to_end():
             refusals = self._stream.refusals
             try:
-                await self._stream.open()
-                if not asked_to_end():
-                    if not self._lease.held:
-                        self._reached = None
-                    await self._lease.acquired()
-                    await self._stream.while_connected(self._lead())
+                with breaking():
+                    await self._stream.open()
+                    if not asked_to_end():
+                        if not self._lease.held:
+                            self._reached = None
+                        await self._lease.acquired()
+                        await self._stream.while_connected(self._lead())
             except Moved as moved:
                 log.info("relay.stream_moved", what=str(moved))
             except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:

@@ -100,7 +100,7 @@ class StreamEnd:
 
     async def close(self) -> None:
         if self._client is not None:
-            await self._client.close()
+            await frames.close(self._client)
 
     async def while_connected(self, work: Coroutine[None, None, None]) -> None:
         """Does the work; ends it when the connection is lost, since answers under way will never come.

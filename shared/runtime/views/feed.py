@@ -26,6 +26,7 @@ from shared.runtime import bus, failpoints, permissions
 from shared.runtime.anew.beside import NotPossible
 from shared.runtime.anew.rebuild import LogTooShort, rebuild, start_over
 from shared.runtime.codec import Undecodable
+from shared.runtime.frames import breaking
 from shared.runtime.lease import Lease
 from shared.runtime.pacing import rest
 from shared.runtime.processes.ending import asked_to_end
@@ -120,7 +121,8 @@ class Feed:
             self._moved = time.monotonic()
             refusals = self._permissions.count
             try:
-                await self._follow()
+                with breaking():
+                    await self._follow()
             except LeaseOver:
                 self._trouble = "starting"
             except (

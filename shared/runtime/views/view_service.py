@@ -20,7 +20,7 @@ from nats.aio.subscription import Subscription
 
 from shared.language import subjects
 from shared.language.questions import Question
-from shared.runtime import failpoints, follower_metrics, logs
+from shared.runtime import failpoints, follower_metrics, frames, logs
 from shared.runtime.anew.rebuild import rebuild
 from shared.runtime.anew.view_verbs import do
 from shared.runtime.endpoint import Endpoint, discoverable
@@ -202,15 +202,14 @@ class Attendance:
         """Nobody is told any more that questions are answered here; they are until they are drained."""
         told, self._told = self._told, None
         if told is not None:
-            with suppress(nats.errors.Error):
-                await told.unsubscribe()
+            await frames.unsubscribe(self._client, told)
 
     async def _relieved(self, version: int) -> str:
         """Returns when a process of that version answers, when there is none that could, or when they are too slow."""
         name, end = self._view.design.name, time.monotonic() + LEAVE_SECONDS
         while time.monotonic() < end and not asked_to_end():
             # Nobody hears it, or NATS is away.
-            with suppress(nats.errors.Error):
+            with suppress(nats.errors.Error), frames.breaking():
                 await self._client.request(subjects.attendance(name, version), timeout=LOOK_SECONDS)
                 return f"version {version} answers"
             with suppress(psycopg.Error):
