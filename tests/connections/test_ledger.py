@@ -177,6 +177,53 @@ def test_a_stale_state_is_found_and_the_group_decided_again(company: Ledger, ope
     assert (refused.reason, accepted.outcome) == (Reason.ADDRESS_ALREADY_PERSONAL, "accepted")
 
 
+TABLES = ("events", "memberships", "journal")
+
+
+def backed_up(store: Store) -> None:
+    for table in TABLES:
+        store.run(f"CREATE TABLE backup_of_{table} AS TABLE connections.{table}")
+
+
+def restored(store: Store) -> None:
+    for table in TABLES:
+        store.run(f"TRUNCATE connections.{table}; INSERT INTO connections.{table} TABLE backup_of_{table}")
+
+
+def test_a_log_that_is_restored_under_a_running_writer_leaves_it_no_ghosts(company: Ledger, store: Store) -> None:
+    renames = c.SetFromName(actor=CLEO, address="cleo@acme.example", from_name="Cleo")
+    connects = c.ConnectPersonal(actor=CLEO, address="cleo@acme.example", owner=CLEO)
+    settle(company, read(connects))
+    backed_up(store)
+    settle(company, read(CONNECT), read(renames), read(c.DeactivateUser(actor=ADA, user=BOB)))
+    restored(store)
+    # Of the lost log Bob is deactivated and has the address; in this one nobody has it.
+    connected, again, renamed = settle(company, read(CONNECT), read(CLEO_WANTS_IT), read(renames))
+    assert (connected.outcome, again.reason, renamed.outcome) == (
+        "accepted", Reason.ADDRESS_ALREADY_PERSONAL, "accepted",
+    )  # fmt: skip
+    gaps = "SELECT originator_id FROM connections.events GROUP BY 1 HAVING max(originator_version) <> count(*)"
+    assert store.rows(gaps) == []
+    assert store.positions() == list(range(1, EXPECTED_LOG + 4))
+
+
+def test_nor_where_only_a_set_is_another_one_in_the_restored_log(company: Ledger, store: Store) -> None:
+    box = {"provider": "google", "provider_identity": "box-1"}
+    settle(company, read(CONNECT.model_copy(update=box)))
+    backed_up(store)
+    settle(
+        company,
+        read(c.Disconnect(actor=BOB, address=BOBS)),
+        read(c.SetAvailability(actor=ANA, user=ANA, availability="away")),
+    )
+    restored(store)
+    # Something that says nothing about the set: the log's end tells.
+    settle(company, read(c.RenameInbox(actor=ANA, inbox="sales", name="Sold")))
+    other = c.ConnectPersonal.model_validate({"actor": CLEO, "address": "c@acme.example", "owner": CLEO} | box)
+    (refused,) = settle(company, read(other))
+    assert refused.reason == Reason.ADDRESS_ALREADY_PERSONAL
+
+
 def test_a_set_that_lost_a_member_is_found_the_last_super_admin_stays(company: Ledger, open_ledger: OpenLedger) -> None:
     other = open_ledger()
     settle(company, read(c.SetPermissions(actor=ADA, user=ANA, permissions=("super_admin",))))

@@ -105,13 +105,15 @@ BEGIN
         WHERE k.kept;
     IF FOUND THEN RETURN; END IF;
 
-    -- Mostly nothing came, and asking that is half as dear as an empty answer of `since`.
+    -- Mostly nothing came, and asking that is half as dear as an empty answer of `since`. An answer of no row says that
+    -- more was read than there is: the log was restored from a backup since.
     IF EXISTS (
         SELECT FROM unnest(r_streams, r_versions) AS r (stream, version)
-        CROSS JOIN LATERAL (
-            SELECT FROM connections.events
-            WHERE originator_id = r.stream AND originator_version > r.version LIMIT 1
-        ) e
+        LEFT JOIN LATERAL (
+            SELECT originator_version AS last FROM connections.events
+            WHERE originator_id = r.stream ORDER BY originator_version DESC LIMIT 1
+        ) e ON true
+        WHERE coalesce(e.last, 0) <> r.version
     ) OR EXISTS (
         SELECT FROM unnest(r_sets, r_positions) AS r (set_id, position)
         CROSS JOIN LATERAL (

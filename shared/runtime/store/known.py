@@ -76,6 +76,7 @@ class Known:
         self._not_understood = not_understood
         # 1.0 when the last commit met what was not known, halved with each that did not.
         self._strangers = 1.0
+        self._end = 0
 
     def load(self, streams: Sequence[tuple[UUID, Aggregate, str]], sets: Sequence[UUID]) -> None:
         """Reads what is not known yet, in one call.
@@ -148,6 +149,12 @@ class Known:
         for set_id in read.sets:
             self.sets.pop(set_id, None)
 
+    def forget_all(self) -> None:
+        """The log is not the one that was read."""
+        self._strangers = 1.0
+        self.seen.clear()
+        self.sets.clear()
+
     def keep(
         self,
         states: Mapping[UUID, Seen],
@@ -155,7 +162,15 @@ class Known:
         read: Read,
         log_end: int,
     ) -> None:
-        """What was committed is known from now on; a set that was changed unread is forgotten."""
+        """What was committed is known from now on; a set that was changed unread is forgotten.
+
+        `log_end` is where the log ends now. Where it ended later before, it was restored, and nothing is known.
+        """
+        if log_end < self._end:
+            self._end = log_end
+            self.forget_all()
+            return
+        self._end = log_end
         self._strangers /= 2
         self.seen.update(states)
         for set_id, changed in changes.items():

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import orjson
 import psycopg
+import structlog
 from eventsourcing.application import Application
 from eventsourcing.persistence import (
     ApplicationRecorder,
@@ -189,6 +190,9 @@ class Ledger(Application[UUID]):
                 case Committed(log_end=log_end):
                     self.known.keep(session.states, session.changes, session.read, log_end + len(session.events))
                     return self._answers(group, given, verdicts, twins, log_end)
+                case Newer(events=[], members=[]):
+                    structlog.get_logger().warning("ledger.log_restored")
+                    self.known.forget_all()
                 case Newer():
                     self.known.catch_up(result)
                 case answered:

@@ -124,7 +124,10 @@ class Group:
 
 @dataclass(slots=True)
 class Newer:
-    """What came since it was read: events in log order as (stored event, position), and memberships."""
+    """What came since it was read: events in log order as (stored event, position), and memberships.
+
+    Handed back by a commit and empty, it says that the log is shorter than what was read.
+    """
 
     events: list[tuple[StoredEvent, int]] = field(default_factory=list)
     members: list[tuple[UUID, UUID, bool, int]] = field(default_factory=list)
@@ -183,6 +186,8 @@ class GroupRecorder(PostgresApplicationRecorder):
             if isinstance(error, OF_WHAT_WAS_SENT):
                 raise
             raise NotSent(str(error)) from error
+        if not rows:
+            return Newer()
         if rows[0][0] == "done":
             failpoints.reached("ledger.committed")
             return Committed(rows[0][2])
