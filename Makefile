@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-tools check docs bench faults neighbours format lock clean
+.PHONY: help install run test test-tools check docs bench faults neighbours lowest format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -56,6 +56,20 @@ faults: .venv/installed ## Break it under load and judge what is left; the long 
 
 neighbours: .venv/installed ## Try it beside the oldest and newest NATS there is and each PostgreSQL at hand; not part of make test
 	@$(BIN)/python -m tests.neighbours $(ARGS)
+
+# Tests without servers, and one that starts them all, with the lowest version of everything that pyproject.toml allows.
+LOWEST := tests/core tests/language tests/connections/test_door.py tests/connections/test_address.py \
+	tests/connections/test_every_reason.py tests/inbox_views/test_folds.py tests/contract/test_schemas.py \
+	tests/ops/test_describing.py tests/runtime/test_logs.py tests/runtime/test_frames.py tests/ops/test_demo.py
+
+lowest: .venv/installed ## Run the quick tests with the lowest versions that pyproject.toml allows, in build/lowest
+	@rm -rf build/lowest && mkdir -p build
+	@$(UV) venv --quiet --python $(BIN)/python build/lowest
+	@$(UV) pip compile --quiet --no-emit-index-url --all-extras --resolution lowest-direct --python build/lowest/bin/python \
+		pyproject.toml -o build/lowest/requirements.txt
+	@$(UV) pip install --quiet --python build/lowest/bin/python -r build/lowest/requirements.txt
+	@$(UV) pip install --quiet --python build/lowest/bin/python --no-deps --no-build-isolation --editable .
+	@build/lowest/bin/python -m pytest $(LOWEST) $(ARGS)
 
 format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
