@@ -9,6 +9,13 @@
 --   switchboard_reader        people who look: read everything, write nothing
 
 DO $$
+BEGIN
+    IF current_setting('server_version_num')::int < 160000 THEN
+        RAISE EXCEPTION 'PostgreSQL % is too old: 16 or newer is needed', current_setting('server_version');
+    END IF;
+END $$;
+
+DO $$
 DECLARE
     role text;
 BEGIN

@@ -18,6 +18,8 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 NOT_TAKEN: Final = "PostgreSQL did not take this connection's settings: connect directly, not through a pooler"
 NOT_OURS: Final = "a lock is not seen as this connection's own: connect directly, not through a pooler"
+TOO_OLD: Final = " is too old: 16 or newer is needed"
+OLDEST: Final = 160_000
 READ_BACK_SECONDS: Final = 3.0
 
 # What libpq adds to its reasons, over several lines.
@@ -37,6 +39,10 @@ class SettingsNotTaken(psycopg.OperationalError):
         super().__init__(NOT_TAKEN)
 
 
+class PostgresTooOld(psycopg.OperationalError):
+    """This release of PostgreSQL lacks what the tables and roles need."""
+
+
 class LockNotOurs(psycopg.OperationalError):
     """A lock that was taken belongs to another session: what is said here reaches now this one, now that one."""
 
@@ -51,7 +57,7 @@ def why(error: Exception) -> str:
 
 def away(reason: str) -> str:
     """What readiness says of a PostgreSQL that cannot be worked with."""
-    return reason if reason in (NOT_TAKEN, NOT_OURS) else f"PostgreSQL does not answer: {reason}"
+    return reason if reason in (NOT_TAKEN, NOT_OURS) or TOO_OLD in reason else f"PostgreSQL does not answer: {reason}"
 
 
 def ended_when_silent(seconds: float) -> dict[str, str]:
@@ -110,6 +116,11 @@ class _Asked:
             raise SettingsNotTaken
 
 
+def _require_new(version: int) -> None:
+    if version < OLDEST:
+        raise PostgresTooOld(f"PostgreSQL {version // 10_000}.{version % 10_000}{TOO_OLD}")
+
+
 def _understood(error: psycopg.OperationalError) -> psycopg.OperationalError:
     return SettingsNotTaken() if any(words in str(error) for words in _REFUSED) else error
 
@@ -124,6 +135,7 @@ class Direct(psycopg.Connection[Any]):
         """
         Raises:
             SettingsNotTaken: a pooler stands between.
+            PostgresTooOld: it is below version 16.
             psycopg.OperationalError: PostgreSQL is away, or refuses.
         """
         asked = _Asked(conninfo, settings or {}, kwargs)
@@ -132,6 +144,7 @@ class Direct(psycopg.Connection[Any]):
         except psycopg.OperationalError as error:
             raise _understood(error) from error
         try:
+            _require_new(connection.info.server_version)
             with connection.cursor(row_factory=tuple_row) as cursor:
                 asked.require(cursor.execute(_READ_BACK, (asked.names,), prepare=False).fetchone())
             connection.autocommit = autocommit
@@ -155,6 +168,7 @@ class DirectAsync(psycopg.AsyncConnection[Any]):
         except psycopg.OperationalError as error:
             raise _understood(error) from error
         try:
+            _require_new(connection.info.server_version)
             async with asyncio.timeout(READ_BACK_SECONDS), connection.cursor(row_factory=tuple_row) as cursor:
                 asked.require(await (await cursor.execute(_READ_BACK, (asked.names,), prepare=False)).fetchone())
             await connection.set_autocommit(autocommit)
