@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import psycopg
+
 from shared.runtime.processes import servers
 from shared.runtime.processes.children import Program, identity
 from shared.runtime.processes.servers import Nats, Postgres
-from tests.real_servers import ROOT, RunningServer, free_port
+from tests.real_servers import ROOT, RunningServer, free_port, wait_until
 
 HERE: Final = Path(__file__).parent
 # The oldest and the newest of the package index from 2.12 on, written by `make lock`.
@@ -152,6 +154,14 @@ class OtherPostgres(Postgres):
         program = super().program()
         return replace(program, argv=(str(self._binaries / "postgres"), *program.argv[1:]))
 
+    def is_up(self) -> bool:
+        """Whether it takes connections, of whatever version it is."""
+        try:
+            psycopg.connect(self.url("postgres")).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def _make(self) -> None:
         self.folder.mkdir(mode=0o700)
         if self._user:
@@ -172,6 +182,16 @@ class Neighbour(RunningServer):
 
     def __init__(self, version: Version, data_dir: Path) -> None:
         server = OtherNats(version, data_dir) if version.server == "NATS" else OtherPostgres(version, data_dir)
-        self.version = version
         self.url = server.url()
         super().__init__(server)
+
+
+class TooOldPostgres(RunningServer):
+    """A running PostgreSQL that Switchboard does not work with."""
+
+    def __init__(self, version: Version, data_dir: Path) -> None:
+        server = OtherPostgres(version, data_dir)
+        self.url = server.url("postgres")
+        super().__init__(server, start=False)
+        self.launch()
+        wait_until(server.is_up, what=f"{version} to answer")

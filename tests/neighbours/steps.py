@@ -13,7 +13,7 @@ from typing import Any, Final
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import Wire, connected
-from tests.neighbours.servers import Neighbour, Version
+from tests.neighbours.servers import Neighbour, TooOldPostgres, Version
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder, wait_until
 from tests.scale.fleet import SERVICES, Fleet
 from tests.scale.judging import judged
@@ -112,7 +112,7 @@ async def beside(table: Table, nats: Version, postgres: Version) -> None:
 async def too_old(table: Table, postgres: Version) -> None:
     """Switchboard says that this PostgreSQL is too old, and which it needs."""
     with table.step([postgres], "is said to be too old"), new_folder() as folder, ExitStack() as stack:
-        store = Neighbour(postgres, folder / "old")
+        store = TooOldPostgres(postgres, folder / "old")
         stack.callback(store.stop)
         made = RunningSwitchboard(folder, {"SWITCHBOARD_POSTGRES_URL": store.url})
         stack.callback(made.close)
