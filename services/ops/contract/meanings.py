@@ -208,7 +208,8 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 REASONS: Final[Mapping[str, str]] = {
-    "COMMAND_INVALID": "The body does not say this command, or names a field twice: details name every field at fault.",
+    "COMMAND_INVALID": "The body does not say this command, names a field twice, or no message of NATS is as large as "
+    "its events: details name the fields at fault.",
     "COMMAND_UNKNOWN": "There is no such command: details name those there are.",
     "COMMAND_ID_REUSED": "The id was used before with another body.",
     "ACCOUNT_NOT_FOUND": "There is no such account.",
@@ -251,7 +252,8 @@ REASONS: Final[Mapping[str, str]] = {
     "BUSY": "Not decided, not answered: ask again with the same id after `retry_after_ms`.",
     "INTERNAL_ERROR": "Not decided, not answered: a fault in Switchboard itself, whose log has the place. Asking again"
     " helps once it is mended; a command then keeps its id.",
-    "QUERY_INVALID": "The body does not say this question, or names a field twice: details name every field at fault.",
+    "QUERY_INVALID": "The body does not say this question, names a field twice, or no message of NATS is as large as "
+    "the answer: details name the fields at fault, or the size.",
     "QUERY_UNKNOWN": "There is no such question: details name those there are.",
     "VIEW_BEHIND": "The position was not reached in time; ask again.",
 }
