@@ -90,6 +90,21 @@ def assert_not_understood(
     assert BOBS not in told["message"]
 
 
+def test_what_was_answered_before_the_newer_release_wrote_is_answered_so_again(
+    store_of_both: Store, open_ledger: OpenLedger, writer: Writer
+) -> None:
+    renames = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Bob"), command_id=new_id())
+    (first,) = settle(open_ledger(), renames)
+    position = write(store_of_both, "address", BOBS)
+    again = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Bob"), command_id=renames.command_id)
+    other = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Robert"), command_id=renames.command_id)
+    new = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Robert"), command_id=new_id())
+    known, reused, refused = settle(writer.ledger, again, other, new)
+    assert (known.outcome, known.reply) == ("accepted", first.reply)
+    assert reused.reason is Reason.COMMAND_ID_REUSED
+    assert_not_understood(refused, position)
+
+
 NAMED: Final = [
     c.SetFromName(actor=BOB, address=BOBS, from_name="Bob"),
     c.Disconnect(actor=BOB, address=BOBS),

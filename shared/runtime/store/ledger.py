@@ -162,7 +162,7 @@ class Ledger(Application[UUID]):
         """
         given: dict[str, Answer] = {}
         undecided = list(group)
-        read_anew = False
+        read_anew = journal_asked = False
         while True:
             session = Session(self.known)
             self._look_ahead(undecided)
@@ -176,6 +176,13 @@ class Ledger(Application[UUID]):
                     raise
                 read_anew = True
                 self.known.forget(session.read)
+                continue
+            # Of what is not kept under its id the commit does not ask the journal.
+            unread = [] if journal_asked else [one for one in undecided if not_understood(one, verdicts)]
+            if unread:
+                journal_asked = True
+                answered = self._recorder.answered([(one.account, one.command_id or "") for one in unread])
+                undecided = self._without(undecided, answered, given)
                 continue
             stored = [self._mapper.to_stored_event(event) for event in session.events]
             if oversized := self._oversized(undecided, verdicts, stored):
@@ -324,6 +331,12 @@ class Ledger(Application[UUID]):
     @property
     def _mapper(self) -> RecordedMapper:
         return cast(RecordedMapper, self.mapper)
+
+
+def not_understood(pending: Pending, verdicts: Mapping[str, tuple[Verdict, int]]) -> bool:
+    """Whether a command was refused for a newer release's event; under its id it may have been answered before that."""
+    verdict = verdicts.get(pending.entry)
+    return verdict is not None and verdict[0].reason is Reason.STREAM_NOT_UNDERSTOOD and not pending.dry_run
 
 
 def entry_of(pending: Pending, verdict: Verdict, ordinal: int) -> JournalEntry:
