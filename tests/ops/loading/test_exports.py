@@ -1,5 +1,6 @@
 """Exports of other systems say who is who; what is not taken over is counted, and what cannot be read is named."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,22 @@ def test_scim_takes_the_primary_mail_and_tells_of_pages_that_are_missing() -> No
     ]  # fmt: skip
     assert (found.notes, found.directory.left_out) == ([], {"groups": 1, "further e-mails": 1})
     assert "3 of 4 are here" in settled("scim", "scim-page-1.json").notes[0]
+
+
+def test_pages_that_overlap_hide_no_page_that_is_missing_and_are_no_clash(folder: Path) -> None:
+    def page(name: str, *ids: str) -> Path:
+        people = [{"id": one, "userName": f"{one}@acme.example", "displayName": one} for one in ids]
+        path = folder / name
+        path.write_text(json.dumps({"totalResults": 4, "Resources": people}))
+        return path
+
+    found = settle(read("scim", page("1.json", "u1", "u2"), page("2.json", "u2", "u3")), NOTHING)
+    assert found.notes == ["3 of 4 are here: give the other pages as FILEs, too"]
+    assert [user for user, _, _ in users_of(found)] == ["u1", "u2", "u3"]
+    assert [address for address, _, _ in addresses_of(found)] == [f"u{n}@acme.example" for n in (1, 2, 3)]
+    assert found.directory.left_out == {"repeated rows": 1}
+    whole = read("scim", page("1.json", "u1", "u2"), page("2.json", "u2", "u3"), page("3.json", "u4"))
+    assert settle(whole, NOTHING).notes == []
 
 
 def test_ldif_is_unfolded_and_decoded() -> None:

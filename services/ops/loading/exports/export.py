@@ -42,8 +42,8 @@ class Export:
     """All files of an export; `left_out` counts what is not taken over, by kind. `notes` are to be told as they are."""
 
     rows: int = 0
-    # Of pages of one list: how many there are, of how many.
-    listed: int = 0
+    # Of pages of one list: what is on them, by its ids, and how many there are on all pages.
+    listed: set[str] = field(default_factory=set)
     total: int = 0
     people: list[Person] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)

@@ -28,11 +28,12 @@ def read_scim(path: Path, export: Export) -> None:
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise Unreadable(f"{path.name} is no list response of SCIM: it has no list of Resources")
     total = _member(page, "totalresults") if isinstance(page, dict) else None
-    export.listed += len(found)
     if isinstance(total, int):
         export.total = max(export.total, total)
     for number, one in enumerate(found, 1):
         export.rows += 1
+        # Pages may overlap: what is on two of them is there once.
+        export.listed.add(str(_member(one, "id") or _member(one, "username") or f"{path.name} {number}"))
         _read(path.name, number, one, export)
 
 

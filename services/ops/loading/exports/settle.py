@@ -2,8 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from services.ops.loading.directory import AddressRow, Directory, InboxRow, UserRow
@@ -15,6 +16,7 @@ from shared.core.address import AddressInvalid, canonical
 # Everybody who has a mailbox there may connect it here.
 AT_FIRST: Final = ("personal_email_access",)
 DIGEST_DIGITS: Final = 10
+Row = TypeVar("Row", Person, Shared)
 
 
 @dataclass
@@ -31,18 +33,30 @@ def settle(export: Export, there: Present) -> Settled:
     settled = Settled(Directory(files=("users.csv", "addresses.csv", *(("inboxes.csv",) if export.shared else ()))))
     settled.directory.left_out = export.left_out.copy()
     settled.notes += export.notes
-    if export.listed < export.total:
-        settled.notes.append(f"{export.listed:,} of {export.total:,} are here: give the other pages as FILEs, too")
+    if len(export.listed) < export.total:
+        settled.notes.append(f"{len(export.listed):,} of {export.total:,} are here: give the other pages as FILEs, too")
     taken: dict[str, str] = {}
-    for person in export.people:
+    for person in _once(export.people, settled):
         user = _user_id(person, there)
         # Two people never become one: the second is told as a clash.
         if taken.setdefault(user, person.own_id) == person.own_id and user != person.own_id:
             settled.ids[person.own_id] = user
         _person(settled, person, user)
-    for shared in export.shared:
+    for shared in _once(export.shared, settled):
         _shared(settled, shared, there)
     return settled
+
+
+def _once(rows: Sequence[Row], settled: Settled) -> Iterator[Row]:
+    """Rows that say the same as one before, as pages that overlap have them, are counted and say nothing more."""
+    seen: set[Person | Shared] = set()
+    for row in rows:
+        said = row._replace(file="", line=0)
+        if said in seen:
+            settled.directory.left_out["repeated rows"] += 1
+        else:
+            seen.add(said)
+            yield row
 
 
 def _person(settled: Settled, person: Person, user: str) -> None:
