@@ -16,11 +16,11 @@ from shared.core.rule_words import in_words
 from shared.core.sender import read_sender
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
-from shared.language.text import SERVICE, STORED_ID
+from shared.language.text import ID, SERVICE
 from shared.runtime.views.replying import NotAnswered, not_allowed
 from shared.runtime.views.view import Snapshot
 
-IS_ID: Final = re.compile(STORED_ID.removesuffix("$") + r"\Z")
+IS_ID: Final = re.compile(ID.removesuffix("$") + r"\Z")
 
 # What UTS #46 takes for a dot.
 DOTS: Final = (".", "\u3002", "\uff0e", "\uff61")

@@ -25,6 +25,7 @@ from shared.language.text import (
     Ids,
     Kind,
     Name,
+    NewId,
     Note,
     Permissions,
     PersonName,
@@ -55,7 +56,7 @@ class RegisterAccount(Command):
     """Begin an account: its first user, and the inbox `inbox`, which stays."""
 
     plan: Plan
-    admin: Id
+    admin: NewId
 
 
 class ChangePlan(Command):
@@ -65,7 +66,7 @@ class ChangePlan(Command):
 
 
 class CreateTeam(Command):
-    team: Id
+    team: NewId
     name: Name
     members: Ids = ()
 
@@ -85,7 +86,7 @@ class SetAccountNeverLog(Command):
 class AddUser(Command):
     """Also for an id that was removed: what is still orphaned from that removal comes back with it."""
 
-    user: Id
+    user: NewId
     name: PersonName
     permissions: Permissions
 
@@ -175,7 +176,7 @@ class SetLoggingPreferences(Command):
 class CreateInbox(Command):
     """Open to everyone when `members` is absent, else to them, an empty list too; its mail is left unassigned."""
 
-    inbox: Id
+    inbox: NewId
     name: Name
     members: Ids | None = None
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.language.text import StoredIds
+from shared.language.text import Ids
 
 
 class RoutingRule(BaseModel):
@@ -21,8 +21,8 @@ class UsersAndTeams(RoutingRule):
     """One of these people, a stable choice per sender or by the caller's turn."""
 
     kind: Literal["users_and_teams"] = "users_and_teams"
-    users: StoredIds = ()
-    teams: StoredIds = ()
+    users: Ids = ()
+    teams: Ids = ()
 
     @model_validator(mode="after")
     def names_somebody(self) -> Self:

@@ -10,12 +10,12 @@ from pydantic import BeforeValidator, Field, StringConstraints
 NOT_BLANK: Final = r"^\P{Cc}*[^\p{Cc}\s]\P{Cc}*$"
 LINES: Final = r"^(?:\r\n|[\P{Cc}\n\t])*$"
 LINES_NOT_BLANK: Final = r"^(?:\r\n|[\P{Cc}\n\t])*[^\p{Cc}\s](?:\r\n|[\P{Cc}\n\t])*$"
-ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+NEW_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+# Until ids of directories were taken, an id could begin with _ or -: those that are stored can still be named.
+ID: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
 # An account's name stands in subjects, where a dot has a meaning of its own.
 ACCOUNT: Final = r"^[A-Za-z0-9_-]{1,32}$"
-# An id in a stored routing rule: until ids of directories were taken, an id could begin with _ or -.
-STORED_ID: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
-ACTOR: Final = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,63}|service:[A-Za-z0-9._-]{1,64})$"
+ACTOR: Final = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|service:[A-Za-z0-9._-]{1,64})$"
 UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 CORRELATION: Final = r"^[A-Za-z0-9._:-]{1,128}$"
 
@@ -25,8 +25,8 @@ IN_WORDS: Final[Mapping[str, str]] = {
     LINES: "text without control characters other than line breaks and tabs",
     LINES_NOT_BLANK: "text that is not blank, without control characters other than line breaks and tabs",
     ACCOUNT: "the name of an account: 1 to 32 of A-Z a-z 0-9 _ -",
-    ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
-    STORED_ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
+    NEW_ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first a letter or a digit",
+    ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, the first no dot",
     ACTOR: "a user's id, or service:<name>",
     UUID: "a UUID, such as 0198c0de-0000-7000-8000-000000000001",
     CORRELATION: "1 to 128 of A-Z a-z 0-9 . _ : -",
@@ -52,6 +52,7 @@ class Personal:
 SERVICE = "service:"
 
 Account = Annotated[str, StringConstraints(pattern=ACCOUNT)]
+NewId = Annotated[str, StringConstraints(pattern=NEW_ID)]
 Id = Annotated[str, StringConstraints(pattern=ID)]
 Actor = Annotated[str, StringConstraints(pattern=ACTOR)]
 CommandId = Annotated[str, StringConstraints(pattern=UUID)]
@@ -74,9 +75,6 @@ FontSize = Annotated[int, Field(ge=1, le=1_000)]
 
 # JSON has lists only; the strict mode of a message would refuse one where a tuple is declared.
 Ids = Annotated[tuple[Id, ...], Field(strict=False, max_length=1_000)]
-StoredIds = Annotated[
-    tuple[Annotated[str, StringConstraints(pattern=STORED_ID)], ...], Field(strict=False, max_length=1_000)
-]
 AddressTexts = Annotated[tuple[AddressText, ...], Field(strict=False, max_length=1_000)]
 
 Provider = Literal["google", "microsoft", "imap"]

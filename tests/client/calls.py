@@ -78,7 +78,8 @@ WIDER: Final = {"Ids": "Sequence[str]", "AddressTexts": "Sequence[str]", "Permis
 TEXTS: Final = ("Access", "Availability", "Kind", "Permission", "Plan", "Policy", "Provider", "Tool")
 # These are text with a pattern or a length, which the service looks at.
 PLAIN: Final = {
-    "Id": "str", "Name": "str", "PersonName": "str", "AddressText": "str", "Cause": "str", "Font": "str",
+    "Id": "str",
+    "NewId": "str", "Name": "str", "PersonName": "str", "AddressText": "str", "Cause": "str", "Font": "str",
     "FontSize": "int", "FromName": "str", "Note": "str", "ProviderIdentity": "str", "Signature": "str",
 }  # fmt: skip
 

@@ -10,9 +10,9 @@ from services.ops.loading.draft import Draft, DraftInbox, DraftUser
 from services.ops.loading.plan import Thing, Told
 from shared.core.names import name_key
 from shared.language.answers import InboxEntry, UserEntry
-from shared.language.text import ID, IN_WORDS
+from shared.language.text import IN_WORDS, NEW_ID
 
-IS_ID: Final = re.compile(ID.removeprefix("^").removesuffix("$"))
+IS_ID: Final = re.compile(NEW_ID.removeprefix("^").removesuffix("$"))
 ADMINISTRATORS: Final[Thing] = ("administrators", "")
 Row = TypeVar("Row")
 
@@ -259,7 +259,7 @@ def _why_no_users(draft: Draft, members: Iterable[str]) -> str:
 
 def _why_no_id(row: UserRow | TeamRow | InboxRow, name: str, kind: str, first: Mapping[str, Any]) -> str:
     if not IS_ID.fullmatch(name):
-        return f"is no id of {kind}: {IN_WORDS[ID].partition(': ')[2]}"
+        return f"is no id of {kind}: {IN_WORDS[NEW_ID].partition(': ')[2]}"
     return "" if first[name] is row else f"is in {where_of(first[name], row.file)} already"
 
 
