@@ -266,7 +266,9 @@ def _(found: Evidence) -> Evidence:
 
 @defect("a command is one that the model does not know", "not judged")
 def _(found: Evidence) -> Evidence:
-    return with_command(found, retold(some(found, outcome="refused"), name="SetDefaultFont"))
+    # Of somebody who has left, whatever they ask, the model knows the answer.
+    refused = next(one for one in found.commands if one.outcome == "refused" and one.reason != "PERMISSION_MISSING")
+    return with_command(found, retold(refused, name="SetDefaultFont"))
 
 
 # ---- the stream

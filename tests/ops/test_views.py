@@ -176,7 +176,7 @@ async def test_what_is_shown_can_be_read_at_a_glance(parked_view: str) -> None:
     assert code == DONE
     (line,) = [line for line in output.splitlines() if "inbox-views" in line]
     cells = line.split()
-    assert cells[:4] == ["inbox-views", "1", "8", "1"]
+    assert cells[:4] == ["inbox-views", str(DESIGN.version), "8", "1"]
     assert float(cells[4].replace(",", "")) > 0
     assert cells[5:] == ["3", "0", "-"]
     (line,) = [line for line in output.splitlines() if "routing" in line]

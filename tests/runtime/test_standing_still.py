@@ -186,7 +186,7 @@ async def test_a_lease_that_somebody_holds_who_does_nothing_is_named(
             await view.open()
             await view.prepare()
             await view.close()
-            await bus.publish(told.recorded[:4])
+            await bus.publish(told.recorded[:4], by_relay=True)
             await eventually(lambda: not_ready(service, "another process holds the lease"))
             await eventually(lambda: says(relay.parts["lease"], "another process holds the lease"))
             await connection.execute("SELECT pg_advisory_unlock_all()")
