@@ -10,7 +10,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-import nkeys
 import structlog
 from nats.aio.client import Client
 
@@ -153,6 +152,8 @@ def of(client: Client) -> Permissions:
 def user_of(options: Mapping[str, Any], url: str) -> str:
     """Who connects with these options of `nats.connect`, and which setting says so; secrets are not in it."""
     if seed := options.get("nkeys_seed_str"):
+        import nkeys
+
         return f"NKey {nkeys.from_seed(bytearray(str(seed).encode())).public_key.decode()}, {SEED}"
     if name := options.get("user") or urlsplit(url.split(",", maxsplit=1)[0]).username:
         return f"user {name}, {URL}"

@@ -15,7 +15,6 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, err, fail, print_json, settings
-from shared.runtime.postgres import NOT_TAKEN
 
 VIEWS: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
@@ -64,6 +63,9 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 
 def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
+        # With it comes the driver, which the command line otherwise does without.
+        from shared.runtime.postgres import NOT_TAKEN
+
         why = outcome["no_answer"]
         return (f"{why}." if why == NOT_TAKEN else f"No PostgreSQL: {why}. {WHERE}"), NO_ANSWER
     if "interrupted" in outcome:
