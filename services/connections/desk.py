@@ -12,7 +12,7 @@ from services.connections.domain.actor import Actor
 from services.connections.domain.address import AddressState, Alias, Claim, Claimed, Orphaned, Personal, Team
 from services.connections.domain.disclosure import Asked, explain, may_see
 from services.connections.domain.inbox import Inbox, InboxState, NoInbox
-from services.connections.domain.user import SUPER_ADMINS, NoUser, User, UserState
+from services.connections.domain.user import SUPER_ADMINS, NoUser, User, UserState, is_active
 from shared.core.address import CanonicalAddress
 from shared.core.decider import Reads
 from shared.core.refusal import Refused
@@ -55,8 +55,7 @@ class Desk:
         return cast(UserState, self._reads.state(self.name, "user", name))
 
     def is_active(self, user: str) -> bool:
-        state = self.user(user)
-        return isinstance(state, User) and state.active
+        return is_active(self.user(user))
 
     def look_at_users(self, names: Iterable[str]) -> None:
         """Whoever looks at several has all read at once, first."""

@@ -8,7 +8,7 @@ from services.connections.domain.account import Account
 from services.connections.domain.actor import Actor
 from services.connections.domain.address import AddressState, Alias, Claim, Claimed, Orphaned, Personal, Team
 from services.connections.domain.inbox import Inbox, InboxState
-from services.connections.domain.user import User, UserState
+from services.connections.domain.user import User, UserState, is_active
 from shared.core.refusal import NextAction, Refused
 from shared.language.text import Permission
 
@@ -202,7 +202,3 @@ def owner_if_able(asked: Asked, permission: Permission | None = None) -> tuple[s
     if not asked.visible or not isinstance(owner, User) or not owner.active:
         return ()
     return ("owner",) if permission is None or Actor(owner.id, owner).holds(permission) else ()
-
-
-def is_active(user: UserState) -> bool:
-    return isinstance(user, User) and user.active

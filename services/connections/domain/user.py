@@ -69,6 +69,10 @@ class User:
 UserState: TypeAlias = NoUser | User
 
 
+def is_active(user: UserState) -> bool:
+    return isinstance(user, User) and user.active
+
+
 def found(user: UserState, name: str) -> User:
     """The user, removed or not; whoever never existed is refused."""
     if isinstance(user, NoUser):
