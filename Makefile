@@ -1,7 +1,7 @@
 # What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-tools check docs bench faults neighbours lowest format lock clean
+.PHONY: help install run test test-tools check docs bench faults neighbours lowest canary sbom format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -62,14 +62,36 @@ LOWEST := tests/core tests/language tests/connections/test_door.py tests/connect
 	tests/connections/test_every_reason.py tests/inbox_views/test_folds.py tests/contract/test_schemas.py \
 	tests/ops/test_describing.py tests/runtime/test_logs.py tests/runtime/test_frames.py tests/ops/test_demo.py
 
+# A throw-away environment in build/<1> with what uv resolves, by the options <2>, for the pyproject.toml in <3>.
+define throw-away
+@rm -rf build/$(1)/venv && mkdir -p build/$(1)
+@$(UV) venv --quiet --python $(BIN)/python build/$(1)/venv
+@$(UV) pip compile --quiet --no-emit-index-url --all-extras $(2) --python build/$(1)/venv/bin/python \
+	$(3)/pyproject.toml -o build/$(1)/requirements.txt
+@$(UV) pip install --quiet --python build/$(1)/venv/bin/python -r build/$(1)/requirements.txt
+@$(UV) pip install --quiet --python build/$(1)/venv/bin/python --no-deps --no-build-isolation --editable .
+endef
+
 lowest: .venv/installed ## Run the quick tests with the lowest versions that pyproject.toml allows, in build/lowest
-	@rm -rf build/lowest && mkdir -p build
-	@$(UV) venv --quiet --python $(BIN)/python build/lowest
-	@$(UV) pip compile --quiet --no-emit-index-url --all-extras --resolution lowest-direct --python build/lowest/bin/python \
-		pyproject.toml -o build/lowest/requirements.txt
-	@$(UV) pip install --quiet --python build/lowest/bin/python -r build/lowest/requirements.txt
-	@$(UV) pip install --quiet --python build/lowest/bin/python --no-deps --no-build-isolation --editable .
-	@build/lowest/bin/python -m pytest $(LOWEST) $(ARGS)
+	$(call throw-away,lowest,--resolution lowest-direct,.)
+	@build/lowest/venv/bin/python -m pytest $(LOWEST) $(ARGS)
+
+# "name==version", one a line, of a locked file.
+PINS := grep -oE '^[a-z0-9.-]+(\[[a-z,]+\])?==[^ ;]+'
+
+canary: .venv/installed ## Run the quick tests with the newest release of everything, beyond the upper bounds too, in build/canary
+	@mkdir -p build/canary && sed -E 's/(>=[0-9.]+),<[0-9.]+/\1/' pyproject.toml > build/canary/pyproject.toml
+	$(call throw-away,canary,--upgrade,build/canary)
+	@$(PINS) requirements.txt | sort > build/canary/locked.txt && $(PINS) build/canary/requirements.txt | sort > build/canary/newest.txt
+	@echo "Locked (<) and newest (>) where they differ:" && ! diff build/canary/locked.txt build/canary/newest.txt || echo "nowhere"
+	@build/canary/venv/bin/python -m pytest $(LOWEST) $(ARGS)
+
+sbom: .venv-tools/installed ## Write what the image consists of as a CycloneDX software bill of materials: build/sbom.json
+	@mkdir -p build
+	@version=$$(sed -n 's/^__version__ = //p' shared/__init__.py) && \
+		sed "s/^dynamic = .*/version = $$version/" pyproject.toml > build/sbom.toml
+	@.venv-tools/bin/python -W ignore -m cyclonedx_py requirements deploy/requirements.txt --pyproject build/sbom.toml \
+		--output-reproducible --output-file build/sbom.json && rm build/sbom.toml
 
 format: .venv/installed ## Format the code and mend what the linter can mend
 	$(BIN)/ruff format .
