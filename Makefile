@@ -30,11 +30,12 @@ NODE ?= $(shell command -v node)
 test-tools: .venv-tools/installed $(if $(NODE),tests/tools/node_modules/installed) ## Hold the published contract against other people's generators and validators
 	@NODE='$(NODE)' .venv-tools/bin/python -m pytest -c tests/tools/pytest.ini tests/tools $(ARGS)
 
-check: .venv/installed ## Lint, formatting, types, import rules, and that the published contract is current
+check: .venv/installed ## Lint, formatting, types, import rules, words, and that the published contract is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy shared services tests deploy/make_secrets.py
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.words
 	$(BIN)/switchboard contract check
 
 docs: .venv/installed ## One HTML page of the contract, with an example of each message: build/contract.html

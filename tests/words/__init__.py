@@ -1,0 +1,1 @@
+"""The check of words: plain names and plain sentences, held in `make check`."""
