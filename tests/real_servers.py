@@ -24,9 +24,9 @@ from typing import Any
 import psutil
 import psycopg
 
-from shared.runtime import clock
-from shared.runtime.processes.children import Child, die_with_parent, last_lines
-from shared.runtime.processes.servers import Nats, Postgres, Server
+from services.ops.local.children import Child, die_with_parent, last_lines
+from services.ops.local.servers import Nats, Postgres, Server
+from shared.process import clock
 
 ROOT = Path(__file__).parent.parent
 

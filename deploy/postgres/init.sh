@@ -5,7 +5,7 @@
 #   init.sh              as a superuser, with libpq's variables (PGHOST, PGUSER, …) for where
 #
 # SWITCHBOARD_SQL          the folder of roles.sql, grants.sql and passwords.sql
-# SWITCHBOARD_EVENT_STORE  the event store's tables: shared/runtime/store/event_store.sql
+# SWITCHBOARD_EVENT_STORE  the event store's tables: services/connections/store/event_store.sql
 # SWITCHBOARD_PASSWORDS    a folder with a file for each role, called like it, with its password
 set -eu
 

@@ -9,21 +9,21 @@ from typing import Final
 
 import structlog
 
-from services.connections import door
-from services.connections.handlers import PAGES, SET_RULES
+from services.connections import parsing
+from services.connections.commands import PAGES, SET_RULES
+from services.connections.partitions import Partitions
+from services.connections.store.ledger import Ledger, unsafe_switch
+from services.connections.store.not_understood import StreamsNotUnderstood
+from services.connections.store.pending import Answer, Pending
+from services.connections.writer import Answers, Writer
 from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
-from shared.runtime import metrics
-from shared.runtime.counting import OTHER
-from shared.runtime.endpoint import Endpoint, Reply, Request, discoverable
-from shared.runtime.message_size import LARGEST_EVENT
-from shared.runtime.partitions import Partitions
-from shared.runtime.processes.service import Service, run
-from shared.runtime.store.ledger import Ledger, unsafe_switch
-from shared.runtime.store.not_understood import StreamsNotUnderstood
-from shared.runtime.store.pending import Answer, Pending
-from shared.runtime.store.writer import Answers, Writer
+from shared.messaging.endpoint import Endpoint, Reply, Request, discoverable
+from shared.messaging.message_size import LARGEST_EVENT
+from shared.messaging.service import Service, run
+from shared.process import metrics
+from shared.process.histograms import OTHER
 
 DRAIN_SECONDS = 6.0
 LOW: Final = "set max_payload to 1MB in NATS's configuration; until then commands that need more are refused"
@@ -42,14 +42,14 @@ class Commands:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._domain = door.Domain()
+        self._domain = parsing.Domain()
         self._sending: set[asyncio.Task[None]] = set()
         # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
         self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
             {(name, *kind): 0 for name in COMMANDS for kind in (("accepted", None), ("refused", Reason.BUSY))}
         )
         queue = subjects.CONNECTIONS_QUEUE
-        self.endpoint = Endpoint("commands", subjects.COMMANDS, queue, self._take, self._refuse, door.failed)
+        self.endpoint = Endpoint("commands", subjects.COMMANDS, queue, self._take, self._refuse, parsing.failed)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self._not_understood = StreamsNotUnderstood()
@@ -122,7 +122,7 @@ class Commands:
     def _mapped_endpoint(self, partition: int | None = None) -> Endpoint:
         subject = subjects.commands_of(partition)
         queue = subjects.CONNECTIONS_QUEUE
-        return Endpoint("commands", subject, queue, self._take_mapped, self._refuse_mapped, door.failed)
+        return Endpoint("commands", subject, queue, self._take_mapped, self._refuse_mapped, parsing.failed)
 
     def _take_mapped(self, request: Request) -> bool:
         """What is told of the endpoint of commands counts these too."""
@@ -140,11 +140,11 @@ class Commands:
         if self.writer.admits(account.decode(errors="replace"), len(data)):
             return None
         self._answered[COUNTED_AS_IN_SUBJECTS.get(name, OTHER), "refused", Reason.BUSY] += 1
-        return door.busy(data, self.writer.retry_after_ms())
+        return parsing.busy(data, self.writer.retry_after_ms())
 
     def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
-        pending = door.read(account, name, request.data, request.headers)
+        pending = parsing.read(account, name, request.data, request.headers)
         pending.request = request
         if not self.writer.submit(pending, len(request.data)):
             verdict = self._domain.busy(pending, self.writer.retry_after_ms())

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from services.connections.desk import Desk
+from services.connections.context import Desk
 from services.connections.domain.account import Account
 from services.connections.domain.inbox import Inbox
 from services.connections.domain.user import User

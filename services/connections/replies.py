@@ -5,15 +5,15 @@ from typing import Any, Final
 
 import orjson
 
+from services.connections.store.not_understood import NotUnderstood
+from services.connections.store.oversized import TooLarge
+from services.connections.store.pending import Verdict
 from shared.core.decider import Decision
 from shared.core.refusal import NextAction, Refused
 from shared.language.commands import COMMANDS
 from shared.language.events import Event
 from shared.language.reasons import Reason
-from shared.runtime.reading import problem
-from shared.runtime.store.not_understood import NotUnderstood
-from shared.runtime.store.oversized import TooLarge
-from shared.runtime.store.pending import Verdict
+from shared.messaging.reading import problem
 
 LISTED_EVENTS: Final = 100
 

@@ -28,9 +28,9 @@ from shared.core.policies import Membership
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
-from shared.runtime.views.replying import NotAnswered, after, not_allowed
-from shared.runtime.views.turns import in_turns
-from shared.runtime.views.view import Snapshot
+from shared.projections.answers import NotAnswered, after, not_allowed
+from shared.projections.turns import in_turns
+from shared.projections.view import Snapshot
 
 
 class Asked:

@@ -17,9 +17,9 @@ from shared.core.address import AddressInvalid, CanonicalAddress, canonical
 from shared.core.policies import Membership
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
-from shared.runtime.views.replying import NotAnswered, Page, after, not_allowed
-from shared.runtime.views.turns import in_turns
-from shared.runtime.views.view import Snapshot
+from shared.projections.answers import NotAnswered, Page, after, not_allowed
+from shared.projections.turns import in_turns
+from shared.projections.view import Snapshot
 
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:

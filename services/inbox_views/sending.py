@@ -17,7 +17,7 @@ from services.inbox_views.domain.default_sender import (
 from services.inbox_views.domain.document import Doc
 from services.inbox_views.domain.identities import senders, shown
 from shared.core.policies import Membership
-from shared.runtime.views.turns import in_turns
+from shared.projections.turns import in_turns
 
 
 async def default_senders(asked: Asked, docs: Sequence[Doc]) -> dict[str, str | None]:

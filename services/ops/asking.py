@@ -17,7 +17,7 @@ from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, e
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.subjects import TOKEN
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 FIELDS: Final = "key=value sends text, key:=json sends JSON: a number, true, a list, an object."
 

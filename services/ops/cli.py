@@ -15,7 +15,7 @@ from services.ops.loading import directory_command
 from services.ops.terminal import INTERRUPTED, USAGE, fail, settings
 from services.ops.views import command as views
 from shared import __version__
-from shared.runtime.settings import Settings
+from shared.process.settings import Settings
 
 SERVICES: Final[Mapping[str, str]] = {
     "connections": "services.connections.app",
@@ -64,7 +64,7 @@ def run(
     held = settings()
     if service is not None:
         _become(service, held)
-    from shared.runtime.processes.launcher import launch
+    from services.ops.local.launcher import launch
 
     programs = {name: (sys.executable, "-m", module) for name, module in SERVICES.items()}
     raise typer.Exit(launch(held, programs))

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 
 from services.ops.showing import plain_table
 from services.ops.terminal import Json, err, out, print_json, settings
-from shared.runtime.settings import Settings
-from shared.runtime.urls import without_password
+from shared.process.settings import Settings
+from shared.process.urls import without_password
 
 app = typer.Typer(help="The settings in force.", no_args_is_help=True)
 

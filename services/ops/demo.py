@@ -14,7 +14,7 @@ from rich.text import Text
 from services.ops import showing
 from services.ops.terminal import Url, done, fail, out, reached
 from shared.client import Account, Switchboard
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 PATIENCE_SECONDS: Final = 15.0
 CRM: Final = "service:crm"

@@ -21,7 +21,7 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
     """
     import asyncio
 
-    from shared.runtime.stream_report import NoNats, NoStream, UnfitNats, delete_stream, stream_report
+    from shared.messaging.stream_report import NoNats, NoStream, UnfitNats, delete_stream, stream_report
 
     where = url or settings().nats_url_to_ask()
     if delete and not yes:

@@ -14,7 +14,7 @@ import uvloop
 from pydantic import ValidationError
 from rich.console import Console
 
-from shared.runtime.settings import Settings
+from shared.process.settings import Settings
 
 # For scripts; usage errors are 2 by convention, and 130 is Ctrl-C.
 DONE: Final = 0

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from shared.runtime import follower_metrics
-from shared.runtime.endpoint import discoverable
-from shared.runtime.processes.service import Service, run
-from shared.runtime.telling.relay import Relay
+from services.relay import metrics
+from services.relay.relay import Relay
+from shared.messaging.endpoint import discoverable
+from shared.messaging.service import Service, run
 
 
 @asynccontextmanager
@@ -16,7 +16,7 @@ async def wire(service: Service) -> AsyncIterator[None]:
     service.parts |= relay.parts
     await service.broker.start()
     client = service.broker.connection
-    async with follower_metrics.of_relay(relay, service.postgres_url) as figures, asyncio.TaskGroup() as tasks:
+    async with metrics.of_relay(relay, service.postgres_url) as figures, asyncio.TaskGroup() as tasks:
         service.figures += figures
         carrying = tasks.create_task(relay.run())
         async with discoverable(client, "switchboard-relay", "Carries every event onto the stream.", []):

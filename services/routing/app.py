@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from services.routing.handlers import DESIGN
+from services.routing.projection import DESIGN
 from services.routing.queries import answer
 from shared.language import subjects
 from shared.language.questions import ROUTING_QUESTIONS
-from shared.runtime.views.view_service import Room, main
+from shared.projections.projection_service import Room, main
 
 ROOM: Final = Room(
     name="routing",

@@ -17,8 +17,8 @@ from shared.core.sender import read_sender
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import ID, SERVICE
-from shared.runtime.views.replying import NotAnswered, not_allowed
-from shared.runtime.views.view import Snapshot
+from shared.projections.answers import NotAnswered, not_allowed
+from shared.projections.view import Snapshot
 
 IS_ID: Final = re.compile(ID.removesuffix("$") + r"\Z")
 

@@ -23,7 +23,7 @@ from shared.client.requests import TooLarge, Unsendable
 from shared.client.watching import LogChanged, Told
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 from shared.language.reasons import QuestionError, Reason
-from shared.runtime.permissions import NotAllowed
+from shared.messaging.permissions import NotAllowed
 
 __all__ = [
     "Accepted",

@@ -13,7 +13,7 @@ from shared.client.outcomes import Found, Page, required
 from shared.language import subjects
 from shared.language.answers import RESULTS, Accepted, AnyReply, NotAnswered, Reply, Unchanged
 from shared.language.questions import QUESTIONS
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 T = TypeVar("T")
 REPLY: TypeAdapter[Reply] = TypeAdapter(AnyReply)

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from shared.client.requests import Requests, Unsendable
 from shared.language import subjects
 from shared.language.questions import DEFAULT_WAIT_MS, LONGEST_WAIT_MS
-from shared.runtime.permissions import Permissions
+from shared.messaging.permissions import Permissions
 
 PATIENCE_SECONDS: Final = 30.0
 # An answer that has not come after so long may have been lost.

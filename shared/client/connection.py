@@ -13,11 +13,11 @@ from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking, wait_o
 from shared.client.requests import Unsendable
 from shared.client.watching import Told, watched
 from shared.language import subjects
-from shared.runtime import bus
-from shared.runtime.frames import close
-from shared.runtime.permissions import Permissions, user_of
-from shared.runtime.settings import Identity
-from shared.runtime.urls import without_password
+from shared.messaging import bus
+from shared.messaging.frames import close
+from shared.messaging.permissions import Permissions, user_of
+from shared.process.settings import Identity
+from shared.process.urls import without_password
 
 REACH_SECONDS: Final = 10.0
 

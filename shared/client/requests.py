@@ -11,9 +11,9 @@ from typing import Final
 import nats.errors
 from nats.aio.client import Client
 
-from shared.runtime import frames
-from shared.runtime.bus import settled
-from shared.runtime.permissions import NotAllowed, Permissions
+from shared.messaging import frames
+from shared.messaging.bus import settled
+from shared.messaging.permissions import NotAllowed, Permissions
 
 NOBODY = "503"
 NOBODY_WAITS: Final = ("", None)

@@ -25,10 +25,11 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from shared.language import subjects
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
-from shared.runtime import bus
-from shared.runtime.codec import Undecodable, from_wire, stream_told_of
-from shared.runtime.frames import breaking
-from shared.runtime.permissions import Permissions
+from shared.messaging import bus
+from shared.messaging.cloud_events import from_wire, stream_told_of
+from shared.messaging.frames import breaking
+from shared.messaging.permissions import Permissions
+from shared.process.stored_events import Undecodable
 
 BATCH: Final = 256
 POLL_SECONDS: Final = 1.0

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import psutil
 import structlog
 
-from shared.runtime.clock import now
+from shared.process.clock import now
 from tests.bench import chart, peers, report
 from tests.bench.alone import alone
 from tests.bench.bulk import bulk

@@ -8,7 +8,7 @@ import nats
 from nats.aio.client import Client
 
 from shared.language import subjects
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 OWNER = "owner1"
 PATIENCE_SECONDS = 600.0

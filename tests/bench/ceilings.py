@@ -14,8 +14,9 @@ from nats.js.api import StorageType, StreamConfig
 from shared.language import subjects
 from shared.language.events import PersonalConnected
 from shared.language.recorded import Recorded, stream_id
-from shared.runtime import codec
-from shared.runtime.clock import new_id, now
+from shared.messaging import cloud_events
+from shared.process import stored_events
+from shared.process.clock import new_id, now
 from tests.bench import echo
 from tests.bench.load import answers
 from tests.bench.stage import Figures, Stage
@@ -85,7 +86,7 @@ def inserted(stage: Stage) -> Figures:
 
 def event_rows(count: int) -> Iterator[EventRow]:
     for event in events(count):
-        yield event.stream, event.version, event.event.stored_name(), codec.to_state(event), event.position
+        yield event.stream, event.version, event.event.stored_name(), stored_events.to_state(event), event.position
 
 
 @contextmanager
@@ -114,7 +115,7 @@ def published(stage: Stage) -> Figures:
 async def _published(url: str) -> Figures:
     client = await nats.connect(url)
     js = client.jetstream()
-    messages = [codec.to_wire(event) for event in events(MESSAGES)]
+    messages = [cloud_events.to_wire(event) for event in events(MESSAGES)]
     await js.add_stream(StreamConfig(name=STREAM, subjects=["bench.event.>"], storage=StorageType.FILE))
     try:
         began = time.perf_counter()

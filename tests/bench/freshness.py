@@ -13,7 +13,7 @@ import nats
 from nats.aio.client import Client
 
 from shared.language import subjects
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.bench.account import OWNER, Account, NotAsExpected, ask, new_account
 from tests.bench.load import percentile
 from tests.bench.stage import Figures, Stage, new_stage

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 PATIENCE_SECONDS: Final = 60.0
 PROBE_SECONDS: Final = 2.0

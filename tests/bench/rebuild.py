@@ -13,11 +13,11 @@ from itertools import islice
 
 import orjson
 
-from services.connections import door
-from services.connections.handlers import PAGES
-from shared.runtime.clock import new_id
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.pending import Pending
+from services.connections import parsing
+from services.connections.commands import PAGES
+from services.connections.store.ledger import Ledger
+from services.connections.store.pending import Pending
+from shared.process.clock import new_id
 from tests.bench.stage import Figures, Stage, new_stage
 from tests.real_servers import ROOT
 
@@ -34,7 +34,7 @@ class NotRebuilt(Exception):
 
 
 def command(_command: str, **body: object) -> Pending:
-    return door.read("bench", _command, orjson.dumps({"command_id": new_id(), **body}), None)
+    return parsing.read("bench", _command, orjson.dumps({"command_id": new_id(), **body}), None)
 
 
 def commands(count: int) -> Iterator[Pending]:
@@ -57,7 +57,7 @@ def fill(url: str, events: int) -> Figures:
     Raises:
         NotWritten: a command was not accepted.
     """
-    ledger = Ledger(url, PAGES, door.Domain())
+    ledger = Ledger(url, PAGES, parsing.Domain())
     seconds, written = 0.0, 0
     left = commands(events * 5 // 6)
     try:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.runtime.processes.children import Child, Program
+from services.ops.local.children import Child, Program
 from tests.bench.meter import Meter
 from tests.real_servers import ROOT, RunningNats, RunningPostgres, RunningSwitchboard, new_folder
 

@@ -7,7 +7,7 @@ import nats as nats_py
 import pytest
 from nats.aio.msg import Msg
 
-from shared.runtime import bus
+from shared.messaging import bus
 from tests.bench.load import Load, Plan, percentile, points
 from tests.real_servers import RunningNats
 

@@ -16,7 +16,7 @@ import orjson
 import umadb
 from pydantic import BaseModel
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.bench.load import percentile
 
 THREADS_PER_CLIENT = 8

@@ -39,8 +39,8 @@ from shared.language.answers import RESULTS
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.rules import UsersAndTeams
-from shared.runtime import bus
-from shared.runtime.clock import new_id
+from shared.messaging import bus
+from shared.process.clock import new_id
 from tests.client import calls
 from tests.journeys.wire import Wire
 from tests.real_servers import RunningNats, RunningSwitchboard, free_port

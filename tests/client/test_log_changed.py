@@ -7,9 +7,9 @@ import pytest
 
 from shared.client import LogChanged, Switchboard, Told, connected
 from shared.language import subjects
-from shared.runtime import bus
+from shared.messaging import bus
 from tests.real_servers import RunningNats
-from tests.runtime.test_relay import Log, all_told, relaying
+from tests.relay.test_relay import Log, all_told, relaying
 
 
 async def restored(nats_url: str, log: Log, kept: int, others: int) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from services.connections.door import Domain
-from services.connections.handlers import PAGES
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.pending import Answer, Pending
+from services.connections.commands import PAGES
+from services.connections.parsing import Domain
+from services.connections.store.ledger import Ledger
+from services.connections.store.pending import Answer, Pending
 
 OpenLedger = Callable[[], Ledger]
 

@@ -10,16 +10,17 @@ from typing import Any, Final, TypeAlias, cast
 
 import orjson
 
-from services.connections import door
-from services.connections.handlers import PAGES
+from services.connections import parsing
+from services.connections.commands import PAGES
+from services.connections.store.pending import Pending, Verdict
+from services.connections.store.unit_of_work import Session, name_of
 from shared.language.commands import COMMANDS, AddUser, Command, CreateInbox, RegisterAccount
 from shared.language.events import AddressOrphaned, Aggregate, AliasAdded, Event, PersonalConnected, TeamConnected
 from shared.language.reasons import Reason
 from shared.language.recorded import Recorded, stream_id
-from shared.runtime import codec
-from shared.runtime.clock import new_id
-from shared.runtime.store.pending import Pending, Verdict
-from shared.runtime.store.session import Session, name_of
+from shared.messaging import cloud_events
+from shared.process import stored_events
+from shared.process.clock import new_id
 from tests.connections.invariants import broken
 
 ACCOUNT: Final = "acme"
@@ -106,7 +107,7 @@ class World:
         )
 
     def decide(self, pending: Pending) -> Verdict:
-        return pending.fixed or door.Domain().decide(pending, cast(Session, self))
+        return pending.fixed or parsing.Domain().decide(pending, cast(Session, self))
 
     def take(self, pending: Pending) -> Verdict:
         """Decides, and lets what was accepted happen."""
@@ -121,7 +122,7 @@ class World:
 def read(command: Command, account: str = ACCOUNT, **more: Any) -> Pending:
     """The command as the door reads it, from JSON; `more` are further fields of the body."""
     body = command.model_dump(mode="json", by_alias=True, exclude_none=True) | more
-    return door.read(account, type(command).__name__, orjson.dumps(body), None)
+    return parsing.read(account, type(command).__name__, orjson.dumps(body), None)
 
 
 def given(*facts: Fact) -> "Given":
@@ -298,8 +299,8 @@ def persons(world: World) -> list[str]:
 def survives_storing(recorded: Recorded) -> bool:
     """Written and read again, as stored event and as CloudEvent, it is the same."""
     topic = recorded.event.stored_name()
-    state = codec.to_state(recorded)
-    stored = codec.from_state(recorded.stream, recorded.version, topic, state, recorded.position)
-    wire = codec.to_wire(recorded)
-    assert wire == codec.stored_to_wire(recorded.stream, recorded.version, topic, state, recorded.position)
-    return stored == recorded and codec.from_wire(wire[1], wire[2], recorded.stream) == recorded
+    state = stored_events.to_state(recorded)
+    stored = stored_events.from_state(recorded.stream, recorded.version, topic, state, recorded.position)
+    wire = cloud_events.to_wire(recorded)
+    assert wire == cloud_events.stored_to_wire(recorded.stream, recorded.version, topic, state, recorded.position)
+    return stored == recorded and cloud_events.from_wire(wire[1], wire[2], recorded.stream) == recorded

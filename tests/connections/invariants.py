@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from services.connections.commands import PAGES
 from services.connections.domain.account import DEFAULT_INBOX, Account
 from services.connections.domain.address import Alias, Free, Orphaned, Personal, Team
 from services.connections.domain.inbox import Inbox
 from services.connections.domain.user import User
-from services.connections.handlers import PAGES
 from shared.core.names import name_key
 from shared.language.events import Aggregate
 

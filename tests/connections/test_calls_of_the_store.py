@@ -6,9 +6,9 @@ from typing import Final
 import orjson
 import pytest
 
+from services.connections.store.recorder import GroupRecorder, Newer, Read
 from shared.language import commands as c
 from shared.language.reasons import Reason
-from shared.runtime.store.recorder import GroupRecorder, Newer, Read
 from tests.connections.conftest import OpenLedger, settle
 from tests.connections.given_when_then import ADA, ANA, BOB, CLEO, COMPANY, DAN, HR, read
 

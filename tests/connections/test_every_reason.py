@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from services.connections.handlers import TABLE
+from services.connections.commands import TABLE
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
 

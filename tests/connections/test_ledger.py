@@ -11,15 +11,15 @@ import psycopg
 import pytest
 from psycopg.errors import CheckViolation
 
-from services.connections.door import Domain
-from services.connections.door import read as read_message
-from services.connections.handlers import PAGES
+from services.connections.commands import PAGES
+from services.connections.parsing import Domain
+from services.connections.parsing import read as read_message
+from services.connections.store.ledger import Ledger
+from services.connections.store.pending import Answer, Pending
+from services.connections.store.recorder import NotSent
 from shared.language import commands as c
 from shared.language.reasons import Reason
-from shared.runtime.clock import new_id
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.pending import Answer, Pending
-from shared.runtime.store.recorder import NotSent
+from shared.process.clock import new_id
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, ADA, ANA, BOB, CLEO, COMPANY, HR, read
 from tests.real_servers import wait_until

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from services.connections.door import Domain
-from services.connections.handlers import PAGES
+from services.connections.commands import PAGES
+from services.connections.parsing import Domain
+from services.connections.store.ledger import Ledger
 from shared.language import commands as c
 from shared.language.reasons import Reason
-from shared.runtime.clock import new_id
-from shared.runtime.store.ledger import Ledger
+from shared.process.clock import new_id
 from tests.connections.conftest import Store, settle
 from tests.connections.given_when_then import ADA, ANA, BOB, COMPANY, read
 from tests.connections.test_ledger import EXPECTED_LOG, reply

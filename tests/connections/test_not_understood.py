@@ -9,17 +9,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.connections.app import connections
-from services.connections.door import Domain
-from services.connections.handlers import PAGES
+from services.connections.commands import PAGES
+from services.connections.parsing import Domain
+from services.connections.store.ledger import Ledger
+from services.connections.store.not_understood import NotUnderstood, StreamsNotUnderstood
+from services.connections.store.pending import Answer
 from shared.language import commands as c
 from shared.language import subjects
 from shared.language.events import Aggregate
 from shared.language.reasons import CODES, Reason
 from shared.language.recorded import stream_id
-from shared.runtime.clock import new_id
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.not_understood import NotUnderstood, StreamsNotUnderstood
-from shared.runtime.store.pending import Answer
+from shared.process.clock import new_id
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, ADA, ANA, BOB, CLEO, COMPANY, DAN, read
 from tests.inbox_views.stories import eventually, is_ready, on_bus, service_open

@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from services.connections.handlers import PAGES
+from services.connections.commands import PAGES
+from services.connections.store.pending import Verdict
+from services.connections.store.unit_of_work import name_of
 from shared.language import commands as c
 from shared.language import events as e
 from shared.language.plans import INBOX_LIMITS
 from shared.language.recorded import Recorded, stream_id
-from shared.runtime.clock import new_id
-from shared.runtime.store.pending import Verdict
-from shared.runtime.store.session import name_of
+from shared.process.clock import new_id
 from tests.connections.anything import ADDRESSES, ADMIN, INBOXES, SERVICE, USERS, any_command, any_event
 from tests.connections.given_when_then import ACCOUNT, World, comparable, read, survives_storing
 from tests.connections.invariants import broken

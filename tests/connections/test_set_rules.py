@@ -6,14 +6,14 @@ from uuid import UUID
 import pytest
 import structlog
 
-from services.connections.door import Domain
-from services.connections.handlers import PAGES, SET_RULES
+from services.connections.commands import PAGES, SET_RULES
+from services.connections.parsing import Domain
+from services.connections.store.ledger import Ledger
+from services.connections.store.set_rules import MARK
+from services.connections.store.state_cache import set_of
 from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.language.recorded import stream_id
-from shared.runtime.store.known import set_of
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.set_rules import MARK
 from tests.connections.conftest import Store, settle
 from tests.connections.given_when_then import ACCOUNT, ADA, ANA, BOB, CLEO, COMPANY, read
 from tests.connections.test_ledger import reply

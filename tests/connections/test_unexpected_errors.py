@@ -8,15 +8,15 @@ import pytest
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-from services.connections import door, handlers
+from services.connections import commands, parsing
 from services.connections.app import connections
 from shared.core.address import CanonicalAddress, canonical
 from shared.language import commands as c
 from shared.language import subjects
 from shared.language.reasons import Reason
-from shared.runtime import unexpected_errors
-from shared.runtime.clock import new_id
-from shared.runtime.unexpected_errors import UnexpectedErrors
+from shared.process import unexpected_errors
+from shared.process.clock import new_id
+from shared.process.unexpected_errors import UnexpectedErrors
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, BOB, COMPANY, read
 from tests.connections.test_writer import at_work
@@ -66,7 +66,7 @@ def stumbling_decide(desk: Any, command: c.Command) -> Any:
     return _decide(desk, command)
 
 
-_decide: Final = handlers.decide
+_decide: Final = commands.decide
 
 
 @pytest.mark.parametrize("step", ["reading", "deciding"])
@@ -78,9 +78,9 @@ async def test_a_command_at_which_reading_or_deciding_fails_is_answered_and_reco
         await eventually(lambda: is_ready(service))
         with monkeypatch.context() as fault, capture_logs() as logs:
             if step == "reading":
-                fault.setattr(door, "canonical", canonical_of_another_idna)
+                fault.setattr(parsing, "canonical", canonical_of_another_idna)
             else:
-                fault.setattr(handlers, "decide", stumbling_decide)
+                fault.setattr(commands, "decide", stumbling_decide)
             for _ in range(2):
                 error, reply = await asked(bus.client, connect(), command_id=given)
                 assert error == INTERNAL_ERROR
@@ -108,7 +108,7 @@ async def test_a_command_that_was_decided_before_gets_its_answer_although_decidi
     command_id = new_id()
     async with at_work(company) as desk:
         before = await desk.ask(connect(), command_id)
-        monkeypatch.setattr(handlers, "decide", stumbling_decide)
+        monkeypatch.setattr(commands, "decide", stumbling_decide)
         with capture_logs():
             again = await desk.ask(connect(), command_id)
             other = await desk.ask(connect(), new_id())
@@ -119,7 +119,7 @@ async def test_a_command_that_was_decided_before_gets_its_answer_although_decidi
 async def test_one_command_of_a_group_at_which_deciding_fails_fails_alone(
     company: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "decide", stumbling_decide)
+    monkeypatch.setattr(commands, "decide", stumbling_decide)
     async with at_work(company) as desk:
         with capture_logs():
             addresses = [STUMBLING, *(f"b{number}@acme.example" for number in range(50)), STUMBLING]

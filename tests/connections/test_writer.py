@@ -9,14 +9,14 @@ import orjson
 import psycopg
 import pytest
 
-from services.connections.door import Domain
-from services.connections.handlers import PAGES
+from services.connections.commands import PAGES
+from services.connections.parsing import Domain
+from services.connections.store.ledger import Ledger
+from services.connections.store.pending import Answer, Pending
+from services.connections.writer import PATIENCE_SECONDS, Writer
 from shared.language import commands as c
 from shared.language.reasons import Reason
-from shared.runtime.clock import new_id
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.pending import Answer, Pending
-from shared.runtime.store.writer import PATIENCE_SECONDS, Writer
+from shared.process.clock import new_id
 from tests.connections.conftest import Store, settle
 from tests.connections.given_when_then import ADA, BOB, COMPANY, read
 from tests.real_servers import RunningPostgres

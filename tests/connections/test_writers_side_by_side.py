@@ -8,14 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
+from services.connections.store.ledger import Ledger
+from services.connections.store.pending import Answer, Pending
+from services.connections.store.state_cache import set_of
+from services.connections.store.unit_of_work import name_of
 from shared.language import commands as c
 from shared.language.recorded import Recorded, stream_id
-from shared.runtime import codec
-from shared.runtime.clock import new_id
-from shared.runtime.store.known import set_of
-from shared.runtime.store.ledger import Ledger
-from shared.runtime.store.pending import Answer, Pending
-from shared.runtime.store.session import name_of
+from shared.process import stored_events
+from shared.process.clock import new_id
 from tests.connections.anything import ADMIN, INBOXES, SERVICE, USERS, any_command, dice_of
 from tests.connections.conftest import OpenLedger, Store, settle
 from tests.connections.given_when_then import ACCOUNT, World, read
@@ -52,7 +52,7 @@ def logged(store: Store) -> list[Recorded]:
     rows = store.rows(
         "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events ORDER BY 5"
     )
-    return [codec.from_state(*row) for row in rows]
+    return [stored_events.from_state(*row) for row in rows]
 
 
 def folded(log: Sequence[Recorded]) -> World:

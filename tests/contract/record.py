@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import orjson
 
-from services.connections import door
+from services.connections import parsing
 from services.ops import contract
 from services.ops.contract.examples import ACCOUNT
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.recorded import Recorded
-from shared.runtime import codec
+from shared.messaging import cloud_events
 from tests.connections.given_when_then import World
 from tests.contract.story import STORY, Asks, Gives
 
@@ -43,7 +43,7 @@ class Recording:
     def give(self, step: Gives) -> None:
         body = body_of(step, self.an_id(), first=not self.commands)
         happened = len(self._world.happened)
-        verdict = self._world.take(door.read(ACCOUNT, step.name, orjson.dumps(body), None))
+        verdict = self._world.take(parsing.read(ACCOUNT, step.name, orjson.dumps(body), None))
         told = [self._named(recorded) for recorded in self._world.happened[happened:]]
         reply = self._reply(orjson.loads(verdict.reply), told)
         came = reply.get("reason", reply["outcome"])
@@ -64,7 +64,7 @@ class Recording:
 
     def _keep(self, recorded: Recorded) -> None:
         """Of each type the one that says most."""
-        _, headers, data = codec.to_wire(recorded)
+        _, headers, data = cloud_events.to_wire(recorded)
         found = {"headers": headers, "body": orjson.loads(data)}
         kept = self.events.get(recorded.event.stored_name())
         if kept is None or len(found["body"]) > len(kept["body"]):

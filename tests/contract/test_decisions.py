@@ -14,7 +14,7 @@ from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
 from shared.language.questions import QUESTIONS
 from shared.language.reasons import QuestionError, Reason
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.connections.anything import ADDRESSES, ADMIN, INBOXES, SERVICE, USERS, any_command, dice_of
 from tests.connections.given_when_then import World, read
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.contract import record
 from tests.contract.story import STORY, Asks, Gives
 from tests.journeys.wire import Reply, connected

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from psycopg.conninfo import conninfo_to_dict
 
-from shared.runtime.processes.children import Child, Program, last_lines
+from services.ops.local.children import Child, Program, last_lines
 from tests.real_servers import RunningPostgres, new_folder, wait_until
 
 PGBOUNCER: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 import nkeys
 import yaml
 
-from shared.runtime.processes.children import Program
-from shared.runtime.processes.servers import DATABASE, Nats, Postgres, nats_answers
+from services.ops.local.children import Program
+from services.ops.local.servers import DATABASE, Nats, Postgres, nats_answers
 from tests.journeys.wire import Wire, connected
 from tests.real_servers import ROOT, RunningServer, free_port, new_folder
 from tests.scale.fleet import SERVICES, Member
@@ -142,7 +142,7 @@ class RunningGuardedPostgres(RunningServer):
         self.tool(
             "env",
             f"SWITCHBOARD_SQL={DEPLOY / 'postgres'}",
-            f"SWITCHBOARD_EVENT_STORE={ROOT / 'shared/runtime/store/event_store.sql'}",
+            f"SWITCHBOARD_EVENT_STORE={ROOT / 'services/connections/store/event_store.sql'}",
             f"SWITCHBOARD_PASSWORDS={self._secrets.folder / 'postgres'}",
             *administrator,
             str(DEPLOY / "postgres" / "init.sh"),

@@ -18,8 +18,8 @@ import yaml
 from services.ops.cli import SERVICES
 from shared import __version__
 from shared.language import subjects
-from shared.runtime.processes.service import LEFT_SECONDS, STOP_SECONDS
-from shared.runtime.settings import Settings
+from shared.messaging.service import LEFT_SECONDS, STOP_SECONDS
+from shared.process.settings import Settings
 from tests.deploy.production import DEPLOY, Secrets, environment_of
 from tests.real_servers import ROOT, new_folder
 

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError
 
-from shared.runtime import bus
+from shared.messaging import bus
 from tests.deploy.production import DEPLOY, GuardedNats, RunningGuardedNats, Secrets, greeted
 from tests.real_servers import new_folder
 

@@ -21,11 +21,11 @@ import pytest
 import yaml
 from psycopg.conninfo import conninfo_to_dict
 
-from shared.runtime import clock
-from shared.runtime.endpoint import Endpoint
-from shared.runtime.lease import Lease
-from shared.runtime.partitions import LOCKS, PRESENT, Partitions
-from shared.runtime.postgres import NOT_OURS, NOT_TAKEN, DirectAsync, LockNotOurs, SettingsNotTaken
+from services.connections.partitions import LOCKS, PRESENT, Partitions
+from shared.messaging.endpoint import Endpoint
+from shared.process import clock
+from shared.process.lease import Lease
+from shared.process.postgres import NOT_OURS, NOT_TAKEN, DirectAsync, LockNotOurs, SettingsNotTaken
 from tests.deploy.pooler import PGBOUNCER, SOCKET, RunningPooler, pooler, url_by_way_of
 from tests.deploy.production import DEPLOY
 from tests.journeys.wire import Wire, connected

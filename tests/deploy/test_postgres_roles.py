@@ -9,9 +9,9 @@ import pytest
 from eventsourcing.persistence import PersistenceError
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
-from services.connections.door import Domain
-from services.connections.handlers import PAGES
-from shared.runtime.store.ledger import Ledger
+from services.connections.commands import PAGES
+from services.connections.parsing import Domain
+from services.connections.store.ledger import Ledger
 from tests.deploy.production import DEPLOY, Production, RunningGuardedPostgres, Secrets
 
 ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")

@@ -11,7 +11,7 @@ from itertools import count
 import nats.errors
 import pytest
 
-from shared.runtime.processes.service import LEFT_SECONDS, STOP_SECONDS
+from shared.messaging.service import LEFT_SECONDS, STOP_SECONDS
 from tests.deploy.production import Production, production
 from tests.journeys.wire import TRUSTED, Reply, Wire
 from tests.scale.fleet import SERVICES

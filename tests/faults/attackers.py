@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 HELLO: Final = b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true,"lang":"hostile"}\r\n'
 AT_ONCE: Final = 64

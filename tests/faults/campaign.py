@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.runtime.processes.children import Child, Program, last_lines
+from services.ops.local.children import Child, Program, last_lines
 from tests.faults import accounted, evidence, heard, verdict
 from tests.faults.nemeses import Nemesis, Struck, Target
 from tests.faults.nemeses.target import LOG_END, bus, until

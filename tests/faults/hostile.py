@@ -26,7 +26,7 @@ from typing import Final
 import orjson
 import psutil
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.bench.load import Connection, LoadFailed
 from tests.faults import hostile_figures as figures
 from tests.faults.attackers import HALF_OPEN, KINDS

@@ -14,12 +14,12 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import set_json_loads
 
-from services.inbox_views.handlers import DESIGN as INBOX_VIEWS
-from services.routing.handlers import DESIGN as ROUTING
-from shared.runtime.store import log_reader
-from shared.runtime.views.design import TABLES, Design
-from shared.runtime.views.entries import Entry, FromLog, key_of
-from shared.runtime.views.view_rows import Known, fold_run
+from services.inbox_views.projection import DESIGN as INBOX_VIEWS
+from services.routing.projection import DESIGN as ROUTING
+from shared.process import log_reader
+from shared.projections.definition import TABLES, Design
+from shared.projections.events import Entry, FromLog, key_of
+from shared.projections.projection_store import Known, fold_run
 from tests.faults.verdict import Stored, Verdict
 
 VIEWS: Final = {design.name: design for design in (INBOX_VIEWS, ROUTING)}

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from shared.runtime.clock import now
+from shared.process.clock import now
 from tests.bench.machine import machine
 from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses import Target, small_disks

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from services.relay.errors import StreamStuck
+from services.relay.stream_publisher import StreamEnd, Tail
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.runtime.clock import new_id
-from shared.runtime.telling.stream_end import StreamEnd, Tail
-from shared.runtime.telling.trouble import StreamStuck
+from shared.process.clock import new_id
 from tests.faults.nemeses.disks import FILLER, fill_up, small_disks
 from tests.real_servers import RunningNats
 

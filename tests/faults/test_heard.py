@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.runtime.processes.children import Child
+from services.ops.local.children import Child
 from tests.faults.campaign import follower
 from tests.faults.heard import (
     Heard,

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared.runtime.processes.children import Child
+from services.ops.local.children import Child
 from tests.faults import accounted, heard, history, verdict
 from tests.faults.campaign import client, follower
 from tests.faults.client import RACED

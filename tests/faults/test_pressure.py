@@ -9,17 +9,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from services.connections import door
+from services.connections import parsing
 from services.connections.replies import refused
-from services.inbox_views.handlers import DESIGN
+from services.connections.writer import MOST_WAITING, Writer
+from services.inbox_views.projection import DESIGN
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
-from shared.runtime.admission import Acquaintances
-from shared.runtime.clock import new_id
-from shared.runtime.store.writer import MOST_WAITING, Writer
-from shared.runtime.views.answering import MOST_UNDER_WAY
-from shared.runtime.views.shared_snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
-from shared.runtime.views.view import READERS, Snapshot, View
+from shared.messaging.admission import Acquaintances
+from shared.process.clock import new_id
+from shared.projections.query_endpoint import MOST_UNDER_WAY
+from shared.projections.snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
+from shared.projections.view import READERS, Snapshot, View
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
 from tests.real_servers import RunningSwitchboard, running_switchboard
 
@@ -39,7 +39,7 @@ async def writer() -> Writer:
     def never() -> Any:
         raise AssertionError
 
-    return Writer(never, lambda _: None, door.Domain().busy, never)
+    return Writer(never, lambda _: None, parsing.Domain().busy, never)
 
 
 def command(account: str, size: int = 0) -> bytes:
@@ -53,7 +53,7 @@ def fill(writer: Writer, account: str, size: int = 0, most: int = 2 * MOST_WAITI
     for number in range(most):
         if not writer.admits(account, len(data)):
             return number
-        assert writer.submit(door.read(account, "Disconnect", data, None), len(data))
+        assert writer.submit(parsing.read(account, "Disconnect", data, None), len(data))
     raise AssertionError("there was always room")
 
 
@@ -87,7 +87,7 @@ def test_busy_is_written_as_every_refusal_is(dry_run: bool) -> None:
         Refused(Reason.BUSY, "Not decided; ask again with the same command_id.", {"retry_after_ms": 123}),
         dry_run=dry_run,
     )
-    assert json.loads(door.busy(data, 123)) == json.loads(written.reply)
+    assert json.loads(parsing.busy(data, 123)) == json.loads(written.reply)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_busy_is_written_as_every_refusal_is(dry_run: bool) -> None:
     ids=repr,
 )
 def test_busy_to_what_bears_no_id_has_none(data: bytes) -> None:
-    assert json.loads(door.busy(data, 50))["command_id"] is None
+    assert json.loads(parsing.busy(data, 50))["command_id"] is None
 
 
 # ---- a whole Switchboard
@@ -225,7 +225,7 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
             await asyncio.sleep(0.1)
             for task in given_up:
                 task.cancel()
-            monkeypatch.setattr("shared.runtime.views.shared_snapshots.PATIENCE_SECONDS", 0.0)
+            monkeypatch.setattr("shared.projections.snapshots.PATIENCE_SECONDS", 0.0)
         assert {type(end) for end in await asyncio.gather(*late, return_exceptions=True)} == {Crowded}
         monkeypatch.undo()
         # Whose group had begun already are answered though nobody hears it.

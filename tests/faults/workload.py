@@ -9,7 +9,7 @@ from typing import Any
 
 import nats.errors
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys.wire import Reply, Wire, body, command_subject
 
 TRY_SECONDS = 1.0

@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from services.inbox_views.handlers import DESIGN
+from services.inbox_views.projection import DESIGN
 from services.inbox_views.queries import answer
 from shared.language.questions import QUESTIONS
-from shared.runtime.codec import to_wire
-from shared.runtime.views.replying import NotAnswered, reply_of
-from shared.runtime.views.view import FromBus, Snapshot, View
+from shared.messaging.cloud_events import to_wire
+from shared.projections.answers import NotAnswered, reply_of
+from shared.projections.view import FromBus, Snapshot, View
 from tests.inbox_views.stories import Story
 
 

@@ -25,12 +25,13 @@ from shared.language.events import (
     UserEvent,
 )
 from shared.language.recorded import Recorded, stream_id
-from shared.runtime import bus, clock
-from shared.runtime.codec import to_wire
-from shared.runtime.processes.service import Service, Wire
-from shared.runtime.settings import Settings
-from shared.runtime.views.view import Fold, key_of
-from shared.runtime.views.view_service import Room, serving
+from shared.messaging import bus
+from shared.messaging.cloud_events import to_wire
+from shared.messaging.service import Service, Wire
+from shared.process import clock
+from shared.process.settings import Settings
+from shared.projections.projection_service import Room, serving
+from shared.projections.view import Fold, key_of
 
 ALL = ("account_access", "personal_email_access", "super_admin")
 

@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from services.inbox_views import statements
-from services.inbox_views.handlers import DESIGN
-from shared.runtime.clock import new_id
-from shared.runtime.postgres import options_of
-from shared.runtime.views import view as views
-from shared.runtime.views.view import PLANS, View
+from services.inbox_views.projection import DESIGN
+from shared.process.clock import new_id
+from shared.process.postgres import options_of
+from shared.projections import view as views
+from shared.projections.view import PLANS, View
 
 Row = tuple[str, str, dict[str, Any]]
 

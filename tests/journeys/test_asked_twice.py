@@ -4,7 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.wire import Account, Wire, body, command_subject
 

@@ -6,7 +6,7 @@ The numbers are those of the list in the design; the state as of any past moment
 import psycopg
 import pytest
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.directory import directory
 from tests.journeys.steps import Case, accepted, does, refused, sees

@@ -5,7 +5,7 @@ import json
 import psycopg
 import pytest
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys.steps import UNCHANGED, Case, accepted, does, refused, sees
 from tests.journeys.wire import Account, Some, command_subject, is_time, question_subject
 from tests.real_servers import RunningSwitchboard

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from shared.runtime.clock import new_id
-from shared.runtime.processes.children import Child, Program
+from services.ops.local.children import Child, Program
+from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.wire import TRUSTED, Account, Reply, Wire, body, command_subject, connected
 from tests.real_servers import ROOT, RunningSwitchboard

@@ -9,7 +9,7 @@ import nats.js.api as js
 
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.story import A_TIME, STORY, TIMES
 from tests.journeys.wire import STREAM, Account, Fact, Reply, Wire, body, command_subject, is_time

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.story import STORY
 from tests.journeys.wire import Account, Wire, connected

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys.wire import Account, Wire
 from tests.real_servers import ROOT, RunningSwitchboard
 

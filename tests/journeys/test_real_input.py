@@ -19,7 +19,7 @@ import pytest
 
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.story import STORY
 from tests.journeys.wire import TRUSTED, Account, Reply, Wire, body, command_subject, question_subject

@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from services.ops.local.servers import Postgres
 from shared.client import LogChanged
 from shared.client import connected as client_connected
 from shared.language import subjects
-from shared.runtime import clock
-from shared.runtime.processes.servers import Postgres
+from shared.process import clock
 from tests.conftest import MakeSwitchboard
 from tests.journeys import cast
 from tests.journeys.test_complaints import write_an_event_of_the_future

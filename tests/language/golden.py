@@ -23,8 +23,10 @@ from typing import Any, Final
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from services.connections import door
-from services.connections.handlers import PAGES
+from services.connections import parsing
+from services.connections.commands import PAGES
+from services.connections.store.state_cache import set_of
+from services.connections.store.unit_of_work import name_of
 from shared.core.address import CANONICAL_FORM, canonical
 from shared.language import answers, subjects
 from shared.language.answers import RESULTS, Answer
@@ -33,9 +35,7 @@ from shared.language.events import EVENTS
 from shared.language.questions import QUESTIONS, ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.recorded import STREAMS, Recorded, stream_id
-from shared.runtime import codec
-from shared.runtime.store.known import set_of
-from shared.runtime.store.session import name_of
+from shared.process import stored_events
 from tests.connections.anything import any_event, dice_of
 
 GOLDEN: Final = Path(__file__).with_name("golden.json")
@@ -190,7 +190,7 @@ DIGESTED: Final[Mapping[str, dict[str, Any]]] = {
 
 
 def digest(name: str, body: dict[str, Any]) -> str:
-    found = door.read("acme", name, orjson.dumps(body), None).digest
+    found = parsing.read("acme", name, orjson.dumps(body), None).digest
     assert found is not None
     return found.hex()
 
@@ -212,7 +212,7 @@ def state_of(name: str) -> str:
         time="2026-11-23T09:00:00.000Z",
         event=event,
     )
-    return codec.to_state(recorded).decode()
+    return stored_events.to_state(recorded).decode()
 
 
 def differences(golden: Any, current: Any, path: str = "") -> tuple[list[str], list[str]]:

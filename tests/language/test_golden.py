@@ -7,10 +7,11 @@ import orjson
 import pytest
 from pydantic import ValidationError, create_model
 
+from services.connections.store.unit_of_work import name_of
 from shared.language.events import EVENTS
 from shared.language.recorded import stream_id
-from shared.runtime import codec
-from shared.runtime.store.session import name_of
+from shared.messaging import cloud_events
+from shared.process import stored_events
 from tests.language.golden import DIGESTED, HISTORIES, answer_classes, differences, now, with_additions, written
 
 
@@ -29,10 +30,10 @@ def test_what_was_stored_once_is_read_and_would_be_written_the_same(name: str) -
     state = written()["states"][name].encode()
     event = EVENTS[name].model_validate(orjson.loads(state)["data"])
     stream = stream_id("acme", event.aggregate, name_of(event, "acme"))
-    recorded = codec.from_state(stream, 3, name, state, 7)
+    recorded = stored_events.from_state(stream, 3, name, state, 7)
     assert (recorded.version, recorded.position, recorded.account) == (3, 7, "acme")
-    assert orjson.loads(codec.to_state(recorded)) == orjson.loads(state)
-    assert codec.from_wire(*codec.to_wire(recorded)[1:], stream) == recorded
+    assert orjson.loads(stored_events.to_state(recorded)) == orjson.loads(state)
+    assert cloud_events.from_wire(*cloud_events.to_wire(recorded)[1:], stream) == recorded
 
 
 def test_each_stored_event_without_its_optional_fields_is_read_too() -> None:

@@ -12,9 +12,9 @@ from typing import Final
 
 import psycopg
 
-from shared.runtime.processes import servers
-from shared.runtime.processes.children import Program, identity
-from shared.runtime.processes.servers import Nats, Postgres
+from services.ops.local import servers
+from services.ops.local.children import Program, identity
+from services.ops.local.servers import Nats, Postgres
 from tests.real_servers import ROOT, RunningServer, free_port, wait_until
 
 HERE: Final = Path(__file__).parent

@@ -14,8 +14,8 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from shared.runtime import bus
-from shared.runtime.clock import new_id
+from shared.messaging import bus
+from shared.process.clock import new_id
 from tests.journeys.wire import Account, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 

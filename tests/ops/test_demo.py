@@ -6,7 +6,7 @@ import re
 import sys
 
 from services.ops import demo
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.ops.picture import FILE
 from tests.real_servers import ROOT, RunningSwitchboard
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from services.inbox_views.handlers import DESIGN
+from services.inbox_views.projection import DESIGN
 from shared.language import events as e
-from shared.runtime.views.view import View
+from shared.projections.view import View
 from tests.inbox_views.stories import beginning, eventually, personal
 from tests.journeys.wire import Wire, connected
+from tests.projections.viewing import apply, schemas_of, write_log
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder
-from tests.runtime.viewing import apply, schemas_of, write_log
 
 DONE, REFUSED, USAGE, NO_ANSWER = range(4)
 # Who works and asks all the time leaves the processors some time for the command line.

@@ -8,7 +8,7 @@ from random import Random
 
 import orjson
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.bench.load import PATIENCE_SECONDS, Connection, LoadFailed
 
 # Account, command, fields.

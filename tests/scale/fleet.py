@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from shared.runtime.processes.children import Child, Program, last_lines
+from services.ops.local.children import Child, Program, last_lines
 from tests.faults.nemeses.processes import MODULES
 from tests.faults.nemeses.standing_still import answers_ready
 from tests.real_servers import ROOT, free_port, new_folder, wait_until

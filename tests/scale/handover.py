@@ -9,8 +9,8 @@ from collections.abc import Callable
 import nats.errors
 import psycopg
 
+from services.connections.partitions import LOCKS
 from shared.language.subjects import PARTITIONS
-from shared.runtime.partitions import LOCKS
 from tests.journeys.wire import Wire, body, command_subject, connected
 from tests.real_servers import wait_until
 from tests.scale.fleet import Fleet, fleet

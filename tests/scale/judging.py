@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.faults import verdict
 from tests.faults.workload import Given, Workload, until_answered
 from tests.journeys.wire import Reply, Wire, body, command_subject

@@ -12,10 +12,10 @@ from nats.js import JetStreamContext
 from nats.js.api import PeerInfo
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
+from services.ops.local.servers import nats_answers
 from shared import client as switchboard_client
-from shared.runtime import bus
-from shared.runtime.processes.servers import nats_answers
-from shared.runtime.views.durable import consumer_config
+from shared.messaging import bus
+from shared.projections.durable import consumer_config
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import STREAM, Wire, connected

@@ -9,12 +9,12 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.connections.partitions import Partitions, Shares
 from shared.language import subjects
 from shared.language.subjects import PARTITIONS
-from shared.runtime import bus
-from shared.runtime.clock import new_id
-from shared.runtime.endpoint import Endpoint, Reply, Request
-from shared.runtime.partitions import Partitions, Shares
+from shared.messaging import bus
+from shared.messaging.endpoint import Endpoint, Reply, Request
+from shared.process.clock import new_id
 from tests.real_servers import ROOT, RunningNats, new_folder
 
 

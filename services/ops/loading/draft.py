@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from services.ops.loading.plan import Clash, Plan, Present, Step, Thing, Told
 from shared.core.names import name_key
 from shared.language.commands import COMMANDS
-from shared.runtime.reading import problems_of
+from shared.messaging.reading import problems_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from shared.language.recorded import named
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 
 
 class Changed(Exception):

@@ -64,7 +64,7 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
         # With it comes the driver, which the command line otherwise does without.
-        from shared.runtime.postgres import NOT_TAKEN
+        from shared.process.postgres import NOT_TAKEN
 
         why = outcome["no_answer"]
         return (f"{why}." if why == NOT_TAKEN else f"No PostgreSQL: {why}. {WHERE}"), NO_ANSWER
@@ -103,7 +103,7 @@ def outcome_of(
 
 def _postgres_here() -> str:
     """The one of the settings, or the socket of the one that `switchboard run` starts."""
-    from shared.runtime.processes.servers import Postgres
+    from services.ops.local.servers import Postgres
 
     held = settings()
     return held.postgres_url or Postgres(held.data_dir).url()

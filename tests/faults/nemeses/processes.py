@@ -13,7 +13,7 @@ from typing import Final
 
 import psutil
 
-from shared.runtime.processes.children import die_with_parent
+from services.ops.local.children import die_with_parent
 from tests.faults.nemeses.target import Fired, Nemesis, Target, until
 from tests.real_servers import ROOT, RunningSwitchboard, still_run, wait_until
 

@@ -10,8 +10,8 @@ from typing import Final
 
 import psutil
 
-from shared.runtime.lease import LEASE_SECONDS
-from shared.runtime.processes.children import Child, Program
+from services.ops.local.children import Child, Program
+from shared.process.lease import LEASE_SECONDS
 from tests.faults.nemeses.processes import MODULES, part
 from tests.faults.nemeses.target import SCHEMAS, Fired, Nemesis, Target, bus, the_stream_grows, until
 from tests.real_servers import ROOT, RunningSwitchboard, free_port, wait_until

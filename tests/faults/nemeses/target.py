@@ -14,8 +14,8 @@ import nats.errors
 import psutil
 import psycopg
 
-from shared.runtime.clock import new_id
-from shared.runtime.processes.ending import asked_to_end
+from shared.process.cancellation import asked_to_end
+from shared.process.clock import new_id
 from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses.bus_proxy import BusProxy
 from tests.journeys.wire import STREAM, Wire, body, command_subject, connected

@@ -14,8 +14,8 @@ import psycopg
 
 from shared.language import events as e
 from shared.language.recorded import Recorded, stream_id
-from shared.runtime import clock
-from shared.runtime.codec import to_state
+from shared.process import clock
+from shared.process.stored_events import to_state
 from tests.faults.nemeses.target import SCHEMAS, Fired, Nemesis, Target, bus, until
 from tests.journeys.wire import Account
 from tests.real_servers import ROOT

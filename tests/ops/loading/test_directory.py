@@ -9,7 +9,7 @@ import pytest
 
 from services.ops.loading.directory_run import Compared, Source, compare, source_of
 from services.ops.loading.plan import Told
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys.wire import Account, connected
 from tests.ops.loading.command_line import DONE, REFUSED, USAGE, put, rows_in, run
 from tests.real_servers import RunningNats, RunningSwitchboard

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.ops.loading.directory_run import Compared, compare, source_of
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys.wire import Account, connected
 from tests.ops.loading.command_line import put
 from tests.real_servers import RunningSwitchboard

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from services.ops.loading.bar import pace_of
 from services.ops.loading.rows import read
-from shared.runtime.clock import new_id
+from shared.process.clock import new_id
 from tests.journeys.wire import Account, Wire, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 

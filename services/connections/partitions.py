@@ -1,0 +1,188 @@
+"""Writers share the partitions out among them: each is served by one, and soon by another when that one ends.
+
+Where NATS puts commands into partitions by their account, an account's commands then come to one writer, so writers
+seldom hand one another newer events. That is for speed only: while a partition moves two serve it, and both are right,
+because the ledger is.
+
+What is whose stands in PostgreSQL as advisory locks of a session, which are gone as soon as their process is: one
+exclusive lock a partition, and a shared one that every writer holds to be counted. A writer subscribes before it takes
+a partition, and goes on serving one that it gave up until another has it, so that no moment is without a taker. A
+session that is silent is ended by PostgreSQL, so a writer that hangs keeps nothing for longer than `SILENCE_SECONDS`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import nats.errors
+import psycopg
+import structlog
+from nats.aio.client import Client
+
+from shared.messaging import bus
+from shared.messaging.endpoint import Endpoint
+from shared.process.cancellation import asked_to_end
+from shared.process.postgres import DirectAsync, LockNotOurs, ended_when_silent
+
+BEAT_SECONDS = 0.25
+SILENCE_SECONDS = 3.0
+LEAVE_SECONDS = 2.0
+
+# The first key of the locks; the second is the partition, or this for being counted.
+LOCKS = 582411303
+PRESENT = 1_000_000
+
+log = structlog.get_logger(__name__)
+
+_HELD = """
+    SELECT objid::bigint, pid, pg_backend_pid() FROM pg_locks
+    WHERE locktype = 'advisory' AND classid::bigint = %s AND objsubid = 2 AND granted
+      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
+
+Session = psycopg.AsyncConnection[Any]
+
+
+class Shares(NamedTuple):
+    """Who holds what, as one session (`me`, its backend's pid) sees it: writers in order, partitions by holder."""
+
+    me: int
+    writers: Sequence[int]
+    holders: dict[int, int]
+
+    @property
+    def mine(self) -> set[int]:
+        return {partition for partition, pid in self.holders.items() if pid == self.me}
+
+    @property
+    def others(self) -> set[int]:
+        """Partitions that another writer holds, who therefore serves them."""
+        return {partition for partition, pid in self.holders.items() if pid != self.me}
+
+    def quota(self, count: int) -> int:
+        """How many of `count` partitions are for me; those of all writers together are all of them."""
+        if self.me not in self.writers:
+            return 0
+        whole, rest = divmod(count, len(self.writers))
+        return whole + (self.writers.index(self.me) < rest)
+
+
+class Partitions:
+    """Serves this process's share of `count` partitions; `endpoint_of` makes the endpoint of one, not yet open."""
+
+    def __init__(self, postgres_url: str, client: Client, count: int, endpoint_of: Callable[[int], Endpoint]) -> None:
+        self._url = postgres_url
+        self._client = client
+        self._count = count
+        self._endpoint_of = endpoint_of
+        self._open: dict[int, Endpoint] = {}
+        self._leaving = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.trouble: str | None = "no share of the partitions yet"
+
+    async def ready(self) -> str | None:
+        failed = self._task is not None and self._task.done() and not self._leaving.is_set()
+        return "the sharing out of partitions has failed" if failed else self.trouble
+
+    @property
+    def served(self) -> set[int]:
+        return set(self._open)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def drain(self) -> None:
+        """Hands its partitions over if there is another writer; returns when all that came through them was taken."""
+        self._leaving.set()
+        if self._task is not None:
+            # Whatever it failed of is no reason to leave what came unanswered.
+            await asyncio.wait({self._task})
+        await asyncio.gather(*(endpoint.drain() for endpoint in self._open.values()))
+
+    async def _run(self) -> None:
+        while not self._leaving.is_set() and not asked_to_end():
+            try:
+                await self._session()
+            except (psycopg.Error, nats.errors.Error, OSError, TimeoutError) as error:
+                self._say(str(error).strip() or type(error).__name__)
+                await self._pause()
+
+    async def _session(self) -> None:
+        session = await DirectAsync.connect(
+            self._url,
+            settings=ended_when_silent(SILENCE_SECONDS),
+            autocommit=True,
+            connect_timeout=2,
+            application_name="partitions",
+        )
+        try:
+            await session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, PRESENT))
+            while not self._leaving.is_set() and not asked_to_end():
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._beat(session)
+                self._say(None)
+                await self._pause()
+            async with asyncio.timeout(LEAVE_SECONDS + SILENCE_SECONDS):
+                await self._leave(session)
+        finally:
+            await session.close()
+
+    async def _beat(self, session: Session) -> None:
+        if not self._client.is_connected:
+            # Nothing would reach it here: the partitions are for those who hear.
+            raise nats.errors.ConnectionReconnectingError
+        shares = await self._shares(session)
+        if shares.me not in shares.writers:
+            raise LockNotOurs
+        wanted = shares.quota(self._count) - len(shares.mine)
+        if wanted > 0:
+            for partition in self._first(shares)[:wanted]:
+                await self._take(session, partition)
+        for partition in sorted(shares.mine)[: max(0, -wanted)]:
+            await session.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCKS, partition))
+        for partition in shares.others & self._open.keys():
+            await self._open.pop(partition).drain()
+
+    def _first(self, shares: Shares) -> list[int]:
+        """The free ones: those still served here first; then each writer begins elsewhere, not to want the same."""
+        free = set(range(self._count)) - shares.holders.keys()
+        start = shares.writers.index(shares.me) * self._count // len(shares.writers)
+        return sorted(free, key=lambda partition: (partition not in self._open, (partition - start) % self._count))
+
+    async def _take(self, session: Session, partition: int) -> None:
+        """Should another be faster, the next beat finds the partition in other hands."""
+        if partition not in self._open:
+            endpoint = self._endpoint_of(partition)
+            await endpoint.open(self._client)
+            self._open[partition] = endpoint
+            await bus.settled(self._client, 1)
+        await session.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, partition))
+
+    async def _leave(self, session: Session) -> None:
+        """Gives all up; returns when others have it, or there is no other, or they are too slow."""
+        await session.execute("SELECT pg_advisory_unlock_all()")
+        end = time.monotonic() + LEAVE_SECONDS
+        while time.monotonic() < end:
+            shares = await self._shares(session)
+            if not shares.writers or shares.others >= self._open.keys():
+                return
+            await asyncio.sleep(BEAT_SECONDS / 5)
+
+    async def _shares(self, session: Session) -> Shares:
+        rows = await (await session.execute(_HELD, (LOCKS,))).fetchall()
+        # Not the pid that the connection itself knows: that may be one of a pooler's.
+        me = rows[0][2] if rows else 0
+        writers = sorted(pid for partition, pid, _ in rows if partition == PRESENT)
+        return Shares(me, writers, {partition: pid for partition, pid, _ in rows if partition != PRESENT})
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(BEAT_SECONDS):
+                await self._leaving.wait()
+        except TimeoutError:
+            return
+
+    def _say(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self.trouble:
+            log.warning("partitions.trouble", error=trouble)
+        self.trouble = trouble

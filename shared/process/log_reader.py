@@ -1,0 +1,79 @@
+"""Reads the log in the order of its positions: every event there is, from any place, in large steps."""
+
+from typing import Any, NamedTuple, Self
+from uuid import UUID
+
+import psycopg
+
+from shared.process.postgres import DirectAsync
+from shared.process.stored_events import id_in_state
+
+
+class Stored(NamedTuple):
+    """One row of the log; `state` is as `codec.to_state` wrote it."""
+
+    stream: UUID
+    version: int
+    topic: str
+    state: bytes
+    position: int
+
+
+class LogReader:
+    """One connection, made anew when it was lost. Use it as an async context manager.
+
+    Raises, from `read` and `end`:
+        psycopg.OperationalError: PostgreSQL does not answer; ask again later.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def read(self, after: int, limit: int) -> list[Stored]:
+        """The next events after a position, at most `limit` of them; fewer only at the end of the log."""
+        rows = await self._rows(
+            "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events"
+            " WHERE notification_id > %s ORDER BY notification_id LIMIT %s",
+            (after, limit),
+        )
+        return [Stored(*row) for row in rows]
+
+    async def end(self) -> int:
+        """The position of the last event, 0 when there is none."""
+        rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
+        return int(rows[0][0]) if rows else 0
+
+    async def id_at(self, position: int) -> str | None:
+        """The id of the event at a position, None when there is none.
+
+        Raises:
+            Undecodable: what is stored there is no event.
+        """
+        found = await self.read(position - 1, 1)
+        return id_in_state(found[0].state) if found and found[0].position == position else None
+
+    async def identity(self) -> str | None:
+        """Which log it is, for ever; None while no writer has begun one."""
+        rows = await self._rows("SELECT id FROM connections.log", ())
+        return str(rows[0][0]) if rows else None
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _rows(self, sql: str, arguments: tuple[int, ...]) -> list[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await DirectAsync.connect(self._url, autocommit=True)
+        try:
+            return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            # No writer has ever started on this database.
+            return []

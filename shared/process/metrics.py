@@ -1,0 +1,119 @@
+"""What a process tells of itself at `/metrics`, in the text format of Prometheus, made when it is asked for.
+
+Every sample bears the `service`, so that pages of several processes make one. Labels have few values, known beforehand:
+never an account, an address, or a name that a caller has made up.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, TypeVar
+
+import psycopg
+from prometheus_client import ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from shared.language import subjects
+from shared.process.health import PROBE_SECONDS, READY, Health
+from shared.process.histograms import Histogram
+
+__all__ = ["Metric", "Source", "counter", "gauge", "histogram", "merged", "page", "readiness", "subject"]
+
+NANOSECONDS: Final = 1e-9
+# Longer than parts are waited for, so that the one that hangs is named.
+ANSWER_SECONDS: Final = PROBE_SECONDS + 0.5
+_PART: Final = b"# HELP "
+
+Source = Callable[[], Awaitable[Sequence[Metric]]]
+Values = TypeVar("Values", bound=tuple[str | None, ...])
+
+
+def counter(name: str, told: str, labels: Sequence[str], counts: Mapping[Values, int]) -> Metric:
+    """Counts by the values of the labels; None is told as an empty text."""
+    family = CounterMetricFamily(name, told, labels=labels)
+    for values, count in counts.items():
+        family.add_metric([str(value or "") for value in values], count)
+    return family
+
+
+def gauge(name: str, told: str, value: float, **labels: str) -> Metric:
+    family = GaugeMetricFamily(name, told, labels=list(labels))
+    family.add_metric(list(labels.values()), value)
+    return family
+
+
+def histogram(
+    name: str,
+    told: str,
+    found: Histogram | Mapping[str, Histogram],
+    label: str | None = None,
+    unit: float = NANOSECONDS,
+) -> Metric:
+    """One distribution, or several by the value of the label; `unit` is what 1 stands for."""
+    family = HistogramMetricFamily(name, told, labels=[label] if label else [])
+    for value, one in ({"": found} if isinstance(found, Histogram) else found).items():
+        # As Prometheus writes them itself; the product alone may be 0.10000000000000001.
+        bounds = [*(str(float(f"{bound * unit:g}")) for bound in one.bounds), "+Inf"]
+        buckets = list(zip(bounds, map(float, accumulate(one.counts)), strict=True))
+        family.add_metric([value] if label else [], buckets, one.sum * unit)
+    return family
+
+
+def readiness(health: Health) -> Metric:
+    family = GaugeMetricFamily("switchboard_part_ready", "1 for each part that is ready, else 0.", labels=["part"])
+    for part, state in health.parts.items():
+        family.add_metric([part], float(state == READY))
+    return family
+
+
+# ---- the page
+
+
+@dataclass(frozen=True)
+class _Collected:
+    """A collector, as the library names what it writes down."""
+
+    families: Iterable[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+_process: Final = ProcessCollector(registry=None)
+
+
+async def page(service: str, sources: Iterable[Source]) -> bytes:
+    """What the sources and the system tell of this process. A source that finds no answer in time is left out."""
+    found = await asyncio.gather(*(_asked(source) for source in sources))
+    families = [*(family for group in found for family in group), *_process.collect()]
+    for family in families:
+        family.samples = [sample._replace(labels={"service": service, **sample.labels}) for sample in family.samples]
+    return generate_latest(_Collected(families))
+
+
+async def _asked(source: Source) -> Sequence[Metric]:
+    """Nothing rather than something old; what is away is named by readiness, and told there."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await source()
+    except (psycopg.Error, OSError, TimeoutError):
+        return ()
+
+
+def merged(pages: Iterable[bytes]) -> bytes:
+    """One page of several: each family in one piece, under the heading that came first."""
+    families: dict[bytes, list[bytes]] = {}
+    for text in pages:
+        for part in text.split(_PART)[1:]:
+            help_line, type_line, samples = part.split(b"\n", 2)
+            heading = b"%b%b\n%b\n" % (_PART, help_line, type_line)
+            families.setdefault(help_line.split(b" ", 1)[0], [heading]).append(samples)
+    return b"".join(piece for pieces in families.values() for piece in pieces)
+
+
+def subject(service: str, pid: int) -> str:
+    """Where a process of this machine is asked for its page: counts of one process are not those of another."""
+    return subjects.metrics(service, f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())}-{pid}")

@@ -1,0 +1,129 @@
+"""What an answer looks like: a result as of a position, a page of a list with its cursor, or an error."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+
+from shared.language.questions import ListQuestion
+from shared.language.reasons import CODES, QuestionError
+from shared.messaging.endpoint import Reply, Request
+from shared.messaging.reading import problem
+from shared.projections.turns import in_turns
+
+LARGEST_PAGE: Final = 800_000
+AWAY_RETRY_MS: Final = 500
+
+
+@dataclass
+class NotAnswered(Exception):
+    """Raised by whoever answers a question; becomes the error reply."""
+
+    error: QuestionError
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    incomplete_since: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list: items, each with the key to go on after it."""
+
+    items: Sequence[tuple[str, Any]]
+    more: bool
+
+
+Result = Any | Page
+
+
+def failure(request: Request, error: NotAnswered) -> Reply:
+    return Reply(request, body_of(error), (CODES[error.error], error.error))
+
+
+def body_of(error: NotAnswered) -> bytes:
+    body: dict[str, Any] = {"error": error.error, "message": error.message, "details": dict(error.details)}
+    if error.incomplete_since is not None:
+        body["incomplete_since"] = error.incomplete_since
+    return orjson.dumps(body)
+
+
+def not_allowed(permission: str, message: str) -> NotAnswered:
+    return NotAnswered(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
+
+
+def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> NotAnswered:
+    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms})
+
+
+def failed() -> NotAnswered:
+    """For a question at which this code fails."""
+    return NotAnswered(
+        QuestionError.INTERNAL_ERROR,
+        "Not answered, because of a fault in Switchboard itself; its log has the place.",
+    )
+
+
+def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
+    fields = ", ".join(dict.fromkeys(problem["field"] for problem in problems if problem["field"]))
+    message = f"The question cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."
+    return NotAnswered(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
+
+
+def too_large(size: int, limit: int, result: Result, reply: Mapping[str, Any]) -> NotAnswered:
+    """The answer, or the first item of a page, is more than one message carries; a list goes on after `next`."""
+    told = f"the answer is larger than one message carries ({size:,} bytes, max_payload is {limit:,})"
+    error = invalid([problem("", told)])
+    error.details = {**error.details, "bytes": size, "max_payload": limit}
+    if isinstance(result, Page):
+        error.message = f"Not answered: {told}. Go on after details.next."
+        error.details["next"] = reply["next"]
+    else:
+        error.message = f"Not answered: {told}. Ask for less at once."
+    return error
+
+
+async def reply_of(
+    position: int, result: Result, incomplete_since: int | None, largest_page: int = LARGEST_PAGE
+) -> dict[str, Any]:
+    """The reply's body; a page is cut where it would grow too large for a message, and written in steps."""
+    reply: dict[str, Any] = {"position": position}
+    if isinstance(result, Page):
+        items: list[orjson.Fragment] = []
+        size = 0
+        async for _, item in in_turns(result.items):
+            written = orjson.dumps(item)
+            size += len(written) + 1
+            if items and size > largest_page:
+                break
+            items.append(orjson.Fragment(written))
+        more = result.more or len(items) < len(result.items)
+        reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
+    else:
+        reply["result"] = result
+    if incomplete_since is not None:
+        reply["incomplete_since"] = incomplete_since
+    return reply
+
+
+# ---- cursors
+
+
+def cursor(key: str) -> str:
+    """The opaque text by which a caller asks for what follows a key."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def after(question: ListQuestion) -> str:
+    """The key to go on after; the empty text at the beginning."""
+    if question.after is None:
+        return ""
+    try:
+        padded = question.after + "=" * (-len(question.after) % 4)
+        key = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except ValueError:
+        key = "\x00"
+    if "\x00" in key:
+        raise invalid([problem("after", "this is no cursor that was given out")])
+    return key

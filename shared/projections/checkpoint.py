@@ -1,0 +1,72 @@
+"""Which event stands at the position of a view's rows, and whether the log still holds that event there.
+
+A position alone does not say which log it counts in: a log that was restored from an older backup gives the same
+positions to other events. The id of the event at the position does.
+"""
+
+from typing import Any, Final, LiteralString, NamedTuple
+from uuid import UUID
+
+from psycopg import AsyncCursor
+
+from shared.process.log_reader import LogReader
+from shared.process.stored_events import Undecodable
+from shared.projections.projection_store import named
+
+# As JSON, so that rows of a release that kept no ids can be asked, too.
+READ: Final[LiteralString] = "SELECT to_jsonb(v) FROM {schema}.view v"
+ADOPT: Final[LiteralString] = """
+UPDATE {schema}.view SET event = %s, event_at = position WHERE position = %s AND event_at IS DISTINCT FROM position
+"""
+
+
+class LogChanged(Exception):
+    """The log holds another event at the position of the rows, or ends before it."""
+
+
+class Checkpoint(NamedTuple):
+    """Rows of a version, as of a position. `event` is the id of the event there; None when it is not known."""
+
+    version: int
+    position: int
+    event: UUID | None
+
+
+async def checkpoint_of(cursor: AsyncCursor[Any], schema: str) -> Checkpoint:
+    """
+    Raises:
+        psycopg.errors.UndefinedTable: there are no such rows.
+    """
+    await cursor.execute(named(READ, schema))
+    ((row,),) = await cursor.fetchall()
+    # A release that kept no ids moves the position and leaves the id of an earlier event behind.
+    known = row.get("event") if row.get("event_at") == row["position"] else None
+    return Checkpoint(row["design"], row["position"], UUID(known) if known else None)
+
+
+async def adopt(cursor: AsyncCursor[Any], schema: str, position: int, event: str) -> None:
+    """Writes down which event stands at the position, where that is not known yet."""
+    await cursor.execute(named(ADOPT, schema), (UUID(event), position))
+
+
+async def contradiction(log: LogReader, checkpoint: Checkpoint) -> str | None:
+    """Why the rows cannot be of this log; None when they can, and where there is no log.
+
+    Raises:
+        psycopg.Error: PostgreSQL does not answer.
+    """
+    position, restored = checkpoint.position, "the log was restored from an older backup"
+    if not position:
+        return None
+    end = await log.end()
+    if not end and await log.identity() is None:
+        return None
+    if end < position:
+        return f"the log ends at position {end}, the rows stand at {position}: {restored}"
+    try:
+        found = await log.id_at(position)
+    except Undecodable:
+        return None
+    if checkpoint.event is not None and found is not None and found != str(checkpoint.event):
+        return f"at position {position} the log holds event {found}, the rows had {checkpoint.event}: {restored}"
+    return None

@@ -1,0 +1,320 @@
+"""Every event of the stream reaches the view in the order of positions, through restarts, redelivery and loss.
+
+The durable consumer only saves reading the stream from its start: what counts is the position in the view's own
+commit. Acknowledged is what is committed. A position that stays missing, a consumer that vanished, fell silent, is
+paused, was reshaped, keeps back what is due or is led by nobody, and a view that was set back all have the same cure:
+the consumer is made again where the view stands.
+
+The rows are of the log in this database, or nothing: when it holds another event at their position, or ends before it,
+they are dropped and made anew from it; a stream that tells other events than the log is not followed.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+import nats.errors
+import nats.js.errors
+import psycopg
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from shared.language import subjects
+from shared.language.subjects import Ce
+from shared.messaging import bus, permissions
+from shared.messaging.frames import breaking
+from shared.process import failpoints
+from shared.process.cancellation import asked_to_end
+from shared.process.lease import Lease
+from shared.process.log_reader import LogReader
+from shared.process.pacing import rest
+from shared.process.settings import Settings
+from shared.process.standby import Progress, Standby
+from shared.process.stored_events import Undecodable
+from shared.projections.checkpoint import LogChanged, contradiction
+from shared.projections.durable import Durable, as_position
+from shared.projections.pull import BATCH, SILENCE_SECONDS, ConsumerLost, Delivered, Pull, RequestRefused
+from shared.projections.rebuild.rebuild import LogTooShort, rebuild, start_over
+from shared.projections.schemas import NotPossible
+from shared.projections.view import DesignChanged, Entry, FromBus, View
+
+# Where nobody leads just now, what is asked is not answered later either: it is asked again.
+ANSWER_SECONDS = 2.0
+CHECK_SECONDS = 2.0
+GAP_SECONDS = 2.0
+LOOK_AGAIN_SECONDS = 0.02
+REST_TIMES = 4.0
+SHORTEST_REST_SECONDS = 0.02
+SHORTEST_PAUSE_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
+# Nothing that is done in one step takes so long.
+STALLED_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class LeaseOver(Exception):
+    """Another process of this view may carry events now."""
+
+
+class Feed:
+    """Carries events from the stream to one view, in one process at a time.
+
+    Two that share a consumer get every other message each and would wait for one another at every position. The lease
+    is for speed only: should two carry events at once, the position in the view's commit keeps them right.
+    """
+
+    def __init__(self, client: Client, postgres_url: str, view: View) -> None:
+        self._client = client
+        self._postgres_url = postgres_url
+        self._js: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
+        self._view = view
+        self._name = view.design.name
+        # Of each version one: while one is live, the other may make its rows.
+        self._lease = Lease(postgres_url, f"view {self._name} {view.design.version}")
+        self._trouble = "starting"
+        self._flowed = False
+        self._waiting: dict[int, Delivered] = {}
+        self._gap_since: tuple[int, float] = (0, 0.0)
+        self._consumer = Durable(client, self._js, self._name)
+        self._permissions = permissions.of(client)
+        self._mistrusted = False
+        self._standby = Standby(f"the view {self._name}", self._look)
+        self._moved = time.monotonic()
+        self._next_commit = 0.0
+
+    @property
+    def carries(self) -> bool:
+        """Whether it is this process that carries events to the view."""
+        return self._lease.held
+
+    async def ready(self) -> str | None:
+        """None while events flow, here or in the process that holds the lease; else what is in the way."""
+        if self._lease.held:
+            stood = time.monotonic() - self._moved
+            stalled = f"nothing has moved for {stood:.0f} s" if stood > STALLED_SECONDS else None
+            refused = self._consumer.refused
+            return self._trouble or (str(refused) if refused else stalled)
+        if self._lease.trouble:
+            return self._lease.trouble
+        try:
+            return await self._standby.trouble()
+        except (nats.errors.Error, nats.js.errors.Error, psycopg.Error):
+            # There is no stream yet, or the servers are away, which others tell.
+            return None
+
+    async def _look(self) -> Progress:
+        """How far the one that holds the lease is."""
+        return Progress(await self._view.position(), await self._consumer.last_position())
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lease.run())
+            tasks.create_task(self._carry())
+
+    async def _carry(self) -> None:
+        """For ever; whatever goes wrong is told by `ready` and tried again after a pause that grows."""
+        pause = SHORTEST_PAUSE_SECONDS
+        while not asked_to_end():
+            await self._lease.acquired()
+            self._moved = time.monotonic()
+            refusals = self._permissions.count
+            try:
+                with breaking():
+                    await self._follow()
+            except LeaseOver:
+                self._trouble = "starting"
+            except (
+                ConsumerLost, DesignChanged, LogChanged, LogTooShort, NotPossible, bus.StreamUnfit, Undecodable,
+                psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
+            ) as error:  # fmt: skip
+                self._mistrusted = isinstance(error, RequestRefused)
+                self._in_trouble(self._cause(error, refusals))
+            if self._flowed:
+                pause, self._flowed = SHORTEST_PAUSE_SECONDS, False
+            await self._view.our_turn(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _cause(self, error: Exception, refusals: int) -> Exception:
+        """What NATS has refused since, where that is why nothing came."""
+        if isinstance(error, ConsumerLost) and self._consumer.refused:
+            return self._consumer.refused
+        unanswered = isinstance(error, (TimeoutError, ConsumerLost))
+        return (self._permissions.cause(refusals, "$js.api.") if unanswered else None) or error
+
+    def _in_trouble(self, error: Exception) -> None:
+        trouble = f"{type(error).__name__}: {error}".strip()
+        if trouble != self._trouble:
+            self._trouble = trouble
+            log.warning("feed.trouble", view=self._name, error=trouble)
+
+    def _in_order(self) -> None:
+        self._flowed = True
+        if refused := self._consumer.refused:
+            self._in_trouble(refused)
+        elif self._trouble:
+            self._trouble = ""
+            log.info("feed.flows", view=self._name, position=self._view.progress.position)
+
+    async def _follow(self) -> None:
+        if not self._client.is_connected:
+            raise ConsumerLost("not connected")
+        async with LogReader(self._postgres_url) as events:
+            await self._prepare(events)
+            await self._require_stream_of(events)
+            await self._consumer.bind(await self._view.position(), mistrusted=self._mistrusted)
+            self._waiting.clear()
+            # No more come than may be unacknowledged; a server may limit a request, too.
+            pull = Pull(self._client, subjects.EVENT_STREAM, self._name, min(BATCH, Settings().max_ack_pending))
+            await pull.open()
+            try:
+                while not asked_to_end():
+                    await self._next(pull, events)
+                    self._moved = time.monotonic()
+            finally:
+                await pull.close()
+
+    async def _prepare(self, events: LogReader) -> None:
+        """The rows are there, of this code's version and of this log; else they are made anew, from the log if it
+        reaches.
+        """
+        if await self._fit(events):
+            return
+        try:
+            await rebuild(self._postgres_url, self._view)
+        except LogTooShort as error:
+            log.warning("view.not_from_log", view=self._name, error=str(error))
+            await start_over(self._view)
+
+    async def _fit(self, events: LogReader) -> bool:
+        """Whether the rows can go on. Those of a log that is gone are dropped: nobody may read them."""
+        there = await self._view.checkpoint()
+        # Rows that were lost are filled from the log beside: nobody sees them before all of it is in them.
+        fit = (there is not None or not await events.end()) and await self._view.prepare()
+        there = await self._view.checkpoint()
+        if there and (why := await contradiction(events, there)):
+            self._in_trouble(LogChanged(f"{why}; the rows are made anew"))
+            if not await self._view.discard(there):
+                raise NotPossible("the rows have moved meanwhile")
+            return False
+        return fit
+
+    async def _require_log(self, events: LogReader) -> int:
+        """Where the rows stand.
+
+        Raises:
+            LogChanged: they cannot be of the log that is there now.
+            NotPossible: there are none.
+        """
+        there = await self._view.checkpoint()
+        if there is None:
+            raise NotPossible("the rows are gone")
+        if why := await contradiction(events, there):
+            raise LogChanged(f"{why}; the rows are made anew")
+        if there.event is None and there.position and (found := await events.id_at(there.position)):
+            await self._view.adopt(there.position, found)
+        return there.position
+
+    async def _require_stream_of(self, events: LogReader) -> None:
+        """There is a stream, of this log and of no other.
+
+        Raises:
+            bus.StreamUnfit: it is not as declared, or tells what the log does not hold.
+        """
+        log_id = await events.identity()
+        state = (await bus.declare_stream(self._js, log_id, make=False)).state
+        if log_id is None:
+            return
+        async for headers in self._consumer.newest(state):
+            position = as_position(headers.get(Ce.POSITION))
+            if position is not None and not bus.BY_RELAY.isdisjoint(headers):
+                if await events.id_at(position) != headers.get(Ce.ID):
+                    raise bus.StreamContradictsLog(
+                        f"the stream ends with an event at position {position} that the log does not hold: the log was "
+                        "restored. `switchboard streams --delete` has the stream published again from the log"
+                    )
+                return
+
+    async def _next(self, pull: Pull, events: LogReader) -> None:
+        if not self._lease.held:
+            raise LeaseOver
+        await asyncio.sleep(max(0.0, self._next_commit - time.monotonic()))
+        messages = await pull.take(LOOK_AGAIN_SECONDS if self._waiting else SILENCE_SECONDS)
+        for message in messages:
+            position = as_position(message.headers.get(Ce.POSITION))
+            if position is None:
+                log.warning("feed.foreign_message", view=self._name, bytes=len(message.body))
+                await self._client.publish(message.reply, b"+TERM")
+            else:
+                self._waiting[position] = message
+        if self._waiting:
+            backlog, began = len(self._waiting) >= BATCH, time.monotonic()
+            await self._apply()
+            now = time.monotonic()
+            self._next_commit = now if backlog else now + rest(now - began, REST_TIMES, SHORTEST_REST_SECONDS)
+        elif not messages:
+            await self._check(events)
+        if messages:
+            self._consumer.delivered()
+        if not self._waiting and (messages or self._consumer.calm):
+            self._in_order()
+
+    async def _check(self, events: LogReader) -> None:
+        """Nothing comes: is that because there is nothing?
+
+        Raises:
+            ConsumerLost: no; the consumer was made again.
+            LogChanged: the rows are of a log that is gone.
+        """
+        if self._consumer.looked_within(CHECK_SECONDS):
+            return
+        position = await self._require_log(events)
+        if why := await self._consumer.mend(position):
+            raise ConsumerLost(f"{why}; it was made again at position {position}")
+
+    async def _apply(self) -> None:
+        entries = entries_of(self._waiting, self._view.progress.position)
+        position = await self._commit(entries) if entries else await self._view.position()
+        failpoints.reached("view.committed")
+        await self._acknowledge(position)
+        if not self._waiting:
+            return
+        expected, since = self._gap_since
+        if expected != position + 1:
+            self._gap_since = (position + 1, time.monotonic())
+        elif time.monotonic() - since > GAP_SECONDS:
+            self._gap_since = (0, 0.0)
+            await self._consumer.make_again(position, exactly=True)
+            raise ConsumerLost(f"position {position + 1} did not come")
+
+    async def _commit(self, entries: list[Entry]) -> int:
+        """Tries until the database takes them: order is kept by not going on."""
+        pause = SHORTEST_PAUSE_SECONDS
+        while not asked_to_end():
+            try:
+                return await self._view.apply(entries)
+            except psycopg.Error as error:
+                self._in_trouble(error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                if isinstance(error, psycopg.ProgrammingError):
+                    # The tables are gone: they are made again, and the consumer with them.
+                    raise
+        raise asyncio.CancelledError
+
+    async def _acknowledge(self, position: int) -> None:
+        """Up to the position, by acknowledging its last message: the policy takes that for all before it."""
+        known = [waiting for waiting in self._waiting if waiting <= position]
+        messages = {waiting: self._waiting.pop(waiting) for waiting in known}
+        if messages:
+            await self._client.publish(messages[max(messages)].reply, b"+ACK")
+
+
+def entries_of(waiting: Mapping[int, Delivered], position: int) -> list[Entry]:
+    """What follows the position one by one, decoded."""
+    entries: list[Entry] = []
+    while message := waiting.get(position := position + 1):
+        entries.append(FromBus(position, message.headers, message.body))
+    return entries

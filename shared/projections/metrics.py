@@ -1,0 +1,58 @@
+"""Metrics of a view: its position, its lag behind the event log, its parked events, its consumer."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import nats.errors
+from nats.aio.client import Client
+
+from shared.language import subjects
+from shared.process.lag import LogWatch, seconds_of
+from shared.process.metrics import Metric, Source, gauge
+from shared.projections.consumer import Feed
+from shared.projections.view import View
+
+
+@asynccontextmanager
+async def of_view(view: View, feed: Feed, client: Client, postgres_url: str) -> AsyncIterator[Sequence[Source]]:
+    """Of the live rows, whoever carries events to them."""
+    watch, name, js = LogWatch(postgres_url), view.design.name, client.jetstream(timeout=5)
+
+    async def carrying() -> Sequence[Metric]:
+        told = "1 while this process carries events to the view, 0 while it stands by."
+        return [gauge("switchboard_view_carrying", told, feed.carries, view=name)]
+
+    async def lag() -> Sequence[Metric]:
+        position, parked, given_up = await view.stands()
+        found = await watch.behind(position)
+        waiting = "Events that could not be applied, and those behind them."
+        lacking = "Dead letters given up since the rows were made: the rows lack them."
+        return [
+            gauge("switchboard_view_position", "Up to where the view is made.", position, view=name),
+            gauge("switchboard_view_lag_events", "Events of the log not yet in the view.", found.events, view=name),
+            gauge("switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", seconds_of(found), view=name),
+            gauge("switchboard_view_parked_events", waiting, parked, view=name),
+            gauge("switchboard_view_given_up_events", lacking, given_up, view=name),
+        ]
+
+    async def consumer() -> Sequence[Metric]:
+        try:
+            info = await js.consumer_info(subjects.EVENT_STREAM, name)
+        except nats.errors.Error:
+            return []
+        pending, unacknowledged = info.num_pending or 0, info.num_ack_pending or 0
+        told = "Messages of the stream not delivered to it yet."
+        return [
+            gauge("switchboard_consumer_pending_messages", told, pending, consumer=name),
+            gauge(
+                "switchboard_consumer_ack_pending_messages",
+                "Messages delivered to it and not acknowledged yet.",
+                unacknowledged,
+                consumer=name,
+            ),
+        ]
+
+    try:
+        yield [carrying, lag, consumer]
+    finally:
+        await watch.close()

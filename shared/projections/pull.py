@@ -1,0 +1,122 @@
+"""The messages of a durable pull consumer, as they come."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import NamedTuple
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+from shared.messaging import frames
+
+BATCH = 1_000
+HEARTBEAT_SECONDS = 1.0
+SILENCE_SECONDS = 2.5
+CONNECTION_LOOK_SECONDS = 0.1
+REQUEST_SECONDS = 30.0
+# Whoever leads the consumer next answers the next request.
+LEADER_CHANGED = "leadership change"
+
+
+class ConsumerLost(Exception):
+    """The consumer is gone, silent, or not where the view needs it."""
+
+
+class RequestRefused(ConsumerLost):
+    """The server gives no messages of this consumer to such a request."""
+
+
+class Delivered(NamedTuple):
+    """A message of the stream; an acknowledgement goes to `reply`."""
+
+    reply: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Pull:
+    """The messages of a durable pull consumer, as they come.
+
+    nats-py's `fetch` waits for a full batch or its timeout, and FastStream's batch subscriber drops what it has fetched
+    when the rest of its time is under 0.1 ms (the server refuses the negative expiry), until it is redelivered out of
+    order. Here one request stands at the server all the time, and what has come is handed over at once.
+    """
+
+    def __init__(self, client: Client, stream: str, consumer: str, batch: int = BATCH) -> None:
+        self._client = client
+        self._batch = batch
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = client.new_inbox()
+        self._subscription: Subscription | None = None
+        self._wanted = 0
+        self._messages: list[Delivered] = []
+        self._trouble = ""
+        self._reconnects = client.stats["reconnects"]
+        self._arrived = asyncio.Event()
+
+    async def open(self) -> None:
+        self._subscription = await frames.subscribe(self._client, self._inbox, self._take)
+
+    async def close(self) -> None:
+        if self._subscription is not None:
+            await frames.unsubscribe(self._client, self._subscription)
+        self._subscription = None
+
+    async def take(self, within: float = SILENCE_SECONDS) -> list[Delivered]:
+        """What has come; nothing on a heartbeat, or when `within` is over and shorter than the server may be silent.
+
+        Raises:
+            ConsumerLost: the consumer is gone, the server fell silent, or the connection it knew us by was lost.
+        """
+        if self._wanted <= 0:
+            await self._ask()
+        if not await self._anything(within):
+            if within < SILENCE_SECONDS:
+                return []
+            raise ConsumerLost(f"no sign of life for {within:g} s")
+        self._arrived.clear()
+        if self._trouble:
+            raise RequestRefused(self._trouble)
+        messages, self._messages = self._messages, []
+        return messages
+
+    async def _anything(self, within: float) -> bool:
+        """Whether anything came in time."""
+        until = time.monotonic() + within
+        while not self._arrived.is_set():
+            if self._client.stats["reconnects"] != self._reconnects:
+                raise ConsumerLost("the request was lost with its connection")
+            left = until - time.monotonic()
+            if left <= 0:
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, CONNECTION_LOOK_SECONDS)):
+                    await self._arrived.wait()
+        return True
+
+    async def _ask(self) -> None:
+        request = {
+            "batch": self._batch,
+            "expires": int(REQUEST_SECONDS * 1e9),
+            "idle_heartbeat": int(HEARTBEAT_SECONDS * 1e9),
+        }
+        await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
+        self._wanted = self._batch
+
+    def _take(self, _subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
+        if reply:
+            self._wanted -= 1
+            self._messages.append(Delivered(reply.decode(), frames.headers_of(headers), body))
+        else:
+            self._note(*frames.status_of(headers))
+        self._arrived.set()
+
+    def _note(self, status: str, told: str) -> None:
+        if status == "100":
+            return
+        # The request has ended: its time is over (408), or the server says why it gives no more.
+        self._wanted = 0
+        if status != "408" and told.lower() != LEADER_CHANGED:
+            self._trouble = f"{status} {told or 'no such consumer'}"

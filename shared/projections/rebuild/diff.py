@@ -1,0 +1,208 @@
+"""What a switch would change, at one same position: rows added, removed and changed by table, with examples."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString
+
+import orjson
+from psycopg import AsyncConnection, AsyncCursor, IsolationLevel, sql
+from psycopg.types.json import set_json_loads
+
+from shared.process.log_reader import LogReader
+from shared.process.postgres import DirectAsync
+from shared.projections import schemas
+from shared.projections.definition import TABLES, Design, Row
+from shared.projections.projection_store import named
+from shared.projections.rebuild.cutover import TAIL
+from shared.projections.rebuild.progress import Heard, Meter, nobody
+from shared.projections.rebuild.replay import Filling, opened
+from shared.projections.schemas import NotPossible
+
+EXAMPLES = 5
+# How long the live rows may take to get to where the new ones are already.
+PATIENCE_SECONDS = 10.0
+LOOK_SECONDS = 0.05
+
+# What is the same on both sides is left out: it may be a million rows.
+DIFFERENT: Final[LiteralString] = """
+CREATE TEMPORARY TABLE different ON COMMIT DROP AS
+SELECT coalesce(l.account, n.account) AS account, coalesce(l.key, n.key) AS key,
+       CASE WHEN l.stream IS NULL THEN 'added' WHEN n.stream IS NULL THEN 'removed' ELSE 'changed' END AS kind,
+       l.doc || jsonb_build_object('(version)', l.version, '(position)', l.position) AS before,
+       n.doc || jsonb_build_object('(version)', n.version, '(position)', n.position) AS after
+FROM {live}.{table} l FULL JOIN {new}.{table} n USING (stream)
+WHERE (l.account, l.key, l.doc, l.version, l.position) IS DISTINCT FROM (n.account, n.key, n.doc, n.version, n.position)
+"""
+COUNTS: Final[LiteralString] = "SELECT kind, count(*) FROM different GROUP BY kind"
+FIELDS: Final[LiteralString] = """
+SELECT field, count(*) FROM different,
+    LATERAL (SELECT jsonb_object_keys(before) UNION SELECT jsonb_object_keys(after)) AS f (field)
+WHERE kind = 'changed' AND before->field IS DISTINCT FROM after->field
+GROUP BY field ORDER BY 2 DESC, 1
+"""
+SOME: Final[LiteralString] = """
+SELECT account, key, before, after FROM different WHERE kind = %s ORDER BY account, key LIMIT %s
+"""
+PARKED: Final[LiteralString] = """
+SELECT (SELECT count(*) FROM {live}.parked), (SELECT count(*) FROM {new}.parked),
+       (SELECT array_agg(position) FROM (
+            SELECT position FROM {live}.parked EXCEPT SELECT position FROM {new}.parked ORDER BY 1 LIMIT 100) AS l),
+       (SELECT array_agg(position) FROM (
+            SELECT position FROM {new}.parked EXCEPT SELECT position FROM {live}.parked ORDER BY 1 LIMIT 100) AS n)
+"""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row that differs: `fields` maps each field that does to what it is live and what it would be."""
+
+    account: str
+    key: str
+    fields: dict[str, tuple[Any, Any]]
+
+
+@dataclass
+class Table:
+    """What differs in one table. `fields` counts the changed rows by the field that differs."""
+
+    rows: int = 0
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    fields: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+
+
+@dataclass
+class Report:
+    """Two versions of a view as of one position; parked positions are those of one side only, at most 100."""
+
+    position: int
+    live_version: int
+    new_version: int
+    tables: dict[str, Table]
+    parked_live: int = 0
+    parked_new: int = 0
+    parked_only_live: list[int] = field(default_factory=list)
+    parked_only_new: list[int] = field(default_factory=list)
+
+    @property
+    def same(self) -> bool:
+        """Whether nobody would see a difference."""
+        tables = self.tables.values()
+        return not (
+            any(table.added or table.removed or table.changed for table in tables)
+            or self.parked_only_live
+            or self.parked_only_new
+        )
+
+
+async def compare(postgres_url: str, design: Design, heard: Heard = nobody) -> Report:
+    """Brings the rows that were built beside to the position of the live ones, and compares them there.
+
+    The view goes on: its writer waits only for what is left to apply, its readers not at all.
+
+    Raises:
+        NotPossible: there are none, they are of another version than this code, or the live rows do not get to them.
+        LogTooShort: the log does not reach to where the live rows stand.
+    """
+    async with (
+        schemas.working(postgres_url) as connection,
+        LogReader(postgres_url) as events,
+        LogReader(postgres_url) as end,
+        await DirectAsync.connect(postgres_url, autocommit=True) as holder,
+        await DirectAsync.connect(postgres_url) as reader,
+    ):
+        await schemas.claimed(connection, design.name)
+        filling = await opened(connection, events, design, schemas.new(design.name))
+        meter = Meter(design.name, end, heard, filling.position)
+        filling.told = meter.told
+        set_json_loads(orjson.loads, reader)
+        await reader.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+        await _at_one_position(filling, holder, reader)
+        meter.say("comparing", filling.position)
+        async with reader.cursor() as cursor:
+            return await _report(cursor, filling)
+
+
+async def _at_one_position(filling: Filling, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> None:
+    """Returns when `reader` sees both as of one position."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not await _met(filling, holder, reader):
+        if time.monotonic() > until:
+            raise NotPossible(
+                f"The live rows did not get to position {filling.position}, where the rows beside are, within "
+                f"{PATIENCE_SECONDS:g} s: does the service run?"
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _met(filling: Filling, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> bool:
+    live = filling.design.name
+    async with holder.cursor() as cursor:
+        await filling.reach(await _position(cursor, "SELECT position FROM {schema}.view", live))
+        async with holder.transaction():
+            # From here to the end of this transaction the live rows stay where they are.
+            there = await _position(cursor, "SELECT position FROM {schema}.view FOR UPDATE", live)
+            if there < filling.position or there - filling.position > TAIL:
+                return False
+            await filling.reach(there)
+            async with reader.cursor() as looking:
+                await _position(looking, "SELECT position FROM {schema}.view", live)
+            return True
+
+
+async def _position(cursor: AsyncCursor[Row], query: LiteralString, schema: str) -> int:
+    await cursor.execute(named(query, schema))
+    row = await cursor.fetchone()
+    return int(row[0]) if row else 0
+
+
+# ---- the report
+
+
+async def _report(cursor: AsyncCursor[Row], filling: Filling) -> Report:
+    live, new = await schemas.rows_in(cursor, filling.design.name), await schemas.rows_in(cursor, filling.schema)
+    assert live is not None, "its position was read"
+    assert new is not None, "filled just now"
+    await cursor.execute("SET LOCAL work_mem = '128MB'")
+    report = Report(new.position, live.version, new.version, {})
+    for table in TABLES.values():
+        report.tables[table] = await _compare(cursor, live.schema, new.schema, table)
+    await _compare_parked(cursor, live.schema, new.schema, report)
+    return report
+
+
+async def _compare(cursor: AsyncCursor[Row], live: str, new: str, table: str) -> Table:
+    await cursor.execute(_named(DIFFERENT, live, new, table))
+    await cursor.execute(COUNTS)
+    found = Table(**dict(await cursor.fetchall()))
+    await cursor.execute(_named("SELECT count(*) FROM {live}.{table}", live, new, table))
+    found.rows = (await cursor.fetchall())[0][0]
+    await cursor.execute(FIELDS)
+    found.fields = dict(await cursor.fetchall())
+    for kind in ("added", "removed", "changed"):
+        await cursor.execute(SOME, (kind, EXAMPLES))
+        found.examples[kind] = [example(*row) for row in await cursor.fetchall()]
+    await cursor.execute("DROP TABLE different")
+    return found
+
+
+def example(account: str, key: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Example:
+    """The fields that differ; all of them when the row is on one side only."""
+    was, would = before or {}, after or {}
+    names = sorted(was.keys() | would.keys())
+    return Example(account, key, {n: (was.get(n), would.get(n)) for n in names if was.get(n) != would.get(n)})
+
+
+async def _compare_parked(cursor: AsyncCursor[Row], live: str, new: str, report: Report) -> None:
+    await cursor.execute(_named(PARKED, live, new))
+    rows = await cursor.fetchall()
+    report.parked_live, report.parked_new, only_live, only_new = rows[0]
+    report.parked_only_live, report.parked_only_new = only_live or [], only_new or []
+
+
+def _named(query: LiteralString, live: str, new: str, table: str = "view") -> sql.Composed:
+    names = {"live": live, "new": new, "table": table}
+    return sql.SQL(query).format(**{name: sql.Identifier(schema) for name, schema in names.items()})

@@ -1,0 +1,179 @@
+"""Questions that wait at the same moment share one snapshot: each then costs little more than its own rows.
+
+Accounts are served in turn, and a snapshot is not kept for long: what is left then waits for the next, in front. While
+there are several accounts none has all of the snapshots, nor all of the event loop's time.
+"""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import psycopg
+
+from shared.messaging.admission import Acquaintances, Pace
+from shared.messaging.fair_queue import FairQueue
+from shared.process.pacing import rest
+from shared.projections.cpu_time import Metered
+from shared.projections.view import READERS, Snapshot, View
+
+LARGEST_GROUP = 64
+# Of one account, while there are others.
+MOST_OF_ONE = 16
+# A snapshot whose answers have kept the event loop busy for so long begins no further one.
+SLICE_SECONDS = 0.01
+# After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
+REST_TIMES = 8.0
+# Who took no more than that of it need not.
+LITTLE_SECONDS = 0.002
+# What a question takes of the loop besides: to be read, begun and replied to.
+OVERHEAD_SECONDS = 0.0002
+# Who has waited for so long is not looked for any more: most have given up, and those behind have not.
+PATIENCE_SECONDS = 4.0
+# What is supposed before the first group is measured.
+FIRST_PACE = 1_000.0
+
+T = TypeVar("T")
+
+
+class Crowded(Exception):
+    """Too many were before it."""
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    account: str
+    actor: str
+    look: Callable[[Snapshot], Awaitable[Any]]
+    found: "asyncio.Future[Any]"
+    arrived: float
+    weight: int = 1
+    # What it took of the event loop.
+    seconds: float = 0.0
+
+    def fail(self, error: BaseException) -> None:
+        if not self.found.done():
+            self.found.set_exception(error)
+
+
+class SharedSnapshots:
+    """At most `READERS` snapshots are open at once; who comes while they are in use waits for the next."""
+
+    def __init__(self, view: View, known: Acquaintances) -> None:
+        self._view = view
+        self._known = known
+        self._waiting: FairQueue[Waiting] = FairQueue(known)
+        self.pace = Pace(FIRST_PACE)
+        self._reading: set[asyncio.Task[None]] = set()
+        # In how many snapshots each line is now, those that it rests after among them.
+        self._served: Counter[str] = Counter()
+
+    async def look(self, account: str, actor: str, look: Callable[[Snapshot], Awaitable[T]]) -> T:
+        """What `look` makes of a snapshot that was taken after this was called.
+
+        Raises:
+            Crowded: its turn did not come in time.
+            psycopg.Error: the database is away or refused; besides, whatever `look` raises.
+        """
+        waiting = Waiting(account, actor, look, asyncio.get_running_loop().create_future(), time.monotonic())
+        self._waiting.put(waiting)
+        self._begin()
+        try:
+            found: T = await waiting.found
+        except asyncio.CancelledError:
+            # Nobody takes it while the readers hang: it must not stay until they do.
+            self._waiting.withdraw(lambda other: other.found.done())
+            raise
+        return found
+
+    def _begin(self) -> None:
+        if len(self._reading) < READERS:
+            reading = asyncio.create_task(self._read())
+            self._reading.add(reading)
+            reading.add_done_callback(self._reading.discard)
+
+    async def _read(self) -> None:
+        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served, READERS):
+            began = time.monotonic()
+            lines = [self._waiting.share_of(waiting) for waiting in taken]
+            self._served.update(set(lines))
+            try:
+                if group := deque([one for one in taken if self._waits_still(one, began - PATIENCE_SECONDS)]):
+                    await self._serve(group, began)
+            finally:
+                spent: dict[str, float] = dict.fromkeys(lines, 0.0)
+                for line, waiting in zip(lines, taken, strict=True):
+                    spent[line] += waiting.seconds
+                self._let_go(spent)
+
+    async def _serve(self, group: deque[Waiting], began: float) -> None:
+        size = len(group)
+        try:
+            await self._answer(group)
+        except psycopg.Error as error:
+            # The snapshot was not to be had.
+            for waiting in group:
+                waiting.fail(error)
+        else:
+            self._waiting.give_back(group)
+            # The other readers do as much meanwhile.
+            self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
+
+    def _let_go(self, spent: Mapping[str, float]) -> None:
+        """One that asks for much leaves the event loop to the others for most of the time."""
+        loop, several = asyncio.get_running_loop(), self._waiting.several()
+        for line, seconds in spent.items():
+            if several and seconds > LITTLE_SECONDS:
+                loop.call_later(rest(seconds, REST_TIMES, 0.0), self._rested, line)
+            else:
+                self._have_turn(line)
+
+    def _have_turn(self, line: str) -> None:
+        self._served[line] -= 1
+        if not self._served[line]:
+            del self._served[line]
+
+    def _rested(self, line: str) -> None:
+        self._have_turn(line)
+        if self._waiting:
+            self._begin()
+
+    def _waits_still(self, waiting: Waiting, limit: float) -> bool:
+        """Whoever has heard otherwise meanwhile costs nothing any more."""
+        if waiting.arrived < limit:
+            waiting.fail(Crowded())
+        return not waiting.found.done()
+
+    async def _answer(self, group: deque[Waiting]) -> None:
+        """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""
+        async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
+            met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
+            if strangers := {account for account in met if account not in self._known}:
+                self._waiting.meet(strangers)
+            spent = 0.0
+            for snapshot in snapshots:
+                spent += await self._answer_one(group, snapshot)
+                if spent > SLICE_SECONDS:
+                    return
+
+    async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> float:
+        """Seconds that it kept the event loop busy."""
+        waiting = group.popleft()
+        looking = Metered(waiting.look(snapshot))
+        try:
+            found = await looking
+        except psycopg.Error as error:
+            waiting.fail(error)
+            self._waiting.give_back(group)
+            group.clear()
+            raise
+        except Exception as error:  # noqa: BLE001  it is the asker's to hear
+            waiting.fail(error)
+        else:
+            if not waiting.found.done():
+                waiting.found.set_result(found)
+        finally:
+            waiting.seconds = looking.seconds + OVERHEAD_SECONDS
+        return looking.seconds

@@ -1,0 +1,197 @@
+"""Questions of several accounts over one view: none has all of the snapshots, nor all of the event loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from services.inbox_views.projection import DESIGN
+from shared.messaging.admission import Acquaintances
+from shared.messaging.endpoint import Endpoint, Request
+from shared.process.clock import new_id
+from shared.projections.cpu_time import Metered
+from shared.projections.query_endpoint import BEGUN_OF_ONE, Answers
+from shared.projections.snapshots import SharedSnapshots
+from shared.projections.turns import ROWS_AT_ONCE
+from shared.projections.view import READERS, Snapshot, View
+
+ADMIN = "admin"
+BAD, GOOD = "bad", "good"
+
+
+def known() -> Acquaintances:
+    accounts = Acquaintances()
+    for account in (BAD, GOOD):
+        accounts.meet(account)
+    return accounts
+
+
+@pytest.fixture
+async def view(database: str) -> AsyncIterator[View]:
+    view = View(database, DESIGN)
+    await view.open()
+    await view.prepare()
+    yield view
+    await view.close()
+
+
+def keep_busy(seconds: float) -> None:
+    """Of the processor's time."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+async def light(_: Snapshot) -> str:
+    return "answered"
+
+
+async def test_another_accounts_question_is_answered_before_the_heavy_lists_of_one_are_through(view: View) -> None:
+    snapshots, may_end = SharedSnapshots(view, known()), asyncio.Event()
+    at_work = 0
+
+    async def heavy(_: Snapshot) -> None:
+        nonlocal at_work
+        at_work += 1
+        await may_end.wait()
+
+    lists = [asyncio.create_task(snapshots.look(BAD, ADMIN, heavy)) for _ in range(40)]
+    async with asyncio.timeout(10):
+        for _ in range(20):
+            assert await snapshots.look(GOOD, ADMIN, light) == "answered"
+    assert not any(task.done() for task in lists)
+    assert at_work <= READERS // 2
+    may_end.set()
+    await asyncio.gather(*lists)
+    assert at_work == len(lists)
+
+
+async def test_one_account_alone_has_all_of_the_snapshots(view: View) -> None:
+    snapshots, may_end = SharedSnapshots(view, known()), asyncio.Event()
+    at_work = 0
+
+    async def heavy(_: Snapshot) -> None:
+        nonlocal at_work
+        at_work += 1
+        if at_work == READERS:
+            may_end.set()
+        await may_end.wait()
+
+    # More than fit into the groups of three.
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(snapshots.look(BAD, ADMIN, heavy) for _ in range(4 * 64)))
+
+
+async def test_who_keeps_the_event_loop_busy_rests_beside_others(view: View) -> None:
+    snapshots = SharedSnapshots(view, known())
+    through = 0
+
+    async def heavy(_: Snapshot) -> None:
+        nonlocal through
+        keep_busy(0.015)  # what a list of a thousand takes of the loop
+        through += 1
+
+    lists = [asyncio.create_task(snapshots.look(BAD, ADMIN, heavy)) for _ in range(30)]
+    for _ in range(20):
+        await snapshots.look(GOOD, ADMIN, light)
+    assert through < len(lists) / 2
+    await asyncio.gather(*lists)
+    assert through == len(lists)
+
+
+async def test_a_long_list_lets_others_have_the_loop_while_it_is_read(view: View) -> None:
+    passes = 0
+
+    async def count() -> None:
+        nonlocal passes
+        while True:
+            passes += 1
+            await asyncio.sleep(0)
+
+    async with view.snapshots([(BAD, ADMIN)]) as (snapshot,):
+        counting = asyncio.create_task(count())
+        few = await snapshot.select("SELECT number FROM generate_series(1, 20) number")
+        before = passes
+        rows = await snapshot.select("SELECT number FROM generate_series(1, 1000) number")
+        counting.cancel()
+    assert [number for (number,) in few] == list(range(1, 21))
+    assert [number for (number,) in rows] == list(range(1, 1_001))
+    assert passes - before >= 1_000 // ROWS_AT_ONCE - 1
+
+
+async def test_what_came_in_one_piece_is_not_all_begun_before_whoever_comes_next(
+    view: View, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = Answers(view, {}, lambda *_: asyncio.sleep(0))
+    for account in (BAD, GOOD):
+        answers._snapshots._known.meet(account)
+    begun: list[str] = []
+
+    async def reply(_: Endpoint, request: Request) -> None:
+        begun.append(request.subject.split(".")[3])
+
+    monkeypatch.setattr(answers, "_reply", reply)
+    endpoint = answers.endpoint("questions", "switchboard.query.v1.*.*", "q")
+    for account in [*[BAD] * 500, GOOD]:
+        assert endpoint.handle(Request(f"switchboard.query.v1.{account}.Address", b"{}", b"", new_id(), 0))
+    await answers.drain()
+    assert begun.index(GOOD) <= BEGUN_OF_ONE
+    assert begun.count(BAD) == 500
+
+
+async def test_only_own_steps_are_counted_and_errors_pass() -> None:
+    async def work(seconds: float, error: Exception | None = None) -> str:
+        for _ in range(3):
+            keep_busy(seconds)
+            await asyncio.sleep(0)
+        if error:
+            raise error
+        return "done"
+
+    short, long = Metered(work(0.001)), Metered(work(0.02))
+
+    async def awaited(one: Metered[str]) -> str:
+        return await one
+
+    assert set(await asyncio.gather(awaited(short), awaited(long))) == {"done"}
+    assert 0.003 <= short.seconds < 0.06 <= long.seconds
+    with pytest.raises(KeyError):
+        await Metered(work(0, KeyError()))
+
+    async def never() -> Any:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "told"
+
+    waiting = asyncio.create_task(awaited(Metered(never())))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    assert await waiting == "told"
+
+
+async def test_who_asks_together_of_one_account_share_its_row_and_each_has_their_own(view: View) -> None:
+    rows = [
+        ("accounts", BAD, BAD, '{"plan": "bad"}'), ("accounts", GOOD, GOOD, '{"plan": "good"}'),
+        *(("users", account, user, f'{{"user": "{user}", "of": "{account}"}}')
+          for account in (BAD, GOOD) for user in ("a", "b")),
+    ]  # fmt: skip
+    async with view.writing() as cursor:
+        for table, account, key, doc in rows:
+            await cursor.execute(
+                sql.SQL("INSERT INTO {}.{} VALUES (gen_random_uuid(), %s, %s, %s, 1, 1)").format(
+                    sql.Identifier(DESIGN.name), sql.Identifier(table)
+                ),
+                (account, key, doc),
+            )
+    askers = [(BAD, "a"), (GOOD, "b"), (BAD, "b"), ("else", "a"), (GOOD, "a"), (BAD, "nobody")]
+    async with view.snapshots(askers) as snapshots:
+        found = [(one.account_doc, one.actor_doc) for one in snapshots]
+    assert [(one and one["plan"], who and (who["of"], who["user"])) for one, who in found] == [
+        ("bad", (BAD, "a")), ("good", (GOOD, "b")), ("bad", (BAD, "b")), (None, None), ("good", (GOOD, "a")),
+        ("bad", None),
+    ]  # fmt: skip
+    assert found[0][0] is found[2][0] is found[5][0]
