@@ -175,6 +175,6 @@ async def test_the_alerts_ask_only_for_what_is_told(shown: Page) -> None:
 
 
 async def test_the_readme_names_every_metric_and_no_other(shown: Page) -> None:
-    told = set(re.findall(r"`(switchboard_[a-z_]+)`", (ROOT / "shared/README.md").read_text()))
+    told = set(re.findall(r"`(switchboard_[a-z_]+)`", (ROOT / "deploy/METRICS.md").read_text()))
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in shown.families.values()}
     assert told == {name for name in names if name.startswith("switchboard_")}

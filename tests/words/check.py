@@ -148,7 +148,8 @@ def _judge_sentences(path: str, passage: Passage, plain: str, words: Words) -> I
 
 
 def judge_decisions(path: str, text: str) -> Iterator[Offence]:
-    """A title, then entries of a heading, a status, context, choice and cost, each entry short."""
+    """A title, then entries of a heading, a status, context, choice and cost; each short, the newest first."""
+    newest = "9"
     entries = re.split(r"^## ", text, flags=re.MULTILINE)
     if not entries[0].startswith("# Decisions"):
         yield Offence(path, 1, "form", "the first line is `# Decisions of …`")
@@ -163,6 +164,10 @@ def judge_decisions(path: str, text: str) -> Iterator[Offence]:
         many = sum(count_words(passage.text) for passage in of_markdown(body)) - 4
         if many > LONGEST_DECISION:
             yield Offence(path, line, "form", f"“{title}” has {many} words; at most {LONGEST_DECISION}")
+        if (dated := re.search(r"Status:(?:\*\*)? .*(\d{4}-\d\d-\d\d)", body)) is not None:
+            if dated[1] > newest:
+                yield Offence(path, line, "form", f"“{title}” is newer than the one above")
+            newest = dated[1]
         line += entry.count("\n")
 
 

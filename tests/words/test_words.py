@@ -159,6 +159,14 @@ def test_a_decision_in_another_form_is_refused(now: str, then: str) -> None:
     assert [one.kind for one in judge_decisions("DECISIONS.md", DECISION.replace(now, then))] == ["form"]
 
 
+def test_the_newest_decision_comes_first() -> None:
+    older = DECISION.partition("## ")[2].replace("accepted", "accepted, 2026-11-23")
+    newer = older.replace("2026-11-23", "2026-11-24")
+    head = "# Decisions of the relay\n\n"
+    assert list(judge_decisions("DECISIONS.md", f"{head}## {newer}\n## {older}")) == []
+    assert [one.kind for one in judge_decisions("DECISIONS.md", f"{head}## {older}\n## {newer}")] == ["form"]
+
+
 def test_the_front_page_is_short(tmp_path: Path, words: Words) -> None:
     text = "Some words.\n\n" * 450
     assert planted(tmp_path, "README.md", text, words) == []
