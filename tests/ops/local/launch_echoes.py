@@ -6,7 +6,7 @@ from pathlib import Path
 from services.ops.local.launcher import launch
 from shared.process.settings import Settings
 
-ECHO = str(Path(__file__).with_name("echo_service.py"))
+ECHO = str(Path(__file__).parents[2] / "messaging" / "echo_service.py")
 
 if __name__ == "__main__":
     sys.exit(launch(Settings(), {name: (sys.executable, ECHO, name) for name in ("connections", "relay")}))
