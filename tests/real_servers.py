@@ -1,7 +1,9 @@
 """Real servers and a whole Switchboard for tests: each in a folder and on ports of its own, gone when the test is."""
 
 import asyncio
+import atexit
 import fcntl
+import functools
 import json
 import os
 import random
@@ -82,10 +84,38 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
+MEMORY = Path("/dev/shm")  # noqa: S108  its folders are new and private
+MEMORY_NEEDED_BYTES = 4 * 2**30
+
+
+def _base() -> Path:
+    """Where new folders are made: in memory if there is room, as no test cuts the power and a flush costs time."""
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED_BYTES:
+        return MEMORY
+    return Path(tempfile.gettempdir())
+
+
+@functools.cache
+def _initialized_postgres() -> Path:
+    """The data directory of a PostgreSQL that never ran, made once per process."""
+    folder = Path(tempfile.mkdtemp(prefix="switchboard-test-", dir=_base()))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = Postgres(folder)
+    server.prepare()
+    return server.folder
+
+
+def _copy_initialized_postgres(data_dir: Path) -> None:
+    """Spares a new server the time of `initdb`; an attempt of an earlier start is left alone."""
+    if not any(data_dir.glob("postgres*")):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        subprocess.run(("cp", "-a", str(_initialized_postgres()), str(data_dir)), check=True)
+
+
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """A new folder under a short path; not pytest's own, whose permissions the next run takes back."""
-    path = Path(tempfile.mkdtemp(prefix="switchboard-test-"))
+    path = Path(tempfile.mkdtemp(prefix="switchboard-test-", dir=_base()))
     try:
         yield path
     finally:
@@ -108,6 +138,8 @@ class RunningServer:
 
     def launch(self) -> None:
         """Starts it and does not wait."""
+        if type(self._server) is Postgres:
+            _copy_initialized_postgres(self._server.folder.parent)
         self._server.prepare()
         self._child = Child(self._server.program())
 
@@ -168,6 +200,12 @@ class RunningPostgres(RunningServer):
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
         return self._postgres.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Removes a database that `new_database` made, whoever is still connected."""
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 class RunningNats(RunningServer):
@@ -275,6 +313,9 @@ class RunningSwitchboard:
         with self._closing, self._log.open("ab") as output:
             if self._closed:
                 raise RuntimeError("this Switchboard was closed")
+            own, data_dir = "SWITCHBOARD_POSTGRES_URL" not in self.settings, self.data_dir / "data"
+            if own and self.settings["SWITCHBOARD_DATA_DIR"] == str(data_dir):
+                _copy_initialized_postgres(data_dir)
             self._process = subprocess.Popen(
                 self._argv,
                 cwd=ROOT,
