@@ -22,7 +22,7 @@ run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
 	@exec $(BIN)/switchboard run
 
 test: .venv/installed ## Set up what is missing and run every test; more: make test ARGS="-k alias -x"
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 
 # Node's tools are tried where Node is; without them: make test-tools NODE=
 NODE ?= $(shell command -v node)
