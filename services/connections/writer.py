@@ -19,6 +19,7 @@ from services.connections.store.recorder import NotSent, Unclear
 from shared.messaging.admission import Acquaintances, Admission, Pace, weight_of
 from shared.messaging.fair_queue import FairQueue
 from shared.process import metrics, unexpected_errors
+from shared.process.backoff import Backoff
 from shared.process.histograms import DURATIONS, SIZES, Histogram
 from shared.process.postgres import away
 
@@ -180,7 +181,7 @@ class Writer:
             self._tell_trouble(error)
 
     def _opened(self) -> Ledger | None:
-        pause = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self._stopping.is_set():
             try:
                 return self._open_ledger()
@@ -189,8 +190,7 @@ class Writer:
                 if trouble != self._trouble:
                     log.warning("ledger.not_opened", error=str(error))
                 self._trouble = trouble
-                self._stopping.wait(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                self._stopping.wait(backoff.next())
         return None
 
     def _take(self) -> list[Pending] | None:
@@ -210,7 +210,7 @@ class Writer:
 
     def _settle(self, ledger: Ledger, group: list[Pending], *, unclear: bool = False) -> None:
         """Settles the group; a store that is away is waited for, once it may have committed for as long as it takes."""
-        pause = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         began = time.monotonic()
         while group and not self._stopping.is_set():
             try:
@@ -230,8 +230,8 @@ class Writer:
             except Exception as error:  # noqa: BLE001  each is settled alone, and the one at fault is told
                 self._settle_one_by_one(ledger, group, error, unclear=unclear)
                 return
+            pause = backoff.next()
             self._stopping.wait(pause if unclear else min(pause, _patience_of(group)))
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         # Asked to stop meanwhile: asked again with the same id, the journal tells what became of each.
         self._answer([self._busy(pending) for pending in group])
 

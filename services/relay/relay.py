@@ -34,6 +34,7 @@ from shared.messaging.cloud_events import stored_to_wire
 from shared.messaging.frames import breaking
 from shared.messaging.permissions import NotAllowed
 from shared.process import failpoints
+from shared.process.backoff import Backoff
 from shared.process.cancellation import asked_to_end
 from shared.process.lease import Lease
 from shared.process.log_reader import Stored
@@ -46,6 +47,7 @@ POLL_SECONDS: Final = 0.25
 REST_TIMES: Final = 1.0
 SHORTEST_REST_SECONDS: Final = 0.008
 STREAM_CHECK_SECONDS: Final = 1.0
+FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
 
 log = structlog.get_logger(__name__)
@@ -96,7 +98,7 @@ class Relay:
             await self._stream.close()
 
     async def _carry(self) -> None:
-        pause = 0.0
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not asked_to_end():
             refusals = self._stream.refusals
             try:
@@ -121,9 +123,10 @@ class Relay:
                 TimeoutError,
             ) as error:
                 self._stream_trouble = self._told("stream", self._stream_trouble, self._cause(error, refusals))
-            pause = 0.0 if self._settled else min(LONGEST_PAUSE_SECONDS, pause * 2 + 0.05)
+            if self._settled:
+                backoff.reset()
+            await asyncio.sleep(0.0 if self._settled else backoff.next())
             self._settled = False
-            await asyncio.sleep(pause)
 
     def _cause(self, error: Exception, refusals: int) -> Exception:
         """What NATS has refused, where that is why no answer came."""

@@ -25,6 +25,7 @@ from shared.language.subjects import Ce
 from shared.messaging import bus, permissions
 from shared.messaging.frames import breaking
 from shared.process import failpoints
+from shared.process.backoff import Backoff
 from shared.process.cancellation import asked_to_end
 from shared.process.lease import Lease
 from shared.process.log_reader import LogReader
@@ -116,7 +117,7 @@ class Feed:
 
     async def _carry(self) -> None:
         """For ever; whatever goes wrong is told by `ready` and tried again after a pause that grows."""
-        pause = SHORTEST_PAUSE_SECONDS
+        backoff = Backoff(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not asked_to_end():
             await self._lease.acquired()
             self._moved = time.monotonic()
@@ -133,9 +134,9 @@ class Feed:
                 self._mistrusted = isinstance(error, RequestRefused)
                 self._in_trouble(self._cause(error, refusals))
             if self._flowed:
-                pause, self._flowed = SHORTEST_PAUSE_SECONDS, False
-            await self._view.our_turn(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                backoff.reset()
+                self._flowed = False
+            await self._view.our_turn(backoff.next())
 
     def _cause(self, error: Exception, refusals: int) -> Exception:
         """What NATS has refused since, where that is why nothing came."""
@@ -291,14 +292,13 @@ class Feed:
 
     async def _commit(self, entries: list[Entry]) -> int:
         """Tries until the database takes them: order is kept by not going on."""
-        pause = SHORTEST_PAUSE_SECONDS
+        backoff = Backoff(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not asked_to_end():
             try:
                 return await self._view.apply(entries)
             except psycopg.Error as error:
                 self._in_trouble(error)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(backoff.next())
                 if isinstance(error, psycopg.ProgrammingError):
                     # The tables are gone: they are made again, and the consumer with them.
                     raise

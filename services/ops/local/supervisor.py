@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from services.ops.local.children import Child, Program, last_lines
+from shared.process.backoff import Backoff
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0
@@ -68,16 +69,16 @@ class Kept:
         self._child = Child(self._program())
 
     async def _keep(self) -> None:
-        pause = FIRST_PAUSE_SECONDS
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while True:
             began = time.monotonic()
             code = await self._until_it_ends()
             if time.monotonic() - began > STEADY_AFTER_SECONDS:
-                pause = FIRST_PAUSE_SECONDS
+                backoff.reset()
             self.deaths += 1
+            pause = backoff.next()
             log.warning("part.died", part=self._program().name, code=code, again_in_seconds=pause)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             await self._run_again()
 
     async def _run_again(self) -> None:
