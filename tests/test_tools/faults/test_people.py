@@ -7,8 +7,8 @@ import pytest
 from tests.faults.left_behind import of_who_left
 from tests.faults.linearizable import of_the_order
 from tests.faults.people import LEAVER, as_owner, of_a_life
-from tests.faults.test_linearizable import accepted, command, refused
 from tests.faults.verdict import Stored
+from tests.test_tools.faults.test_linearizable import accepted, command, refused
 
 OWNER = {"owner": LEAVER}
 
