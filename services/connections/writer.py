@@ -16,7 +16,7 @@ from eventsourcing.persistence import PersistenceError
 from services.connections.store.ledger import Ledger
 from services.connections.store.pending import Answer, Pending, Verdict
 from services.connections.store.recorder import NotSent, Unclear
-from shared.messaging.admission import Acquaintances, Admission, Pace, weight_of
+from shared.messaging.admission import Admission, KnownTenants, Throughput, weight_of
 from shared.messaging.fair_queue import FairQueue
 from shared.process import metrics, unexpected_errors
 from shared.process.backoff import Backoff
@@ -33,7 +33,7 @@ PATIENCE_SECONDS = 2.5
 PROBE_SECONDS = 1.0
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 # What is supposed before the first group is measured; and while the store is away nobody need hurry.
-FIRST_PACE = 1_000.0
+FIRST_THROUGHPUT = 1_000.0
 AWAY_RETRY_MS = 500
 # What the thread leaves, after each group, to reading and refusing while there is something to refuse.
 GIVE_WAY_SECONDS = 0.01
@@ -66,11 +66,11 @@ class Writer:
         self._make_busy = busy
         self._tell = tell
         self._loop = asyncio.get_running_loop()
-        known = Acquaintances()
+        known = KnownTenants()
         self._admission = Admission(MOST_WAITING, known)
         self._known = known
         self._waiting: FairQueue[Pending] = FairQueue(known)
-        self._pace = Pace(FIRST_PACE)
+        self._throughput = Throughput(FIRST_THROUGHPUT)
         self._refusing = False
         self._arrived = threading.Event()
         self._stopping = threading.Event()
@@ -111,8 +111,8 @@ class Writer:
         self._arrived.set()
 
     def retry_after_ms(self) -> int:
-        """How long what waits now will take, at the pace of late."""
-        hint = self._pace.retry_after_ms(self._admission.total)
+        """How long what waits now will take, at the average throughput."""
+        hint = self._throughput.retry_after_ms(self._admission.total)
         return hint if self._trouble is None else max(hint, AWAY_RETRY_MS)
 
     def figures(self) -> Sequence[metrics.Metric]:
@@ -236,7 +236,7 @@ class Writer:
         self._answer([self._busy(pending) for pending in group])
 
     def _count(self, group: Sequence[Pending], seconds: float) -> None:
-        self._pace.told(sum([pending.weight for pending in group]), seconds)
+        self._throughput.observe(sum([pending.weight for pending in group]), seconds)
         self._sizes.observe((len(group),))
         self._durations.observe((int(seconds * 1e9),))
 
@@ -249,7 +249,7 @@ class Writer:
             if pending.account not in known and not answer.reason and not pending.dry_run
         }
         if met:
-            self._waiting.meet(met)
+            self._waiting.add_tenants(met)
 
     def _settle_one_by_one(self, ledger: Ledger, group: list[Pending], error: Exception, *, unclear: bool) -> None:
         """A command at which this code fails must not keep the others from their answers."""
@@ -302,7 +302,7 @@ class Writer:
         while True:
             await asyncio.sleep(0.25)
             limit = time.monotonic() - PATIENCE_SECONDS
-            late = self._waiting.withdraw(lambda pending: pending.arrived <= limit)  # noqa: B023  used at once
+            late = self._waiting.remove_expired(lambda pending: pending.arrived <= limit)  # noqa: B023  used at once
             if late:
                 self._let_go([self._busy(pending) for pending in late])
 

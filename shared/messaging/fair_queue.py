@@ -1,4 +1,4 @@
-"""Who waits is served in turn, account by account: a crowd stands behind itself, not in front of the others."""
+"""A fair queue: accounts take turns, so a flood waits behind itself and not in front of other accounts."""
 
 import threading
 import time
@@ -6,74 +6,78 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
-from shared.messaging.admission import STRANGERS, Acquaintances
+from shared.messaging.admission import UNKNOWN_TENANT, KnownTenants
 
-# For so long after several accounts were there, one alone leaves room for the others to come back.
-SEVERAL_SECONDS = 1.0
-NOBODY: Final[Mapping[str, int]] = {}
+NONE_SERVED: Final[Mapping[str, int]] = {}
 
 
-class Waits(Protocol):
-    """`weight` says how many small ones it counts for in a group."""
+class Queued(Protocol):
+    """`weight` is how many small messages it counts for in a group."""
 
     account: str
     weight: int
 
 
-T = TypeVar("T", bound=Waits)
+T = TypeVar("T", bound=Queued)
 
 
 class FairQueue(Generic[T]):
-    """A line for each account, first come first served, and the lines in turn; strangers share one line.
+    """A line for each account, first come first served, and the lines in turn; unknown tenants share one line.
 
     One thread may put while another takes.
+
+    Args:
+        tenants: the accounts that have lines of their own.
+        contended_seconds: how long after there were several lines one alone leaves capacity for others to return.
     """
 
-    def __init__(self, known: Acquaintances) -> None:
-        self._known = known
+    def __init__(self, tenants: KnownTenants, contended_seconds: float = 1.0) -> None:
+        self._tenants = tenants
+        self._contended_seconds = contended_seconds
         self._lock = threading.Lock()
-        # Shared out when something is taken, so that putting needs no lock.
-        self._came: deque[T] = deque()
+        # Sorted into lines when something is taken, so that putting needs no lock.
+        self._arrived: deque[T] = deque()
         # In the order of turns; none is empty.
         self._lines: dict[str, deque[T]] = {}
-        self._several_until = 0.0
+        self._contended_until = 0.0
 
     def __bool__(self) -> bool:
-        return bool(self._came or self._lines)
+        return bool(self._arrived or self._lines)
 
     def put(self, item: T) -> None:
-        self._came.append(item)
+        self._arrived.append(item)
 
-    def take(self, room: int, of_one: int, served: Mapping[str, int] = NOBODY, takers: int = 1) -> list[T]:
-        """The next ones, until their weight fills the room; at least one if anybody's turn has come.
+    def take(self, capacity: int, of_one: int, served: Mapping[str, int] = NONE_SERVED, workers: int = 1) -> list[T]:
+        """Take the next items, until their weight fills the capacity; at least one if a line has its turn.
 
-        While there are several lines, and for a moment afterwards, a line gives at most `of_one`: whoever comes next
-        waits for a short group only. Where `takers` serve groups side by side, and a line is being `served` in so many
-        of them, none has more than half of the takers, and lines are not put together while there are takers for each.
+        While there are several lines, and for a moment afterwards, a line gives at most `of_one` items: the next
+        arrival then waits for a short group only. Several `workers` may serve groups side by side; `served` is in how
+        many of those groups each line is. No line has more than half of the workers then, and lines are put together
+        only when there are fewer workers than lines.
         """
         taken: list[T] = []
         with self._lock:
             self._line_up()
             if len(self._lines.keys() | served.keys()) > 1:
-                self._several_until = time.monotonic() + SEVERAL_SECONDS
-            several = self.several()
-            rounds, at_once = (of_one, (takers + 1) // 2) if several else (room, takers)
-            apart = several and len(self._lines) <= takers
-            while room > 0 and rounds > 0:
+                self._contended_until = time.monotonic() + self._contended_seconds
+            contended = self.contended()
+            rounds, at_once = (of_one, (workers + 1) // 2) if contended else (capacity, workers)
+            apart = contended and len(self._lines) <= workers
+            while capacity > 0 and rounds > 0:
                 turns = [share for share in self._lines if served.get(share, 0) < at_once]
                 if apart or len(turns) < 2:  # noqa: PLR2004
-                    self._take_alone(taken, turns[:1], min(room, rounds))
+                    self._take_alone(taken, turns[:1], min(capacity, rounds))
                     break
-                room = self._take_round(taken, turns, room)
+                capacity = self._take_round(taken, turns, capacity)
                 rounds -= 1
         return taken
 
-    def several(self) -> bool:
-        """Whether several accounts were there of late."""
-        return time.monotonic() < self._several_until
+    def contended(self) -> bool:
+        """Return whether there were several lines within the last `contended_seconds`."""
+        return time.monotonic() < self._contended_until
 
-    def give_back(self, items: Sequence[T]) -> None:
-        """Those taken last go in front of everything, in their order."""
+    def put_back(self, items: Sequence[T]) -> None:
+        """Put the items that were taken last in front of all others, in their order."""
         with self._lock:
             front: dict[str, deque[T]] = {}
             for item in items:
@@ -82,31 +86,31 @@ class FairQueue(Generic[T]):
                 line.extend(self._lines.pop(share, ()))
             self._lines = front | self._lines
 
-    def withdraw(self, late: Callable[[T], bool]) -> list[T]:
-        """Takes out whoever is late, looking at those who came first."""
-        found: list[T] = []
+    def remove_expired(self, expired: Callable[[T], bool]) -> list[T]:
+        """Remove the expired items at the head of each line, and return them."""
+        removed: list[T] = []
         with self._lock:
             self._line_up()
             for share, line in list(self._lines.items()):
-                while line and late(line[0]):
-                    found.append(line.popleft())
+                while line and expired(line[0]):
+                    removed.append(line.popleft())
                 if not line:
                     del self._lines[share]
-        return found
+        return removed
 
-    def meet(self, accounts: set[str]) -> None:
-        """From now on these accounts have lines of their own, with what they have waiting in the strangers' line."""
+    def add_tenants(self, accounts: set[str]) -> None:
+        """Give these accounts lines of their own, with their items from the line of unknown tenants."""
         with self._lock:
             self._line_up()
             for account in accounts:
-                self._known.meet(account)
-            for item in self._lines.pop(STRANGERS, ()):
+                self._tenants.add(account)
+            for item in self._lines.pop(UNKNOWN_TENANT, ()):
                 self._line_of(item).append(item)
 
     def _line_up(self) -> None:
-        came, lines = self._came, self._lines
-        while came:
-            item = came.popleft()
+        arrived, lines = self._arrived, self._lines
+        while arrived:
+            item = arrived.popleft()
             line = lines.get(item.account)
             (self._line_of(item) if line is None else line).append(item)
 
@@ -114,27 +118,27 @@ class FairQueue(Generic[T]):
         return self._lines.setdefault(self.share_of(item), deque())
 
     def share_of(self, item: T) -> str:
-        # Its own line even if it was forgotten meanwhile: none may overtake those before it.
-        return item.account if item.account in self._lines else self._known.share_of(item.account)
+        # A line stays while it has items, though its account was forgotten: none may overtake those before it.
+        return item.account if item.account in self._lines else self._tenants.share_of(item.account)
 
-    def _take_alone(self, taken: list[T], turns: Sequence[str], room: int) -> None:
+    def _take_alone(self, taken: list[T], turns: Sequence[str], capacity: int) -> None:
         for share in turns:
             line = self._lines[share]
-            while line and room > 0:
+            while line and capacity > 0:
                 item = line.popleft()
                 taken.append(item)
-                room -= item.weight
+                capacity -= item.weight
             if not line:
                 del self._lines[share]
 
-    def _take_round(self, taken: list[T], turns: Sequence[str], room: int) -> int:
+    def _take_round(self, taken: list[T], turns: Sequence[str], capacity: int) -> int:
         for share in turns:
-            if room <= 0:
+            if capacity <= 0:
                 break
             line = self._lines.pop(share)
             item = line.popleft()
             taken.append(item)
-            room -= item.weight
+            capacity -= item.weight
             if line:
                 self._lines[share] = line
-        return room
+        return capacity

@@ -22,7 +22,7 @@ from shared.language.questions import LONGEST_WAIT_MS, QUESTIONS, Question
 from shared.language.reasons import QuestionError
 from shared.language.subjects import Ce
 from shared.language.text import SERVICE
-from shared.messaging.admission import Acquaintances, Admission, weight_of
+from shared.messaging.admission import Admission, KnownTenants, weight_of
 from shared.messaging.endpoint import Endpoint, Reply, Request
 from shared.messaging.fair_queue import FairQueue
 from shared.messaging.message_size import SPARE
@@ -99,7 +99,7 @@ class Answers:
         self._foreign = foreign
         self._answer = answer
         self._max_payload = max_payload
-        accounts = Acquaintances()
+        accounts = KnownTenants()
         self._admission = Admission(MOST_UNDER_WAY, accounts)
         self._arrived: FairQueue[Arrived] = FairQueue(accounts)
         self._beginning = False
@@ -160,7 +160,7 @@ class Answers:
         task.add_done_callback(ended)
 
     def _retry_after_ms(self) -> int:
-        return self._snapshots.pace.retry_after_ms(self._admission.total)
+        return self._snapshots.throughput.retry_after_ms(self._admission.total)
 
     async def drain(self) -> None:
         """Returns when every question taken has its answer; those that wait for a position are told to ask again."""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from shared.messaging.admission import Acquaintances, Pace
+from shared.messaging.admission import KnownTenants, Throughput
 from shared.messaging.fair_queue import FairQueue
 from shared.process.pacing import rest
 from shared.projections.cpu_time import Metered
@@ -33,7 +33,7 @@ OVERHEAD_SECONDS = 0.0002
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
 PATIENCE_SECONDS = 4.0
 # What is supposed before the first group is measured.
-FIRST_PACE = 1_000.0
+FIRST_THROUGHPUT = 1_000.0
 
 T = TypeVar("T")
 
@@ -61,11 +61,11 @@ class Waiting:
 class SharedSnapshots:
     """At most `READERS` snapshots are open at once; who comes while they are in use waits for the next."""
 
-    def __init__(self, view: View, known: Acquaintances) -> None:
+    def __init__(self, view: View, known: KnownTenants) -> None:
         self._view = view
         self._known = known
         self._waiting: FairQueue[Waiting] = FairQueue(known)
-        self.pace = Pace(FIRST_PACE)
+        self.throughput = Throughput(FIRST_THROUGHPUT)
         self._reading: set[asyncio.Task[None]] = set()
         # In how many snapshots each line is now, those that it rests after among them.
         self._served: Counter[str] = Counter()
@@ -84,7 +84,7 @@ class SharedSnapshots:
             found: T = await waiting.found
         except asyncio.CancelledError:
             # Nobody takes it while the readers hang: it must not stay until they do.
-            self._waiting.withdraw(lambda other: other.found.done())
+            self._waiting.remove_expired(lambda other: other.found.done())
             raise
         return found
 
@@ -117,13 +117,13 @@ class SharedSnapshots:
             for waiting in group:
                 waiting.fail(error)
         else:
-            self._waiting.give_back(group)
+            self._waiting.put_back(group)
             # The other readers do as much meanwhile.
-            self.pace.told((size - len(group)) * len(self._reading), time.monotonic() - began)
+            self.throughput.observe((size - len(group)) * len(self._reading), time.monotonic() - began)
 
     def _let_go(self, spent: Mapping[str, float]) -> None:
         """One that asks for much leaves the event loop to the others for most of the time."""
-        loop, several = asyncio.get_running_loop(), self._waiting.several()
+        loop, several = asyncio.get_running_loop(), self._waiting.contended()
         for line, seconds in spent.items():
             if several and seconds > LITTLE_SECONDS:
                 loop.call_later(rest(seconds, REST_TIMES, 0.0), self._rested, line)
@@ -151,7 +151,7 @@ class SharedSnapshots:
         async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
             met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
             if strangers := {account for account in met if account not in self._known}:
-                self._waiting.meet(strangers)
+                self._waiting.add_tenants(strangers)
             spent = 0.0
             for snapshot in snapshots:
                 spent += await self._answer_one(group, snapshot)
@@ -166,7 +166,7 @@ class SharedSnapshots:
             found = await looking
         except psycopg.Error as error:
             waiting.fail(error)
-            self._waiting.give_back(group)
+            self._waiting.put_back(group)
             group.clear()
             raise
         except Exception as error:  # noqa: BLE001  it is the asker's to hear

@@ -15,7 +15,7 @@ from services.connections.writer import MOST_WAITING, Writer
 from services.inbox_views.projection import DESIGN
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
-from shared.messaging.admission import Acquaintances
+from shared.messaging.admission import KnownTenants
 from shared.process.clock import new_id
 from shared.projections.query_endpoint import MOST_UNDER_WAY
 from shared.projections.snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
@@ -58,7 +58,7 @@ def fill(writer: Writer, account: str, size: int = 0, most: int = 2 * MOST_WAITI
 
 
 async def test_a_flood_leaves_room_for_others(writer: Writer) -> None:
-    writer._waiting.meet({"bad", "good"})
+    writer._waiting.add_tenants({"bad", "good"})
     assert fill(writer, "bad") == MOST_WAITING // 2
     assert not writer.admits("bad", 100)
     assert writer.admits("good", 100)
@@ -74,7 +74,7 @@ async def test_the_hint_says_how_long_the_queue_takes(writer: Writer) -> None:
     writer._trouble = None
     before = writer.retry_after_ms()
     waiting = fill(writer, "bad")
-    writer._pace.told(1_000, 1.0)
+    writer._throughput.observe(1_000, 1.0)
     assert before < writer.retry_after_ms() == pytest.approx(waiting, rel=0.1)
 
 
@@ -205,7 +205,7 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = View(database, DESIGN)
-    snapshots = SharedSnapshots(view, Acquaintances())
+    snapshots = SharedSnapshots(view, KnownTenants())
     looked = 0
 
     async def look(_: Snapshot) -> int:

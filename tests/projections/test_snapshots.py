@@ -9,7 +9,7 @@ import pytest
 from psycopg import sql
 
 from services.inbox_views.projection import DESIGN
-from shared.messaging.admission import Acquaintances
+from shared.messaging.admission import KnownTenants
 from shared.messaging.endpoint import Endpoint, Request
 from shared.process.clock import new_id
 from shared.projections.cpu_time import Metered
@@ -22,10 +22,10 @@ ADMIN = "admin"
 BAD, GOOD = "bad", "good"
 
 
-def known() -> Acquaintances:
-    accounts = Acquaintances()
+def known() -> KnownTenants:
+    accounts = KnownTenants()
     for account in (BAD, GOOD):
-        accounts.meet(account)
+        accounts.add(account)
     return accounts
 
 
@@ -127,7 +127,7 @@ async def test_what_came_in_one_piece_is_not_all_begun_before_whoever_comes_next
 ) -> None:
     answers = Answers(view, {}, lambda *_: asyncio.sleep(0))
     for account in (BAD, GOOD):
-        answers._snapshots._known.meet(account)
+        answers._snapshots._known.add(account)
     begun: list[str] = []
 
     async def reply(_: Endpoint, request: Request) -> None:
