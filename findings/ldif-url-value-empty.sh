@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guess: where URL values are not to be fetched (the default), `attribute:< URL` (RFC 2849) is refused or left out.
-# What comes (ldif 4.3.0): the attribute is there with an empty value, as if the directory had said so.
+# Result (ldif 4.3.0): the attribute is there with an empty value, as if the directory had said so.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

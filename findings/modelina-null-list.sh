@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guess: a list that may be null (`type: [array, null]`) is written by modelina's `marshal()` as null when it is null.
-# What comes: `marshal()` walks through it without a look, and throws; `tsc --strict` refuses the class, too.
+# Result: `marshal()` walks through it without a look, and throws; `tsc --strict` refuses the class, too.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guess: a choice that may be null becomes `"personal" | "team" | null` in modelina's TypeScript.
-# What comes: an enum of three words, the third of which is the text "null", which no body ever has.
+# Result: an enum of three words, the third of which is the text "null", which no body ever has.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

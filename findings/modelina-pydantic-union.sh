@@ -1,6 +1,6 @@
 #!/bin/sh
 # Guess: of a union of two classes pydantic tries each, and a body of the second one is read as that.
-# What comes: the first class's validator takes the fields that it does not know out of the body itself, and the second
+# Result: the first class's validator takes the fields that it does not know out of the body itself, and the second
 # class misses them. With `ignoreAdditionalProperties` there is no such validator.
 set -eu
 folder=$(mktemp -d)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Guess: a request to a paused pull consumer is ended with a status that says so, or is not answered at all.
-# What comes (nats-server 2.15.1): idle heartbeats go on (status 100) as with a consumer that has nothing to deliver,
-# while its own state counts the messages that are pending; only `paused` in that state tells.
+# Result (nats-server 2.15.1): idle heartbeats go on (status 100) as with a consumer that has nothing to deliver,
+# while its own state counts the messages that are pending; only `paused` in that state shows it.
 set -eu
 folder=$(mktemp -d)
 trap 'kill "$server" 2>/dev/null || true; rm -rf "$folder"' EXIT
