@@ -2,21 +2,21 @@
 
 from typing import Final
 
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from services.inbox_views.queries import answer
 from shared.language import subjects
 from shared.language.questions import ROUTING_QUESTIONS, VIEW_QUESTIONS
-from shared.projections.projection_service import Room, main
+from shared.projections.projection_service import ProjectionService, main
 
-ROOM: Final = Room(
+INBOX_VIEWS: Final = ProjectionService(
     name="inbox-views",
-    description="Answers questions about addresses, inboxes, users and accounts.",
-    design=DESIGN,
+    description="QueryEndpoint questions about addresses, inboxes, users and accounts.",
+    definition=DEFINITION,
     questions=VIEW_QUESTIONS,
     answer=answer,
     subjects=(subjects.QUERIES,),
-    foreign=frozenset(ROUTING_QUESTIONS),
+    ignored=frozenset(ROUTING_QUESTIONS),
 )
 
 if __name__ == "__main__":
-    main(ROOM)
+    main(INBOX_VIEWS)

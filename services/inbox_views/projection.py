@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from services.inbox_views.domain.folds import fold
-from shared.projections.view import Design
+from services.inbox_views.domain.projection import fold
+from shared.projections.view import ProjectionDefinition
 
 # Raised with every change of what the folds make: the rows are then made anew from the event log.
 VERSION: Final = 2
 
-DESIGN: Final = Design(
+DEFINITION: Final = ProjectionDefinition(
     name="inbox_views",
     version=VERSION,
     fold=fold,

@@ -2,20 +2,20 @@
 
 from typing import Final
 
-from services.routing.projection import DESIGN
+from services.routing.projection import DEFINITION
 from services.routing.queries import answer
 from shared.language import subjects
 from shared.language.questions import ROUTING_QUESTIONS
-from shared.projections.projection_service import Room, main
+from shared.projections.projection_service import ProjectionService, main
 
-ROOM: Final = Room(
+ROUTING: Final = ProjectionService(
     name="routing",
-    description="Answers where mail goes and why.",
-    design=DESIGN,
+    description="QueryEndpoint where mail goes and why.",
+    definition=DEFINITION,
     questions=ROUTING_QUESTIONS,
     answer=answer,
     subjects=tuple(subjects.query("*", name) for name in ROUTING_QUESTIONS),
 )
 
 if __name__ == "__main__":
-    main(ROOM)
+    main(ROUTING)

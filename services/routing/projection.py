@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from services.routing.domain.folds import fold
-from shared.projections.view import Design
+from services.routing.domain.projection import fold
+from shared.projections.view import ProjectionDefinition
 
 # Raised with every change of what the folds make: the rows are then made anew from the event log.
 VERSION: Final = 2
 
-DESIGN: Final = Design(name="routing", version=VERSION, fold=fold, indexes={})
+DEFINITION: Final = ProjectionDefinition(name="routing", version=VERSION, fold=fold, indexes={})

@@ -8,7 +8,7 @@ from typing import Any, Final, LiteralString, cast
 import orjson
 
 from services.routing.domain import resolve
-from services.routing.domain.folds import Doc
+from services.routing.domain.projection import Doc
 from services.routing.domain.resolve import Assignment, Inbox, Mail
 from shared.core.address import AddressInvalid, canonical
 from shared.core.policies import holds
@@ -17,7 +17,7 @@ from shared.core.sender import read_sender
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import ID, SERVICE
-from shared.projections.answers import NotAnswered, not_allowed
+from shared.projections.answers import QuestionRefusedError, not_allowed
 from shared.projections.view import Snapshot
 
 IS_ID: Final = re.compile(ID.removesuffix("$") + r"\Z")
@@ -55,7 +55,7 @@ def administers(snapshot: Snapshot, actor: str) -> bool:
     return holds((snapshot.actor_doc or {}).get("permissions", ()), "account_access")
 
 
-async def rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) -> dict[str, Doc]:
+async def read_rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) -> dict[str, Doc]:
     """Documents by name, all in one statement."""
     wanted = sorted(set(names))
     if not wanted:
@@ -78,9 +78,9 @@ async def open_inboxes(
 ) -> tuple[dict[str, Inbox], dict[str, Doc]]:
     """Inboxes with everybody whom their rules name, and these people with `more_users`."""
     account = cast(Doc, snapshot.account_doc)
-    docs = await rows(snapshot, "inbox", names)
+    docs = await read_rows(snapshot, "inbox", names)
     wanted = resolve.needed_users((doc["rule"] for doc in docs.values()), account)
-    users = await rows(snapshot, "user", {*wanted, *more_users})
+    users = await read_rows(snapshot, "user", {*wanted, *more_users})
     return {name: Inbox(doc, account, users) for name, doc in docs.items()}, users
 
 
@@ -96,8 +96,8 @@ async def read_inboxes(snapshot: Snapshot, inboxes: Collection[Inbox], users: Ma
         readers = dict(cast(list[tuple[str, str]], await snapshot.select(READ, {"members": members})))
     for inbox in unclear:
         reader = readers.get(inbox.name)
-        if seen := [reader] if reader else inbox.membership.names:
-            snapshot.looked_at("user", *seen)
+        if ids := [reader] if reader else inbox.membership.names:
+            snapshot.looked_at("user", *ids)
     return {inbox.name for inbox in inboxes} - {inbox.name for inbox in unclear if inbox.name not in readers}
 
 
@@ -107,14 +107,14 @@ async def routing(snapshot: Snapshot, question: q.Routing) -> Mapping[str, Any]:
     inbox = found.get(question.inbox)
     if inbox is None:
         details = {"inbox": question.inbox}
-        raise NotAnswered(QuestionError.INBOX_NOT_FOUND, f"There is no inbox {question.inbox}.", details)
+        raise QuestionRefusedError(QuestionError.INBOX_NOT_FOUND, f"There is no inbox {question.inbox}.", details)
     if not administers(snapshot, question.actor) and not inbox.admits(question.actor):
         raise not_allowed("member", "Only members of the inbox and administrators may ask this.")
     return {
         "inbox": inbox.name,
         "rule": inbox.rule.model_dump(mode="json"),
         "words": in_words(inbox.rule),
-        "targets": [target.shown() for target in inbox.targets],
+        "targets": [target.to_answer() for target in inbox.targets],
     }
 
 
@@ -144,9 +144,9 @@ class Resolution:
 
     async def _read(self, recipients: set[str]) -> None:
         suspects = {suspect for one in recipients if (suspect := resolve.without_tag(one))}
-        self._addresses = await rows(self._snapshot, "address", recipients | suspects)
+        self._addresses = await read_rows(self._snapshot, "address", recipients | suspects)
         primaries = {doc["primary"] for doc in self._addresses.values() if doc["primary"]}
-        self._addresses |= await rows(self._snapshot, "address", primaries - self._addresses.keys())
+        self._addresses |= await read_rows(self._snapshot, "address", primaries - self._addresses.keys())
         claims = [doc for doc in self._addresses.values() if doc["kind"]]
         people = {doc["owner"] for doc in claims if doc["owner"]}
         owner = self._question.contact_owner

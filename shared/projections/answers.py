@@ -11,14 +11,14 @@ from shared.language.questions import ListQuestion
 from shared.language.reasons import CODES, QuestionError
 from shared.messaging.endpoint import Reply, Request
 from shared.messaging.reading import problem
-from shared.projections.turns import in_turns
+from shared.projections.cooperative import cooperatively
 
 LARGEST_PAGE: Final = 800_000
 AWAY_RETRY_MS: Final = 500
 
 
 @dataclass
-class NotAnswered(Exception):
+class QuestionRefusedError(Exception):
     """Raised by whoever answers a question; becomes the error reply."""
 
     error: QuestionError
@@ -38,53 +38,55 @@ class Page:
 Result = Any | Page
 
 
-def failure(request: Request, error: NotAnswered) -> Reply:
-    return Reply(request, body_of(error), (CODES[error.error], error.error))
+def error_reply(request: Request, error: QuestionRefusedError) -> Reply:
+    return Reply(request, error_body(error), (CODES[error.error], error.error))
 
 
-def body_of(error: NotAnswered) -> bytes:
+def error_body(error: QuestionRefusedError) -> bytes:
     body: dict[str, Any] = {"error": error.error, "message": error.message, "details": dict(error.details)}
     if error.incomplete_since is not None:
         body["incomplete_since"] = error.incomplete_since
     return orjson.dumps(body)
 
 
-def not_allowed(permission: str, message: str) -> NotAnswered:
-    return NotAnswered(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
+def not_allowed(permission: str, message: str) -> QuestionRefusedError:
+    return QuestionRefusedError(QuestionError.PERMISSION_MISSING, message, {"permission": permission})
 
 
-def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> NotAnswered:
-    return NotAnswered(QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms})
+def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> QuestionRefusedError:
+    return QuestionRefusedError(
+        QuestionError.BUSY, f"Not answered, {why}; ask again.", {"retry_after_ms": retry_after_ms}
+    )
 
 
-def failed() -> NotAnswered:
+def failed() -> QuestionRefusedError:
     """For a question at which this code fails."""
-    return NotAnswered(
+    return QuestionRefusedError(
         QuestionError.INTERNAL_ERROR,
         "Not answered, because of a fault in Switchboard itself; its log has the place.",
     )
 
 
-def invalid(problems: Sequence[Mapping[str, str]]) -> NotAnswered:
+def invalid(problems: Sequence[Mapping[str, str]]) -> QuestionRefusedError:
     fields = ", ".join(dict.fromkeys(problem["field"] for problem in problems if problem["field"]))
     message = f"The question cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."
-    return NotAnswered(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
+    return QuestionRefusedError(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
 
 
-def too_large(size: int, limit: int, result: Result, reply: Mapping[str, Any]) -> NotAnswered:
+def too_large(size: int, limit: int, result: Result, reply: Mapping[str, Any]) -> QuestionRefusedError:
     """The answer, or the first item of a page, is more than one message carries; a list goes on after `next`."""
-    told = f"the answer is larger than one message carries ({size:,} bytes, max_payload is {limit:,})"
-    error = invalid([problem("", told)])
+    problem_text = f"the answer is larger than one message carries ({size:,} bytes, max_payload is {limit:,})"
+    error = invalid([problem("", problem_text)])
     error.details = {**error.details, "bytes": size, "max_payload": limit}
     if isinstance(result, Page):
-        error.message = f"Not answered: {told}. Go on after details.next."
+        error.message = f"Not answered: {problem_text}. Go on after details.next."
         error.details["next"] = reply["next"]
     else:
-        error.message = f"Not answered: {told}. Ask for less at once."
+        error.message = f"Not answered: {problem_text}. Ask for less at once."
     return error
 
 
-async def reply_of(
+async def render_answer(
     position: int, result: Result, incomplete_since: int | None, largest_page: int = LARGEST_PAGE
 ) -> dict[str, Any]:
     """The reply's body; a page is cut where it would grow too large for a message, and written in steps."""
@@ -92,14 +94,14 @@ async def reply_of(
     if isinstance(result, Page):
         items: list[orjson.Fragment] = []
         size = 0
-        async for _, item in in_turns(result.items):
+        async for _, item in cooperatively(result.items):
             written = orjson.dumps(item)
             size += len(written) + 1
             if items and size > largest_page:
                 break
             items.append(orjson.Fragment(written))
         more = result.more or len(items) < len(result.items)
-        reply |= {"result": items, "next": cursor(result.items[len(items) - 1][0]) if more and items else None}
+        reply |= {"result": items, "next": cursor_for(result.items[len(items) - 1][0]) if more and items else None}
     else:
         reply["result"] = result
     if incomplete_since is not None:
@@ -110,12 +112,12 @@ async def reply_of(
 # ---- cursors
 
 
-def cursor(key: str) -> str:
+def cursor_for(key: str) -> str:
     """The opaque text by which a caller asks for what follows a key."""
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
-def after(question: ListQuestion) -> str:
+def cursor_key(question: ListQuestion) -> str:
     """The key to go on after; the empty text at the beginning."""
     if question.after is None:
         return ""

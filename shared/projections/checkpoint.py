@@ -14,13 +14,13 @@ from shared.process.stored_events import Undecodable
 from shared.projections.projection_store import named
 
 # As JSON, so that rows of a release that kept no ids can be asked, too.
-READ: Final[LiteralString] = "SELECT to_jsonb(v) FROM {schema}.view v"
-ADOPT: Final[LiteralString] = """
+READ_CHECKPOINT: Final[LiteralString] = "SELECT to_jsonb(v) FROM {schema}.view v"
+RECORD_EVENT_ID: Final[LiteralString] = """
 UPDATE {schema}.view SET event = %s, event_at = position WHERE position = %s AND event_at IS DISTINCT FROM position
 """
 
 
-class LogChanged(Exception):
+class LogMismatchError(Exception):
     """The log holds another event at the position of the rows, or ends before it."""
 
 
@@ -32,24 +32,24 @@ class Checkpoint(NamedTuple):
     event: UUID | None
 
 
-async def checkpoint_of(cursor: AsyncCursor[Any], schema: str) -> Checkpoint:
+async def read_checkpoint(cursor: AsyncCursor[Any], schema: str) -> Checkpoint:
     """
     Raises:
         psycopg.errors.UndefinedTable: there are no such rows.
     """
-    await cursor.execute(named(READ, schema))
+    await cursor.execute(named(READ_CHECKPOINT, schema))
     ((row,),) = await cursor.fetchall()
     # A release that kept no ids moves the position and leaves the id of an earlier event behind.
-    known = row.get("event") if row.get("event_at") == row["position"] else None
-    return Checkpoint(row["design"], row["position"], UUID(known) if known else None)
+    event = row.get("event") if row.get("event_at") == row["position"] else None
+    return Checkpoint(row["design"], row["position"], UUID(event) if event else None)
 
 
-async def adopt(cursor: AsyncCursor[Any], schema: str, position: int, event: str) -> None:
+async def record_event_id(cursor: AsyncCursor[Any], schema: str, position: int, event: str) -> None:
     """Writes down which event stands at the position, where that is not known yet."""
-    await cursor.execute(named(ADOPT, schema), (UUID(event), position))
+    await cursor.execute(named(RECORD_EVENT_ID, schema), (UUID(event), position))
 
 
-async def contradiction(log: LogReader, checkpoint: Checkpoint) -> str | None:
+async def log_mismatch(log: LogReader, checkpoint: Checkpoint) -> str | None:
     """Why the rows cannot be of this log; None when they can, and where there is no log.
 
     Raises:
@@ -64,9 +64,9 @@ async def contradiction(log: LogReader, checkpoint: Checkpoint) -> str | None:
     if end < position:
         return f"the log ends at position {end}, the rows stand at {position}: {restored}"
     try:
-        found = await log.id_at(position)
+        logged = await log.id_at(position)
     except Undecodable:
         return None
-    if checkpoint.event is not None and found is not None and found != str(checkpoint.event):
-        return f"at position {position} the log holds event {found}, the rows had {checkpoint.event}: {restored}"
+    if checkpoint.event is not None and logged is not None and logged != str(checkpoint.event):
+        return f"at position {position} the log holds event {logged}, the rows had {checkpoint.event}: {restored}"
     return None

@@ -33,18 +33,25 @@ from shared.process.pacing import rest
 from shared.process.settings import Settings
 from shared.process.standby import Progress, Standby
 from shared.process.stored_events import Undecodable
-from shared.projections.checkpoint import LogChanged, contradiction
-from shared.projections.durable import Durable, as_position
-from shared.projections.pull import BATCH, SILENCE_SECONDS, ConsumerLost, Delivered, Pull, RequestRefused
-from shared.projections.rebuild.rebuild import LogTooShort, rebuild, start_over
-from shared.projections.schemas import NotPossible
-from shared.projections.view import DesignChanged, Entry, FromBus, View
+from shared.projections.checkpoint import LogMismatchError, log_mismatch
+from shared.projections.durable_consumer import DurableConsumer, as_position
+from shared.projections.pull_consumer import (
+    BATCH,
+    SILENCE_SECONDS,
+    ConsumerLostError,
+    PullConsumer,
+    PullRefusedError,
+    StreamMessage,
+)
+from shared.projections.rebuild.rebuild import LogIncompleteError, rebuild, recreate_empty
+from shared.projections.schemas import PreconditionFailedError
+from shared.projections.view import DeliveredEvent, IncomingEvent, VersionMismatchError, View
 
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
 ANSWER_SECONDS = 2.0
 CHECK_SECONDS = 2.0
 GAP_SECONDS = 2.0
-LOOK_AGAIN_SECONDS = 0.02
+POLL_SECONDS = 0.02
 REST_TIMES = 4.0
 SHORTEST_REST_SECONDS = 0.02
 SHORTEST_PAUSE_SECONDS = 0.05
@@ -55,11 +62,11 @@ STALLED_SECONDS = 10.0
 log = structlog.get_logger(__name__)
 
 
-class LeaseOver(Exception):
+class LeaseLostError(Exception):
     """Another process of this view may carry events now."""
 
 
-class Feed:
+class EventConsumer:
     """Carries events from the stream to one view, in one process at a time.
 
     Two that share a consumer get every other message each and would wait for one another at every position. The lease
@@ -71,18 +78,18 @@ class Feed:
         self._postgres_url = postgres_url
         self._js: JetStreamContext = client.jetstream(timeout=ANSWER_SECONDS)
         self._view = view
-        self._name = view.design.name
+        self._name = view.definition.name
         # Of each version one: while one is live, the other may make its rows.
-        self._lease = Lease(postgres_url, f"view {self._name} {view.design.version}")
-        self._trouble = "starting"
-        self._flowed = False
-        self._waiting: dict[int, Delivered] = {}
+        self._lease = Lease(postgres_url, f"view {self._name} {view.definition.version}")
+        self._last_error = "starting"
+        self._made_progress = False
+        self._buffered: dict[int, StreamMessage] = {}
         self._gap_since: tuple[int, float] = (0, 0.0)
-        self._consumer = Durable(client, self._js, self._name)
+        self._consumer = DurableConsumer(client, self._js, self._name)
         self._permissions = permissions.of(client)
-        self._mistrusted = False
-        self._standby = Standby(f"the view {self._name}", self._look)
-        self._moved = time.monotonic()
+        self._distrusted = False
+        self._standby = Standby(f"the view {self._name}", self._leader_progress)
+        self._last_progress = time.monotonic()
         self._next_commit = 0.0
 
     @property
@@ -93,10 +100,10 @@ class Feed:
     async def ready(self) -> str | None:
         """None while events flow, here or in the process that holds the lease; else what is in the way."""
         if self._lease.held:
-            stood = time.monotonic() - self._moved
-            stalled = f"nothing has moved for {stood:.0f} s" if stood > STALLED_SECONDS else None
-            refused = self._consumer.refused
-            return self._trouble or (str(refused) if refused else stalled)
+            idle_for = time.monotonic() - self._last_progress
+            stalled = f"nothing has moved for {idle_for:.0f} s" if idle_for > STALLED_SECONDS else None
+            ack_refusal = self._consumer.ack_refusal
+            return self._last_error or (str(ack_refusal) if ack_refusal else stalled)
         if self._lease.trouble:
             return self._lease.trouble
         try:
@@ -105,7 +112,7 @@ class Feed:
             # There is no stream yet, or the servers are away, which others tell.
             return None
 
-    async def _look(self) -> Progress:
+    async def _leader_progress(self) -> Progress:
         """How far the one that holds the lease is."""
         return Progress(await self._view.position(), await self._consumer.last_position())
 
@@ -113,67 +120,68 @@ class Feed:
         """Until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._lease.run())
-            tasks.create_task(self._carry())
+            tasks.create_task(self._follow_for_ever())
 
-    async def _carry(self) -> None:
+    async def _follow_for_ever(self) -> None:
         """For ever; whatever goes wrong is told by `ready` and tried again after a pause that grows."""
         backoff = Backoff(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not asked_to_end():
             await self._lease.acquired()
-            self._moved = time.monotonic()
+            self._last_progress = time.monotonic()
             refusals = self._permissions.count
             try:
                 with breaking():
-                    await self._follow()
-            except LeaseOver:
-                self._trouble = "starting"
+                    await self._follow_stream()
+            except LeaseLostError:
+                self._last_error = "starting"
             except (
-                ConsumerLost, DesignChanged, LogChanged, LogTooShort, NotPossible, bus.StreamUnfit, Undecodable,
-                psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError,
+                ConsumerLostError, VersionMismatchError, LogMismatchError, LogIncompleteError, PreconditionFailedError,
+                bus.StreamUnfit, Undecodable, psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError,
+                OSError,
             ) as error:  # fmt: skip
-                self._mistrusted = isinstance(error, RequestRefused)
-                self._in_trouble(self._cause(error, refusals))
-            if self._flowed:
+                self._distrusted = isinstance(error, PullRefusedError)
+                self._set_error(self._cause(error, refusals))
+            if self._made_progress:
                 backoff.reset()
-                self._flowed = False
-            await self._view.our_turn(backoff.next())
+                self._made_progress = False
+            await self._view.wait_until_live(backoff.next())
 
     def _cause(self, error: Exception, refusals: int) -> Exception:
         """What NATS has refused since, where that is why nothing came."""
-        if isinstance(error, ConsumerLost) and self._consumer.refused:
-            return self._consumer.refused
-        unanswered = isinstance(error, (TimeoutError, ConsumerLost))
+        if isinstance(error, ConsumerLostError) and self._consumer.ack_refusal:
+            return self._consumer.ack_refusal
+        unanswered = isinstance(error, (TimeoutError, ConsumerLostError))
         return (self._permissions.cause(refusals, "$js.api.") if unanswered else None) or error
 
-    def _in_trouble(self, error: Exception) -> None:
-        trouble = f"{type(error).__name__}: {error}".strip()
-        if trouble != self._trouble:
-            self._trouble = trouble
-            log.warning("feed.trouble", view=self._name, error=trouble)
+    def _set_error(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}".strip()
+        if text != self._last_error:
+            self._last_error = text
+            log.warning("feed.trouble", view=self._name, error=text)
 
-    def _in_order(self) -> None:
-        self._flowed = True
-        if refused := self._consumer.refused:
-            self._in_trouble(refused)
-        elif self._trouble:
-            self._trouble = ""
-            log.info("feed.flows", view=self._name, position=self._view.progress.position)
+    def _clear_error(self) -> None:
+        self._made_progress = True
+        if ack_refusal := self._consumer.ack_refusal:
+            self._set_error(ack_refusal)
+        elif self._last_error:
+            self._last_error = ""
+            log.info("feed.flows", view=self._name, position=self._view.waiters.position)
 
-    async def _follow(self) -> None:
+    async def _follow_stream(self) -> None:
         if not self._client.is_connected:
-            raise ConsumerLost("not connected")
+            raise ConsumerLostError("not connected")
         async with LogReader(self._postgres_url) as events:
             await self._prepare(events)
-            await self._require_stream_of(events)
-            await self._consumer.bind(await self._view.position(), mistrusted=self._mistrusted)
-            self._waiting.clear()
+            await self._require_stream(events)
+            await self._consumer.bind(await self._view.position(), distrusted=self._distrusted)
+            self._buffered.clear()
             # No more come than may be unacknowledged; a server may limit a request, too.
-            pull = Pull(self._client, subjects.EVENT_STREAM, self._name, min(BATCH, Settings().max_ack_pending))
+            pull = PullConsumer(self._client, subjects.EVENT_STREAM, self._name, min(BATCH, Settings().max_ack_pending))
             await pull.open()
             try:
                 while not asked_to_end():
                     await self._next(pull, events)
-                    self._moved = time.monotonic()
+                    self._last_progress = time.monotonic()
             finally:
                 await pull.close()
 
@@ -181,26 +189,26 @@ class Feed:
         """The rows are there, of this code's version and of this log; else they are made anew, from the log if it
         reaches.
         """
-        if await self._fit(events):
+        if await self._rows_usable(events):
             return
         try:
             await rebuild(self._postgres_url, self._view)
-        except LogTooShort as error:
+        except LogIncompleteError as error:
             log.warning("view.not_from_log", view=self._name, error=str(error))
-            await start_over(self._view)
+            await recreate_empty(self._view)
 
-    async def _fit(self, events: LogReader) -> bool:
+    async def _rows_usable(self, events: LogReader) -> bool:
         """Whether the rows can go on. Those of a log that is gone are dropped: nobody may read them."""
-        there = await self._view.checkpoint()
+        checkpoint = await self._view.checkpoint()
         # Rows that were lost are filled from the log beside: nobody sees them before all of it is in them.
-        fit = (there is not None or not await events.end()) and await self._view.prepare()
-        there = await self._view.checkpoint()
-        if there and (why := await contradiction(events, there)):
-            self._in_trouble(LogChanged(f"{why}; the rows are made anew"))
-            if not await self._view.discard(there):
-                raise NotPossible("the rows have moved meanwhile")
+        usable = (checkpoint is not None or not await events.end()) and await self._view.prepare()
+        checkpoint = await self._view.checkpoint()
+        if checkpoint and (why := await log_mismatch(events, checkpoint)):
+            self._set_error(LogMismatchError(f"{why}; the rows are made anew"))
+            if not await self._view.discard(checkpoint):
+                raise PreconditionFailedError("the rows have moved meanwhile")
             return False
-        return fit
+        return usable
 
     async def _require_log(self, events: LogReader) -> int:
         """Where the rows stand.
@@ -209,16 +217,16 @@ class Feed:
             LogChanged: they cannot be of the log that is there now.
             NotPossible: there are none.
         """
-        there = await self._view.checkpoint()
-        if there is None:
-            raise NotPossible("the rows are gone")
-        if why := await contradiction(events, there):
-            raise LogChanged(f"{why}; the rows are made anew")
-        if there.event is None and there.position and (found := await events.id_at(there.position)):
-            await self._view.adopt(there.position, found)
-        return there.position
+        checkpoint = await self._view.checkpoint()
+        if checkpoint is None:
+            raise PreconditionFailedError("the rows are gone")
+        if why := await log_mismatch(events, checkpoint):
+            raise LogMismatchError(f"{why}; the rows are made anew")
+        if checkpoint.event is None and checkpoint.position and (found := await events.id_at(checkpoint.position)):
+            await self._view.record_event_id(checkpoint.position, found)
+        return checkpoint.position
 
-    async def _require_stream_of(self, events: LogReader) -> None:
+    async def _require_stream(self, events: LogReader) -> None:
         """There is a stream, of this log and of no other.
 
         Raises:
@@ -228,7 +236,7 @@ class Feed:
         state = (await bus.declare_stream(self._js, log_id, make=False)).state
         if log_id is None:
             return
-        async for headers in self._consumer.newest(state):
+        async for headers in self._consumer.newest_headers(state):
             position = as_position(headers.get(Ce.POSITION))
             if position is not None and not bus.BY_RELAY.isdisjoint(headers):
                 if await events.id_at(position) != headers.get(Ce.ID):
@@ -238,29 +246,29 @@ class Feed:
                     )
                 return
 
-    async def _next(self, pull: Pull, events: LogReader) -> None:
+    async def _next(self, pull: PullConsumer, events: LogReader) -> None:
         if not self._lease.held:
-            raise LeaseOver
+            raise LeaseLostError
         await asyncio.sleep(max(0.0, self._next_commit - time.monotonic()))
-        messages = await pull.take(LOOK_AGAIN_SECONDS if self._waiting else SILENCE_SECONDS)
+        messages = await pull.receive(POLL_SECONDS if self._buffered else SILENCE_SECONDS)
         for message in messages:
             position = as_position(message.headers.get(Ce.POSITION))
             if position is None:
                 log.warning("feed.foreign_message", view=self._name, bytes=len(message.body))
                 await self._client.publish(message.reply, b"+TERM")
             else:
-                self._waiting[position] = message
-        if self._waiting:
-            backlog, began = len(self._waiting) >= BATCH, time.monotonic()
+                self._buffered[position] = message
+        if self._buffered:
+            backlog, began = len(self._buffered) >= BATCH, time.monotonic()
             await self._apply()
             now = time.monotonic()
             self._next_commit = now if backlog else now + rest(now - began, REST_TIMES, SHORTEST_REST_SECONDS)
         elif not messages:
             await self._check(events)
         if messages:
-            self._consumer.delivered()
-        if not self._waiting and (messages or self._consumer.calm):
-            self._in_order()
+            self._consumer.messages_arrived()
+        if not self._buffered and (messages or self._consumer.idle):
+            self._clear_error()
 
     async def _check(self, events: LogReader) -> None:
         """Nothing comes: is that because there is nothing?
@@ -269,35 +277,35 @@ class Feed:
             ConsumerLost: no; the consumer was made again.
             LogChanged: the rows are of a log that is gone.
         """
-        if self._consumer.looked_within(CHECK_SECONDS):
+        if self._consumer.checked_within(CHECK_SECONDS):
             return
         position = await self._require_log(events)
-        if why := await self._consumer.mend(position):
-            raise ConsumerLost(f"{why}; it was made again at position {position}")
+        if why := await self._consumer.repair(position):
+            raise ConsumerLostError(f"{why}; it was made again at position {position}")
 
     async def _apply(self) -> None:
-        entries = entries_of(self._waiting, self._view.progress.position)
+        entries = entries_of(self._buffered, self._view.waiters.position)
         position = await self._commit(entries) if entries else await self._view.position()
         failpoints.reached("view.committed")
         await self._acknowledge(position)
-        if not self._waiting:
+        if not self._buffered:
             return
         expected, since = self._gap_since
         if expected != position + 1:
             self._gap_since = (position + 1, time.monotonic())
         elif time.monotonic() - since > GAP_SECONDS:
             self._gap_since = (0, 0.0)
-            await self._consumer.make_again(position, exactly=True)
-            raise ConsumerLost(f"position {position + 1} did not come")
+            await self._consumer.recreate(position, exactly=True)
+            raise ConsumerLostError(f"position {position + 1} did not come")
 
-    async def _commit(self, entries: list[Entry]) -> int:
+    async def _commit(self, entries: list[IncomingEvent]) -> int:
         """Tries until the database takes them: order is kept by not going on."""
         backoff = Backoff(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not asked_to_end():
             try:
                 return await self._view.apply(entries)
             except psycopg.Error as error:
-                self._in_trouble(error)
+                self._set_error(error)
                 await asyncio.sleep(backoff.next())
                 if isinstance(error, psycopg.ProgrammingError):
                     # The tables are gone: they are made again, and the consumer with them.
@@ -306,15 +314,15 @@ class Feed:
 
     async def _acknowledge(self, position: int) -> None:
         """Up to the position, by acknowledging its last message: the policy takes that for all before it."""
-        known = [waiting for waiting in self._waiting if waiting <= position]
-        messages = {waiting: self._waiting.pop(waiting) for waiting in known}
+        acknowledged = [buffered for buffered in self._buffered if buffered <= position]
+        messages = {buffered: self._buffered.pop(buffered) for buffered in acknowledged}
         if messages:
             await self._client.publish(messages[max(messages)].reply, b"+ACK")
 
 
-def entries_of(waiting: Mapping[int, Delivered], position: int) -> list[Entry]:
+def entries_of(buffered: Mapping[int, StreamMessage], position: int) -> list[IncomingEvent]:
     """What follows the position one by one, decoded."""
-    entries: list[Entry] = []
-    while message := waiting.get(position := position + 1):
-        entries.append(FromBus(position, message.headers, message.body))
+    entries: list[IncomingEvent] = []
+    while message := buffered.get(position := position + 1):
+        entries.append(DeliveredEvent(position, message.headers, message.body))
     return entries

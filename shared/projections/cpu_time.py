@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
-class Metered(Awaitable[T], Generic[T]):
+class CpuTimed(Awaitable[T], Generic[T]):
     """Awaits as it is; `seconds` of its own steps add up, those of others in between do not."""
 
     def __init__(self, awaitable: Awaitable[T]) -> None:

@@ -20,7 +20,7 @@ Fold = Callable[[Doc | None, Recorded], Doc]
 
 
 @dataclass(frozen=True)
-class Design:
+class ProjectionDefinition:
     """What one view is: the name of its schema and of its consumer, its fold, the indexes its questions need.
 
     `fold` is pure and returns a new document. An index is what follows `CREATE INDEX ON`, its table without schema.
@@ -33,5 +33,5 @@ class Design:
     indexes: Mapping[Aggregate, Sequence[LiteralString]]
 
 
-class DesignChanged(Exception):
+class VersionMismatchError(Exception):
     """The rows in the database are of another version of the view than this code."""

@@ -11,7 +11,7 @@ from shared.process.log_reader import Stored
 from shared.process.stored_events import Undecodable, from_state, id_in_state
 
 
-class Entry(ABC):
+class IncomingEvent(ABC):
     """One event of the log. `event` is None when it cannot be read here, and `error` says why."""
 
     __slots__ = ("account", "aggregate", "error", "event", "position", "stream", "type")
@@ -34,7 +34,7 @@ class Entry(ABC):
         """Headers and body of the CloudEvent, as kept while parked."""
 
 
-class FromBus(Entry):
+class DeliveredEvent(IncomingEvent):
     """An event as it came over the bus, or as it was parked."""
 
     __slots__ = ("_body", "_headers")
@@ -59,7 +59,7 @@ class FromBus(Entry):
         return self._headers, self._body
 
 
-class FromLog(Entry):
+class LoggedEvent(IncomingEvent):
     """An event as it stands in the event log."""
 
     __slots__ = ("_stored",)
@@ -105,9 +105,9 @@ def key_of(recorded: Recorded) -> str:
     return key
 
 
-def following(entries: Iterable[Entry], position: int) -> list[Entry]:
+def contiguous(entries: Iterable[IncomingEvent], position: int) -> list[IncomingEvent]:
     """The entries that follow the position one by one; known ones are left out, and those behind a gap."""
-    run: list[Entry] = []
+    run: list[IncomingEvent] = []
     for entry in entries:
         if entry.position == position + 1:
             run.append(entry)

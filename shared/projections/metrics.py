@@ -9,21 +9,23 @@ from nats.aio.client import Client
 from shared.language import subjects
 from shared.process.lag import LogWatch, seconds_of
 from shared.process.metrics import Metric, Source, gauge
-from shared.projections.consumer import Feed
+from shared.projections.consumer import EventConsumer
 from shared.projections.view import View
 
 
 @asynccontextmanager
-async def of_view(view: View, feed: Feed, client: Client, postgres_url: str) -> AsyncIterator[Sequence[Source]]:
+async def of_view(
+    view: View, consumer: EventConsumer, client: Client, postgres_url: str
+) -> AsyncIterator[Sequence[Source]]:
     """Of the live rows, whoever carries events to them."""
-    watch, name, js = LogWatch(postgres_url), view.design.name, client.jetstream(timeout=5)
+    watch, name, js = LogWatch(postgres_url), view.definition.name, client.jetstream(timeout=5)
 
     async def carrying() -> Sequence[Metric]:
-        told = "1 while this process carries events to the view, 0 while it stands by."
-        return [gauge("switchboard_view_carrying", told, feed.carries, view=name)]
+        description = "1 while this process carries events to the view, 0 while it stands by."
+        return [gauge("switchboard_view_carrying", description, consumer.carries, view=name)]
 
     async def lag() -> Sequence[Metric]:
-        position, parked, given_up = await view.stands()
+        position, parked, given_up = await view.dead_letter_counts()
         found = await watch.behind(position)
         waiting = "Events that could not be applied, and those behind them."
         lacking = "Dead letters given up since the rows were made: the rows lack them."
@@ -35,15 +37,15 @@ async def of_view(view: View, feed: Feed, client: Client, postgres_url: str) -> 
             gauge("switchboard_view_given_up_events", lacking, given_up, view=name),
         ]
 
-    async def consumer() -> Sequence[Metric]:
+    async def consumer_metrics() -> Sequence[Metric]:
         try:
             info = await js.consumer_info(subjects.EVENT_STREAM, name)
         except nats.errors.Error:
             return []
         pending, unacknowledged = info.num_pending or 0, info.num_ack_pending or 0
-        told = "Messages of the stream not delivered to it yet."
+        description = "Messages of the stream not delivered to it yet."
         return [
-            gauge("switchboard_consumer_pending_messages", told, pending, consumer=name),
+            gauge("switchboard_consumer_pending_messages", description, pending, consumer=name),
             gauge(
                 "switchboard_consumer_ack_pending_messages",
                 "Messages delivered to it and not acknowledged yet.",
@@ -53,6 +55,6 @@ async def of_view(view: View, feed: Feed, client: Client, postgres_url: str) -> 
         ]
 
     try:
-        yield [carrying, lag, consumer]
+        yield [carrying, lag, consumer_metrics]
     finally:
         await watch.close()

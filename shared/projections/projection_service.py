@@ -27,20 +27,20 @@ from shared.process import failpoints, logs
 from shared.process.cancellation import asked_to_end
 from shared.process.settings import Settings
 from shared.projections import metrics
-from shared.projections.consumer import Feed
-from shared.projections.definition import Design
-from shared.projections.query_endpoint import Answerer, Answers
-from shared.projections.rebuild.admin import do
+from shared.projections.consumer import EventConsumer
+from shared.projections.definition import ProjectionDefinition
+from shared.projections.query_endpoint import QueryEndpoint, QuestionHandler
+from shared.projections.rebuild.admin import run_verb
 from shared.projections.rebuild.rebuild import rebuild
 from shared.projections.view import View
 
 STOP_SECONDS = 5.0
 # How soon a process hears that the rows are of another version now, and of its own again; and how long those of the
 # former version still answer from the rows that are kept at most, while those of the new one are not there yet.
-LOOK_SECONDS = 0.2
-LOOK_FROM_ASIDE_SECONDS = 0.04
-LEAVE_SECONDS = 4.0
-LOOK_FOR_RELIEF_SECONDS = 0.05
+CHECK_SECONDS = 0.2
+CHECK_FROM_STANDBY_SECONDS = 0.04
+MAX_HANDOVER_SECONDS = 4.0
+CHECK_SUCCESSOR_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Room:
+class ProjectionService:
     """A projection service: its public name, its view, and what it answers on which subjects.
 
     `foreign` are names on those subjects that another service answers.
@@ -56,23 +56,23 @@ class Room:
 
     name: str
     description: str
-    design: Design
+    definition: ProjectionDefinition
     questions: Mapping[str, type[Question]]
-    answer: Answerer
+    answer: QuestionHandler
     subjects: tuple[str, ...]
-    foreign: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
 
 
-def serving(room: Room) -> Callable[[Service], AbstractAsyncContextManager[None]]:
+def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncContextManager[None]]:
     """What `service.run` takes: serves the room while it is entered."""
 
     @asynccontextmanager
     async def wire(service: Service) -> AsyncIterator[None]:
-        view = View(service.postgres_url, room.design)
+        view = View(service.postgres_url, projection.definition)
         await view.open()
         try:
             await service.broker.start()
-            async with _answering(service, room, view):
+            async with _serve(service, projection, view):
                 yield
         finally:
             await view.close()
@@ -81,42 +81,46 @@ def serving(room: Room) -> Callable[[Service], AbstractAsyncContextManager[None]
 
 
 @asynccontextmanager
-async def _answering(service: Service, room: Room, view: View) -> AsyncIterator[None]:
+async def _serve(service: Service, projection: ProjectionService, view: View) -> AsyncIterator[None]:
     client = service.broker.connection
-    feed = Feed(client, service.postgres_url, view)
-    answers = Answers(view, room.questions, room.answer, room.foreign, lambda: client.max_payload)
-    queue = room.design.name
-    endpoints = [answers.endpoint(f"questions-{n}", subject, queue) for n, subject in enumerate(room.subjects, 1)]
-    attendance = Attendance(view, client, endpoints)
-    service.parts |= {"events": feed.ready, "view": lambda: _readable(attendance, answers)}
-    await attendance.look()
-    following, attending = asyncio.create_task(feed.run()), asyncio.create_task(attendance.run())
-    for task in (following, attending):
-        task.add_done_callback(lambda ended: _ended(service, ended))
+    consumer = EventConsumer(client, service.postgres_url, view)
+    query_endpoint = QueryEndpoint(
+        view, projection.questions, projection.answer, projection.ignored, lambda: client.max_payload
+    )
+    queue = projection.definition.name
+    endpoints = [
+        query_endpoint.endpoint(f"questions-{n}", subject, queue) for n, subject in enumerate(projection.subjects, 1)
+    ]
+    serving_state = ServingState(view, client, endpoints)
+    service.parts |= {"events": consumer.ready, "view": lambda: _readable(serving_state, query_endpoint)}
+    await serving_state.check()
+    following, checking = asyncio.create_task(consumer.run()), asyncio.create_task(serving_state.run())
+    for task in (following, checking):
+        task.add_done_callback(lambda ended: _on_end(service, ended))
     try:
         async with (
-            metrics.of_view(view, feed, client, service.postgres_url) as figures,
-            discoverable(client, f"switchboard-{room.name}", room.description, endpoints),
+            metrics.of_view(view, consumer, client, service.postgres_url) as figures,
+            discoverable(client, f"switchboard-{projection.name}", projection.description, endpoints),
         ):
-            service.figures += [answers.figures, *figures]
+            service.figures += [query_endpoint.figures, *figures]
             yield
     finally:
         # First, or it might open again what is drained.
-        attending.cancel()
-        await asyncio.wait({attending}, timeout=STOP_SECONDS)
-        await attendance.is_over()
+        checking.cancel()
+        await asyncio.wait({checking}, timeout=STOP_SECONDS)
+        await serving_state.stop_announcing()
         for endpoint in endpoints:
             await endpoint.drain()
-        await answers.drain()
+        await query_endpoint.drain()
         following.cancel()
         await asyncio.wait({following}, timeout=STOP_SECONDS)
 
 
-async def _readable(attendance: "Attendance", answers: Answers) -> str | None:
-    return attendance.aside or await answers.ready()
+async def _readable(serving_state: "ServingState", query_endpoint: QueryEndpoint) -> str | None:
+    return serving_state.standby or await query_endpoint.ready()
 
 
-def _ended(service: Service, task: "asyncio.Task[None]") -> None:
+def _on_end(service: Service, task: "asyncio.Task[None]") -> None:
     """These never end by themselves: what they did not expect ends the process, and a new one begins."""
     if not task.cancelled() and (error := task.exception()):
         log.error("service.part_failed", exc_info=error)
@@ -124,134 +128,136 @@ def _ended(service: Service, task: "asyncio.Task[None]") -> None:
         service.stopping.set()
 
 
-class Attendance:
+class ServingState:
     """Takes questions while the live rows are of this code's version, and leaves them to others while they are not.
 
     A process that steps aside is not ready; it answers again as soon as the rows are of its version again.
     """
 
     def __init__(self, view: View, client: Client, endpoints: Sequence[Endpoint]) -> None:
-        self.aside: str | None = None
+        self.standby: str | None = None
         self._view = view
         self._client = client
         self._endpoints = endpoints
-        self._attends = False
+        self._serving = False
         self._migrated = False
         self._unfit: str | None = None
-        self._told: Subscription | None = None
+        self._announced: Subscription | None = None
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while not asked_to_end():
-            await asyncio.sleep(LOOK_SECONDS if self._attends or self._unfit else LOOK_FROM_ASIDE_SECONDS)
-            await self.look()
+            await asyncio.sleep(CHECK_SECONDS if self._serving or self._unfit else CHECK_FROM_STANDBY_SECONDS)
+            await self.check()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Asks the database, and acts on it; one that does not answer changes nothing."""
-        ours, unfit = self._view.design.version, None
+        ours, unfit = self._view.definition.version, None
         try:
             version = await self._view.version()
-            if version == ours and not self._attends:
-                unfit = await self._unfit_to_begin()
+            if version == ours and not self._serving:
+                unfit = await self._why_unfit()
         except psycopg.Error:
             # Away, or the view is not made yet: who asks is told so.
             version = None
         if version is not None:
-            self.aside = None if version == ours else f"the live rows are of version {version}, this code of {ours}"
+            self.standby = None if version == ours else f"the live rows are of version {version}, this code of {ours}"
         elif self._unfit is not None:
             # They are dropped by now, and whoever asks is told that the view is being made.
-            self.aside = None
+            self.standby = None
         if unfit is not None and unfit != self._unfit:
-            log.warning("view.contradicts_log", view=self._view.design.name, why=unfit)
+            log.warning("view.contradicts_log", view=self._view.definition.name, why=unfit)
         self._unfit = unfit
         if unfit is not None:
             # Whoever carries events drops them; until then nobody is answered from them here.
-            self.aside = unfit
-        elif self.aside is None:
-            await self._attend()
+            self.standby = unfit
+        elif self.standby is None:
+            await self._start_serving()
         else:
-            await self._step_aside(version)
+            await self._stop_serving(version)
 
-    async def _unfit_to_begin(self) -> str | None:
+    async def _why_unfit(self) -> str | None:
         """Why nobody may be answered from rows that this process has not answered from so far."""
         if not self._migrated:
             await self._view.migrate()
             self._migrated = True
-        return await self._view.contradiction()
+        return await self._view.log_mismatch()
 
-    async def _attend(self) -> None:
-        if not self._attends:
+    async def _start_serving(self) -> None:
+        if not self._serving:
             for endpoint in self._endpoints:
                 await endpoint.open(self._client)
-            design = self._view.design
+            definition = self._view.definition
             # Behind them on one connection: where this is answered questions are, too.
-            self._told = await self._client.subscribe(subjects.attendance(design.name, design.version), cb=_present)
-            self._attends = True
-            self._view.take_turn()
-            log.info("view.attends", view=self._view.design.name, version=self._view.design.version)
+            self._announced = await self._client.subscribe(
+                subjects.attendance(definition.name, definition.version), cb=_respond
+            )
+            self._serving = True
+            self._view.version_is_live()
+            log.info("view.attends", view=self._view.definition.name, version=self._view.definition.version)
 
-    async def _step_aside(self, version: int | None) -> None:
-        if self._attends and version is not None:
-            self._attends = False
-            log.warning("view.steps_aside", view=self._view.design.name, why=self.aside)
-            await self.is_over()
-            relieved = await self._relieved(version)
+    async def _stop_serving(self, version: int | None) -> None:
+        if self._serving and version is not None:
+            self._serving = False
+            log.warning("view.steps_aside", view=self._view.definition.name, why=self.standby)
+            await self.stop_announcing()
+            reason = await self._wait_for_successor(version)
             for endpoint in self._endpoints:
                 await endpoint.drain()
-            log.info("view.has_left", view=self._view.design.name, because=relieved)
+            log.info("view.has_left", view=self._view.definition.name, because=reason)
 
-    async def is_over(self) -> None:
+    async def stop_announcing(self) -> None:
         """Nobody is told any more that questions are answered here; they are until they are drained."""
-        told, self._told = self._told, None
-        if told is not None:
-            await frames.unsubscribe(self._client, told)
+        announced, self._announced = self._announced, None
+        if announced is not None:
+            await frames.unsubscribe(self._client, announced)
 
-    async def _relieved(self, version: int) -> str:
+    async def _wait_for_successor(self, version: int) -> str:
         """Returns when a process of that version answers, when there is none that could, or when they are too slow."""
-        name, end = self._view.design.name, time.monotonic() + LEAVE_SECONDS
+        name, end = self._view.definition.name, time.monotonic() + MAX_HANDOVER_SECONDS
         while time.monotonic() < end and not asked_to_end():
             # Nobody hears it, or NATS is away.
             with suppress(nats.errors.Error), frames.breaking():
-                await self._client.request(subjects.attendance(name, version), timeout=LOOK_SECONDS)
+                await self._client.request(subjects.attendance(name, version), timeout=CHECK_SECONDS)
                 return f"version {version} answers"
             with suppress(psycopg.Error):
-                if not await self._view.readers_of(version):
+                if not await self._view.count_readers(version):
                     return f"there is nobody of version {version}"
-            await asyncio.sleep(LOOK_FOR_RELIEF_SECONDS)
-        return f"version {version} does not answer for {LEAVE_SECONDS:g} s"
+            await asyncio.sleep(CHECK_SUCCESSOR_SECONDS)
+        return f"version {version} does not answer for {MAX_HANDOVER_SECONDS:g} s"
 
 
-async def _present(message: Msg) -> None:
+async def _respond(message: Msg) -> None:
     await message.respond(b"")
 
 
 # ---- by hand
 
 
-def main(room: Room) -> None:
+def main(projection: ProjectionService) -> None:
     """Serves the room. `--rebuild` makes its rows anew from the event log, switches to them and ends; `views <verb>
     <arguments>` does one of `view_verbs.VERBS` and ends.
     """
     match sys.argv[1:]:
         case ["--rebuild"]:
-            _by_hand(room, _rebuild)
+            _run_once(projection, _rebuild)
         case ["views", verb, arguments]:
-            given = orjson.loads(arguments)
-            sys.exit(_by_hand(room, lambda url, design: do(url, design, verb, given)))
+            values = orjson.loads(arguments)
+            sys.exit(_run_once(projection, lambda url, definition: run_verb(url, definition, verb, values)))
         case _:
-            run(room.name, serving(room))
+            run(projection.name, serve(projection))
 
 
-def _by_hand(room: Room, work: Callable[[str, Design], Coroutine[Any, Any, T]]) -> T:
+def _run_once(projection: ProjectionService, work: Callable[[str, ProjectionDefinition], Coroutine[Any, Any, T]]) -> T:
     settings = Settings()
-    logs.configure(room.name, settings.log_format)
-    failpoints.arm(settings.failpoints, f"{room.name} by hand")
+    logs.configure(projection.name, settings.log_format)
+    failpoints.arm(settings.failpoints, f"{projection.name} by hand")
     if settings.postgres_url is None:
-        raise SystemExit(f"{room.name}: SWITCHBOARD_POSTGRES_URL is not set")
+        raise SystemExit(f"{projection.name}: SWITCHBOARD_POSTGRES_URL is not set")
     # A million events leave no cycles, and looking for them would take two fifths of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    return asyncio.run(_until_asked_to_end(work(settings.postgres_url, room.design)))
+    return asyncio.run(_until_asked_to_end(work(settings.postgres_url, projection.definition)))
 
 
 async def _until_asked_to_end(work: Coroutine[Any, Any, T]) -> T:
@@ -262,5 +268,5 @@ async def _until_asked_to_end(work: Coroutine[Any, Any, T]) -> T:
     return await work
 
 
-async def _rebuild(url: str, design: Design) -> None:
-    await rebuild(url, View(url, design))
+async def _rebuild(url: str, definition: ProjectionDefinition) -> None:
+    await rebuild(url, View(url, definition))

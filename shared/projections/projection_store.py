@@ -22,8 +22,8 @@ from shared.process import clock
 from shared.process import postgres_arrays as arrays
 from shared.process.bounded import forget_oldest
 from shared.process.postgres_arrays import Array
-from shared.projections.definition import TABLES, Design, Doc, Fold, Row
-from shared.projections.events import Entry, key_of
+from shared.projections.definition import TABLES, Doc, Fold, ProjectionDefinition, Row
+from shared.projections.events import IncomingEvent, key_of
 
 # What PostgreSQL says about a row that it will never take, such as NUL in a text.
 REFUSALS = (DataError, IntegrityError, ProgramLimitExceeded)
@@ -80,15 +80,15 @@ CREATE TABLE {schema}.{table} (
 ) WITH (autovacuum_vacuum_insert_threshold = 100000)
 """
 
-BEGIN: Final[LiteralString] = "INSERT INTO {schema}.view (design, position) VALUES (%s, 0)"
-MOVE: Final[LiteralString] = "UPDATE {schema}.view SET position = %s, event = %s, event_at = %s"
+INSERT_POSITION: Final[LiteralString] = "INSERT INTO {schema}.view (design, position) VALUES (%s, 0)"
+MOVE_POSITION: Final[LiteralString] = "UPDATE {schema}.view SET position = %s, event = %s, event_at = %s"
 # What rows of an earlier release may lack. Asked first: ALTER waits for all readers even where there is nothing to add.
-THERE: Final[LiteralString] = """
+SELECT_COLUMNS: Final[LiteralString] = """
 SELECT c.relname || '.' || a.attname
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = %s AND c.relname IN ('view', 'given_up') AND a.attnum > 0 AND NOT a.attisdropped
 """
-ADDED: Final[Mapping[str, LiteralString]] = {
+LATER_COLUMNS: Final[Mapping[str, LiteralString]] = {
     "view.edition": "ALTER TABLE {schema}.view ADD COLUMN edition uuid NOT NULL DEFAULT gen_random_uuid()",
     "view.event": "ALTER TABLE {schema}.view ADD COLUMN event uuid",
     "view.event_at": "ALTER TABLE {schema}.view ADD COLUMN event_at bigint",
@@ -112,37 +112,37 @@ async def exists(cursor: AsyncCursor[Row], schema: str) -> bool:
     return row is not None and bool(row[0])
 
 
-async def create(cursor: AsyncCursor[Row], design: Design, schema: str) -> None:
+async def create(cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str) -> None:
     """The schema with its tables and indexes, if it is not there."""
     if await exists(cursor, schema):
-        await add_missing(cursor, schema)
+        await add_missing_columns(cursor, schema)
     else:
-        await create_to_fill(cursor, design, schema)
-        await create_indexes(cursor, design, schema)
+        await create_without_indexes(cursor, definition, schema)
+        await create_indexes(cursor, definition, schema)
 
 
-async def add_missing(cursor: AsyncCursor[Row], schema: str) -> None:
+async def add_missing_columns(cursor: AsyncCursor[Row], schema: str) -> None:
     """Gives rows of an earlier release the columns and tables that came later; nothing of them is lost."""
-    await cursor.execute(THERE, (schema,))
-    there = {name for (name,) in await cursor.fetchall()}
-    for name, statement in ADDED.items():
-        if name not in there:
+    await cursor.execute(SELECT_COLUMNS, (schema,))
+    existing = {name for (name,) in await cursor.fetchall()}
+    for name, statement in LATER_COLUMNS.items():
+        if name not in existing:
             await cursor.execute(named(statement, schema))
 
 
-async def create_to_fill(cursor: AsyncCursor[Row], design: Design, schema: str) -> None:
+async def create_without_indexes(cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str) -> None:
     """The schema with its tables; what rows are found by, besides their stream, comes after filling them."""
     for statement in ("CREATE SCHEMA {schema}", *VIEW_TABLES.split(";")[:-1], GIVEN_UP_TABLE):
         await cursor.execute(named(statement, schema))
     for table in TABLES.values():
         await cursor.execute(named(ROW_TABLE, schema, table))
-    await cursor.execute(named(BEGIN, schema), (design.version,))
+    await cursor.execute(named(INSERT_POSITION, schema), (definition.version,))
 
 
-async def create_indexes(cursor: AsyncCursor[Row], design: Design, schema: str) -> None:
+async def create_indexes(cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str) -> None:
     for aggregate, table in TABLES.items():
         await cursor.execute(named("ALTER TABLE {schema}.{table} ADD UNIQUE (account, key)", schema, table))
-        for index in design.indexes.get(aggregate, ()):
+        for index in definition.indexes.get(aggregate, ()):
             await cursor.execute(named("CREATE INDEX ON {schema}.{table} ", schema, table) + sql.SQL(index))
 
 
@@ -154,7 +154,7 @@ async def drop(cursor: AsyncCursor[Row], schema: str) -> None:
 
 
 @dataclass(slots=True)
-class Known:
+class CachedState:
     """Documents as they are before a run of events, and the first parked position of the aggregates that have one."""
 
     docs: dict[UUID, Doc] = field(default_factory=dict)
@@ -162,22 +162,22 @@ class Known:
 
 
 @dataclass(slots=True)
-class Folded:
+class FoldResult:
     """What a run of events makes: documents with the last event of each, what is to be parked, and behind what."""
 
     docs: dict[UUID, Doc] = field(default_factory=dict)
     last: dict[UUID, Recorded] = field(default_factory=dict)
-    parked: list[Entry] = field(default_factory=list)
+    parked: list[IncomingEvent] = field(default_factory=list)
     blocked: dict[UUID, int] = field(default_factory=dict)
 
 
-def fold_run(fold: Fold, run: Iterable[Entry], known: Known) -> Folded:
+def fold_events(fold: Fold, run: Iterable[IncomingEvent], cached: CachedState) -> FoldResult:
     """Each aggregate's events folded onto its document; `known` stays as it is."""
-    folded = Folded()
-    docs, last, before = folded.docs, folded.last, known.docs
+    result = FoldResult()
+    docs, last, before = result.docs, result.last, cached.docs
     for entry in run:
         event, stream = entry.event, entry.stream
-        behind = _behind(entry, known, folded) if known.blocked or folded.blocked else None
+        behind = _behind(entry, cached, result) if cached.blocked or result.blocked else None
         if event is None or behind is not None:
             entry.error = entry.error or f"behind position {behind}"
         else:
@@ -188,37 +188,37 @@ def fold_run(fold: Fold, run: Iterable[Entry], known: Known) -> Folded:
                 continue
             except Exception as error:  # noqa: BLE001  whatever a fold does not expect is parked with its reason
                 entry.error = f"{type(error).__name__}: {error}"
-        folded.blocked.setdefault(stream, entry.position)
-        folded.parked.append(entry)
-    return folded
+        result.blocked.setdefault(stream, entry.position)
+        result.parked.append(entry)
+    return result
 
 
-def unknown(run: Iterable[Entry], known: Known) -> list[Entry]:
+def not_cached(run: Iterable[IncomingEvent], cached: CachedState) -> list[IncomingEvent]:
     """Those whose row may be there and is not known; what begins with its first event has none yet."""
-    first: dict[UUID, Entry] = {}
+    first: dict[UUID, IncomingEvent] = {}
     for entry in run:
         first.setdefault(entry.stream, entry)
     return [
         entry
         for stream, entry in first.items()
-        if entry.event and entry.event.version != 1 and stream not in known.docs
+        if entry.event and entry.event.version != 1 and stream not in cached.docs
     ]
 
 
-def keep(known: Known, folded: Folded, most: int) -> None:
+def remember(cached: CachedState, result: FoldResult, most: int) -> None:
     """Takes over what was written, and forgets what was longest unchanged of more than `most` documents."""
-    docs = known.docs
-    for stream in docs.keys() & folded.docs.keys():
+    docs = cached.docs
+    for stream in docs.keys() & result.docs.keys():
         del docs[stream]
-    docs.update(folded.docs)
+    docs.update(result.docs)
     forget_oldest(docs, most)
-    known.blocked |= {stream: at for stream, at in folded.blocked.items() if stream not in known.blocked}
+    cached.blocked |= {stream: at for stream, at in result.blocked.items() if stream not in cached.blocked}
 
 
-def _behind(entry: Entry, known: Known, folded: Folded) -> int | None:
+def _behind(entry: IncomingEvent, cached: CachedState, result: FoldResult) -> int | None:
     """The first position before the entry's at which its aggregate is parked."""
-    first = known.blocked.get(entry.stream)
-    return first if first is not None and first < entry.position else folded.blocked.get(entry.stream)
+    first = cached.blocked.get(entry.stream)
+    return first if first is not None and first < entry.position else result.blocked.get(entry.stream)
 
 
 # ---- writing
@@ -243,45 +243,53 @@ INSERT INTO {schema}.parked VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
-async def write_carefully(cursor: AsyncCursor[Row], design: Design, schema: str, run: Sequence[Entry]) -> None:
+async def write_carefully(
+    cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str, run: Sequence[IncomingEvent]
+) -> None:
     """Rows, parked events and position of the run, in the transaction of the cursor; parks what PostgreSQL refuses.
 
     Raises:
         psycopg.Error: the database is away; the transaction is lost.
     """
-    await write_or_park(cursor, design, schema, run)
-    await move(cursor, schema, run[-1])
+    await write_or_park(cursor, definition, schema, run)
+    await move_position(cursor, schema, run[-1])
 
 
-async def move(cursor: AsyncCursor[Row], schema: str, last: Entry) -> None:
+async def move_position(cursor: AsyncCursor[Row], schema: str, last: IncomingEvent) -> None:
     """The rows are as of this event."""
-    await cursor.execute(named(MOVE, schema), (last.position, last.id(), last.position))
+    await cursor.execute(named(MOVE_POSITION, schema), (last.position, last.id(), last.position))
 
 
-async def write_or_park(cursor: AsyncCursor[Row], design: Design, schema: str, run: Sequence[Entry]) -> None:
+async def write_or_park(
+    cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str, run: Sequence[IncomingEvent]
+) -> None:
     """Rows and parked events of the run; halves what PostgreSQL refuses until the one event at fault is found."""
     try:
         async with cursor.connection.transaction():
-            await _write(cursor, design, schema, run)
+            await _write(cursor, definition, schema, run)
     except REFUSALS as error:
         if len(run) == 1:
             run[0].event, run[0].error = None, f"{type(error).__name__}: {error}"
-            await _write(cursor, design, schema, run)
+            await _write(cursor, definition, schema, run)
             return
         middle = len(run) // 2
-        await write_or_park(cursor, design, schema, run[:middle])
-        await write_or_park(cursor, design, schema, run[middle:])
+        await write_or_park(cursor, definition, schema, run[:middle])
+        await write_or_park(cursor, definition, schema, run[middle:])
 
 
-async def _write(cursor: AsyncCursor[Row], design: Design, schema: str, run: Sequence[Entry]) -> None:
-    known = Known()
-    await load(cursor, schema, run, known)
-    folded = fold_run(design.fold, run, known)
-    await upsert(cursor, schema, folded)
-    await park(cursor, schema, folded.parked)
+async def _write(
+    cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str, run: Sequence[IncomingEvent]
+) -> None:
+    cached = CachedState()
+    await load_documents(cursor, schema, run, cached)
+    result = fold_events(definition.fold, run, cached)
+    await upsert_rows(cursor, schema, result)
+    await insert_parked(cursor, schema, result.parked)
 
 
-async def load(cursor: AsyncCursor[Row], schema: str, entries: Iterable[Entry], known: Known) -> None:
+async def load_documents(
+    cursor: AsyncCursor[Row], schema: str, entries: Iterable[IncomingEvent], cached: CachedState
+) -> None:
     """Adds to `known` what the rows say of the entries' aggregates."""
     streams: dict[str, set[UUID]] = {}
     for entry in entries:
@@ -292,18 +300,18 @@ async def load(cursor: AsyncCursor[Row], schema: str, entries: Iterable[Entry], 
             await cursor.execute(named(LOAD, schema, table), {"streams": array})
             for stream, doc, parked in await cursor.fetchall():
                 if parked is None:
-                    known.docs[stream] = doc
+                    cached.docs[stream] = doc
                 else:
-                    known.blocked[stream] = parked
+                    cached.blocked[stream] = parked
 
 
-async def upsert(cursor: AsyncCursor[Row], schema: str, folded: Folded) -> None:
+async def upsert_rows(cursor: AsyncCursor[Row], schema: str, result: FoldResult) -> None:
     """Writes the rows, whether they are there or not."""
-    for aggregate, columns in columns_of(folded).items():
-        await cursor.execute(upserting(schema, aggregate), columns)
+    for aggregate, columns in columns_of(result).items():
+        await cursor.execute(upsert_statement(schema, aggregate), columns)
 
 
-def upserting(schema: str, aggregate: Aggregate, source: LiteralString = "") -> sql.Composed:
+def upsert_statement(schema: str, aggregate: Aggregate, source: LiteralString = "") -> sql.Composed:
     """The statement that takes the columns of `columns_of`, joined to a source that ends in a comma."""
     names = {"schema": sql.Identifier(schema), "table": sql.Identifier(TABLES[aggregate])}
     columns = sql.SQL(", ").join(
@@ -313,7 +321,7 @@ def upserting(schema: str, aggregate: Aggregate, source: LiteralString = "") -> 
     return sql.SQL(UPSERT).format(**names, source=sql.SQL(source), columns=columns)
 
 
-def columns_of(folded: Folded) -> dict[Aggregate, dict[str, Array]]:
+def columns_of(result: FoldResult) -> dict[Aggregate, dict[str, Array]]:
     """The rows by aggregate, as the named parameters of `upserting`."""
     return {
         aggregate: {
@@ -324,26 +332,26 @@ def columns_of(folded: Folded) -> dict[Aggregate, dict[str, Array]]:
             f"{aggregate}4": arrays.bigints([row[4] for row in rows]),
             f"{aggregate}5": arrays.bigints([row[5] for row in rows]),
         }
-        for aggregate, rows in _rows_of(folded).items()
+        for aggregate, rows in _rows_of(result).items()
     }
 
 
-def _rows_of(folded: Folded) -> dict[Aggregate, list[Row]]:
+def _rows_of(result: FoldResult) -> dict[Aggregate, list[Row]]:
     """The rows by aggregate, in the order of the columns."""
     rows: dict[Aggregate, list[Row]] = {}
-    for stream, last in folded.last.items():
-        row = (stream, last.account, key_of(last), folded.docs[stream], last.version, last.position)
+    for stream, last in result.last.items():
+        row = (stream, last.account, key_of(last), result.docs[stream], last.version, last.position)
         rows.setdefault(last.event.aggregate, []).append(row)
     return rows
 
 
-async def park(cursor: AsyncCursor[Row], schema: str, parked: Sequence[Entry]) -> None:
+async def insert_parked(cursor: AsyncCursor[Row], schema: str, parked: Sequence[IncomingEvent]) -> None:
     now = clock.now()
     for entry in parked:
         headers, body = entry.evidence()
-        told = {name: printable(value) for name, value in headers.items()}
+        header_texts = {name: printable(value) for name, value in headers.items()}
         texts = [printable(text) for text in (entry.aggregate, entry.account, entry.type)]
-        row = (entry.position, entry.stream, *texts, orjson.dumps(told), body, printable(entry.error), now)
+        row = (entry.position, entry.stream, *texts, orjson.dumps(header_texts), body, printable(entry.error), now)
         await cursor.execute(named(PARK, schema), row)
         log.error(
             "event.parked",
@@ -351,8 +359,8 @@ async def park(cursor: AsyncCursor[Row], schema: str, parked: Sequence[Entry]) -
             position=entry.position,
             type=texts[2],
             stream=str(entry.stream),
-            command_id=told.get(Ce.CAUSATION_ID),
-            correlation_id=told.get(Ce.CORRELATION_ID),
+            command_id=header_texts.get(Ce.CAUSATION_ID),
+            correlation_id=header_texts.get(Ce.CORRELATION_ID),
         )
 
 

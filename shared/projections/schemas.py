@@ -21,7 +21,7 @@ from shared.projections.projection_store import drop, exists, named
 
 # For the session of one rebuild: nothing of it counts before all of it does, and a plan that was made while the tables
 # were small is kept while they grow.
-SESSION = {
+SESSION_SETTINGS = {
     "synchronous_commit": "off",
     "maintenance_work_mem": "256MB",
     "enable_seqscan": "off",
@@ -30,14 +30,14 @@ SESSION = {
     "jit": "off",
 }
 # The session of who did it last ends a moment after him.
-CLAIM_MS = 3_000
+LOCK_TIMEOUT_MS = 3_000
 
 
-class NotPossible(Exception):
+class PreconditionFailedError(Exception):
     """What was asked for cannot be done as things stand; nothing was changed, and the message says why."""
 
 
-class Occupied(NotPossible):
+class SchemasInUseError(PreconditionFailedError):
     """Somebody else works on rows beside the live ones of this view."""
 
 
@@ -45,11 +45,11 @@ def building(view: str) -> str:
     return f"{view}_building"
 
 
-def new(view: str) -> str:
+def staged(view: str) -> str:
     return f"{view}_new"
 
 
-def old(view: str) -> str:
+def retired(view: str) -> str:
     return f"{view}_old"
 
 
@@ -58,7 +58,7 @@ def discarded(view: str) -> str:
 
 
 @dataclass(frozen=True)
-class Rows:
+class SchemaInfo:
     """Rows in a schema of their own, of one version, as of a position."""
 
     schema: str
@@ -67,59 +67,59 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SchemaStatus:
     """What there is of one view; `building` says whether somebody fills rows at this moment, or left them unfilled."""
 
-    live: Rows | None
-    new: Rows | None
-    old: Rows | None
-    building: Rows | None
+    live: SchemaInfo | None
+    staged: SchemaInfo | None
+    retired: SchemaInfo | None
+    building: SchemaInfo | None
 
-    def waits(self, version: int) -> bool:
+    def has_staged(self, version: int) -> bool:
         """Whether rows of this version are complete and wait to be switched to."""
-        return self.new is not None and self.new.version == version
+        return self.staged is not None and self.staged.version == version
 
-    def why_waiting(self, version: int) -> str:
+    def staged_message(self, version: int) -> str:
         live = self.live and self.live.version
         return (
             f"the live rows are of version {live}; those of {version} stand beside them until they are switched to or "
             f"dropped (`switchboard views`)"
         )
 
-    def schema_of(self, version: int) -> str | None:
+    def inactive_schema(self, version: int) -> str | None:
         """The rows beside the live ones that are complete and of this version."""
-        return next((rows.schema for rows in (self.old, self.new) if rows and rows.version == version), None)
+        return next((rows.schema for rows in (self.retired, self.staged) if rows and rows.version == version), None)
 
 
-async def standing(cursor: AsyncCursor[Any], view: str) -> Standing:
+async def schema_status(cursor: AsyncCursor[Any], view: str) -> SchemaStatus:
     """Asked now, in the transaction of the cursor if it has one."""
-    return Standing(
-        live=await rows_in(cursor, view),
-        new=await rows_in(cursor, new(view)),
-        old=await rows_in(cursor, old(view)),
-        building=await rows_in(cursor, building(view)),
+    return SchemaStatus(
+        live=await schema_info(cursor, view),
+        staged=await schema_info(cursor, staged(view)),
+        retired=await schema_info(cursor, retired(view)),
+        building=await schema_info(cursor, building(view)),
     )
 
 
-async def rows_in(cursor: AsyncCursor[Any], schema: str) -> Rows | None:
+async def schema_info(cursor: AsyncCursor[Any], schema: str) -> SchemaInfo | None:
     """None when there are none."""
     if not await exists(cursor, schema):
         return None
     await cursor.execute(named("SELECT design, position FROM {schema}.view", schema))
     row = await cursor.fetchone()
-    return Rows(schema, row[0], row[1]) if row else None
+    return SchemaInfo(schema, row[0], row[1]) if row else None
 
 
-def readers_of(view: str, version: int) -> str:
+def reader_application_name(view: str, version: int) -> str:
     """The name by which PostgreSQL knows the connections of processes that answer this version's questions."""
     return f"{view}-questions-v{version}"
 
 
-async def answering(cursor: AsyncCursor[Row], view: str, version: int) -> int:
+async def count_readers(cursor: AsyncCursor[Row], view: str, version: int) -> int:
     """How many connections of such processes there are."""
     await cursor.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s",
-        (readers_of(view, version),),
+        (reader_application_name(view, version),),
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0
@@ -128,48 +128,50 @@ async def answering(cursor: AsyncCursor[Row], view: str, version: int) -> int:
 # ---- one at a time
 
 
-async def claimed(connection: AsyncConnection[Any], view: str) -> None:
+async def try_lock_rebuild(connection: AsyncConnection[Any], view: str) -> None:
     """For the session, nobody else works on rows beside the live ones.
 
     Raises:
         Occupied: somebody does.
     """
-    await connection.execute(f"SET lock_timeout = {CLAIM_MS}".encode())
+    await connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
     try:
-        await claim(connection, view)
+        await lock_rebuild(connection, view)
     except LockNotAvailable as error:
-        raise Occupied(f"Rows of {view} are being made, compared or switched elsewhere at this moment.") from error
+        raise SchemasInUseError(
+            f"Rows of {view} are being made, compared or switched elsewhere at this moment."
+        ) from error
     await connection.execute("SET lock_timeout = 0")
 
 
 @asynccontextmanager
-async def working(postgres_url: str) -> AsyncIterator[AsyncConnection[Any]]:
+async def rebuild_connection(postgres_url: str) -> AsyncIterator[AsyncConnection[Any]]:
     """A connection that fills rows and exchanges them."""
-    async with await DirectAsync.connect(postgres_url, settings=SESSION, autocommit=True) as connection:
+    async with await DirectAsync.connect(postgres_url, settings=SESSION_SETTINGS, autocommit=True) as connection:
         set_json_loads(orjson.loads, connection)
         yield connection
 
 
-def _key(view: str) -> str:
+def _lock_key(view: str) -> str:
     return f"{view} beside"
 
 
-async def claim(connection: AsyncConnection[Row], view: str) -> None:
+async def lock_rebuild(connection: AsyncConnection[Row], view: str) -> None:
     """For the session: who else works on rows beside the live ones of this view waits until this one is through."""
-    await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (_key(view),))
+    await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (_lock_key(view),))
 
 
-async def clear_ruins(cursor: AsyncCursor[Row], view: str, *, wait: bool = False) -> None:
+async def drop_orphaned(cursor: AsyncCursor[Row], view: str, *, wait: bool = False) -> None:
     """Drops what a rebuild that ended early has left; one that is at work is left alone, or waited for."""
     for schema in (building(view), discarded(view)):
-        if await exists(cursor, schema) and await _alone(cursor, view, wait=wait):
+        if await exists(cursor, schema) and await _lock_rebuild_in_transaction(cursor, view, wait=wait):
             await drop(cursor, schema)
 
 
-async def _alone(cursor: AsyncCursor[Row], view: str, *, wait: bool) -> bool:
+async def _lock_rebuild_in_transaction(cursor: AsyncCursor[Row], view: str, *, wait: bool) -> bool:
     """Whether, to the end of the transaction, nobody else works on rows beside the live ones."""
     lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)) IS NOT NULL"
     attempt = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-    await cursor.execute(lock if wait else attempt, (_key(view),))
+    await cursor.execute(lock if wait else attempt, (_lock_key(view),))
     row = await cursor.fetchone()
     return row is not None and bool(row[0])

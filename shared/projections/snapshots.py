@@ -16,102 +16,102 @@ import psycopg
 from shared.messaging.admission import KnownTenants, Throughput
 from shared.messaging.fair_queue import FairQueue
 from shared.process.pacing import rest
-from shared.projections.cpu_time import Metered
+from shared.projections.cpu_time import CpuTimed
 from shared.projections.view import READERS, Snapshot, View
 
 LARGEST_GROUP = 64
 # Of one account, while there are others.
-MOST_OF_ONE = 16
+MAX_OF_ONE = 16
 # A snapshot whose answers have kept the event loop busy for so long begins no further one.
 SLICE_SECONDS = 0.01
 # After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
 REST_TIMES = 8.0
 # Who took no more than that of it need not.
-LITTLE_SECONDS = 0.002
+MIN_REST_AFTER_SECONDS = 0.002
 # What a question takes of the loop besides: to be read, begun and replied to.
 OVERHEAD_SECONDS = 0.0002
 # Who has waited for so long is not looked for any more: most have given up, and those behind have not.
-PATIENCE_SECONDS = 4.0
+MAX_WAIT_SECONDS = 4.0
 # What is supposed before the first group is measured.
 FIRST_THROUGHPUT = 1_000.0
 
 T = TypeVar("T")
 
 
-class Crowded(Exception):
+class OverloadedError(Exception):
     """Too many were before it."""
 
 
 @dataclass(slots=True, eq=False)
-class Waiting:
+class QueuedQuestion:
     account: str
     actor: str
-    look: Callable[[Snapshot], Awaitable[Any]]
-    found: "asyncio.Future[Any]"
+    read: Callable[[Snapshot], Awaitable[Any]]
+    answer: "asyncio.Future[Any]"
     arrived: float
     weight: int = 1
     # What it took of the event loop.
     seconds: float = 0.0
 
     def fail(self, error: BaseException) -> None:
-        if not self.found.done():
-            self.found.set_exception(error)
+        if not self.answer.done():
+            self.answer.set_exception(error)
 
 
 class SharedSnapshots:
     """At most `READERS` snapshots are open at once; who comes while they are in use waits for the next."""
 
-    def __init__(self, view: View, known: KnownTenants) -> None:
+    def __init__(self, view: View, accounts: KnownTenants) -> None:
         self._view = view
-        self._known = known
-        self._waiting: FairQueue[Waiting] = FairQueue(known)
+        self._accounts = accounts
+        self._waiting: FairQueue[QueuedQuestion] = FairQueue(accounts)
         self.throughput = Throughput(FIRST_THROUGHPUT)
         self._reading: set[asyncio.Task[None]] = set()
         # In how many snapshots each line is now, those that it rests after among them.
-        self._served: Counter[str] = Counter()
+        self._in_use: Counter[str] = Counter()
 
-    async def look(self, account: str, actor: str, look: Callable[[Snapshot], Awaitable[T]]) -> T:
+    async def read(self, account: str, actor: str, read: Callable[[Snapshot], Awaitable[T]]) -> T:
         """What `look` makes of a snapshot that was taken after this was called.
 
         Raises:
             Crowded: its turn did not come in time.
             psycopg.Error: the database is away or refused; besides, whatever `look` raises.
         """
-        waiting = Waiting(account, actor, look, asyncio.get_running_loop().create_future(), time.monotonic())
+        waiting = QueuedQuestion(account, actor, read, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.put(waiting)
-        self._begin()
+        self._start()
         try:
-            found: T = await waiting.found
+            answer: T = await waiting.answer
         except asyncio.CancelledError:
             # Nobody takes it while the readers hang: it must not stay until they do.
-            self._waiting.remove_expired(lambda other: other.found.done())
+            self._waiting.remove_expired(lambda other: other.answer.done())
             raise
-        return found
+        return answer
 
-    def _begin(self) -> None:
+    def _start(self) -> None:
         if len(self._reading) < READERS:
             reading = asyncio.create_task(self._read())
             self._reading.add(reading)
             reading.add_done_callback(self._reading.discard)
 
     async def _read(self) -> None:
-        while taken := self._waiting.take(LARGEST_GROUP, MOST_OF_ONE, self._served, READERS):
+        while taken := self._waiting.take(LARGEST_GROUP, MAX_OF_ONE, self._in_use, READERS):
             began = time.monotonic()
             lines = [self._waiting.share_of(waiting) for waiting in taken]
-            self._served.update(set(lines))
+            self._in_use.update(set(lines))
             try:
-                if group := deque([one for one in taken if self._waits_still(one, began - PATIENCE_SECONDS)]):
-                    await self._serve(group, began)
+                if group := deque([one for one in taken if self._still_waits(one, began - MAX_WAIT_SECONDS)]):
+                    await self._serve_group(group, began)
             finally:
                 spent: dict[str, float] = dict.fromkeys(lines, 0.0)
                 for line, waiting in zip(lines, taken, strict=True):
                     spent[line] += waiting.seconds
-                self._let_go(spent)
+                self._release(spent)
 
-    async def _serve(self, group: deque[Waiting], began: float) -> None:
+    async def _serve_group(self, group: deque[QueuedQuestion], began: float) -> None:
         size = len(group)
         try:
-            await self._answer(group)
+            await self._answer_group(group)
         except psycopg.Error as error:
             # The snapshot was not to be had.
             for waiting in group:
@@ -121,49 +121,49 @@ class SharedSnapshots:
             # The other readers do as much meanwhile.
             self.throughput.observe((size - len(group)) * len(self._reading), time.monotonic() - began)
 
-    def _let_go(self, spent: Mapping[str, float]) -> None:
+    def _release(self, spent: Mapping[str, float]) -> None:
         """One that asks for much leaves the event loop to the others for most of the time."""
-        loop, several = asyncio.get_running_loop(), self._waiting.contended()
+        loop, contended = asyncio.get_running_loop(), self._waiting.contended()
         for line, seconds in spent.items():
-            if several and seconds > LITTLE_SECONDS:
-                loop.call_later(rest(seconds, REST_TIMES, 0.0), self._rested, line)
+            if contended and seconds > MIN_REST_AFTER_SECONDS:
+                loop.call_later(rest(seconds, REST_TIMES, 0.0), self._after_rest, line)
             else:
-                self._have_turn(line)
+                self._release_one(line)
 
-    def _have_turn(self, line: str) -> None:
-        self._served[line] -= 1
-        if not self._served[line]:
-            del self._served[line]
+    def _release_one(self, line: str) -> None:
+        self._in_use[line] -= 1
+        if not self._in_use[line]:
+            del self._in_use[line]
 
-    def _rested(self, line: str) -> None:
-        self._have_turn(line)
+    def _after_rest(self, line: str) -> None:
+        self._release_one(line)
         if self._waiting:
-            self._begin()
+            self._start()
 
-    def _waits_still(self, waiting: Waiting, limit: float) -> bool:
+    def _still_waits(self, waiting: QueuedQuestion, limit: float) -> bool:
         """Whoever has heard otherwise meanwhile costs nothing any more."""
         if waiting.arrived < limit:
-            waiting.fail(Crowded())
-        return not waiting.found.done()
+            waiting.fail(OverloadedError())
+        return not waiting.answer.done()
 
-    async def _answer(self, group: deque[Waiting]) -> None:
+    async def _answer_group(self, group: deque[QueuedQuestion]) -> None:
         """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""
         async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
             met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
-            if strangers := {account for account in met if account not in self._known}:
-                self._waiting.add_tenants(strangers)
+            if new_accounts := {account for account in met if account not in self._accounts}:
+                self._waiting.add_tenants(new_accounts)
             spent = 0.0
             for snapshot in snapshots:
                 spent += await self._answer_one(group, snapshot)
                 if spent > SLICE_SECONDS:
                     return
 
-    async def _answer_one(self, group: deque[Waiting], snapshot: Snapshot) -> float:
+    async def _answer_one(self, group: deque[QueuedQuestion], snapshot: Snapshot) -> float:
         """Seconds that it kept the event loop busy."""
         waiting = group.popleft()
-        looking = Metered(waiting.look(snapshot))
+        timed = CpuTimed(waiting.read(snapshot))
         try:
-            found = await looking
+            answer = await timed
         except psycopg.Error as error:
             waiting.fail(error)
             self._waiting.put_back(group)
@@ -172,8 +172,8 @@ class SharedSnapshots:
         except Exception as error:  # noqa: BLE001  it is the asker's to hear
             waiting.fail(error)
         else:
-            if not waiting.found.done():
-                waiting.found.set_result(found)
+            if not waiting.answer.done():
+                waiting.answer.set_result(answer)
         finally:
-            waiting.seconds = looking.seconds + OVERHEAD_SECONDS
-        return looking.seconds
+            waiting.seconds = timed.seconds + OVERHEAD_SECONDS
+        return timed.seconds

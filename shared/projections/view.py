@@ -22,13 +22,14 @@ from shared.language.recorded import stream_id
 from shared.process.log_reader import LogReader
 from shared.process.postgres import Pool
 from shared.projections import schemas
-from shared.projections.checkpoint import Checkpoint, adopt, checkpoint_of, contradiction
-from shared.projections.definition import Design, DesignChanged, Doc, Fold, Row
-from shared.projections.document_cache import KeptRows
-from shared.projections.events import Entry, FromBus, following, key_of
+from shared.projections.checkpoint import Checkpoint, log_mismatch, read_checkpoint, record_event_id
+from shared.projections.cooperative import ROWS_AT_ONCE
+from shared.projections.definition import Doc, Fold, ProjectionDefinition, Row, VersionMismatchError
+from shared.projections.document_cache import DocumentCache
+from shared.projections.events import DeliveredEvent, IncomingEvent, contiguous, key_of
 from shared.projections.projection_store import (
     REFUSALS,
-    add_missing,
+    add_missing_columns,
     create,
     drop,
     exists,
@@ -36,10 +37,20 @@ from shared.projections.projection_store import (
     named,
     write_carefully,
 )
-from shared.projections.turns import ROWS_AT_ONCE
-from shared.projections.waiters import Progress
+from shared.projections.waiters import PositionWaiters
 
-__all__ = ["READERS", "Design", "DesignChanged", "Entry", "Fold", "FromBus", "Snapshot", "View", "following", "key_of"]
+__all__ = [
+    "READERS",
+    "DeliveredEvent",
+    "Fold",
+    "IncomingEvent",
+    "ProjectionDefinition",
+    "Snapshot",
+    "VersionMismatchError",
+    "View",
+    "contiguous",
+    "key_of",
+]
 
 READERS = 4
 CONNECT_SECONDS = 2.0
@@ -89,7 +100,7 @@ UPDATE {schema}.view SET edition = gen_random_uuid() RETURNING design, position
 """
 
 
-async def fetched(cursor: AsyncCursor[Row]) -> list[Row]:
+async def fetch_all(cursor: AsyncCursor[Row]) -> list[Row]:
     """All rows of what was executed, read in turns."""
     rows = await cursor.fetchmany(ROWS_AT_ONCE)
     while len(rows) % ROWS_AT_ONCE == 0 and (more := await cursor.fetchmany(ROWS_AT_ONCE)):
@@ -114,7 +125,7 @@ class Snapshot:
     async def select(self, query: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         """Rows of a statement; `%(account)s` is given."""
         await self._cursor.execute(query, {"account": self.account, **(params or {})})
-        return await fetched(self._cursor)
+        return await fetch_all(self._cursor)
 
     def looked_at(self, aggregate: Aggregate, *names: str) -> None:
         """The answer depends on these aggregates; on all of the account when none is named."""
@@ -140,13 +151,13 @@ class Snapshot:
 class View:
     """One view in one database; any number of processes may serve it side by side."""
 
-    def __init__(self, postgres_url: str, design: Design) -> None:
-        self.design = design
-        self.progress = Progress()
-        self._kept = KeptRows(design)
-        self._turn = asyncio.Event()
+    def __init__(self, postgres_url: str, definition: ProjectionDefinition) -> None:
+        self.definition = definition
+        self.waiters = PositionWaiters()
+        self._cache = DocumentCache(definition)
+        self._version_live = asyncio.Event()
         self._url = postgres_url
-        settings = SESSION | PLANS | {"search_path": f"{design.name},public"}
+        settings = SESSION | PLANS | {"search_path": f"{definition.name},public"}
         common: dict[str, Any] = {"open": False, "timeout": CONNECT_SECONDS, "reconnect_timeout": 0.0}
         self._readers = Pool(
             postgres_url,
@@ -154,7 +165,7 @@ class View:
             max_size=READERS,
             kwargs={
                 "settings": settings,
-                "application_name": schemas.readers_of(design.name, design.version),
+                "application_name": schemas.reader_application_name(definition.name, definition.version),
                 "connect_timeout": 5,
                 "autocommit": True,
             },
@@ -168,7 +179,7 @@ class View:
             # What is lost with the server's last moments comes again over the bus: the position is lost with it.
             kwargs={
                 "settings": settings | {"synchronous_commit": "off"},
-                "application_name": f"{design.name}-projection",
+                "application_name": f"{definition.name}-projection",
                 "connect_timeout": 5,
                 "autocommit": True,
             },
@@ -203,35 +214,37 @@ class View:
         Raises:
             DesignChanged: the rows are of another version, and it is not for this process to change that.
         """
-        design = self.design
+        definition = self.definition
         async with self.writing() as cursor:
-            await lock_schema(cursor, design.name)
-            await schemas.clear_ruins(cursor, design.name)
-            await create(cursor, design, design.name)
-            standing = await schemas.standing(cursor, design.name)
-        live = standing.live
+            await lock_schema(cursor, definition.name)
+            await schemas.drop_orphaned(cursor, definition.name)
+            await create(cursor, definition, definition.name)
+            schema_status = await schemas.schema_status(cursor, definition.name)
+        live = schema_status.live
         assert live is not None, "made just now"
-        if live.version == design.version:
-            self.progress.told(live.position)
+        if live.version == definition.version:
+            self.waiters.advance(live.position)
             return True
-        if live.version > design.version:
-            raise DesignChanged(f"the live rows are of version {live.version}; this process of {design.version} waits")
-        if standing.waits(design.version):
-            raise DesignChanged(standing.why_waiting(design.version))
+        if live.version > definition.version:
+            raise VersionMismatchError(
+                f"the live rows are of version {live.version}; this process of {definition.version} waits"
+            )
+        if schema_status.has_staged(definition.version):
+            raise VersionMismatchError(schema_status.staged_message(definition.version))
         return False
 
     async def position(self) -> int:
         """Where the rows stand, asked of the database."""
-        return (await self._stands())[1]
+        return (await self._live_version_and_position())[1]
 
     async def version(self) -> int:
         """Of which version the live rows are, asked of the database."""
-        return (await self._stands())[0]
+        return (await self._live_version_and_position())[0]
 
-    async def stands(self) -> tuple[int, int, int]:
+    async def dead_letter_counts(self) -> tuple[int, int, int]:
         """Where the live rows stand, how many events are parked and given up; asked where no question waits."""
         async with self.writing() as cursor:
-            await cursor.execute(named(STANDS, self.design.name))
+            await cursor.execute(named(STANDS, self.definition.name))
             ((position, parked, given_up),) = await cursor.fetchall()
             return position, parked, given_up
 
@@ -241,19 +254,19 @@ class View:
         """Which event the live rows stand at; None when there are no rows."""
         async with self.writing() as cursor:
             # A table that is away is no reason to make all of them anew.
-            there = await exists(cursor, self.design.name)
-            return await checkpoint_of(cursor, self.design.name) if there else None
+            there = await exists(cursor, self.definition.name)
+            return await read_checkpoint(cursor, self.definition.name) if there else None
 
-    async def contradiction(self) -> str | None:
+    async def log_mismatch(self) -> str | None:
         """Why the live rows cannot be of the log that is there now; None when they can."""
         checkpoint = await self.checkpoint()
         async with LogReader(self._url) as events:
-            return await contradiction(events, checkpoint) if checkpoint else None
+            return await log_mismatch(events, checkpoint) if checkpoint else None
 
-    async def adopt(self, position: int, event: str) -> None:
+    async def record_event_id(self, position: int, event: str) -> None:
         """Writes down which event the rows stand at, where a release that kept no ids made them."""
         async with self.writing() as cursor:
-            await adopt(cursor, self.design.name, position, event)
+            await record_event_id(cursor, self.definition.name, position, event)
 
     async def discard(self, checkpoint: Checkpoint) -> bool:
         """Drops the live rows if they still stand there: they are of a log that is gone, and nobody may read them.
@@ -261,38 +274,38 @@ class View:
         Until they are made anew questions hear that the view is being made.
         """
         async with self.writing() as cursor:
-            await lock_schema(cursor, self.design.name)
-            await cursor.execute(named("LOCK TABLE {schema}.view IN ACCESS EXCLUSIVE MODE", self.design.name))
-            if await checkpoint_of(cursor, self.design.name) != checkpoint:
+            await lock_schema(cursor, self.definition.name)
+            await cursor.execute(named("LOCK TABLE {schema}.view IN ACCESS EXCLUSIVE MODE", self.definition.name))
+            if await read_checkpoint(cursor, self.definition.name) != checkpoint:
                 return False
-            await drop(cursor, self.design.name)
-        self._kept.forget()
-        self.progress.told(0)
-        log.warning("view.discarded", view=self.design.name, position=checkpoint.position)
+            await drop(cursor, self.definition.name)
+        self._cache.forget()
+        self.waiters.advance(0)
+        log.warning("view.discarded", view=self.definition.name, position=checkpoint.position)
         return True
 
     async def migrate(self) -> None:
         """Gives live rows of an earlier release what this code reads beyond them."""
         async with self.writing() as cursor:
-            await lock_schema(cursor, self.design.name)
-            if await exists(cursor, self.design.name):
-                await add_missing(cursor, self.design.name)
+            await lock_schema(cursor, self.definition.name)
+            if await exists(cursor, self.definition.name):
+                await add_missing_columns(cursor, self.definition.name)
 
-    async def readers_of(self, version: int) -> int:
+    async def count_readers(self, version: int) -> int:
         """How many connections there are of processes of that version, whether or not they answer yet."""
         async with self._readers.connection() as connection, connection.cursor() as cursor:
-            return await schemas.answering(cursor, self.design.name, version)
+            return await schemas.count_readers(cursor, self.definition.name, version)
 
-    async def _stands(self) -> tuple[int, int]:
+    async def _live_version_and_position(self) -> tuple[int, int]:
         async with self._readers.connection() as connection:
             rows = await (await connection.execute("SELECT design, position FROM view")).fetchall()
         version, position = rows[0]
-        if version == self.design.version:
+        if version == self.definition.version:
             # An answer that took its time may be older than what was told since.
-            self.progress.told(max(position, self.progress.position))
+            self.waiters.advance(max(position, self.waiters.position))
         return version, position
 
-    async def apply(self, entries: Sequence[Entry]) -> int:
+    async def apply(self, entries: Sequence[IncomingEvent]) -> int:
         """Applies those that follow the view's position without a gap, in one commit; returns the position after it.
 
         `entries` are in the order of their positions. Known ones are passed over, those behind a gap left alone.
@@ -301,32 +314,32 @@ class View:
             DesignChanged: the rows are of another version.
             psycopg.Error: the database is away or refuses; nothing was written.
         """
-        position = await self._apply_kept(entries)
+        position = await self._apply_from_cache(entries)
         if position is None:
-            position = await self._apply_with_care(entries)
-        self.progress.told(position)
+            position = await self._apply_from_rows(entries)
+        self.waiters.advance(position)
         return position
 
-    async def _apply_kept(self, entries: Sequence[Entry]) -> int | None:
+    async def _apply_from_cache(self, entries: Sequence[IncomingEvent]) -> int | None:
         try:
             async with self._writers.connection() as connection, connection.cursor(binary=True) as cursor:
-                position = await self._kept.apply(cursor, entries)
+                position = await self._cache.apply(cursor, entries)
         except REFUSALS:
             position = None
         except BaseException:
             # Nobody knows whether it was written.
-            self._kept.forget()
+            self._cache.forget()
             raise
         if position is None:
-            self._kept.forget()
+            self._cache.forget()
         return position
 
-    async def _apply_with_care(self, entries: Sequence[Entry]) -> int:
+    async def _apply_from_rows(self, entries: Sequence[IncomingEvent]) -> int:
         async with self.writing() as cursor:
             position = await self.lock_position(cursor)
-            run = following(entries, position)
+            run = contiguous(entries, position)
             if run:
-                await write_carefully(cursor, self.design, self.design.name, run)
+                await write_carefully(cursor, self.definition, self.definition.name, run)
                 position = run[-1].position
         return position
 
@@ -338,11 +351,13 @@ class View:
         Raises:
             DesignChanged: the rows are of another version.
         """
-        schema = self.design.name
+        schema = self.definition.name
         await cursor.execute(named(LOCK_POSITION, schema))
         row = await cursor.fetchone()
-        if row is None or row[0] != self.design.version:
-            raise DesignChanged(f"the rows of {schema} are of version {row and row[0]}, not {self.design.version}")
+        if row is None or row[0] != self.definition.version:
+            raise VersionMismatchError(
+                f"the rows of {schema} are of version {row and row[0]}, not {self.definition.version}"
+            )
         return int(row[1])
 
     @asynccontextmanager
@@ -355,44 +370,46 @@ class View:
         accounts, actors = [account for account, _ in askers], [actor for _, actor in askers]
         async with self._readers.connection() as connection, connection.cursor() as cursor:
             await cursor.execute(BEGIN, prepare=False)
-            heads = await self._heads(cursor, accounts, actors)
+            heads = await self._read_heads(cursor, accounts, actors)
             if not heads:
-                heads = await self._heads_beside(cursor, accounts, actors)
+                heads = await self._read_heads_elsewhere(cursor, accounts, actors)
             yield [Snapshot(cursor, head, account) for head, account in zip(heads, accounts, strict=True)]
 
-    async def _heads(self, cursor: AsyncCursor[Row], accounts: list[str], actors: list[str]) -> list[Row]:
-        await cursor.execute(HEADS, {"accounts": accounts, "actors": actors, "design": self.design.version})
-        heads = await fetched(cursor)
+    async def _read_heads(self, cursor: AsyncCursor[Row], accounts: list[str], actors: list[str]) -> list[Row]:
+        await cursor.execute(HEADS, {"accounts": accounts, "actors": actors, "design": self.definition.version})
+        heads = await fetch_all(cursor)
         docs = {account: head[2] for account, head in zip(accounts, heads, strict=False) if head[2] is not None}
         return [(*head[:2], docs.get(account), head[3]) for account, head in zip(accounts, heads, strict=False)]
 
-    async def _heads_beside(self, cursor: AsyncCursor[Row], accounts: list[str], actors: list[str]) -> list[Row]:
+    async def _read_heads_elsewhere(
+        self, cursor: AsyncCursor[Row], accounts: list[str], actors: list[str]
+    ) -> list[Row]:
         """For questions that arrive between a switch to another version and the moment this process hears of it."""
-        schema = (await schemas.standing(cursor, self.design.name)).schema_of(self.design.version)
+        schema = (await schemas.schema_status(cursor, self.definition.name)).inactive_schema(self.definition.version)
         if schema is None:
             raise psycopg.OperationalError("the view is being made")
         await cursor.execute("SELECT set_config('search_path', %s, true)", (f"{schema},public",))
-        return await self._heads(cursor, accounts, actors)
+        return await self._read_heads(cursor, accounts, actors)
 
-    def take_turn(self) -> None:
+    def version_is_live(self) -> None:
         """The live rows are of this code's version now: whoever waits for that goes on."""
-        self._turn.set()
+        self._version_live.set()
 
-    async def our_turn(self, seconds: float) -> None:
+    async def wait_until_live(self, seconds: float) -> None:
         """Returns when it was told that it is this version's turn, or when the time is over."""
         try:
             async with asyncio.timeout(seconds):
-                await self._turn.wait()
+                await self._version_live.wait()
         except TimeoutError:
             return
-        self._turn.clear()
+        self._version_live.clear()
 
     @property
     def unreachable(self) -> str | None:
         """Why the last connection that was wanted could not be made."""
         return self._readers.trouble or self._writers.trouble
 
-    async def mend_readers(self) -> None:
+    async def replace_broken_readers(self) -> None:
         """Replaces connections that a restart of the database has broken."""
         await self._readers.check()
 

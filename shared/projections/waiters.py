@@ -5,7 +5,7 @@ import heapq
 from itertools import count
 
 
-class Progress:
+class PositionWaiters:
     """The position last known in this process; another process of the same view may be ahead."""
 
     def __init__(self) -> None:
@@ -14,11 +14,11 @@ class Progress:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
     @property
-    def awaited(self) -> bool:
+    def has_waiters(self) -> bool:
         """Whether anybody waits."""
         return bool(self._waiting)
 
-    def told(self, position: int) -> None:
+    def advance(self, position: int) -> None:
         """Wakes those whose position is reached, and nobody else."""
         self.position = position
         while self._waiting and self._waiting[0][0] <= position:
@@ -26,7 +26,7 @@ class Progress:
             if not future.done():
                 future.set_result(None)
 
-    async def reaches(self, position: int, seconds: float) -> bool:
+    async def wait_for(self, position: int, seconds: float) -> bool:
         """Whether the position is reached within the time."""
         if position <= self.position:
             return True

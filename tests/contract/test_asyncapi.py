@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 
-from services.inbox_views.app import ROOM as INBOX_VIEWS
+from services.inbox_views.app import INBOX_VIEWS
 from services.ops.contract.asyncapi import document
-from services.routing.app import ROOM as ROUTING
+from services.routing.app import ROUTING
 from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
@@ -53,10 +53,13 @@ def test_every_command_question_and_event_has_its_channel_and_its_operation(cont
 
 
 def test_the_queue_groups_are_those_of_the_services(contract: dict[str, Any]) -> None:
-    assert (INBOX_VIEWS.design.name, ROUTING.design.name) == (subjects.INBOX_VIEWS_QUEUE, subjects.ROUTING_QUEUE)
+    assert (INBOX_VIEWS.definition.name, ROUTING.definition.name) == (
+        subjects.INBOX_VIEWS_QUEUE,
+        subjects.ROUTING_QUEUE,
+    )
     for name in QUESTIONS:
         room = ROUTING if name in ROUTING_QUESTIONS else INBOX_VIEWS
-        assert contract["operations"][f"questions.{name}"]["bindings"]["nats"]["queue"] == room.design.name
+        assert contract["operations"][f"questions.{name}"]["bindings"]["nats"]["queue"] == room.definition.name
 
 
 def test_its_schemas_are_schemas_for_tools_that_know_draft_7_only(contract: dict[str, Any]) -> None:

@@ -14,15 +14,15 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import set_json_loads
 
-from services.inbox_views.projection import DESIGN as INBOX_VIEWS
-from services.routing.projection import DESIGN as ROUTING
+from services.inbox_views.projection import DEFINITION as INBOX_VIEWS
+from services.routing.projection import DEFINITION as ROUTING
 from shared.process import log_reader
-from shared.projections.definition import TABLES, Design
-from shared.projections.events import Entry, FromLog, key_of
-from shared.projections.projection_store import Known, fold_run
+from shared.projections.definition import TABLES, ProjectionDefinition
+from shared.projections.events import IncomingEvent, LoggedEvent, key_of
+from shared.projections.projection_store import CachedState, fold_events
 from tests.faults.verdict import Stored, Verdict
 
-VIEWS: Final = {design.name: design for design in (INBOX_VIEWS, ROUTING)}
+VIEWS: Final = {definition.name: definition for definition in (INBOX_VIEWS, ROUTING)}
 LOOK_SECONDS = 0.05
 
 
@@ -85,11 +85,11 @@ def _all(connection: "psycopg.Connection[Any]", query: Any, view: str, table: st
 
 def replayed(view: str, log: Iterable[Stored]) -> Rows:
     """What the view must have after this log."""
-    design: Design = VIEWS[view]
-    entries: list[Entry] = [
-        FromLog(log_reader.Stored(UUID(one.stream), one.version, one.topic, one.state, one.position)) for one in log
+    definition: ProjectionDefinition = VIEWS[view]
+    entries: list[IncomingEvent] = [
+        LoggedEvent(log_reader.Stored(UUID(one.stream), one.version, one.topic, one.state, one.position)) for one in log
     ]
-    folded = fold_run(design.fold, entries, Known())
+    folded = fold_events(definition.fold, entries, CachedState())
     rows = {
         Place(TABLES[last.event.aggregate], str(stream)): Row(
             last.account, key_of(last), orjson.loads(orjson.dumps(folded.docs[stream])), last.version, last.position

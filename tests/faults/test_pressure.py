@@ -12,13 +12,13 @@ import pytest
 from services.connections import parsing
 from services.connections.replies import refused
 from services.connections.writer import MOST_WAITING, Writer
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
 from shared.messaging.admission import KnownTenants
 from shared.process.clock import new_id
-from shared.projections.query_endpoint import MOST_UNDER_WAY
-from shared.projections.snapshots import LARGEST_GROUP, Crowded, SharedSnapshots
+from shared.projections.query_endpoint import MAX_UNDER_WAY
+from shared.projections.snapshots import LARGEST_GROUP, OverloadedError, SharedSnapshots
 from shared.projections.view import READERS, Snapshot, View
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
 from tests.real_servers import RunningSwitchboard, running_switchboard
@@ -188,7 +188,7 @@ async def test_a_locked_view_delays_neither_commands_nor_the_other_view_and_boun
     with locked(running, "LOCK TABLE inbox_views.view IN ACCESS EXCLUSIVE MODE"):
         flood = ask_all(wire, question_subject(bad, "Address"), [body(ADMIN, address)] * FLOOD)
         waits = asyncio.create_task(wire.question(good, "Address", ADMIN, **address))
-        refusals = await some_done(flood, FLOOD - MOST_UNDER_WAY // 2 - 64)
+        refusals = await some_done(flood, FLOOD - MAX_UNDER_WAY // 2 - 64)
         assert all(map(busy_with_hint, refusals))
         reply = await wire.command(good, "ConnectPersonal", ADMIN, owner=ADMIN, address=f"{new_id()}@good.example")
         assert reply.outcome == "accepted"
@@ -204,7 +204,7 @@ async def test_a_locked_view_delays_neither_commands_nor_the_other_view_and_boun
 async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     snapshots = SharedSnapshots(view, KnownTenants())
     looked = 0
 
@@ -214,7 +214,7 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
         return looked
 
     def ask(count: int) -> "list[asyncio.Task[int]]":
-        return [asyncio.create_task(snapshots.look("acme", ADMIN, look)) for _ in range(count)]
+        return [asyncio.create_task(snapshots.read("acme", ADMIN, look)) for _ in range(count)]
 
     await view.open()
     try:
@@ -225,12 +225,12 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
             await asyncio.sleep(0.1)
             for task in given_up:
                 task.cancel()
-            monkeypatch.setattr("shared.projections.snapshots.PATIENCE_SECONDS", 0.0)
-        assert {type(end) for end in await asyncio.gather(*late, return_exceptions=True)} == {Crowded}
+            monkeypatch.setattr("shared.projections.snapshots.MAX_WAIT_SECONDS", 0.0)
+        assert {type(end) for end in await asyncio.gather(*late, return_exceptions=True)} == {OverloadedError}
         monkeypatch.undo()
         # Whose group had begun already are answered though nobody hears it.
         assert looked <= READERS * LARGEST_GROUP
-        assert await snapshots.look("acme", ADMIN, look) == looked
+        assert await snapshots.read("acme", ADMIN, look) == looked
     finally:
         await view.close()
 
@@ -259,7 +259,7 @@ async def test_who_waits_for_a_position_keeps_nobody_from_an_answer(wire: Wire, 
     fields = {"address": "nobody@good.example"}
     far = body(ADMIN, fields | {"at_least": 2**60, "wait_ms": 6_000})
     waiting = ask_all(wire, question_subject(bad, "Address"), [far] * FLOOD)
-    refusals = await some_done(waiting, FLOOD - MOST_UNDER_WAY // 2 - 64)
+    refusals = await some_done(waiting, FLOOD - MAX_UNDER_WAY // 2 - 64)
     assert all(map(busy_with_hint, refusals))
     for _ in range(20):
         assert (await wire.question(good, "Address", ADMIN, **fields)).error is None

@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from services.inbox_views.queries import answer
 from shared.language.questions import QUESTIONS
 from shared.messaging.cloud_events import to_wire
-from shared.projections.answers import NotAnswered, reply_of
-from shared.projections.view import FromBus, Snapshot, View
+from shared.projections.answers import QuestionRefusedError, render_answer
+from shared.projections.view import DeliveredEvent, Snapshot, View
 from tests.inbox_views.stories import Story
 
 
@@ -28,7 +28,7 @@ class Rows:
         await self._apply()
         question = QUESTIONS[name].model_validate({"actor": actor, **fields})
         async with self.view.snapshots([(self.story.account, actor)]) as (snapshot,):
-            body = await reply_of(snapshot.position, await answer(self.seen(snapshot), question), None)
+            body = await render_answer(snapshot.position, await answer(self.seen(snapshot), question), None)
         return orjson.loads(orjson.dumps(body))["result"]
 
     def seen(self, snapshot: Snapshot) -> Snapshot:
@@ -37,7 +37,7 @@ class Rows:
     async def refused(self, name: str, actor: str = "ana", **fields: Any) -> str:
         try:
             await self.ask(name, actor, **fields)
-        except NotAnswered as error:
+        except QuestionRefusedError as error:
             return error.error
         raise AssertionError("it was answered")
 
@@ -55,7 +55,7 @@ class Rows:
 
     async def _apply(self) -> None:
         told = self.story.recorded[self._applied :]
-        entries = [FromBus(one.position, headers, body) for one in told for _, headers, body in (to_wire(one),)]
+        entries = [DeliveredEvent(one.position, headers, body) for one in told for _, headers, body in (to_wire(one),)]
         if entries:
             assert await self.view.apply(entries) == self.story.end
         self._applied = len(self.story.recorded)
@@ -63,7 +63,7 @@ class Rows:
 
 @asynccontextmanager
 async def rows_of(story: Story, database: str) -> AsyncIterator[Rows]:
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     await view.open()
     try:
         await view.prepare()

@@ -30,7 +30,7 @@ from shared.messaging.cloud_events import to_wire
 from shared.messaging.service import Service, Wire
 from shared.process import clock
 from shared.process.settings import Settings
-from shared.projections.projection_service import Room, serving
+from shared.projections.projection_service import ProjectionService, serve
 from shared.projections.view import Fold, key_of
 
 ALL = ("account_access", "personal_email_access", "super_admin")
@@ -185,9 +185,9 @@ async def quiet(_: Exception) -> None:
 
 
 @asynccontextmanager
-async def room_open(room: Room, nats_url: str, postgres_url: str) -> AsyncIterator[Service]:
+async def service_running(projection: ProjectionService, nats_url: str, postgres_url: str) -> AsyncIterator[Service]:
     """The room's whole service within this process."""
-    async with service_open(room.name, serving(room), nats_url, postgres_url) as service:
+    async with service_open(projection.name, serve(projection), nats_url, postgres_url) as service:
         yield service
 
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from services.inbox_views import statements
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from shared.process.clock import new_id
 from shared.process.postgres import options_of
 from shared.projections import view as views
@@ -42,14 +42,14 @@ ASKED: Final[Sequence[tuple[str, LiteralString, dict[str, Any]]]] = [
     (
         "who asks",
         views.HEADS,
-        {"accounts": [ACCOUNT] * 64, "actors": [f"u{n:05}" for n in range(64)], "design": DESIGN.version},
+        {"accounts": [ACCOUNT] * 64, "actors": [f"u{n:05}" for n in range(64)], "design": DEFINITION.version},
     ),
 ]
 
 
 @pytest.fixture
 async def url(database: str) -> str:
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     await view.open()
     await view.prepare()
     await view.close()
@@ -98,7 +98,7 @@ def test_a_question_looks_at_each_row_a_few_times_whatever_the_statistics_say(
 ) -> None:
     accounts, of_each, aliases, people = taken
     with psycopg.connect(
-        url, autocommit=True, options=options_of(PLANS | {"search_path": f"{DESIGN.name},public"})
+        url, autocommit=True, options=options_of(PLANS | {"search_path": f"{DEFINITION.name},public"})
     ) as connection:
         for number in range(accounts):
             write(connection, "addresses", addresses(f"account-{number}", of_each, aliases))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from services.inbox_views.app import ROOM
+from services.inbox_views.app import INBOX_VIEWS
 from shared.language import events as e
-from tests.inbox_views.stories import Bus, Told, beginning, on_bus, personal, room_open, team, time_at
+from tests.inbox_views.stories import Bus, Told, beginning, on_bus, personal, service_running, team, time_at
 from tests.real_servers import RunningNats
 
 BOB, HELP, ALIAS = "bob@acme.example", "help@acme.example", "b@acme.example"
@@ -35,7 +35,7 @@ STORY = beginning().tell(
 
 @pytest.fixture
 async def bus(private_nats: RunningNats, database: str) -> AsyncIterator[Bus]:
-    async with on_bus(private_nats.url) as client, room_open(ROOM, private_nats.url, database):
+    async with on_bus(private_nats.url) as client, service_running(INBOX_VIEWS, private_nats.url, database):
         await client.publish(STORY.recorded)
         await client.ask("Usage", at_least=STORY.end, wait_ms=15_000)
         yield client

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from services.inbox_views.domain import address_shown as addresses
+from services.inbox_views.domain import address_answer as addresses
 from services.inbox_views.domain import inbox as inboxes
-from services.inbox_views.domain.address_shown import Around
-from services.inbox_views.domain.folds import fold
-from services.inbox_views.domain.identities import senders, shown
+from services.inbox_views.domain.address_answer import AddressContext
+from services.inbox_views.domain.identities import senders, to_answer
+from services.inbox_views.domain.projection import fold
 from shared.core.rule_words import in_words
 from shared.language import events as e
 from shared.language.rules import ContactOwner, Unassigned, UsersAndTeams
@@ -45,11 +45,11 @@ class Rows:
         claim = primary or doc
         owner, connector = [self._docs.get(("user", claim[field]), {}) for field in ("owner", "connector")]
         aliases = [key for kind, key in self._docs if kind == "address" and self(kind, key)["primary"] == name]
-        around = Around(
+        around = AddressContext(
             primary, owner.get("status"), owner.get("permissions", ()), connector.get("status"),
             tuple(sorted(aliases)), unread,
         )  # fmt: skip
-        return addresses.shown(doc, around)
+        return addresses.to_answer(doc, around)
 
     def identities(self, user: str, *places: str) -> list[dict[str, Any]]:
         """None of them the default."""
@@ -60,7 +60,7 @@ class Rows:
             [doc for doc in docs if doc["primary"]],
         )
         inbox_of = {place: self("inbox", place) for place in places}
-        return [shown(self("user", user), one, inbox_of.get(one.claim["inbox"]), None) for one in found]
+        return [to_answer(self("user", user), one, inbox_of.get(one.claim["inbox"]), None) for one in found]
 
 
 def rows(*events: e.Event) -> Rows:
@@ -95,17 +95,17 @@ def test_health_says_the_worst_that_is_the_matter(events: list[e.Event], health:
 )
 def test_a_team_address_outlives_its_connector_and_says_so(gone: tuple[e.Event, ...]) -> None:
     connected = team(HELP, "inbox", connector="bob")
-    shown = rows(connected, *gone).address(HELP)
-    assert (shown["connector"], shown["connector_gone"], shown["health"]) == ("bob", True, "degraded")
-    shown = rows(connected, *gone, e.UserReactivated(user="bob")).address(HELP)
-    assert (shown["connector_gone"], shown["health"]) == (False, "healthy")
+    answer = rows(connected, *gone).address(HELP)
+    assert (answer["connector"], answer["connector_gone"], answer["health"]) == ("bob", True, "degraded")
+    answer = rows(connected, *gone, e.UserReactivated(user="bob")).address(HELP)
+    assert (answer["connector_gone"], answer["health"]) == (False, "healthy")
 
 
 def test_a_connector_whom_nobody_knows_is_gone_and_a_service_never_is() -> None:
-    shown = rows(team(HELP, "inbox", connector="ghost")).address(HELP)
-    assert (shown["connector_gone"], shown["health"]) == (True, "degraded")
-    shown = rows(team(HELP, "inbox", connector="service:setup")).address(HELP)
-    assert (shown["connector_gone"], shown["health"]) == (False, "healthy")
+    answer = rows(team(HELP, "inbox", connector="ghost")).address(HELP)
+    assert (answer["connector_gone"], answer["health"]) == (True, "degraded")
+    answer = rows(team(HELP, "inbox", connector="service:setup")).address(HELP)
+    assert (answer["connector_gone"], answer["health"]) == (False, "healthy")
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,15 @@ def test_an_address_whose_inbox_nobody_reads_is_not_healthy(events: list[e.Event
 
 
 def test_an_alias_shows_its_primarys_state() -> None:
-    shown = rows(personal(BOB, "bob", "Bob"), ALIASED, paused(BOB, receiving=True, sending=False)).address(ALIAS)
-    assert (shown["address"], shown["display"], shown["primary"]) == (ALIAS, "B@Acme.example", BOB)
-    assert (shown["state"], shown["kind"], shown["owner"], shown["from_name"]) == ("paused", "personal", "bob", "Bob")
-    assert (shown["health"], shown["aliases"]) == ("degraded", [])
+    answer = rows(personal(BOB, "bob", "Bob"), ALIASED, paused(BOB, receiving=True, sending=False)).address(ALIAS)
+    assert (answer["address"], answer["display"], answer["primary"]) == (ALIAS, "B@Acme.example", BOB)
+    assert (answer["state"], answer["kind"], answer["owner"], answer["from_name"]) == (
+        "paused",
+        "personal",
+        "bob",
+        "Bob",
+    )
+    assert (answer["health"], answer["aliases"]) == ("degraded", [])
 
 
 def test_a_primary_lists_its_aliases() -> None:
@@ -140,8 +145,8 @@ def test_since_is_when_the_present_holders_claim_began() -> None:
 
 
 def test_a_free_address_shows_only_itself() -> None:
-    shown = rows(personal(BOB, "bob"), e.Disconnected(address=BOB, kind="personal")).address(BOB)
-    assert shown == {
+    answer = rows(personal(BOB, "bob"), e.Disconnected(address=BOB, kind="personal")).address(BOB)
+    assert answer == {
         "address": BOB, "display": BOB, "state": "free", "kind": None, "owner": None, "inbox": None, "since": None,
         "tools": [], "aliases": [], "primary": None, "from_name": None, "receiving": False, "sending": False,
         "connector": None, "connector_gone": False, "health": "disconnected",

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 
 from shared.messaging import bus, frames
 from shared.messaging.endpoint import Endpoint, discoverable
-from shared.projections.pull import Pull
+from shared.projections.pull_consumer import PullConsumer
 from tests.real_servers import RunningNats
 
 
@@ -37,7 +37,7 @@ async def not_discoverable_any_more(client: Client) -> None:
 
 
 async def pulled_no_more(client: Client) -> None:
-    pull = Pull(client, "NONE", "none")
+    pull = PullConsumer(client, "NONE", "none")
     await pull.open()
     await bus.settled(client)
     await broken(client)

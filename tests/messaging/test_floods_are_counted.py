@@ -11,11 +11,11 @@ from nats.aio.client import Client
 
 from services.connections import writer
 from services.connections.app import connections
-from services.inbox_views.app import ROOM
+from services.inbox_views.app import INBOX_VIEWS
 from shared.language import subjects
 from shared.messaging.service import Service
 from shared.projections import query_endpoint
-from tests.inbox_views.stories import eventually, is_ready, on_bus, room_open, service_open
+from tests.inbox_views.stories import eventually, is_ready, on_bus, service_open, service_running
 from tests.metrics_page import Page
 from tests.real_servers import RunningNats
 
@@ -68,8 +68,11 @@ async def test_commands_that_there_is_no_room_for_are_counted(
 async def test_questions_that_there_is_no_room_for_are_counted(
     private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_endpoint, "MOST_UNDER_WAY", ROOM_FOR)
-    async with room_open(ROOM, private_nats.url, database) as service, on_bus(private_nats.url) as bus:
+    monkeypatch.setattr(query_endpoint, "MAX_UNDER_WAY", ROOM_FOR)
+    async with (
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+        on_bus(private_nats.url) as bus,
+    ):
         await bus.publish([])
         await eventually(lambda: is_ready(service))
         heard = await flood(bus.client, subjects.query("acme", "Usage"), {"actor": "ana"})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog.testing
 
-from services.inbox_views.app import ROOM
+from services.inbox_views.app import INBOX_VIEWS
 from services.ops.local.servers import Nats, nats_answers
 from services.relay.app import wire as relay_wire
 from shared.language import subjects
@@ -20,9 +20,9 @@ from shared.messaging import permissions
 from shared.messaging.permissions import MOST_SAID, NotAllowed, Permissions, Refusals, kind_of
 from shared.messaging.service import Service
 from shared.messaging.stream_report import NoNats, stream_report
-from tests.inbox_views.stories import Bus, eventually, is_ready, on_bus, personal, room_open, service_open
+from tests.inbox_views.stories import Bus, eventually, is_ready, on_bus, personal, service_open, service_running
+from tests.projections.running_views import reached, rows_of, story
 from tests.projections.test_standing_still import log_of
-from tests.projections.viewing import reached, rows_of, story
 from tests.real_servers import RunningServer, free_port, new_folder
 
 STREAM, CONSUMER = subjects.EVENT_STREAM, "inbox_views"
@@ -96,7 +96,10 @@ async def test_a_view_whose_acknowledgements_are_refused_goes_on_and_is_not_read
 ) -> None:
     allowed, more, subject = REFUSED[cause]
     told = story(MANY)
-    async with strict(folder, allowed, more) as (server, bus), room_open(ROOM, server.url, database) as service:
+    async with (
+        strict(folder, allowed, more) as (server, bus),
+        service_running(INBOX_VIEWS, server.url, database) as service,
+    ):
         await bus.publish(told.recorded)
         await reached(bus, told.end, 60)
         await eventually(lambda: part(service, "events", f"publish to {subject}", "user strict"))
@@ -146,7 +149,7 @@ async def test_a_view_that_is_refused_what_it_needs_is_not_ready_and_names_it(
     async with strict(folder, allowed) as (server, bus):
         await bus_.declare_stream(bus.js)
         await log_of(database, told)
-        async with room_open(ROOM, server.url, database) as service:
+        async with service_running(INBOX_VIEWS, server.url, database) as service:
             await eventually(lambda: part(service, where, words, "user strict, SWITCHBOARD_NATS_URL"))
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.projections.view import View
 from tests.inbox_views.stories import beginning, eventually, personal
 from tests.journeys.wire import Wire, connected
-from tests.projections.viewing import apply, schemas_of, write_log
+from tests.projections.running_views import apply, schemas_of, write_log
 from tests.real_servers import ROOT, RunningSwitchboard, new_folder
 
 DONE, REFUSED, USAGE, NO_ANSWER = range(4)
@@ -163,7 +163,7 @@ async def parked_view(database: str) -> str:
         personal("fine@acme.example", "bob"),
     )
     await write_log(database, told.recorded)
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     await view.open()
     await view.prepare()
     await apply(view, told.recorded[:-1])
@@ -176,7 +176,7 @@ async def test_what_is_shown_can_be_read_at_a_glance(parked_view: str) -> None:
     assert code == DONE
     (line,) = [line for line in output.splitlines() if "inbox-views" in line]
     cells = line.split()
-    assert cells[:4] == ["inbox-views", str(DESIGN.version), "8", "1"]
+    assert cells[:4] == ["inbox-views", str(DEFINITION.version), "8", "1"]
     assert float(cells[4].replace(",", "")) > 0
     assert cells[5:] == ["3", "0", "-"]
     (line,) = [line for line in output.splitlines() if "routing" in line]
@@ -266,7 +266,7 @@ async def test_no_postgresql_is_no_answer() -> None:
 
 async def test_a_difference_is_printed_with_its_fields(parked_view: str) -> None:
     found = {"SWITCHBOARD_POSTGRES_URL": parked_view}
-    view = View(parked_view, DESIGN)
+    view = View(parked_view, DEFINITION)
     await view.open()
     async with view.writing() as cursor:
         await cursor.execute("UPDATE inbox_views.users SET doc = doc || '{\"name\": \"Eve\"}' WHERE key = 'bob'")

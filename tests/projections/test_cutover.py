@@ -16,22 +16,22 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from services.inbox_views.app import ROOM
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.app import INBOX_VIEWS
+from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
 from shared.projections import projection_service, schemas
-from shared.projections.definition import Design, DesignChanged, Doc
-from shared.projections.projection_service import Room
+from shared.projections.definition import Doc, ProjectionDefinition, VersionMismatchError
+from shared.projections.projection_service import ProjectionService
 from shared.projections.rebuild import parked
-from shared.projections.rebuild.cutover import back, drop_beside, switch
+from shared.projections.rebuild.cutover import cutover, drop_inactive, rollback
 from shared.projections.rebuild.diff import compare
 from shared.projections.rebuild.rebuild import build, rebuild
-from shared.projections.rebuild.replay import BATCH, LogTooShort
-from shared.projections.schemas import NotPossible
+from shared.projections.rebuild.replay import BATCH, LogIncompleteError
+from shared.projections.schemas import PreconditionFailedError
 from shared.projections.view import View
-from tests.inbox_views.stories import Bus, Story, beginning, eventually, is_ready, on_bus, personal, room_open
-from tests.projections.viewing import apply, reached, rows_of, schemas_of, story, write_log
+from tests.inbox_views.stories import Bus, Story, beginning, eventually, is_ready, on_bus, personal, service_running
+from tests.projections.running_views import apply, reached, rows_of, schemas_of, story, write_log
 from tests.real_servers import ROOT, RunningNats
 
 MANY = 8 * BATCH
@@ -39,12 +39,12 @@ MANY = 8 * BATCH
 
 def marked(doc: Doc | None, recorded: Recorded) -> Doc:
     """What the next version folds: the same, and a mark on every address."""
-    folded = DESIGN.fold(doc, recorded)
+    folded = DEFINITION.fold(doc, recorded)
     return folded | {"marked": True} if recorded.event.aggregate == "address" else folded
 
 
-NEXT: Design = replace(DESIGN, version=DESIGN.version + 1, fold=marked)
-NEXT_ROOM: Room = replace(ROOM, design=NEXT)
+NEXT: ProjectionDefinition = replace(DEFINITION, version=DEFINITION.version + 1, fold=marked)
+NEXT_SERVICE: ProjectionService = replace(INBOX_VIEWS, definition=NEXT)
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ async def bus(private_nats: RunningNats) -> AsyncIterator[Bus]:
 
 
 @asynccontextmanager
-async def prepared(url: str, told: Story, design: Design = DESIGN) -> AsyncIterator[View]:
+async def prepared(url: str, told: Story, definition: ProjectionDefinition = DEFINITION) -> AsyncIterator[View]:
     """A view that has seen the story, and the log of it."""
     await write_log(url, told.recorded)
-    view = View(url, design)
+    view = View(url, definition)
     await view.open()
     await view.prepare()
     await apply(view, told.recorded)
@@ -79,7 +79,7 @@ async def test_a_rebuild_equals_the_live_rows_whatever_is_on_the_way(
 ) -> None:
     """Documents forgotten and read again, small batches, texts that COPY would cut, events that are parked."""
     monkeypatch.setattr("shared.projections.rebuild.replay.BATCH", 7)
-    monkeypatch.setattr("shared.projections.rebuild.replay.DOCS_KEPT", 5)
+    monkeypatch.setattr("shared.projections.rebuild.replay.CACHED_DOCUMENTS", 5)
     told = story(30)
     for number in range(30):
         address = f"{number}@acme.example"
@@ -95,7 +95,7 @@ async def test_a_rebuild_equals_the_live_rows_whatever_is_on_the_way(
         live = await rows_of(database)
         assert await rebuild(database, view) == told.end
         assert await rows_of(database) == live
-        assert await rows_of(database, schemas.old(DESIGN.name)) == live
+        assert await rows_of(database, schemas.retired(DEFINITION.name)) == live
         assert [row[0] for row in live["parked"]] == [told.end - 3, told.end - 2, told.end - 1]
 
 
@@ -134,7 +134,7 @@ async def test_a_rebuild_that_is_killed_harms_nobody_and_the_next_one_works(
 ) -> None:
     told = story(MANY)
     await write_log(database, told.recorded)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded[:30])
         await reached(bus, 30)
         async with rebuilding(database) as process:
@@ -142,7 +142,7 @@ async def test_a_rebuild_that_is_killed_harms_nobody_and_the_next_one_works(
         assert await schemas_of(database, "inbox_views") == {"inbox_views", "inbox_views_building"}
         assert (await bus.ask("Address", address="17@acme.example")).result["owner"] == "bob"
 
-        assert await build(database, DESIGN) == told.end
+        assert await build(database, DEFINITION) == told.end
         assert await schemas_of(database, "inbox_views") == {"inbox_views", "inbox_views_new"}
         assert len((await rows_of(database, "inbox_views_new"))["addresses"]) == MANY
 
@@ -189,15 +189,15 @@ async def test_a_rebuild_that_loses_its_connection_leaves_nothing(database: str)
 async def test_a_log_that_ends_long_before_the_view_is_found_out_at_once(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.projections.rebuild.cutover.TAIL", 3)
+    monkeypatch.setattr("shared.projections.rebuild.cutover.MAX_REMAINING", 3)
     told = story(20)
     await write_log(database, told.recorded[:10])
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     await view.open()
     await view.prepare()
     await apply(view, told.recorded)
     before = await rows_of(database)
-    with pytest.raises(LogTooShort, match="the log ends at 10"):
+    with pytest.raises(LogIncompleteError, match="the log ends at 10"):
         await rebuild(database, view)
     await view.close()
     assert await rows_of(database) == before
@@ -205,13 +205,13 @@ async def test_a_log_that_ends_long_before_the_view_is_found_out_at_once(
 
 
 async def test_one_works_beside_a_view_at_a_time(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with prepared(database, story(10)), schemas.working(database) as connection:
-        await build(database, DESIGN)
-        await schemas.claim(connection, DESIGN.name)
-        monkeypatch.setattr("shared.projections.schemas.CLAIM_MS", 20)
-        for work in (build, compare, switch, back, drop_beside):
-            with pytest.raises(NotPossible, match="elsewhere"):
-                await work(database, DESIGN)
+    async with prepared(database, story(10)), schemas.rebuild_connection(database) as connection:
+        await build(database, DEFINITION)
+        await schemas.lock_rebuild(connection, DEFINITION.name)
+        monkeypatch.setattr("shared.projections.schemas.LOCK_TIMEOUT_MS", 20)
+        for work in (build, compare, cutover, rollback, drop_inactive):
+            with pytest.raises(PreconditionFailedError, match="elsewhere"):
+                await work(database, DEFINITION)
 
 
 # ---- comparing
@@ -220,11 +220,11 @@ async def test_one_works_beside_a_view_at_a_time(database: str, monkeypatch: pyt
 async def test_planted_differences_are_told_exactly(database: str) -> None:
     told = story(12)
     async with prepared(database, told) as view:
-        await build(database, DESIGN)
+        await build(database, DEFINITION)
         told.tell(personal("later@acme.example", "cleo"))
         await write_log(database, told.recorded[-1:])
         await apply(view, told.recorded[-1:])
-        report = await compare(database, DESIGN)
+        report = await compare(database, DEFINITION)
         assert (report.same, report.position) == (True, told.end)
 
         await run_sql(
@@ -236,7 +236,7 @@ async def test_planted_differences_are_told_exactly(database: str) -> None:
             "INSERT INTO inbox_views_new.parked SELECT 4, stream, 'user', 'acme', 't', '', '', 'e', now()"
             " FROM inbox_views.users WHERE key = 'cleo'",
         )
-        report = await compare(database, DESIGN)
+        report = await compare(database, DEFINITION)
     assert not report.same
     addresses, users = report.tables["addresses"], report.tables["users"]
     assert (addresses.rows, addresses.added, addresses.removed, addresses.changed) == (12, 1, 2, 1)
@@ -269,34 +269,34 @@ async def test_what_is_new_is_compared_once_the_live_rows_are_there(database: st
 async def test_a_switch_and_the_way_back_bring_every_row_up_to_date(database: str) -> None:
     told = story(20)
     async with prepared(database, told) as view:
-        await build(database, DESIGN)
+        await build(database, DEFINITION)
         told.tell(personal("one@acme.example", "cleo"))
         await write_log(database, told.recorded[-1:])
         await apply(view, told.recorded[-1:])
         expected = await rows_of(database)
-        assert (await switch(database, DESIGN)).position == told.end
+        assert (await cutover(database, DEFINITION)).position == told.end
         assert await rows_of(database) == expected
-        with pytest.raises(NotPossible, match="inbox_views_new"):
-            await switch(database, DESIGN)
+        with pytest.raises(PreconditionFailedError, match="inbox_views_new"):
+            await cutover(database, DEFINITION)
 
         told.tell(e.ToolBound(address="one@acme.example", tool="meetings"))
         await write_log(database, told.recorded[-1:])
         await apply(view, told.recorded[-1:])
         expected = await rows_of(database)
-        assert (await back(database, DESIGN)).position == told.end
+        assert (await rollback(database, DEFINITION)).position == told.end
         assert await rows_of(database) == expected
-        assert {rows.schema for rows in await drop_beside(database, DESIGN)} == {"inbox_views_new"}
+        assert {rows.schema for rows in await drop_inactive(database, DEFINITION)} == {"inbox_views_new"}
         assert await schemas_of(database, "inbox_views") == {"inbox_views"}
-        with pytest.raises(NotPossible, match="inbox_views_old"):
-            await back(database, DESIGN)
+        with pytest.raises(PreconditionFailedError, match="inbox_views_old"):
+            await rollback(database, DEFINITION)
 
 
 async def test_a_switch_waits_for_an_answer_under_way_and_holds_up_nobody_meanwhile(database: str) -> None:
     told = story(20)
     async with prepared(database, told) as view:
-        await build(database, DESIGN)
+        await build(database, DEFINITION)
         async with view.snapshots([("acme", "ana")]) as (held,):
-            switching = asyncio.create_task(switch(database, DESIGN))
+            switching = asyncio.create_task(cutover(database, DEFINITION))
             for _ in range(20):
                 async with view.snapshots([("acme", "ana")]) as (other,):
                     assert other.position == told.end
@@ -309,26 +309,26 @@ async def test_a_switch_waits_for_an_answer_under_way_and_holds_up_nobody_meanwh
 async def test_who_waits_too_long_for_others_gives_up_and_changes_nothing(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.projections.rebuild.cutover.PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr("shared.projections.rebuild.diff.PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("shared.projections.rebuild.cutover.MAX_WAIT_SECONDS", 0.2)
+    monkeypatch.setattr("shared.projections.rebuild.diff.MAX_WAIT_SECONDS", 0.2)
     told = story(20)
     async with prepared(database, beginning()) as view:
         await write_log(database, told.recorded[5:])
-        await build(database, DESIGN)
-        with pytest.raises(NotPossible, match="does the service run"):
-            await compare(database, DESIGN)
+        await build(database, DEFINITION)
+        with pytest.raises(PreconditionFailedError, match="does the service run"):
+            await compare(database, DEFINITION)
         before = await rows_of(database)
         async with view.snapshots([("acme", "ana")]):
-            with pytest.raises(NotPossible, match="never free"):
-                await switch(database, DESIGN)
+            with pytest.raises(PreconditionFailedError, match="never free"):
+                await cutover(database, DEFINITION)
         assert await rows_of(database) == before
-        assert (await switch(database, DESIGN)).position == told.end
+        assert (await cutover(database, DEFINITION)).position == told.end
         # Nor is what was kept for the way back lost to a switch that does not happen.
-        await build(database, DESIGN)
+        await build(database, DEFINITION)
         async with view.snapshots([("acme", "ana")]):
-            with pytest.raises(NotPossible, match="never free"):
-                await switch(database, DESIGN)
-        assert (await back(database, DESIGN)).position == told.end
+            with pytest.raises(PreconditionFailedError, match="never free"):
+                await cutover(database, DEFINITION)
+        assert (await rollback(database, DEFINITION)).position == told.end
 
 
 async def test_rows_of_another_version_wait_for_somebody_who_answers_from_them(
@@ -337,18 +337,20 @@ async def test_rows_of_another_version_wait_for_somebody_who_answers_from_them(
     """A rolling deployment by hand: built, compared and switched by the new release, and back."""
     told = story(20)
     await write_log(database, told.recorded)
-    async with room_open(ROOM, private_nats.url, database) as former:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as former:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await build(database, NEXT)
-        with pytest.raises(NotPossible, match=f"No process of version {NEXT.version}"):
-            await switch(database, NEXT)
-        with pytest.raises(NotPossible, match=f"of version {NEXT.version}, this code is of version {DESIGN.version}"):
-            await switch(database, DESIGN)
-        async with room_open(NEXT_ROOM, private_nats.url, database) as later:
-            assert f"the live rows are of version {DESIGN.version}" in (await later.health()).parts["view"]
+        with pytest.raises(PreconditionFailedError, match=f"No process of version {NEXT.version}"):
+            await cutover(database, NEXT)
+        with pytest.raises(
+            PreconditionFailedError, match=f"of version {NEXT.version}, this code is of version {DEFINITION.version}"
+        ):
+            await cutover(database, DEFINITION)
+        async with service_running(NEXT_SERVICE, private_nats.url, database) as later:
+            assert f"the live rows are of version {DEFINITION.version}" in (await later.health()).parts["view"]
             async with asking(bus, told.end) as seen:
-                assert (await switch(database, NEXT)).version == NEXT.version
+                assert (await cutover(database, NEXT)).version == NEXT.version
                 await eventually(lambda: is_ready(later))
                 await eventually(lambda: steps_aside(former))
                 told.tell(personal("after@acme.example", "cleo"))
@@ -357,7 +359,7 @@ async def test_rows_of_another_version_wait_for_somebody_who_answers_from_them(
                 await reached(bus, told.end)
                 assert (await rows_of(database))["addresses"][0][3]["marked"]
 
-                assert (await back(database, DESIGN)).position == told.end
+                assert (await rollback(database, DEFINITION)).position == told.end
                 await eventually(lambda: is_ready(former))
                 await eventually(lambda: steps_aside(later))
                 told.tell(personal("again@acme.example", "cleo"))
@@ -366,7 +368,7 @@ async def test_rows_of_another_version_wait_for_somebody_who_answers_from_them(
                 await reached(bus, told.end)
             assert len(seen) > 1
         assert "marked" not in (await rows_of(database))["addresses"][0][3]
-        assert (await rows_of(database))["view"] == [(DESIGN.version, told.end)]
+        assert (await rows_of(database))["view"] == [(DEFINITION.version, told.end)]
 
 
 async def test_a_newer_process_makes_its_rows_and_takes_over_by_itself(
@@ -375,10 +377,10 @@ async def test_a_newer_process_makes_its_rows_and_takes_over_by_itself(
     """A rolling deployment: nobody is without an answer, and no event waits for a process that has stepped aside."""
     told = story(300)
     await write_log(database, told.recorded)
-    async with room_open(ROOM, private_nats.url, database) as former:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as former:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
-        async with room_open(NEXT_ROOM, private_nats.url, database) as later, asking(bus, told.end) as seen:
+        async with service_running(NEXT_SERVICE, private_nats.url, database) as later, asking(bus, told.end) as seen:
             await eventually(lambda: is_ready(later))
             await eventually(lambda: steps_aside(former))
             told.tell(personal("after@acme.example", "cleo"))
@@ -403,15 +405,15 @@ async def switching(
     told = story(20)
     await write_log(database, told.recorded)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(room_open(ROOM, private_nats.url, database))
+        await stack.enter_async_context(service_running(INBOX_VIEWS, private_nats.url, database))
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await build(database, NEXT)
         if relief:
-            await stack.enter_async_context(room_open(NEXT_ROOM, private_nats.url, database))
+            await stack.enter_async_context(service_running(NEXT_SERVICE, private_nats.url, database))
 
         async def go() -> None:
-            await switch(database, NEXT, force=not relief)
+            await cutover(database, NEXT, force=not relief)
 
         yield go
 
@@ -427,7 +429,7 @@ async def nobody_answers(bus: Bus) -> bool:
 async def test_a_former_process_answers_until_a_newer_one_does(
     bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection_service, "LOOK_FROM_ASIDE_SECONDS", 2.0)
+    monkeypatch.setattr(projection_service, "CHECK_FROM_STANDBY_SECONDS", 2.0)
     async with switching(bus, private_nats, database, relief=True) as go, asking(bus, 0) as seen:
         await go()
         with capture_logs() as logs:
@@ -442,7 +444,7 @@ async def test_a_former_process_answers_until_a_newer_one_does(
 async def test_a_former_process_leaves_at_once_when_nobody_comes(
     bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection_service, "LEAVE_SECONDS", 60.0)
+    monkeypatch.setattr(projection_service, "MAX_HANDOVER_SECONDS", 60.0)
     async with switching(bus, private_nats, database, relief=False) as go:
         await go()
         await eventually(lambda: nobody_answers(bus), 10)
@@ -451,8 +453,8 @@ async def test_a_former_process_leaves_at_once_when_nobody_comes(
 async def test_a_former_process_does_not_wait_for_ever_for_one_that_does_not_answer(
     bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projection_service, "LOOK_FROM_ASIDE_SECONDS", 60.0)
-    monkeypatch.setattr(projection_service, "LEAVE_SECONDS", 0.5)
+    monkeypatch.setattr(projection_service, "CHECK_FROM_STANDBY_SECONDS", 60.0)
+    monkeypatch.setattr(projection_service, "MAX_HANDOVER_SECONDS", 0.5)
     async with switching(bus, private_nats, database, relief=True) as go:
         await go()
         await eventually(lambda: nobody_answers(bus), 10)
@@ -494,17 +496,17 @@ async def asking(bus: Bus, position: int) -> AsyncIterator[list[int]]:
 async def test_a_process_never_makes_rows_that_are_not_its_own_to_make(database: str) -> None:
     told = story(20)
     async with prepared(database, told, NEXT), prepared_again(database) as former:
-        with pytest.raises(DesignChanged, match=f"of version {NEXT.version}"):
+        with pytest.raises(VersionMismatchError, match=f"of version {NEXT.version}"):
             await former.prepare()
-        with pytest.raises(DesignChanged):
+        with pytest.raises(VersionMismatchError):
             await former.apply([])
-        with pytest.raises(DesignChanged):
-            await parked.retry(former)
+        with pytest.raises(VersionMismatchError):
+            await parked.retry_parked(former)
 
 
 @asynccontextmanager
 async def prepared_again(url: str) -> AsyncIterator[View]:
-    view = View(url, DESIGN)
+    view = View(url, DEFINITION)
     await view.open()
     yield view
     await view.close()
@@ -514,13 +516,13 @@ async def test_rows_that_were_switched_back_from_are_not_made_again_by_themselve
     told = story(20)
     async with prepared(database, told):
         await build(database, NEXT)
-        await switch(database, NEXT, force=True)
-        await back(database, DESIGN, force=True)
+        await cutover(database, NEXT, force=True)
+        await rollback(database, DEFINITION, force=True)
         later = View(database, NEXT)
         await later.open()
-        with pytest.raises(DesignChanged, match="stand beside"):
+        with pytest.raises(VersionMismatchError, match="stand beside"):
             await later.prepare()
-        await drop_beside(database, NEXT)
+        await drop_inactive(database, NEXT)
         assert not await later.prepare()
         await later.close()
 
@@ -536,28 +538,28 @@ async def test_a_parked_event_that_is_given_up_lets_those_behind_it_through(data
     )  # fmt: skip
     first = told.end - 3
     async with prepared(database, told) as view:
-        whole = await parked.shown(view, first)
+        whole = await parked.show_parked(view, first)
         assert (whole.followers, whole.headers["ce-type"], json.loads(whole.body)["tool"]) == (
             2, "switchboard.ToolBound.v1", "meetings",
         )  # fmt: skip
-        assert [one.position for one in await parked.listed(view, first, 2)] == [first + 1, first + 2]
-        assert await parked.retry(view, first) == (0, 3)
-        assert await parked.given_up(view, first) == (2, 0)
-        assert [one.position for one in await parked.listed(view)] == [told.end]
-        with pytest.raises(parked.NotParked):
-            await parked.shown(view, first)
-        with pytest.raises(parked.NotParked):
-            await parked.given_up(view, first)
+        assert [one.position for one in await parked.list_parked(view, first, 2)] == [first + 1, first + 2]
+        assert await parked.retry_parked(view, first) == (0, 3)
+        assert await parked.give_up(view, first) == (2, 0)
+        assert [one.position for one in await parked.list_parked(view)] == [told.end]
+        with pytest.raises(parked.ParkedEventNotFoundError):
+            await parked.show_parked(view, first)
+        with pytest.raises(parked.ParkedEventNotFoundError):
+            await parked.give_up(view, first)
     rows = {row[2]: row for row in (await rows_of(database))["addresses"]}
     assert rows["late@acme.example"][3]["tools"] == ["sequences"]
     assert rows["late@acme.example"][4:] == (3, first + 2)
 
 
 async def test_what_is_tried_again_in_steps_keeps_its_order(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.projections.rebuild.parked.AT_ONCE", 2)
+    monkeypatch.setattr("shared.projections.rebuild.parked.BATCH", 2)
     told = story(3).tell(*[e.ToolBound(address="no@acme.example", tool="meetings") for _ in range(5)])
     async with prepared(database, told) as view:
         before = (await rows_of(database))["parked"]
-        assert await parked.retry(view) == (0, 5)
+        assert await parked.retry_parked(view) == (0, 5)
         assert (await rows_of(database))["parked"] == before
-        assert [one.error for one in await parked.listed(view)][1:] == [f"behind position {told.end - 4}"] * 4
+        assert [one.error for one in await parked.list_parked(view)][1:] == [f"behind position {told.end - 4}"] * 4

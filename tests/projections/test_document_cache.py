@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
 from shared.messaging.cloud_events import to_wire
 from shared.projections.definition import Doc
-from shared.projections.view import FromBus, View
+from shared.projections.view import DeliveredEvent, View
 from tests.inbox_views.stories import beginning, personal
 
 BOB = "bob@acme.example"
@@ -19,7 +19,7 @@ BOB = "bob@acme.example"
 @pytest.fixture
 async def views(database: str) -> AsyncIterator[tuple[View, View]]:
     """Two processes of one view."""
-    one, other = View(database, DESIGN), View(database, DESIGN)
+    one, other = View(database, DEFINITION), View(database, DEFINITION)
     for view in (one, other):
         await view.open()
         assert await view.prepare()
@@ -28,8 +28,8 @@ async def views(database: str) -> AsyncIterator[tuple[View, View]]:
         await view.close()
 
 
-def entries(recorded: list[Recorded]) -> list[FromBus]:
-    return [FromBus(one.position, *to_wire(one)[1:]) for one in recorded]
+def entries(recorded: list[Recorded]) -> list[DeliveredEvent]:
+    return [DeliveredEvent(one.position, *to_wire(one)[1:]) for one in recorded]
 
 
 async def doc_of(view: View, key: str) -> Doc:
@@ -61,7 +61,7 @@ async def test_one_that_was_overtaken_writes_nothing_from_memory(views: tuple[Vi
     # From memory too, so that only the position tells.
     await other.apply(events[:-1])
     # An event at a position that the other has passed, as a stream that was put back might hold it.
-    stale = FromBus(events[-2].position, *to_wire(told.recorded[-1]._replace(position=events[-2].position))[1:])
+    stale = DeliveredEvent(events[-2].position, *to_wire(told.recorded[-1]._replace(position=events[-2].position))[1:])
     assert await one.apply([stale]) == events[-2].position
     doc = await doc_of(one, BOB)
     assert (doc["from_name"], doc["tools"]) == ("Bob", [])

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.inbox_views.app import ROOM
+from services.inbox_views.app import INBOX_VIEWS
 from services.relay.metrics import of_relay
 from services.relay.relay import Relay
 from shared.messaging.cloud_events import to_wire
@@ -12,9 +12,9 @@ from shared.process import clock, metrics
 from shared.process.lag import age
 from shared.process.log_reader import Stored
 from shared.process.stored_events import to_state
-from tests.inbox_views.stories import Bus, beginning, eventually, on_bus, room_open
+from tests.inbox_views.stories import Bus, beginning, eventually, on_bus, service_running
 from tests.metrics_page import Page
-from tests.projections.viewing import reached, story, write_log
+from tests.projections.running_views import reached, story, write_log
 from tests.real_servers import RunningNats
 from tests.relay.test_relay import Log, all_told, relaying
 
@@ -52,7 +52,7 @@ async def test_a_view_that_waits_for_events_tells_how_many_and_what_is_parked(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     story_ = story()
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(story_.recorded[:10])
         subject, headers, body = to_wire(story_.recorded[10])
         await bus.js.publish(subject, body, headers={**headers, "ce-type": "switchboard.Unheard.v9"})

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from psycopg import sql
 
-from services.inbox_views.projection import DESIGN
+from services.inbox_views.projection import DEFINITION
 from shared.messaging.admission import KnownTenants
 from shared.messaging.endpoint import Endpoint, Request
 from shared.process.clock import new_id
-from shared.projections.cpu_time import Metered
-from shared.projections.query_endpoint import BEGUN_OF_ONE, Answers
+from shared.projections.cooperative import ROWS_AT_ONCE
+from shared.projections.cpu_time import CpuTimed
+from shared.projections.query_endpoint import STARTED_OF_ONE, QueryEndpoint
 from shared.projections.snapshots import SharedSnapshots
-from shared.projections.turns import ROWS_AT_ONCE
 from shared.projections.view import READERS, Snapshot, View
 
 ADMIN = "admin"
@@ -31,7 +31,7 @@ def known() -> KnownTenants:
 
 @pytest.fixture
 async def view(database: str) -> AsyncIterator[View]:
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     await view.open()
     await view.prepare()
     yield view
@@ -58,10 +58,10 @@ async def test_another_accounts_question_is_answered_before_the_heavy_lists_of_o
         at_work += 1
         await may_end.wait()
 
-    lists = [asyncio.create_task(snapshots.look(BAD, ADMIN, heavy)) for _ in range(40)]
+    lists = [asyncio.create_task(snapshots.read(BAD, ADMIN, heavy)) for _ in range(40)]
     async with asyncio.timeout(10):
         for _ in range(20):
-            assert await snapshots.look(GOOD, ADMIN, light) == "answered"
+            assert await snapshots.read(GOOD, ADMIN, light) == "answered"
     assert not any(task.done() for task in lists)
     assert at_work <= READERS // 2
     may_end.set()
@@ -82,7 +82,7 @@ async def test_one_account_alone_has_all_of_the_snapshots(view: View) -> None:
 
     # More than fit into the groups of three.
     async with asyncio.timeout(10):
-        await asyncio.gather(*(snapshots.look(BAD, ADMIN, heavy) for _ in range(4 * 64)))
+        await asyncio.gather(*(snapshots.read(BAD, ADMIN, heavy) for _ in range(4 * 64)))
 
 
 async def test_who_keeps_the_event_loop_busy_rests_beside_others(view: View) -> None:
@@ -94,9 +94,9 @@ async def test_who_keeps_the_event_loop_busy_rests_beside_others(view: View) -> 
         keep_busy(0.015)  # what a list of a thousand takes of the loop
         through += 1
 
-    lists = [asyncio.create_task(snapshots.look(BAD, ADMIN, heavy)) for _ in range(30)]
+    lists = [asyncio.create_task(snapshots.read(BAD, ADMIN, heavy)) for _ in range(30)]
     for _ in range(20):
-        await snapshots.look(GOOD, ADMIN, light)
+        await snapshots.read(GOOD, ADMIN, light)
     assert through < len(lists) / 2
     await asyncio.gather(*lists)
     assert through == len(lists)
@@ -125,21 +125,21 @@ async def test_a_long_list_lets_others_have_the_loop_while_it_is_read(view: View
 async def test_what_came_in_one_piece_is_not_all_begun_before_whoever_comes_next(
     view: View, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = Answers(view, {}, lambda *_: asyncio.sleep(0))
+    answers = QueryEndpoint(view, {}, lambda *_: asyncio.sleep(0))
     for account in (BAD, GOOD):
-        answers._snapshots._known.add(account)
-    begun: list[str] = []
+        answers._snapshots._accounts.add(account)
+    require_started: list[str] = []
 
     async def reply(_: Endpoint, request: Request) -> None:
-        begun.append(request.subject.split(".")[3])
+        require_started.append(request.subject.split(".")[3])
 
-    monkeypatch.setattr(answers, "_reply", reply)
+    monkeypatch.setattr(answers, "_answer_and_count", reply)
     endpoint = answers.endpoint("questions", "switchboard.query.v1.*.*", "q")
     for account in [*[BAD] * 500, GOOD]:
         assert endpoint.handle(Request(f"switchboard.query.v1.{account}.Address", b"{}", b"", new_id(), 0))
     await answers.drain()
-    assert begun.index(GOOD) <= BEGUN_OF_ONE
-    assert begun.count(BAD) == 500
+    assert require_started.index(GOOD) <= STARTED_OF_ONE
+    assert require_started.count(BAD) == 500
 
 
 async def test_only_own_steps_are_counted_and_errors_pass() -> None:
@@ -151,15 +151,15 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
             raise error
         return "done"
 
-    short, long = Metered(work(0.001)), Metered(work(0.02))
+    short, long = CpuTimed(work(0.001)), CpuTimed(work(0.02))
 
-    async def awaited(one: Metered[str]) -> str:
+    async def awaited(one: CpuTimed[str]) -> str:
         return await one
 
     assert set(await asyncio.gather(awaited(short), awaited(long))) == {"done"}
     assert 0.003 <= short.seconds < 0.06 <= long.seconds
     with pytest.raises(KeyError):
-        await Metered(work(0, KeyError()))
+        await CpuTimed(work(0, KeyError()))
 
     async def never() -> Any:
         try:
@@ -167,7 +167,7 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
         except asyncio.CancelledError:
             return "told"
 
-    waiting = asyncio.create_task(awaited(Metered(never())))
+    waiting = asyncio.create_task(awaited(CpuTimed(never())))
     await asyncio.sleep(0)
     waiting.cancel()
     assert await waiting == "told"
@@ -183,7 +183,7 @@ async def test_who_asks_together_of_one_account_share_its_row_and_each_has_their
         for table, account, key, doc in rows:
             await cursor.execute(
                 sql.SQL("INSERT INTO {}.{} VALUES (gen_random_uuid(), %s, %s, %s, 1, 1)").format(
-                    sql.Identifier(DESIGN.name), sql.Identifier(table)
+                    sql.Identifier(DEFINITION.name), sql.Identifier(table)
                 ),
                 (account, key, doc),
             )

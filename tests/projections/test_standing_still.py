@@ -12,19 +12,19 @@ import psycopg
 import pytest
 from nats.js.api import AckPolicy, DeliverPolicy
 
-from services.inbox_views.app import ROOM
+from services.inbox_views.app import INBOX_VIEWS
 from shared.language import subjects
 from shared.messaging.service import Service
 from shared.process import clock
 from shared.process.lease import Lease
-from shared.projections.durable import consumer_config
+from shared.projections.durable_consumer import consumer_config
 from shared.projections.rebuild.admin import show
-from shared.projections.rebuild.cutover import switch
+from shared.projections.rebuild.cutover import cutover
 from shared.projections.rebuild.rebuild import build
-from shared.projections.schemas import NotPossible
+from shared.projections.schemas import PreconditionFailedError
 from shared.projections.view import View
-from tests.inbox_views.stories import Bus, Story, eventually, is_ready, on_bus, personal, room_open
-from tests.projections.viewing import reached, rows_of, story, write_log
+from tests.inbox_views.stories import Bus, Story, eventually, is_ready, on_bus, personal, service_running
+from tests.projections.running_views import reached, rows_of, story, write_log
 from tests.real_servers import RunningNats
 from tests.relay.test_relay import IDENTITY_TABLE, relaying
 
@@ -133,7 +133,7 @@ async def test_a_consumer_that_delivers_nothing_while_events_are_due_is_made_aga
 ) -> None:
     """nats-io/nats-server#6017: it sends heartbeats, has messages pending, and delivers none."""
     told = story(10)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await eventually(lambda: is_ready(service))
@@ -156,11 +156,11 @@ async def test_a_consumer_that_somebody_spoiled_while_the_view_was_away_is_made_
     keep_back: Callable[[Bus], Awaitable[None]], bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(10)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded)
         await reached(bus, told.end)
     await keep_back(bus)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await eventually(lambda: is_ready(service))
         told.tell(personal("late@acme.example", "cleo"))
         await bus.publish(told.recorded[-1:])
@@ -173,16 +173,16 @@ async def test_a_lease_that_somebody_holds_who_does_nothing_is_named(
 ) -> None:
     monkeypatch.setattr("shared.process.standby.STOOD_SECONDS", 3.0)
     told = story(3)
-    names = (f"view inbox_views {ROOM.design.version}", "relay")
+    names = (f"view inbox_views {INBOX_VIEWS.definition.version}", "relay")
     await log_of(database, told)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         for name in names:
             await connection.execute("SELECT pg_advisory_lock(%s)", (Lease(database, name)._key,))
         async with (
-            room_open(ROOM, private_nats.url, database) as service,
+            service_running(INBOX_VIEWS, private_nats.url, database) as service,
             relaying(private_nats.url, database) as relay,
         ):
-            view = View(database, ROOM.design)
+            view = View(database, INBOX_VIEWS.definition)
             await view.open()
             await view.prepare()
             await view.close()
@@ -198,7 +198,7 @@ async def test_a_consumer_that_is_paused_while_nothing_happens_is_made_again_too
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(3)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await paused(bus)
@@ -216,7 +216,7 @@ async def test_a_consumer_made_again_does_not_read_the_whole_stream(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(50)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await eventually(lambda: is_ready(service))
@@ -238,7 +238,7 @@ async def test_a_feed_whose_step_never_ends_is_not_ready(
 ) -> None:
     monkeypatch.setattr("shared.projections.consumer.STALLED_SECONDS", 1.0)
     told = story(3)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         async with await psycopg.AsyncConnection.connect(database) as connection:
@@ -290,12 +290,15 @@ async def test_a_log_restored_in_place_leaves_no_ghosts_in_a_view_that_was_furth
     told = story(20)
     kept, before = told.end - 10, told.recorded[-10:]
     await log_of(database, told)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database):
+    async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     other = after(kept, *(f"c{number}" for number in range(others)))
     await restore(database, kept, other)
     await bus.js.delete_stream(STREAM)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database) as service:
+    async with (
+        relaying(private_nats.url, database),
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+    ):
         await eventually(lambda: is_ready(service), MENDED_SECONDS)
         reply = await bus.ask("Address", address="c0@acme.example", at_least=other.end, wait_ms=10_000)
         assert (reply.result["state"], reply.result["owner"]) == ("connected", "cleo")
@@ -311,13 +314,16 @@ async def test_nobody_is_answered_from_ghosts_after_a_start(
 ) -> None:
     told = story(20)
     await log_of(database, told)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database):
+    async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     other = after(told.end - 5, *(f"c{number}" for number in range(5)))
     await restore(database, told.end - 5, other)
     await bus.js.delete_stream(STREAM)
     answers: list[Any] = []
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database) as service:
+    async with (
+        relaying(private_nats.url, database),
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+    ):
 
         async def ready() -> bool:
             try:
@@ -336,7 +342,10 @@ async def test_a_log_restored_while_everything_runs_is_noticed_and_the_cure_is_n
 ) -> None:
     told = story(20)
     await log_of(database, told)
-    async with relaying(private_nats.url, database) as relay, room_open(ROOM, private_nats.url, database) as service:
+    async with (
+        relaying(private_nats.url, database) as relay,
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+    ):
         await reached(bus, told.end)
         await eventually(lambda: is_ready(service))
         await restore(database, told.end - 10, after(told.end - 10, "c0"))
@@ -369,7 +378,10 @@ async def test_an_empty_schema_in_the_midst_of_a_restore_costs_no_rows(
 ) -> None:
     told = story(10)
     await log_of(database, told)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database) as service:
+    async with (
+        relaying(private_nats.url, database),
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+    ):
         await reached(bus, told.end)
         before = await rows_of(database)
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
@@ -386,15 +398,18 @@ async def test_rows_of_a_release_that_kept_no_ids_go_on_and_learn_which_event_th
 ) -> None:
     told = story(10)
     await log_of(database, told)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database):
+    async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     before = await rows_of(database)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await connection.execute("ALTER TABLE inbox_views.view DROP COLUMN event, DROP COLUMN event_at")
         await connection.execute("DROP TABLE inbox_views.given_up")
-    found = await show(database, ROOM.design, {})
+    found = await show(database, INBOX_VIEWS.definition, {})
     assert (found["position"], found["contradicts_log"], found["given_up"]) == (told.end, None, 0)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database) as service:
+    async with (
+        relaying(private_nats.url, database),
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+    ):
         await eventually(lambda: is_ready(service))
 
         async def known() -> bool:
@@ -411,14 +426,17 @@ async def test_an_id_left_behind_by_a_release_that_keeps_none_is_not_taken_for_a
 ) -> None:
     told = story(10)
     await log_of(database, told)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database):
+    async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         # As it moves the position while both run.
         await connection.execute("UPDATE inbox_views.view SET event = gen_random_uuid(), event_at = position - 1")
-    assert (await show(database, ROOM.design, {}))["contradicts_log"] is None
+    assert (await show(database, INBOX_VIEWS.definition, {}))["contradicts_log"] is None
     before = await rows_of(database)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database) as service:
+    async with (
+        relaying(private_nats.url, database),
+        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+    ):
         await eventually(lambda: is_ready(service))
     assert await rows_of(database) == before
 
@@ -426,13 +444,13 @@ async def test_an_id_left_behind_by_a_release_that_keeps_none_is_not_taken_for_a
 async def test_rows_beside_of_a_log_that_is_gone_are_not_switched_to(database: str) -> None:
     told = story(10)
     await log_of(database, told)
-    view = View(database, ROOM.design)
-    await build(database, ROOM.design)
+    view = View(database, INBOX_VIEWS.definition)
+    await build(database, INBOX_VIEWS.definition)
     await view.open()
     await view.prepare()
     await restore(database, told.end - 5, after(told.end - 5, "c0", "c1", "c2", "c3", "c4", "c5"))
-    with pytest.raises(NotPossible, match=r"do not match this log.*switchboard views drop"):
-        await switch(database, ROOM.design, force=True)
+    with pytest.raises(PreconditionFailedError, match=r"do not match this log.*switchboard views drop"):
+        await cutover(database, INBOX_VIEWS.definition, force=True)
     await view.close()
     assert await addresses_of(database) == set()
 
@@ -440,10 +458,13 @@ async def test_rows_beside_of_a_log_that_is_gone_are_not_switched_to(database: s
 async def test_views_says_that_rows_do_not_match_the_log(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(10)
     await log_of(database, told)
-    async with relaying(private_nats.url, database), room_open(ROOM, private_nats.url, database):
+    async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     await restore(database, told.end - 5, after(told.end - 5, "c0"))
-    assert f"the log ends at position {told.end - 4}" in (await show(database, ROOM.design, {}))["contradicts_log"]
+    assert (
+        f"the log ends at position {told.end - 4}"
+        in (await show(database, INBOX_VIEWS.definition, {}))["contradicts_log"]
+    )
     await log_goes_on(database, after(told.end - 4, "c1", "c2", "c3", "c4", "c5"))
-    why = (await show(database, ROOM.design, {}))["contradicts_log"]
+    why = (await show(database, INBOX_VIEWS.definition, {}))["contradicts_log"]
     assert f"at position {told.end} the log holds event" in why

@@ -12,19 +12,20 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from services.inbox_views.app import ROOM
-from services.inbox_views.projection import DESIGN
-from services.routing.app import ROOM as ROUTING
+from services.inbox_views.app import INBOX_VIEWS
+from services.inbox_views.projection import DEFINITION
+from services.routing.app import ROUTING
 from shared.language import events as e
 from shared.language import subjects
 from shared.messaging.cloud_events import to_wire
 from shared.messaging.service import Service
 from shared.process.unexpected_errors import UnexpectedErrors
+from shared.projections.events import DeliveredEvent, contiguous
 from shared.projections.rebuild import parked as parking
 from shared.projections.rebuild import rebuild as rebuilding
-from shared.projections.view import FromBus, View, following
-from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, room_open
-from tests.projections.viewing import reached, rows_of, story, write_log
+from shared.projections.view import View
+from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, service_running
+from tests.projections.running_views import reached, rows_of, story, write_log
 from tests.real_servers import RunningNats, RunningPostgres
 
 BOB = "bob@acme.example"
@@ -43,7 +44,7 @@ async def consumer_is_idle(bus: Bus) -> bool:
 
 async def test_redelivery_changes_nothing(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story()
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await eventually(lambda: consumer_is_idle(bus))
@@ -70,7 +71,7 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         e.ToolBound(address="cleo@acme.example", tool="meetings"),
         personal("nul@acme.example", "bob\x00"), personal("fine@acme.example", "bob"),
     )  # fmt: skip
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded[:7])
         subject, headers, body = to_wire(told.recorded[7])
         await bus.js.publish(subject, body, headers={**headers, "ce-type": "switchboard.Unheard.v9"})
@@ -86,14 +87,14 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         assert (await bus.ask("Addresses")).body["incomplete_since"] == 8
         assert (await bus.ask("Address", address="nul@acme.example")).body["incomplete_since"] == 11
         assert (await service.health()).ready
-    view = View(database, DESIGN)
+    view = View(database, DEFINITION)
     await view.open()
-    parked = await parking.listed(view)
+    parked = await parking.list_parked(view)
     assert [(one.position, one.type) for one in parked] == [
         (8, "switchboard.Unheard.v9"), (9, "switchboard.ToolBound.v1"), (11, "switchboard.PersonalConnected.v1"),
     ]  # fmt: skip
-    assert await parking.retry(view) == (0, 3)
-    assert [(one.position, one.error) for one in await parking.listed(view)] == [
+    assert await parking.retry_parked(view) == (0, 3)
+    assert [(one.position, one.error) for one in await parking.list_parked(view)] == [
         (one.position, one.error) for one in parked
     ]
     async with view.writing() as cursor:
@@ -102,8 +103,8 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         assert row is not None
         mended = orjson.loads(row[0]) | {"ce-type": "switchboard.FromNameChanged.v1"}
         await cursor.execute("UPDATE parked SET headers = %s WHERE position = 8", (orjson.dumps(mended),))
-    assert await parking.retry(view) == (2, 1)
-    assert [one.position for one in await parking.listed(view)] == [11]
+    assert await parking.retry_parked(view) == (2, 1)
+    assert [one.position for one in await parking.list_parked(view)] == [11]
     async with view.snapshots([("acme", "ana")]) as (snapshot,):
         ((doc,),) = await snapshot.select("SELECT doc FROM addresses WHERE key = %(key)s", {"key": BOB})
     assert (doc["from_name"], doc["tools"]) == ("of a type nobody knows", ["meetings"])
@@ -113,7 +114,7 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
 async def test_a_gap_is_never_passed(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(10)
     missing = told.recorded[7]
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish([one for one in told.recorded if one is not missing])
         await reached(bus, missing.position - 1)
 
@@ -132,7 +133,7 @@ async def test_a_stream_that_was_wiped_and_published_again_is_followed_on(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(20)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await asyncio.to_thread(private_nats.wipe)
@@ -149,7 +150,7 @@ async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
     bus: Bus, private_nats: RunningNats, private_postgres: RunningPostgres
 ) -> None:
     told = story(20)
-    async with room_open(ROOM, private_nats.url, private_postgres.url) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, private_postgres.url) as service:
         await bus.publish(told.recorded[:15])
         await reached(bus, 15)
         await asyncio.to_thread(private_postgres.kill)
@@ -167,7 +168,7 @@ async def test_a_database_that_hangs_is_answered_for(
 ) -> None:
     monkeypatch.setattr("shared.projections.query_endpoint.ANSWER_SECONDS", 0.5)
     told = story(5)
-    async with room_open(ROOM, private_nats.url, private_postgres.url) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, private_postgres.url) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         backends = await backends_of(private_postgres.url)
@@ -198,7 +199,7 @@ async def test_rows_that_were_lost_are_made_again_from_the_stream(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(20)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         before = await rows_of(database)
@@ -214,13 +215,13 @@ async def test_rows_that_were_lost_are_made_again_from_the_stream(
 
 async def test_a_view_that_was_set_back_finds_its_way(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(20)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await eventually(lambda: consumer_is_idle(bus))
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await connection.execute("DROP SCHEMA inbox_views CASCADE")
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     assert len((await rows_of(database))["addresses"]) == 20
 
@@ -230,8 +231,8 @@ async def test_two_processes_of_one_view_stay_right_side_by_side(
 ) -> None:
     told = story(600)
     async with (
-        room_open(ROOM, private_nats.url, database) as one,
-        room_open(ROOM, private_nats.url, database) as other,
+        service_running(INBOX_VIEWS, private_nats.url, database) as one,
+        service_running(INBOX_VIEWS, private_nats.url, database) as other,
     ):
         await bus.publish(told.recorded[:300])
         for _ in range(10):
@@ -243,27 +244,27 @@ async def test_two_processes_of_one_view_stay_right_side_by_side(
             await reached(bus, told.end)
     rows = await rows_of(database)
     assert len(rows["addresses"]) == 600
-    assert rows["view"] == [(DESIGN.version, told.end)]
+    assert rows["view"] == [(DEFINITION.version, told.end)]
 
 
 async def test_another_process_carries_on_when_the_first_one_ends(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(60)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded[:30])
         await reached(bus, 30)
-        later = room_open(ROOM, private_nats.url, database)
+        later = service_running(INBOX_VIEWS, private_nats.url, database)
         await later.__aenter__()
     await bus.publish(told.recorded[30:])
     await reached(bus, told.end)
     await later.__aexit__(None, None, None)
-    assert (await rows_of(database))["view"] == [(DESIGN.version, told.end)]
+    assert (await rows_of(database))["view"] == [(DEFINITION.version, told.end)]
 
 
 async def test_two_that_carry_events_at_once_keep_the_rows_right(database: str) -> None:
     told = story(300)
-    one, other = View(database, DESIGN), View(database, DESIGN)
+    one, other = View(database, DEFINITION), View(database, DEFINITION)
     await one.open()
     await other.open()
     await asyncio.gather(one.prepare(), other.prepare())
@@ -273,13 +274,13 @@ async def test_two_that_carry_events_at_once_keep_the_rows_right(database: str) 
         position = 0
         while position < told.end:
             some = range(position, min(position + step, told.end))
-            position = await view.apply([FromBus(at + 1, wire[at][1], wire[at][2]) for at in some])
+            position = await view.apply([DeliveredEvent(at + 1, wire[at][1], wire[at][2]) for at in some])
 
     await asyncio.gather(carry(one, 7), carry(other, 11))
     rows = await rows_of(database)
     await one.close()
     await other.close()
-    assert rows["view"] == [(DESIGN.version, told.end)]
+    assert rows["view"] == [(DEFINITION.version, told.end)]
     assert len(rows["addresses"]) == 300
     assert {row[4] for row in rows["addresses"]} == {1}
 
@@ -288,7 +289,7 @@ async def test_a_message_that_is_no_event_of_the_log_is_passed_over(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(3)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded[:4])
         for headers in (None, {"ce-position": "0"}, {"ce-position": "-1"}, {"ce-position": "x" * 500}):
             await bus.js.publish("switchboard.event.v1.acme.address.Nonsense", b"\xff", headers=headers)
@@ -299,7 +300,7 @@ async def test_a_message_that_is_no_event_of_the_log_is_passed_over(
 # ---- rebuild
 
 
-@pytest.mark.parametrize("room", [ROOM, ROUTING], ids=lambda room: room.name)
+@pytest.mark.parametrize("room", [INBOX_VIEWS, ROUTING], ids=lambda room: room.name)
 async def test_a_rebuilt_view_equals_the_live_one(
     room: Any, bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
@@ -309,25 +310,25 @@ async def test_a_rebuilt_view_equals_the_live_one(
         personal("fine@acme.example", "cleo"),
     )
     poison = told.end - 2
-    async with room_open(room, private_nats.url, database) as service:
+    async with service_running(room, private_nats.url, database) as service:
         await bus.publish([])
         for recorded in told.recorded:
             subject, headers, body = to_wire(recorded)
             kind = {"ce-type": "switchboard.Unheard.v9"} if recorded.position == poison else {}
             await bus.js.publish(subject, body, headers=headers | kind)
         await written(service, room, database, told.end)
-    live = await rows_of(database, room.design.name)
+    live = await rows_of(database, room.definition.name)
     await write_log(database, told.recorded, {poison: "switchboard.Unheard.v9"})
-    view = View(database, room.design)
+    view = View(database, room.definition)
     assert await rebuilding.rebuild(database, view) == told.end
-    assert await rows_of(database, room.design.name) == live
+    assert await rows_of(database, room.definition.name) == live
     assert [row[0] for row in live["parked"]] == [poison, poison + 1]
 
 
 async def written(service: Service, room: Any, url: str, position: int) -> None:
     async def there() -> bool:
-        rows = await rows_of(url, room.design.name) if (await service.health()).parts["view"] == "ok" else {}
-        return bool(rows) and rows["view"] == [(room.design.version, position)]
+        rows = await rows_of(url, room.definition.name) if (await service.health()).parts["view"] == "ok" else {}
+        return bool(rows) and rows["view"] == [(room.definition.version, position)]
 
     await eventually(there)
 
@@ -337,10 +338,10 @@ async def test_questions_are_answered_during_a_rebuild_and_events_go_on_after_it
 ) -> None:
     told = story(2_000)
     await write_log(database, told.recorded)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded[:500])
         await reached(bus, 500)
-        view = View(database, DESIGN)
+        view = View(database, DEFINITION)
         rebuild = asyncio.create_task(rebuilding.rebuild(database, view))
         positions = []
         while not rebuild.done():
@@ -362,14 +363,14 @@ async def test_rows_of_another_version_are_made_anew_from_the_log(
 ) -> None:
     told = story(20)
     await write_log(database, told.recorded)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded)
         await reached(bus, told.end)
-    newer = replace(ROOM, design=replace(DESIGN, version=DESIGN.version + 1))
-    async with room_open(newer, private_nats.url, database):
+    newer = replace(INBOX_VIEWS, definition=replace(DEFINITION, version=DEFINITION.version + 1))
+    async with service_running(newer, private_nats.url, database):
         await reached(bus, told.end)
     rows = await rows_of(database)
-    assert rows["view"] == [(DESIGN.version + 1, told.end)]
+    assert rows["view"] == [(DEFINITION.version + 1, told.end)]
     assert len(rows["addresses"]) == 20
 
 
@@ -377,13 +378,13 @@ async def test_a_log_that_ends_too_soon_leaves_the_live_rows_alone(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(20)
-    async with room_open(ROOM, private_nats.url, database):
+    async with service_running(INBOX_VIEWS, private_nats.url, database):
         await bus.publish(told.recorded)
         await reached(bus, told.end)
     before = await rows_of(database)
     await write_log(database, told.recorded[:10])
-    with pytest.raises(rebuilding.LogTooShort):
-        await rebuilding.rebuild(database, View(database, DESIGN))
+    with pytest.raises(rebuilding.LogIncompleteError):
+        await rebuilding.rebuild(database, View(database, DEFINITION))
     assert await rows_of(database) == before
 
 
@@ -391,11 +392,11 @@ async def test_a_log_that_ends_too_soon_leaves_the_live_rows_alone(
 
 
 def test_only_what_follows_without_a_gap_is_taken() -> None:
-    entries = [FromBus(position, {}, b"") for position in (3, 4, 5, 7, 8)]
-    assert [entry.position for entry in following(entries, 3)] == [4, 5]
-    assert following(entries, 5) == []
-    assert following(entries, 1) == []
-    assert [entry.position for entry in following(entries, 6)] == [7, 8]
+    entries = [DeliveredEvent(position, {}, b"") for position in (3, 4, 5, 7, 8)]
+    assert [entry.position for entry in contiguous(entries, 3)] == [4, 5]
+    assert contiguous(entries, 5) == []
+    assert contiguous(entries, 1) == []
+    assert [entry.position for entry in contiguous(entries, 6)] == [7, 8]
 
 
 async def test_a_question_at_which_our_code_fails_is_answered_as_such_and_not_as_busy(
@@ -405,7 +406,7 @@ async def test_a_question_at_which_our_code_fails_is_answered_as_such_and_not_as
         raise KeyError(BOB)
 
     told = story(5)
-    async with room_open(ROOM, private_nats.url, database) as service:
+    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         monkeypatch.setattr("shared.process.unexpected_errors.record", (errors := UnexpectedErrors()).record)

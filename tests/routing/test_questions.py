@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from services.routing.app import ROOM
+from services.routing.app import ROUTING
 from shared.core.sender import read_sender
 from shared.language import events as e
-from tests.inbox_views.stories import Bus, beginning, on_bus, personal, room_open, team
+from tests.inbox_views.stories import Bus, beginning, on_bus, personal, service_running, team
 from tests.real_servers import RunningNats
 
 BOB, HELP, SENDER = "bob@acme.example", "help@acme.example", "eve@other.example"
@@ -51,7 +51,7 @@ STORY = beginning().tell(
 
 @pytest.fixture
 async def bus(private_nats: RunningNats, database: str) -> AsyncIterator[Bus]:
-    async with on_bus(private_nats.url) as client, room_open(ROOM, private_nats.url, database):
+    async with on_bus(private_nats.url) as client, service_running(ROUTING, private_nats.url, database):
         await client.publish(STORY.recorded)
         yield client
 

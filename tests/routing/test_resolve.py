@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.routing.domain import resolve
-from services.routing.domain.folds import fold
+from services.routing.domain.projection import fold
 from services.routing.domain.resolve import Inbox, Mail
 from shared.core.sender import read_sender
 from shared.language import events as e

@@ -15,7 +15,7 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 from services.ops.local.servers import nats_answers
 from shared import client as switchboard_client
 from shared.messaging import bus
-from shared.projections.durable import consumer_config
+from shared.projections.durable_consumer import consumer_config
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import STREAM, Wire, connected

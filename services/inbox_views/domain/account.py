@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from services.inbox_views.domain.document import Doc, begun
+from services.inbox_views.domain.document import Doc, require_started
 from shared.language.events import (
     AccountEvent,
     AccountNeverLogChanged,
@@ -19,24 +19,24 @@ def fold(doc: Doc | None, event: AccountEvent) -> Doc:
         case AccountRegistered(plan=plan):
             return {"plan": plan, "teams": {}, "never_log": []}
         case PlanChanged(plan=plan):
-            return begun(doc) | {"plan": plan}
+            return require_started(doc) | {"plan": plan}
         case TeamCreated():
             team = {"name": event.name, "members": list(event.members)}
-            return with_team(begun(doc), event.team, team)
+            return with_team(require_started(doc), event.team, team)
         case TeamMembersChanged(team=name, members=members):
-            team = begun(doc)["teams"].get(name, {"name": name})
-            return with_team(begun(doc), name, team | {"members": list(members)})
+            team = require_started(doc)["teams"].get(name, {"name": name})
+            return with_team(require_started(doc), name, team | {"members": list(members)})
         case AccountNeverLogChanged(entries=entries):
-            return begun(doc) | {"never_log": list(entries)}
+            return require_started(doc) | {"never_log": list(entries)}
         case _:
-            return begun(doc)
+            return require_started(doc)
 
 
 def with_team(doc: Doc, name: str, team: Doc) -> Doc:
     return doc | {"teams": doc["teams"] | {name: team}}
 
 
-def shown(doc: Doc) -> Doc:
+def to_answer(doc: Doc) -> Doc:
     return {"plan": doc["plan"], "limits": {"inboxes": inbox_limit(doc)}, "never_log": doc["never_log"]}
 
 
@@ -53,7 +53,7 @@ def team_list(doc: Doc, after: str) -> list[tuple[str, Doc]]:
     return sorted((name, team) for name, team in doc["teams"].items() if name > after)
 
 
-def team_shown(name: str, team: Doc, active: Collection[str]) -> Doc:
+def team_answer(name: str, team: Doc, active: Collection[str]) -> Doc:
     """`active` are those of the members who are active users."""
     inactive = [member for member in team["members"] if member not in active]
     return {"team": name, "name": team["name"], "members": team["members"], "inactive": inactive}

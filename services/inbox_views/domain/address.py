@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.inbox_views.domain.document import Doc, begun
+from services.inbox_views.domain.document import Doc, require_started
 from shared.language.events import (
     AddressEvent,
     AddressOrphaned,
@@ -53,7 +53,7 @@ def fold(doc: Doc | None, event: AddressEvent, recorded: Recorded) -> Doc:
     """The document after the event; `recorded` says when, where and by whom."""
     changed = claim_of(event, recorded)
     if changed is None:
-        changed = begun(doc) | changes(begun(doc), event, recorded)
+        changed = require_started(doc) | changes(require_started(doc), event, recorded)
     elif doc is not None and "moved" in doc:
         changed["moved"] = doc["moved"]
     changed["state"] = state_of(changed)

@@ -24,7 +24,7 @@ def choice_of(user: Doc) -> Choice | None:
     return None if chosen is None else Choice(chosen["address"], chosen["at"])
 
 
-def gone_along(choice: Choice, doc: Doc) -> Choice | None:
+def moved_choice(choice: Choice, doc: Doc) -> Choice | None:
     """Where the choice went with the mailbox's name; None when it stands where it was made. `doc` is the chosen one."""
     for moved in doc.get("moved", ()):
         if moved["since"] < choice.at < moved["at"]:
@@ -32,18 +32,18 @@ def gone_along(choice: Choice, doc: Doc) -> Choice | None:
     return None
 
 
-def stands(choice: Choice, doc: Doc, claim: Doc) -> bool:
+def is_valid(choice: Choice, doc: Doc, claim: Doc) -> bool:
     """Whether the claim it was made of is there still; `claim` is the primary's when `doc` is an alias."""
     return claim["kind"] is not None and max(doc["claimed"], claim["held"]) < choice.at
 
 
-def may_send_as(user: Doc, claim: Doc, places: Mapping[str, Membership]) -> bool:
+def may_send_as(user: Doc, claim: Doc, members_by_inbox: Mapping[str, Membership]) -> bool:
     """Whether the user may send as the address now; `places` are the open inboxes."""
     if why_not_usable(user, claim) is not None:
         return False
     if claim["kind"] == "personal":
         return bool(claim["owner"] == user["user"])
-    return claim["inbox"] in places and places[claim["inbox"]].admits(user["user"])
+    return claim["inbox"] in members_by_inbox and members_by_inbox[claim["inbox"]].admits(user["user"])
 
 
 def first_usable(user: Doc, own: Iterable[Doc], inboxes: Iterable[tuple[str, Membership]]) -> str | None:

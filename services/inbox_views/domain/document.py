@@ -5,12 +5,12 @@ from typing import Any
 Doc = dict[str, Any]
 
 
-class NoBeginning(Exception):
+class UnknownAggregateError(Exception):
     """An event of an aggregate whose beginning was never seen."""
 
 
-def begun(doc: Doc | None) -> Doc:
+def require_started(doc: Doc | None) -> Doc:
     """The document of an aggregate that has begun."""
     if doc is None:
-        raise NoBeginning("the aggregate has not begun here")
+        raise UnknownAggregateError("the aggregate has not begun here")
     return doc

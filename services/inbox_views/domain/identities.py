@@ -39,7 +39,7 @@ def senders(own: Iterable[Doc], team: Iterable[Doc], aliases: Iterable[Doc]) -> 
             yield Sender(name, "alias", one.claim)
 
 
-def shown(user: Doc, sender: Sender, inbox: Doc | None, default: str | None) -> dict[str, Any]:
+def to_answer(user: Doc, sender: Sender, inbox: Doc | None, default: str | None) -> dict[str, Any]:
     why_not = why_not_usable(user, sender.claim)
     return {
         "address": sender.address,

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.inbox_views.domain.document import Doc, begun
+from services.inbox_views.domain.document import Doc, require_started
 from shared.core.policies import Membership
 from shared.core.rule_words import in_words
 from shared.language.events import (
@@ -29,7 +29,7 @@ def fold(doc: Doc | None, event: InboxEvent) -> Doc:
             | access_of(event)
             | {"rule": {"kind": "unassigned"}}
         )
-    return begun(doc) | changes(event)
+    return require_started(doc) | changes(event)
 
 
 def access_of(event: InboxCreated | InboxAccessChanged) -> Doc:
@@ -64,7 +64,7 @@ def routing(doc: Doc) -> dict[str, Any]:
     return {**doc["rule"], "words": in_words(RULE.validate_python(doc["rule"], strict=False))}
 
 
-def shown(doc: Doc, addresses: list[Doc], inactive: list[str], readers: list[str]) -> Doc:
+def to_answer(doc: Doc, addresses: list[Doc], inactive: list[str], readers: list[str]) -> Doc:
     return {
         "inbox": doc["inbox"],
         "name": doc["name"],

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.inbox_views.domain.document import Doc, begun
+from services.inbox_views.domain.document import Doc, require_started
 from shared.core.policies import holds
 from shared.language.events import (
     AvailabilityChanged,
@@ -36,7 +36,7 @@ def fold(doc: Doc | None, event: UserEvent, recorded: Recorded) -> Doc:
     """The document after the event; `recorded` says where it stands."""
     if isinstance(event, UserAdded):
         return {"user": event.user, "name": event.name, "permissions": list(event.permissions)} | BEGINNING
-    return begun(doc) | changes(event, recorded)
+    return require_started(doc) | changes(event, recorded)
 
 
 def changes(event: UserEvent, recorded: Recorded) -> Doc:
@@ -69,7 +69,7 @@ def changes(event: UserEvent, recorded: Recorded) -> Doc:
             return {}
 
 
-def shown(doc: Doc, teams: list[str], default_sender: str | None) -> Doc:
+def to_answer(doc: Doc, teams: list[str], default_sender: str | None) -> Doc:
     """The answer's object; the default sender is the one in force, not the one once chosen."""
     fields = ("user", "name", "status", "permissions", "seat", "availability")
     rest = ("signature", "font", "logging")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from services.routing.domain.folds import Doc
+from services.routing.domain.projection import Doc
 from shared.core.policies import Membership, members_of, why_without_effect
 from shared.core.sender import Sender
 from shared.language.rules import ContactOwner, Rule, Unassigned, UsersAndTeams
@@ -33,7 +33,7 @@ class Candidate:
     def eligible(self) -> bool:
         return self.why_not is None
 
-    def shown(self) -> dict[str, Any]:
+    def to_answer(self) -> dict[str, Any]:
         return {"user": self.user, "eligible": self.eligible, "why_not": self.why_not}
 
 
@@ -96,7 +96,7 @@ def to_owner(recipient: str, owner: str) -> dict[str, Any]:
     return destination(recipient, "personal", owner=owner, rule="personal")
 
 
-def destination(recipient: str, where: str, **told: Any) -> dict[str, Any]:
+def destination(recipient: str, where: str, **fields: Any) -> dict[str, Any]:
     """One entry of the answer; what is not told is null, or an empty list."""
     return {
         "recipient": recipient,
@@ -108,7 +108,7 @@ def destination(recipient: str, where: str, **told: Any) -> dict[str, Any]:
         "candidates": [],
         "reason": None,
         "suspected": None,
-    } | told
+    } | fields
 
 
 def why_nowhere(claim: Doc) -> str | None:
@@ -155,7 +155,7 @@ def to_inbox(recipient: str, inbox: Inbox, assignment: Assignment, *, read: bool
         inbox=inbox.name,
         assignee=assignment.chosen,
         rule=assignment.rule,
-        candidates=[candidate.shown() for candidate in assignment.candidates],
+        candidates=[candidate.to_answer() for candidate in assignment.candidates],
         reason=None if read else "NO_READERS",
     )
 

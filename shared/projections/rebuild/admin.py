@@ -22,17 +22,17 @@ from shared.process.lag import behind
 from shared.process.log_reader import LogReader
 from shared.process.postgres import why
 from shared.projections import schemas
-from shared.projections.checkpoint import checkpoint_of, contradiction
-from shared.projections.definition import Design, DesignChanged
+from shared.projections.checkpoint import log_mismatch, read_checkpoint
+from shared.projections.definition import ProjectionDefinition, VersionMismatchError
 from shared.projections.projection_store import named
 from shared.projections.rebuild import parked
-from shared.projections.rebuild.cutover import back, drop_beside, switch
+from shared.projections.rebuild.cutover import cutover, drop_inactive, rollback
 from shared.projections.rebuild.diff import compare
-from shared.projections.rebuild.parked import NotParked
-from shared.projections.rebuild.progress import Step
+from shared.projections.rebuild.parked import ParkedEventNotFoundError
+from shared.projections.rebuild.progress import ProgressStep
 from shared.projections.rebuild.rebuild import build
-from shared.projections.rebuild.replay import LogTooShort
-from shared.projections.schemas import NotPossible
+from shared.projections.rebuild.replay import LogIncompleteError
+from shared.projections.schemas import PreconditionFailedError
 from shared.projections.view import View
 
 DONE: Final = 0
@@ -40,27 +40,27 @@ REFUSED: Final = 1
 NO_ANSWER: Final = 3
 
 Arguments = Mapping[str, Any]
-Verb = Callable[[str, Design, Arguments], Awaitable[Any]]
+Verb = Callable[[str, ProjectionDefinition, Arguments], Awaitable[Any]]
 
 
 # ---- the verbs
 
 
-async def show(url: str, design: Design, _: Arguments) -> Any:
+async def show(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
     """Where the view stands, whether and how far that is behind the log, what is parked, what stands beside it."""
-    async with LogReader(url) as events, schemas.working(url) as connection, connection.cursor() as cursor:
-        standing = await schemas.standing(cursor, design.name)
-        live = standing.live
+    async with LogReader(url) as events, schemas.rebuild_connection(url) as connection, connection.cursor() as cursor:
+        status = await schemas.schema_status(cursor, definition.name)
+        live = status.live
         position = live.position if live else 0
         lag = await behind(events, position)
         parked_events = given_up = 0
         why = None
         if live is not None:
-            parked_events, given_up = await dead_letters(cursor, design.name)
-            why = await contradiction(events, await checkpoint_of(cursor, design.name))
+            parked_events, given_up = await dead_letters(cursor, definition.name)
+            why = await log_mismatch(events, await read_checkpoint(cursor, definition.name))
         return {
-            "view": design.name,
-            "code_version": design.version,
+            "view": definition.name,
+            "code_version": definition.version,
             "version": live.version if live else None,
             "position": position,
             "log_end": lag.log_end,
@@ -71,7 +71,7 @@ async def show(url: str, design: Design, _: Arguments) -> Any:
             "contradicts_log": why,
             "beside": [
                 {"state": state, **dataclasses.asdict(rows)}
-                for state, rows in (("new", standing.new), ("old", standing.old), ("building", standing.building))
+                for state, rows in (("new", status.staged), ("old", status.retired), ("building", status.building))
                 if rows is not None
             ],
         }
@@ -91,63 +91,70 @@ async def dead_letters(cursor: AsyncCursor[Any], schema: str) -> tuple[int, int]
     return waiting, given_up
 
 
-async def rebuild(url: str, design: Design, _: Arguments) -> Any:
-    return {"view": design.name, "version": design.version, "position": await build(url, design, say_step)}
-
-
-async def compared(url: str, design: Design, _: Arguments) -> Any:
-    report = await compare(url, design, say_step)
-    return {"view": design.name, "same": report.same, **dataclasses.asdict(report)}
-
-
-async def switched(url: str, design: Design, arguments: Arguments) -> Any:
-    found = await switch(url, design, say_step, force=arguments.get("force", False))
-    return {"view": design.name, **dataclasses.asdict(found)}
-
-
-async def switched_back(url: str, design: Design, arguments: Arguments) -> Any:
-    found = await back(url, design, say_step, force=arguments.get("force", False))
-    return {"view": design.name, **dataclasses.asdict(found)}
-
-
-async def drop(url: str, design: Design, _: Arguments) -> Any:
-    return {"view": design.name, "dropped": [dataclasses.asdict(rows) for rows in await drop_beside(url, design)]}
-
-
-async def parked_list(url: str, design: Design, arguments: Arguments) -> Any:
-    async with opened(url, design) as view:
-        found = await parked.listed(view, arguments.get("after", 0), arguments.get("limit", parked.AT_ONCE))
-    return [dataclasses.asdict(one) for one in found]
-
-
-async def parked_show(url: str, design: Design, arguments: Arguments) -> Any:
-    async with opened(url, design) as view:
-        whole = await parked.shown(view, arguments["position"])
-    return dataclasses.asdict(whole.parked) | {
-        "followers": whole.followers,
-        "headers": dict(whole.headers),
-        "body": readable(whole.body),
+async def rebuild(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
+    return {
+        "view": definition.name,
+        "version": definition.version,
+        "position": await build(url, definition, write_step),
     }
 
 
-async def parked_retry(url: str, design: Design, arguments: Arguments) -> Any:
-    async with opened(url, design) as view:
-        through, left = await parked.retry(view, arguments.get("position"))
-    return {"view": design.name, "applied": through, "left": left}
+async def run_diff(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
+    report = await compare(url, definition, write_step)
+    return {"view": definition.name, "same": report.same, **dataclasses.asdict(report)}
 
 
-async def parked_drop(url: str, design: Design, arguments: Arguments) -> Any:
-    async with opened(url, design) as view:
-        through, left = await parked.given_up(view, arguments["position"])
-    return {"view": design.name, "dropped": arguments["position"], "applied": through, "left": left}
+async def run_cutover(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
+    found = await cutover(url, definition, write_step, force=arguments.get("force", False))
+    return {"view": definition.name, **dataclasses.asdict(found)}
+
+
+async def run_rollback(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
+    found = await rollback(url, definition, write_step, force=arguments.get("force", False))
+    return {"view": definition.name, **dataclasses.asdict(found)}
+
+
+async def drop(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
+    return {
+        "view": definition.name,
+        "dropped": [dataclasses.asdict(rows) for rows in await drop_inactive(url, definition)],
+    }
+
+
+async def parked_list(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
+    async with open_view(url, definition) as view:
+        found = await parked.list_parked(view, arguments.get("after", 0), arguments.get("limit", parked.BATCH))
+    return [dataclasses.asdict(one) for one in found]
+
+
+async def parked_show(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
+    async with open_view(url, definition) as view:
+        detail = await parked.show_parked(view, arguments["position"])
+    return dataclasses.asdict(detail.parked) | {
+        "followers": detail.followers,
+        "headers": dict(detail.headers),
+        "body": readable_body(detail.body),
+    }
+
+
+async def parked_retry(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
+    async with open_view(url, definition) as view:
+        applied, left = await parked.retry_parked(view, arguments.get("position"))
+    return {"view": definition.name, "applied": applied, "left": left}
+
+
+async def parked_drop(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
+    async with open_view(url, definition) as view:
+        applied, left = await parked.give_up(view, arguments["position"])
+    return {"view": definition.name, "dropped": arguments["position"], "applied": applied, "left": left}
 
 
 VERBS: Final[Mapping[str, Verb]] = {
     "show": show,
     "rebuild": rebuild,
-    "compare": compared,
-    "switch": switched,
-    "back": switched_back,
+    "compare": run_diff,
+    "switch": run_cutover,
+    "back": run_rollback,
     "drop": drop,
     "parked-list": parked_list,
     "parked-show": parked_show,
@@ -159,43 +166,45 @@ VERBS: Final[Mapping[str, Verb]] = {
 # ---- the process
 
 
-async def do(url: str, design: Design, verb: str, arguments: Arguments) -> int:
+async def run_verb(url: str, definition: ProjectionDefinition, verb: str, arguments: Arguments) -> int:
     """Does it and says so; the exit code."""
     try:
-        say({"done": await VERBS[verb](url, design, arguments)})
-    except (NotPossible, NotParked, DesignChanged, LogTooShort) as error:
-        say({"refused": str(error)})
+        write_line({"done": await VERBS[verb](url, definition, arguments)})
+    except (PreconditionFailedError, ParkedEventNotFoundError, VersionMismatchError, LogIncompleteError) as error:
+        write_line({"refused": str(error)})
         return REFUSED
     except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
-        say({"refused": f"There are no rows of {design.name} yet: its service has never run on this database."})
+        write_line(
+            {"refused": f"There are no rows of {definition.name} yet: its service has never run on this database."}
+        )
         return REFUSED
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        say({"refused": f"This role may not ({why(error)}): give it as the view's own, where its service runs."})
+        write_line({"refused": f"This role may not ({why(error)}): give it as the view's own, where its service runs."})
         return REFUSED
     except BrokenPipeError:
         # Who gave the verb is gone; what was begun is cleared away by now.
         return NO_ANSWER
     except (psycopg.OperationalError, OSError) as error:
-        say({"no_answer": why(error)})
+        write_line({"no_answer": why(error)})
         return NO_ANSWER
     except asyncio.CancelledError:
-        say({"interrupted": "Stopped; nothing is left of it."})
+        write_line({"interrupted": "Stopped; nothing is left of it."})
         return REFUSED
     return DONE
 
 
-def say(line: Mapping[str, Any]) -> None:
+def write_line(line: Mapping[str, Any]) -> None:
     sys.stdout.write(orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode() + "\n")
     sys.stdout.flush()
 
 
-def say_step(step: Step) -> None:
-    say({"step": dataclasses.asdict(step)})
+def write_step(step: ProgressStep) -> None:
+    write_line({"step": dataclasses.asdict(step)})
 
 
 @asynccontextmanager
-async def opened(url: str, design: Design) -> AsyncIterator[View]:
-    view = View(url, design)
+async def open_view(url: str, definition: ProjectionDefinition) -> AsyncIterator[View]:
+    view = View(url, definition)
     await view.open()
     try:
         yield view
@@ -203,7 +212,7 @@ async def opened(url: str, design: Design) -> AsyncIterator[View]:
         await view.close()
 
 
-def readable(body: bytes) -> Any:
+def readable_body(body: bytes) -> Any:
     """The body as JSON if it is that, else in base 64."""
     try:
         return orjson.loads(body)

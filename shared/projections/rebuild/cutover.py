@@ -16,27 +16,27 @@ from psycopg.errors import InvalidSchemaName, LockNotAvailable, UndefinedTable
 from shared.process import failpoints
 from shared.process.log_reader import LogReader
 from shared.projections import schemas
-from shared.projections.definition import Design, Row
+from shared.projections.definition import ProjectionDefinition, Row
 from shared.projections.projection_store import drop, exists, lock_schema
-from shared.projections.rebuild.progress import Heard, Meter, nobody
-from shared.projections.rebuild.replay import Filling, LogTooShort, opened
-from shared.projections.schemas import NotPossible
+from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
+from shared.projections.rebuild.replay import LogIncompleteError, Replay, resume_replay
+from shared.projections.schemas import PreconditionFailedError
 
 # How many events may be left when the rows are held, and how long the step waits for those who hold them.
-TAIL = 500
+MAX_REMAINING = 500
 LOCK_MS = 40
 PAUSE_SECONDS = 0.1
-PATIENCE_SECONDS = 60.0
+MAX_WAIT_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
 
-class _NotYet(Exception):
+class _TooFarBehindError(Exception):
     """The view went on meanwhile: there is too much to apply while others wait."""
 
 
 @dataclass(frozen=True)
-class Switched:
+class CutoverResult:
     """`locked_out_ms` is how long readers and writers were made to wait at most; `tries` counts from 1."""
 
     version: int
@@ -45,7 +45,13 @@ class Switched:
     tries: int
 
 
-async def switch(postgres_url: str, design: Design, heard: Heard = nobody, *, force: bool = False) -> Switched:
+async def cutover(
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress = ignore_progress,
+    *,
+    force: bool = False,
+) -> CutoverResult:
     """The rows that were built beside go live. Readers are of their version, or one of them is there already; `force`
     does it for nobody.
 
@@ -53,120 +59,136 @@ async def switch(postgres_url: str, design: Design, heard: Heard = nobody, *, fo
         NotPossible: there are none, they are of another version than this code, or nobody would answer from them.
         LogTooShort: the log does not reach to where the live rows stand.
     """
-    new, old = schemas.new(design.name), schemas.old(design.name)
-    return await _go_live(postgres_url, design, heard, new, kept=old, force=force)
+    staged, retired = schemas.staged(definition.name), schemas.retired(definition.name)
+    return await _cutover_to(postgres_url, definition, on_progress, staged, retired_as=retired, force=force)
 
 
-async def back(postgres_url: str, design: Design, heard: Heard = nobody, *, force: bool = False) -> Switched:
+async def rollback(
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress = ignore_progress,
+    *,
+    force: bool = False,
+) -> CutoverResult:
     """The rows that were live before the last switch are brought up to date and go live again; as `switch`."""
-    new, old = schemas.new(design.name), schemas.old(design.name)
-    return await _go_live(postgres_url, design, heard, old, kept=new, force=force)
+    staged, retired = schemas.staged(definition.name), schemas.retired(definition.name)
+    return await _cutover_to(postgres_url, definition, on_progress, retired, retired_as=staged, force=force)
 
 
-async def _go_live(postgres_url: str, design: Design, heard: Heard, schema: str, *, kept: str, force: bool) -> Switched:
+async def _cutover_to(
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress,
+    schema: str,
+    *,
+    retired_as: str,
+    force: bool,
+) -> CutoverResult:
     async with (
-        schemas.working(postgres_url) as connection,
+        schemas.rebuild_connection(postgres_url) as connection,
         LogReader(postgres_url) as events,
         LogReader(postgres_url) as end,
     ):
-        await schemas.claimed(connection, design.name)
-        filling = await opened(connection, events, design, schema)
-        filling.told = Meter(design.name, end, heard, filling.position).told
+        await schemas.try_lock_rebuild(connection, definition.name)
+        replay = await resume_replay(connection, events, definition, schema)
+        replay.on_position = ProgressReporter(definition.name, end, on_progress, replay.position).advanced
         if not force:
-            await _require_answers(connection, design)
-        return await take_over(filling, kept)
+            await _require_answers(connection, definition)
+        return await exchange_schemas(replay, retired_as)
 
 
-async def _require_answers(connection: AsyncConnection[Row], design: Design) -> None:
+async def _require_answers(connection: AsyncConnection[Row], definition: ProjectionDefinition) -> None:
     async with connection.cursor() as cursor:
-        live = await schemas.rows_in(cursor, design.name)
-        if live is None or live.version == design.version:
+        live = await schemas.schema_info(cursor, definition.name)
+        if live is None or live.version == definition.version:
             return
-        if not await schemas.answering(cursor, design.name, design.version):
-            raise NotPossible(
-                f"No process of version {design.version} is there to answer from these rows; those of {live.version} "
-                "would step aside. Start one first, or force it."
+        if not await schemas.count_readers(cursor, definition.name, definition.version):
+            raise PreconditionFailedError(
+                f"No process of version {definition.version} runs to answer from these rows; those of {live.version} "
+                "would stand by. Start one first, or force it."
             )
 
 
-async def drop_beside(postgres_url: str, design: Design) -> list[schemas.Rows]:
+async def drop_inactive(postgres_url: str, definition: ProjectionDefinition) -> list[schemas.SchemaInfo]:
     """Drops all rows beside the live ones, and returns what they were.
 
     Raises:
         NotPossible: there are none, or somebody works on them.
     """
-    async with schemas.working(postgres_url) as connection:
-        await schemas.claimed(connection, design.name)
+    async with schemas.rebuild_connection(postgres_url) as connection:
+        await schemas.try_lock_rebuild(connection, definition.name)
         async with connection.transaction(), connection.cursor() as cursor:
-            standing = await schemas.standing(cursor, design.name)
-            found = [rows for rows in (standing.new, standing.old, standing.building) if rows]
+            status = await schemas.schema_status(cursor, definition.name)
+            found = [rows for rows in (status.staged, status.retired, status.building) if rows]
             if not found:
-                raise NotPossible(f"No rows stand beside those of {design.name}.")
+                raise PreconditionFailedError(f"No rows stand beside those of {definition.name}.")
             for rows in found:
                 await drop(cursor, rows.schema)
-    log.info("view.beside_dropped", view=design.name, schemas=[rows.schema for rows in found])
+    log.info("view.beside_dropped", view=definition.name, schemas=[rows.schema for rows in found])
     return found
 
 
-async def take_over(filling: Filling, kept: str) -> Switched:
+async def exchange_schemas(replay: Replay, retired_as: str) -> CutoverResult:
     """The filling's rows go live, at the log's end or later than the live rows; those are kept in the schema `kept`.
 
     Raises:
         LogTooShort: the log does not reach to where the live rows stand; they stay as they are.
         NotPossible: others held the rows for all of `PATIENCE_SECONDS`.
     """
-    connection, discarded = filling.connection, schemas.discarded(filling.design.name)
-    await _make_room(connection, discarded)
+    connection, discarded = replay.connection, schemas.discarded(replay.definition.name)
+    await _drop_discarded(connection, discarded)
     failpoints.reached("switch.filled")
-    until, end = time.monotonic() + PATIENCE_SECONDS, -1
+    until, end = time.monotonic() + MAX_WAIT_SECONDS, -1
     for tries in count(1):
-        former, end = end, await filling.go_on()
+        former, end = end, await replay.run()
         try:
-            seconds = await _exchange(connection, filling, kept)
-        except (LockNotAvailable, _NotYet) as error:
+            seconds = await _exchange(connection, replay, retired_as)
+        except (LockNotAvailable, _TooFarBehindError) as error:
             # What was applied while the rows were held is undone with the rest.
-            filling.stands_at(end)
-            if isinstance(error, _NotYet) and end == former:
-                raise LogTooShort(f"the log ends at {end}: {error}") from error
+            replay.reset_to(end)
+            if isinstance(error, _TooFarBehindError) and end == former:
+                raise LogIncompleteError(f"the log ends at {end}: {error}") from error
             if time.monotonic() > until:
-                raise NotPossible(f"the rows were never free within {PATIENCE_SECONDS:g} s: {error}") from error
+                raise PreconditionFailedError(
+                    f"the rows were never free within {MAX_WAIT_SECONDS:g} s: {error}"
+                ) from error
             await asyncio.sleep(PAUSE_SECONDS)
         else:
-            switched = Switched(filling.design.version, filling.position, round(seconds * 1_000, 1), tries)
-            log.info("view.switched", view=filling.design.name, **vars(switched))
-            await _make_room(connection, discarded)
-            return switched
+            result = CutoverResult(replay.definition.version, replay.position, round(seconds * 1_000, 1), tries)
+            log.info("view.switched", view=replay.definition.name, **vars(result))
+            await _drop_discarded(connection, discarded)
+            return result
     raise AssertionError("counting never ends")
 
 
-async def _make_room(connection: AsyncConnection[Row], discarded: str) -> None:
+async def _drop_discarded(connection: AsyncConnection[Row], discarded: str) -> None:
     """Drops what was kept before and is no more; what was filled is on disk before anybody has to wait for it."""
     async with connection.transaction(), connection.cursor() as cursor:
         await cursor.execute("SET LOCAL synchronous_commit = on")
         await drop(cursor, discarded)
 
 
-async def _exchange(connection: AsyncConnection[Row], filling: Filling, kept: str) -> float:
+async def _exchange(connection: AsyncConnection[Row], replay: Replay, retired_as: str) -> float:
     """How many seconds the rows were held, from when they were asked for."""
-    live = filling.design.name
+    live = replay.definition.name
     async with connection.transaction(), connection.cursor(binary=True) as cursor:
         await cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
         await cursor.execute("SET LOCAL synchronous_commit = on")
         await lock_schema(cursor, live)
-        if await exists(cursor, kept):
-            await rename(cursor, kept, schemas.discarded(live))
+        if await exists(cursor, retired_as):
+            await rename(cursor, retired_as, schemas.discarded(live))
         began = time.monotonic()
-        there = await _hold(cursor, live)
-        if there is not None:
-            await _catch_up(filling, there)
-            await rename(cursor, live, kept)
-        await rename(cursor, filling.schema, live)
+        live_position = await _lock_live(cursor, live)
+        if live_position is not None:
+            await _catch_up(replay, live_position)
+            await rename(cursor, live, retired_as)
+        await rename(cursor, replay.schema, live)
         failpoints.reached("switch.exchanged")
     failpoints.reached("switch.committed")
     return time.monotonic() - began
 
 
-async def _hold(cursor: AsyncCursor[Row], live: str) -> int | None:
+async def _lock_live(cursor: AsyncCursor[Row], live: str) -> int | None:
     """Where the live rows stand, and from here on nobody reads or writes them; None when there are none."""
     try:
         async with cursor.connection.transaction():
@@ -180,10 +202,10 @@ async def _hold(cursor: AsyncCursor[Row], live: str) -> int | None:
         return None
 
 
-async def _catch_up(filling: Filling, there: int) -> None:
-    if there - filling.position > TAIL:
-        raise _NotYet(f"the view stands at {there}, {there - filling.position} events later")
-    await filling.reach(there)
+async def _catch_up(replay: Replay, live_position: int) -> None:
+    if live_position - replay.position > MAX_REMAINING:
+        raise _TooFarBehindError(f"the view stands at {live_position}, {live_position - replay.position} events later")
+    await replay.run_to(live_position)
 
 
 async def rename(cursor: AsyncCursor[Row], schema: str, to: str) -> None:

@@ -12,17 +12,17 @@ from psycopg.types.json import set_json_loads
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync
 from shared.projections import schemas
-from shared.projections.definition import TABLES, Design, Row
+from shared.projections.definition import TABLES, ProjectionDefinition, Row
 from shared.projections.projection_store import named
-from shared.projections.rebuild.cutover import TAIL
-from shared.projections.rebuild.progress import Heard, Meter, nobody
-from shared.projections.rebuild.replay import Filling, opened
-from shared.projections.schemas import NotPossible
+from shared.projections.rebuild.cutover import MAX_REMAINING
+from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
+from shared.projections.rebuild.replay import Replay, resume_replay
+from shared.projections.schemas import PreconditionFailedError
 
 EXAMPLES = 5
 # How long the live rows may take to get to where the new ones are already.
-PATIENCE_SECONDS = 10.0
-LOOK_SECONDS = 0.05
+MAX_WAIT_SECONDS = 10.0
+RETRY_SECONDS = 0.05
 
 # What is the same on both sides is left out: it may be a million rows.
 DIFFERENT: Final[LiteralString] = """
@@ -41,7 +41,7 @@ SELECT field, count(*) FROM different,
 WHERE kind = 'changed' AND before->field IS DISTINCT FROM after->field
 GROUP BY field ORDER BY 2 DESC, 1
 """
-SOME: Final[LiteralString] = """
+SELECT_EXAMPLES: Final[LiteralString] = """
 SELECT account, key, before, after FROM different WHERE kind = %s ORDER BY account, key LIMIT %s
 """
 PARKED: Final[LiteralString] = """
@@ -98,7 +98,9 @@ class Report:
         )
 
 
-async def compare(postgres_url: str, design: Design, heard: Heard = nobody) -> Report:
+async def compare(
+    postgres_url: str, definition: ProjectionDefinition, on_progress: OnProgress = ignore_progress
+) -> Report:
     """Brings the rows that were built beside to the position of the live ones, and compares them there.
 
     The view goes on: its writer waits only for what is left to apply, its readers not at all.
@@ -108,48 +110,48 @@ async def compare(postgres_url: str, design: Design, heard: Heard = nobody) -> R
         LogTooShort: the log does not reach to where the live rows stand.
     """
     async with (
-        schemas.working(postgres_url) as connection,
+        schemas.rebuild_connection(postgres_url) as connection,
         LogReader(postgres_url) as events,
         LogReader(postgres_url) as end,
         await DirectAsync.connect(postgres_url, autocommit=True) as holder,
         await DirectAsync.connect(postgres_url) as reader,
     ):
-        await schemas.claimed(connection, design.name)
-        filling = await opened(connection, events, design, schemas.new(design.name))
-        meter = Meter(design.name, end, heard, filling.position)
-        filling.told = meter.told
+        await schemas.try_lock_rebuild(connection, definition.name)
+        replay = await resume_replay(connection, events, definition, schemas.staged(definition.name))
+        reporter = ProgressReporter(definition.name, end, on_progress, replay.position)
+        replay.on_position = reporter.advanced
         set_json_loads(orjson.loads, reader)
         await reader.set_isolation_level(IsolationLevel.REPEATABLE_READ)
-        await _at_one_position(filling, holder, reader)
-        meter.say("comparing", filling.position)
+        await _at_one_position(replay, holder, reader)
+        reporter.report("comparing", replay.position)
         async with reader.cursor() as cursor:
-            return await _report(cursor, filling)
+            return await _report(cursor, replay)
 
 
-async def _at_one_position(filling: Filling, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> None:
+async def _at_one_position(replay: Replay, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> None:
     """Returns when `reader` sees both as of one position."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while not await _met(filling, holder, reader):
+    until = time.monotonic() + MAX_WAIT_SECONDS
+    while not await _reached_together(replay, holder, reader):
         if time.monotonic() > until:
-            raise NotPossible(
-                f"The live rows did not get to position {filling.position}, where the rows beside are, within "
-                f"{PATIENCE_SECONDS:g} s: does the service run?"
+            raise PreconditionFailedError(
+                f"The live rows did not get to position {replay.position}, where the rows beside are, within "
+                f"{MAX_WAIT_SECONDS:g} s: does the service run?"
             )
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _met(filling: Filling, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> bool:
-    live = filling.design.name
+async def _reached_together(replay: Replay, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> bool:
+    live = replay.definition.name
     async with holder.cursor() as cursor:
-        await filling.reach(await _position(cursor, "SELECT position FROM {schema}.view", live))
+        await replay.run_to(await _position(cursor, "SELECT position FROM {schema}.view", live))
         async with holder.transaction():
             # From here to the end of this transaction the live rows stay where they are.
-            there = await _position(cursor, "SELECT position FROM {schema}.view FOR UPDATE", live)
-            if there < filling.position or there - filling.position > TAIL:
+            live_position = await _position(cursor, "SELECT position FROM {schema}.view FOR UPDATE", live)
+            if live_position < replay.position or live_position - replay.position > MAX_REMAINING:
                 return False
-            await filling.reach(there)
-            async with reader.cursor() as looking:
-                await _position(looking, "SELECT position FROM {schema}.view", live)
+            await replay.run_to(live_position)
+            async with reader.cursor() as reading:
+                await _position(reading, "SELECT position FROM {schema}.view", live)
             return True
 
 
@@ -162,8 +164,11 @@ async def _position(cursor: AsyncCursor[Row], query: LiteralString, schema: str)
 # ---- the report
 
 
-async def _report(cursor: AsyncCursor[Row], filling: Filling) -> Report:
-    live, new = await schemas.rows_in(cursor, filling.design.name), await schemas.rows_in(cursor, filling.schema)
+async def _report(cursor: AsyncCursor[Row], replay: Replay) -> Report:
+    live, new = (
+        await schemas.schema_info(cursor, replay.definition.name),
+        await schemas.schema_info(cursor, replay.schema),
+    )
     assert live is not None, "its position was read"
     assert new is not None, "filled just now"
     await cursor.execute("SET LOCAL work_mem = '128MB'")
@@ -183,7 +188,7 @@ async def _compare(cursor: AsyncCursor[Row], live: str, new: str, table: str) ->
     await cursor.execute(FIELDS)
     found.fields = dict(await cursor.fetchall())
     for kind in ("added", "removed", "changed"):
-        await cursor.execute(SOME, (kind, EXAMPLES))
+        await cursor.execute(SELECT_EXAMPLES, (kind, EXAMPLES))
         found.examples[kind] = [example(*row) for row in await cursor.fetchall()]
     await cursor.execute("DROP TABLE different")
     return found

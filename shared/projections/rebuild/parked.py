@@ -15,17 +15,17 @@ from psycopg import AsyncCursor
 from shared.language.subjects import Ce
 from shared.process import clock
 from shared.projections.definition import Row
-from shared.projections.events import FromBus
-from shared.projections.projection_store import add_missing, named, write_or_park
+from shared.projections.events import DeliveredEvent
+from shared.projections.projection_store import add_missing_columns, named, write_or_park
 from shared.projections.view import View
 
-AT_ONCE = 1_000
+BATCH = 1_000
 
-SOME: Final[LiteralString] = """
+LIST: Final[LiteralString] = """
 SELECT position, stream, aggregate, account, type, error, parked_at FROM {schema}.parked
 WHERE position > %s ORDER BY position LIMIT %s
 """
-ONE: Final[LiteralString] = """
+SHOW: Final[LiteralString] = """
 SELECT position, stream, aggregate, account, type, error, parked_at, headers, body,
        (SELECT count(*) FROM {schema}.parked f WHERE f.stream = p.stream AND f.position > p.position)
 FROM {schema}.parked p WHERE position = %s
@@ -53,12 +53,12 @@ COUNT: Final[LiteralString] = (
 log = structlog.get_logger(__name__)
 
 
-class NotParked(Exception):
+class ParkedEventNotFoundError(Exception):
     """No event is parked at that position."""
 
 
 @dataclass(frozen=True)
-class Parked:
+class ParkedEvent:
     """A parked event; `error` is why, `parked_at` when."""
 
     position: int
@@ -71,32 +71,32 @@ class Parked:
 
 
 @dataclass(frozen=True)
-class Whole:
+class ParkedEventDetail:
     """A parked event with its CloudEvent, and how many are parked behind it on the same aggregate."""
 
-    parked: Parked
+    parked: ParkedEvent
     headers: Mapping[str, str]
     body: bytes
     followers: int
 
 
-async def listed(view: View, after: int = 0, limit: int = AT_ONCE) -> list[Parked]:
+async def list_parked(view: View, after: int = 0, limit: int = BATCH) -> list[ParkedEvent]:
     """What is parked after a position, in order."""
     async with view.writing() as cursor:
-        await cursor.execute(named(SOME, view.design.name), (after, limit))
-        return [Parked(*row) for row in await cursor.fetchall()]
+        await cursor.execute(named(LIST, view.definition.name), (after, limit))
+        return [ParkedEvent(*row) for row in await cursor.fetchall()]
 
 
-async def shown(view: View, position: int) -> Whole:
+async def show_parked(view: View, position: int) -> ParkedEventDetail:
     """
     Raises:
         NotParked: none is parked there.
     """
     async with view.writing() as cursor:
-        return await _find(cursor, view.design.name, position)
+        return await _find(cursor, view.definition.name, position)
 
 
-async def retry(view: View, position: int | None = None) -> tuple[int, int]:
+async def retry_parked(view: View, position: int | None = None) -> tuple[int, int]:
     """Applies what this code can apply by now, each aggregate in its order; how many came through, how many are left.
 
     Of all that is parked, or of the one aggregate whose event is parked at the position.
@@ -107,11 +107,11 @@ async def retry(view: View, position: int | None = None) -> tuple[int, int]:
     """
     async with view.writing() as cursor:
         await view.lock_position(cursor)
-        stream = None if position is None else (await _find(cursor, view.design.name, position)).parked.stream
+        stream = None if position is None else (await _find(cursor, view.definition.name, position)).parked.stream
         return await _retry(cursor, view, stream)
 
 
-async def given_up(view: View, position: int) -> tuple[int, int]:
+async def give_up(view: View, position: int) -> tuple[int, int]:
     """Drops the event for good, and tries those behind it: how many of these came through, how many are left.
 
     A mark of it stays until the rows are made anew: answers that touch its aggregate are incomplete since then.
@@ -120,39 +120,41 @@ async def given_up(view: View, position: int) -> tuple[int, int]:
         NotParked: none is parked there.
         DesignChanged: the rows are of another version.
     """
-    schema = view.design.name
+    schema = view.definition.name
     async with view.writing() as cursor:
         await view.lock_position(cursor)
-        await add_missing(cursor, schema)
-        whole = await _find(cursor, schema, position)
-        found = whole.parked
+        await add_missing_columns(cursor, schema)
+        detail = await _find(cursor, schema, position)
+        found = detail.parked
         await cursor.execute(named(GIVE_UP, schema), (position, clock.now()))
-        through, left = await _retry(cursor, view, found.stream)
+        applied, left = await _retry(cursor, view, found.stream)
     log.warning(
         "event.given_up",
         view=schema,
         position=position,
         type=found.type,
         stream=str(found.stream),
-        command_id=whole.headers.get(Ce.CAUSATION_ID),
-        correlation_id=whole.headers.get(Ce.CORRELATION_ID),
+        command_id=detail.headers.get(Ce.CAUSATION_ID),
+        correlation_id=detail.headers.get(Ce.CORRELATION_ID),
     )
-    return through, left
+    return applied, left
 
 
-async def _find(cursor: AsyncCursor[Row], schema: str, position: int) -> Whole:
-    await cursor.execute(named(ONE, schema), (position,))
+async def _find(cursor: AsyncCursor[Row], schema: str, position: int) -> ParkedEventDetail:
+    await cursor.execute(named(SHOW, schema), (position,))
     row = await cursor.fetchone()
     if row is None:
-        raise NotParked(f"No event is parked at position {position}.")
-    return Whole(Parked(*row[:7]), orjson.loads(row[7]), row[8], row[9])
+        raise ParkedEventNotFoundError(f"No event is parked at position {position}.")
+    return ParkedEventDetail(ParkedEvent(*row[:7]), orjson.loads(row[7]), row[8], row[9])
 
 
 async def _retry(cursor: AsyncCursor[Any], view: View, stream: UUID | None) -> tuple[int, int]:
     """In steps: what of one step stays parked is behind the next."""
-    schema, after, taken = view.design.name, 0, 0
+    schema, after, taken = view.definition.name, 0, 0
     while rows := await _take(cursor, schema, stream, after):
-        await write_or_park(cursor, view.design, schema, [FromBus(at, orjson.loads(h), body) for at, h, body in rows])
+        await write_or_park(
+            cursor, view.definition, schema, [DeliveredEvent(at, orjson.loads(h), body) for at, h, body in rows]
+        )
         after, taken = rows[-1][0], taken + len(rows)
     await cursor.execute(named(COUNT, schema), {"stream": stream})
     row = await cursor.fetchone()
@@ -161,5 +163,5 @@ async def _retry(cursor: AsyncCursor[Any], view: View, stream: UUID | None) -> t
 
 
 async def _take(cursor: AsyncCursor[Any], schema: str, stream: UUID | None, after: int) -> list[Row]:
-    await cursor.execute(named(TAKE, schema), {"after": after, "stream": stream, "limit": AT_ONCE})
+    await cursor.execute(named(TAKE, schema), {"after": after, "stream": stream, "limit": BATCH})
     return await cursor.fetchall()

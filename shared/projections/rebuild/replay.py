@@ -14,74 +14,74 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from shared.language.recorded import Recorded
 from shared.process.log_reader import LogReader, Stored
-from shared.projections.checkpoint import checkpoint_of, contradiction
-from shared.projections.definition import TABLES, Design, Doc, Row
-from shared.projections.events import Entry, FromLog, following, key_of
+from shared.projections.checkpoint import log_mismatch, read_checkpoint
+from shared.projections.definition import TABLES, Doc, ProjectionDefinition, Row
+from shared.projections.events import IncomingEvent, LoggedEvent, contiguous, key_of
 from shared.projections.projection_store import (
     REFUSALS,
-    Folded,
-    Known,
-    add_missing,
-    fold_run,
-    keep,
-    load,
-    move,
+    CachedState,
+    FoldResult,
+    add_missing_columns,
+    fold_events,
+    insert_parked,
+    load_documents,
+    move_position,
     named,
-    park,
-    unknown,
-    upsert,
+    not_cached,
+    remember,
+    upsert_rows,
     write_carefully,
 )
-from shared.projections.schemas import NotPossible, rows_in
+from shared.projections.schemas import PreconditionFailedError, schema_info
 
 BATCH = 5_000
 # Decoded in steps, so that what is being written beside goes on.
-STEP = 250
+DECODED_AT_ONCE = 250
 # About a kilobyte each.
-DOCS_KEPT = 100_000
+CACHED_DOCUMENTS = 100_000
 
 COPY: Final[LiteralString] = "COPY {schema}.{table} (stream, account, key, doc, version, position) FROM STDIN"
 PARKED: Final[LiteralString] = "SELECT stream, min(position) FROM {schema}.parked GROUP BY stream"
 # What COPY would take for the end of a column or a row.
 ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
-Told = Callable[[int], Awaitable[None]]
+OnPosition = Callable[[int], Awaitable[None]]
 
 
-class LogTooShort(Exception):
+class LogIncompleteError(Exception):
     """The event log ends before the view, or has a hole: the view cannot be made from it."""
 
 
-async def _nobody(_position: int) -> None:
+async def _ignore_position(_position: int) -> None:
     """Who wants to hear nothing of it."""
 
 
-class Filling:
+class Replay:
     """Rows in `schema`, as of `position`, and how they go on; `told` hears of the position after every batch."""
 
     def __init__(
         self,
         connection: AsyncConnection[Any],
         log: LogReader,
-        design: Design,
+        definition: ProjectionDefinition,
         schema: str,
         position: int,
-        told: Told = _nobody,
+        on_position: OnPosition = _ignore_position,
     ) -> None:
         self.connection = connection
-        self.design = design
+        self.definition = definition
         self.schema = schema
         self.position = position
         self._log = log
-        self.told = told
-        self._known: Known | None = None
+        self.on_position = on_position
+        self._cached: CachedState | None = None
 
-    def stands_at(self, position: int) -> None:
+    def reset_to(self, position: int) -> None:
         """What was applied after that position was rolled back."""
         self.position = position
-        self._known = None
+        self._cached = None
 
-    async def go_on(self, end: int | None = None) -> int:
+    async def run(self, end: int | None = None) -> int:
         """Up to a position, or else to where the log ends; where it got to.
 
         Raises:
@@ -94,118 +94,122 @@ class Filling:
                 reading = asyncio.create_task(self._read(run[-1].position, end))
                 await self._write(run)
                 self.position = run[-1].position
-                await self.told(self.position)
+                await self.on_position(self.position)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
         return self.position
 
-    async def reach(self, position: int) -> None:
+    async def run_to(self, position: int) -> None:
         """On to a position where the live rows stand, if these are not there yet.
 
         Raises:
             LogTooShort: the log does not reach to it, or has a hole.
         """
-        if self.position < position and await self.go_on(position) < position:
-            raise LogTooShort(f"the log ends at {self.position}, the view stands at {position}")
+        if self.position < position and await self.run(position) < position:
+            raise LogIncompleteError(f"the log ends at {self.position}, the view stands at {position}")
 
-    async def _read(self, after: int, end: int | None) -> list[Entry]:
+    async def _read(self, after: int, end: int | None) -> list[IncomingEvent]:
         stored = await self._log.read(after, BATCH if end is None else min(BATCH, end - after))
-        entries: list[Entry] = []
-        for first in range(0, len(stored), STEP):
-            entries += decoded(stored[first : first + STEP])
+        entries: list[IncomingEvent] = []
+        for first in range(0, len(stored), DECODED_AT_ONCE):
+            entries += decode(stored[first : first + DECODED_AT_ONCE])
             await asyncio.sleep(0)
-        run = following(entries, after)
+        run = contiguous(entries, after)
         if stored and not run:
-            raise LogTooShort(f"position {after + 1} is missing in the log")
+            raise LogIncompleteError(f"position {after + 1} is missing in the log")
         return run
 
-    async def _write(self, run: Sequence[Entry]) -> None:
+    async def _write(self, run: Sequence[IncomingEvent]) -> None:
         try:
             async with self.connection.transaction(), self.connection.cursor(binary=True) as cursor:
-                known = self._known = self._known or await self._begin(cursor)
-                folded = await self._fold(cursor, run, known)
+                cached = self._cached = self._cached or await self._load_parked(cursor)
+                folded = await self._fold(cursor, run, cached)
         except REFUSALS:
             # One event is at fault, and has to be found; what is known of the others is asked again.
-            self._known = None
+            self._cached = None
             async with self.connection.transaction(), self.connection.cursor(binary=True) as cursor:
-                await write_carefully(cursor, self.design, self.schema, run)
+                await write_carefully(cursor, self.definition, self.schema, run)
         else:
-            keep(known, folded, DOCS_KEPT)
+            remember(cached, folded, CACHED_DOCUMENTS)
 
-    async def _begin(self, cursor: AsyncCursor[Row]) -> Known:
+    async def _load_parked(self, cursor: AsyncCursor[Row]) -> CachedState:
         await cursor.execute(named(PARKED, self.schema))
-        return Known(blocked=dict(await cursor.fetchall()))
+        return CachedState(blocked=dict(await cursor.fetchall()))
 
-    async def _fold(self, cursor: AsyncCursor[Row], run: Sequence[Entry], known: Known) -> Folded:
-        await load(cursor, self.schema, unknown(run, known), known)
-        folded = fold_run(self.design.fold, run, known)
-        there, begun = parted(folded.last, known)
-        await upsert(cursor, self.schema, Folded(folded.docs, there))
-        await self._copy(cursor, folded.docs, begun)
-        await park(cursor, self.schema, folded.parked)
-        await move(cursor, self.schema, run[-1])
+    async def _fold(self, cursor: AsyncCursor[Row], run: Sequence[IncomingEvent], cached: CachedState) -> FoldResult:
+        await load_documents(cursor, self.schema, not_cached(run, cached), cached)
+        folded = fold_events(self.definition.fold, run, cached)
+        existing, started = split_by_existing(folded.last, cached)
+        await upsert_rows(cursor, self.schema, FoldResult(folded.docs, existing))
+        await self._copy(cursor, folded.docs, started)
+        await insert_parked(cursor, self.schema, folded.parked)
+        await move_position(cursor, self.schema, run[-1])
         return folded
 
     async def _copy(self, cursor: AsyncCursor[Row], docs: dict[UUID, Doc], last: Iterable[Recorded]) -> None:
         lines: dict[str, list[str]] = {}
         for event in last:
-            lines.setdefault(event.event.aggregate, []).append(line(event, docs[event.stream]))
+            lines.setdefault(event.event.aggregate, []).append(copy_line(event, docs[event.stream]))
         for aggregate, table in TABLES.items():
             if aggregate in lines:
                 async with cursor.copy(named(COPY, self.schema, table)) as copy:
                     await copy.write("".join(lines[aggregate]))
 
 
-async def opened(connection: AsyncConnection[Any], log: LogReader, design: Design, schema: str) -> Filling:
+async def resume_replay(
+    connection: AsyncConnection[Any], log: LogReader, definition: ProjectionDefinition, schema: str
+) -> Replay:
     """Rows that are there, to go on with.
 
     Raises:
         NotPossible: there are none, they are of another version than this code, or of a log that is gone.
     """
     async with connection.cursor() as cursor:
-        rows = await rows_in(cursor, schema)
+        rows = await schema_info(cursor, schema)
     if rows is None:
-        raise NotPossible(f"There are no rows in {schema}; `switchboard views` shows what there is.")
-    if rows.version != design.version:
-        raise NotPossible(
-            f"The rows in {schema} are of version {rows.version}, this code is of version {design.version}: only code "
-            "of their own version can bring them up to date. Use the release that made them."
+        raise PreconditionFailedError(f"There are no rows in {schema}; `switchboard views` shows what there is.")
+    if rows.version != definition.version:
+        raise PreconditionFailedError(
+            f"The rows in {schema} are of version {rows.version}, this code is of version {definition.version}: only "
+            "code of their own version can bring them up to date. Use the release that made them."
         )
     async with connection.transaction(), connection.cursor() as cursor:
-        await add_missing(cursor, schema)
-        checkpoint = await checkpoint_of(cursor, schema)
-    if why := await contradiction(log, checkpoint):
-        raise NotPossible(
+        await add_missing_columns(cursor, schema)
+        checkpoint = await read_checkpoint(cursor, schema)
+    if why := await log_mismatch(log, checkpoint):
+        raise PreconditionFailedError(
             f"The rows in {schema} do not match this log: {why}. Drop them with `switchboard views drop`, and make new "
             "ones with `switchboard views rebuild`."
         )
-    return Filling(connection, log, design, schema, checkpoint.position)
+    return Replay(connection, log, definition, schema, checkpoint.position)
 
 
-def decoded(stored: Iterable[Stored]) -> list[FromLog]:
-    return [FromLog(event) for event in stored]
+def decode(stored: Iterable[Stored]) -> list[LoggedEvent]:
+    return [LoggedEvent(event) for event in stored]
 
 
-def parted(last: Mapping[UUID, Recorded], known: Known) -> tuple[dict[UUID, Recorded], list[Recorded]]:
+def split_by_existing(
+    last: Mapping[UUID, Recorded], cached: CachedState
+) -> tuple[dict[UUID, Recorded], list[Recorded]]:
     """Events of rows that are there, and of rows that begin."""
-    there: dict[UUID, Recorded] = {}
-    begun: list[Recorded] = []
+    existing: dict[UUID, Recorded] = {}
+    started: list[Recorded] = []
     for stream, event in last.items():
-        if stream in known.docs:
-            there[stream] = event
+        if stream in cached.docs:
+            existing[stream] = event
         else:
-            begun.append(event)
-    return there, begun
+            started.append(event)
+    return existing, started
 
 
-def line(last: Recorded, doc: Doc) -> str:
+def copy_line(last: Recorded, doc: Doc) -> str:
     """A row as COPY reads it."""
-    account, key = column(last.account), column(key_of(last))
+    account, key = copy_column(last.account), copy_column(key_of(last))
     text = orjson.dumps(doc).decode().replace("\\", "\\\\")
     return f"{last.stream.hex}\t{account}\t{key}\t{text}\t{last.version}\t{last.position}\n"
 
 
-def column(text: str) -> str:
+def copy_column(text: str) -> str:
     """A text as COPY reads it; nearly all are as they are."""
     return text if text.isprintable() and "\\" not in text else text.translate(ESCAPES)

@@ -6,7 +6,7 @@ from typing import Any, LiteralString, cast
 
 from services.inbox_views.domain import address as addresses
 from services.inbox_views.domain import user as users
-from services.inbox_views.domain.address_shown import Around, follows
+from services.inbox_views.domain.address_answer import AddressContext, claim_of
 from services.inbox_views.domain.document import Doc
 from services.inbox_views.statements import (
     ACTIVE,
@@ -28,12 +28,12 @@ from shared.core.policies import Membership
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
-from shared.projections.answers import NotAnswered, after, not_allowed
-from shared.projections.turns import in_turns
+from shared.projections.answers import QuestionRefusedError, cursor_key, not_allowed
+from shared.projections.cooperative import cooperatively
 from shared.projections.view import Snapshot
 
 
-class Asked:
+class ReadModel:
     """One question in front of the view: who asks, and typed access to the rows, each look on record."""
 
     def __init__(self, snapshot: Snapshot, actor: str) -> None:
@@ -56,18 +56,18 @@ class Asked:
         self._snapshot.looked_at("user", name)
         rows = await self._select("SELECT doc FROM users WHERE account = %(account)s AND key = %(key)s", key=name)
         if not rows:
-            raise NotAnswered(QuestionError.USER_NOT_FOUND, f"There is no user {name}.", {"user": name})
+            raise QuestionRefusedError(QuestionError.USER_NOT_FOUND, f"There is no user {name}.", {"user": name})
         return cast(Doc, rows[0][0])
 
     async def users(self, after_key: str, limit: int) -> list[Doc]:
         self._snapshot.looked_at("user")
         return await self._docs(USERS, after=after_key, limit=limit)
 
-    async def active_among(self, memberships: Iterable[Membership]) -> list[str]:
+    async def active_among(self, members: Iterable[Membership]) -> list[str]:
         """The active users, by id, as far as any of these inboxes admits them."""
-        listed = list(memberships)
+        listed = list(members)
         if not any(one.everyone for one in listed):
-            return sorted(await self.active(await named_in(listed)))
+            return sorted(await self.active(await users_named(listed)))
         self._snapshot.looked_at("user")
         return [name for (name,) in await self._select(ACTIVE + "ORDER BY key")]
 
@@ -79,17 +79,17 @@ class Asked:
         self._snapshot.looked_at("user", *wanted)
         return {name for (name,) in await self._select(ACTIVE + "AND key = ANY(%(names)s)", names=wanted)}
 
-    async def unread(self, memberships: Mapping[str, Membership], besides: str | None = None) -> set[str]:
+    async def unread_inboxes(self, members: Mapping[str, Membership], besides: str | None = None) -> set[str]:
         """Those of these inboxes that nobody reads, one user not counted."""
         # Whoever asks is active, or would hear nothing; that spares most questions the look.
-        asks = None if self.actor.startswith(SERVICE) or self.actor == besides else self.actor
-        unsure = {name: one for name, one in memberships.items() if asks is None or not one.admits(asks)}
-        active = await self.active(await named_in(unsure.values())) - {besides}
+        asking_user = None if self.actor.startswith(SERVICE) or self.actor == besides else self.actor
+        unsure = {name: one for name, one in members.items() if asking_user is None or not one.admits(asking_user)}
+        active = await self.active(await users_named(unsure.values())) - {besides}
         found = {name for name, one in unsure.items() if one.names.isdisjoint(active)}
         open_to_all = {name for name in found if unsure[name].everyone}
-        return found - open_to_all if open_to_all and await self._anybody(besides) else found
+        return found - open_to_all if open_to_all and await self._any_active_user(besides) else found
 
-    async def _anybody(self, besides: str | None) -> bool:
+    async def _any_active_user(self, besides: str | None) -> bool:
         """Whether there is an active user but this one."""
         self._snapshot.looked_at("user")
         return bool(await self._select(ACTIVE + "AND key IS DISTINCT FROM %(besides)s LIMIT 1", besides=besides))
@@ -99,7 +99,7 @@ class Asked:
     async def inbox(self, name: str) -> Doc:
         found = await self.inboxes_named([name])
         if not found:
-            raise NotAnswered(QuestionError.INBOX_NOT_FOUND, f"There is no inbox {name}.", {"inbox": name})
+            raise QuestionRefusedError(QuestionError.INBOX_NOT_FOUND, f"There is no inbox {name}.", {"inbox": name})
         return found[0]
 
     async def inboxes(self) -> list[Doc]:
@@ -124,15 +124,15 @@ class Asked:
 
     # ---- addresses
 
-    async def address(self, name: CanonicalAddress) -> tuple[Doc, Around, Doc | None]:
+    async def address(self, name: CanonicalAddress) -> tuple[Doc, AddressContext, Doc | None]:
         """What is known of an address, free when nothing is; and its inbox."""
         self._snapshot.looked_at("address", name.address)
         rows = await self._select(ONE_ADDRESS, key=name.address)
         if not rows:
-            return {"address": name.address, "display": name.display} | addresses.FREE, Around(), None
+            return {"address": name.address, "display": name.display} | addresses.FREE, AddressContext(), None
         *row, inbox, aliases = rows[0]
-        doc, around = in_context((*row, aliases))
-        claim = follows(doc, around)
+        doc, around = address_row((*row, aliases))
+        claim = claim_of(doc, around)
         if doc["primary"] is not None:
             self._snapshot.looked_at("address", doc["primary"])
         if claim["inbox"] is not None:
@@ -140,32 +140,32 @@ class Asked:
         self._snapshot.looked_at("user", *(user for user in (claim["owner"], claim["connector"]) if user))
         return doc, around, inbox
 
-    async def addresses(self, question: q.Addresses) -> list[tuple[Doc, Around]]:
+    async def addresses(self, question: q.Addresses) -> list[tuple[Doc, AddressContext]]:
         self._snapshot.looked_at("address")
         self._snapshot.looked_at("user")
         rows = await self._select(
             SOME_ADDRESSES,
-            after=after(question),
+            after=cursor_key(question),
             limit=question.limit + 1,
             state=question.state,
             kind=question.kind,
             inbox=question.inbox,
             owner=question.owner,
         )
-        return await self._in_context(rows)
+        return await self._with_aliases(rows)
 
-    async def addresses_in(self, names: Iterable[str]) -> list[tuple[Doc, Around]]:
+    async def addresses_in(self, names: Iterable[str]) -> list[tuple[Doc, AddressContext]]:
         """The addresses connected to these inboxes, by name, without their aliases."""
         self._snapshot.looked_at("address")
         self._snapshot.looked_at("user")
-        return await self._in_context(await self._select(ADDRESSES_IN, inboxes=list(names)))
+        return await self._with_aliases(await self._select(ADDRESSES_IN, inboxes=list(names)))
 
-    async def _in_context(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Doc, Around]]:
+    async def _with_aliases(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Doc, AddressContext]]:
         aliases: defaultdict[str, list[str]] = defaultdict(list)
         if names := [doc["address"] for doc, *_ in rows]:
             for primary, alias in await self._select(ALIASES_OF, primaries=names):
                 aliases[primary].append(alias)
-        return [in_context((*row, aliases[row[0]["address"]])) async for row in in_turns(rows)]
+        return [address_row((*row, aliases[row[0]["address"]])) async for row in cooperatively(rows)]
 
     async def team(self, names: Iterable[str]) -> list[Doc]:
         """The same without what they are shown with."""
@@ -214,14 +214,14 @@ class Asked:
         return await self._snapshot.select(query, params)
 
 
-async def named_in(memberships: Iterable[Membership]) -> set[str]:
+async def users_named(members: Iterable[Membership]) -> set[str]:
     """Everybody whom any of these inboxes admits by name or through a team."""
     found: set[str] = set()
-    async for one in in_turns(memberships):
+    async for one in cooperatively(members):
         found |= one.names
     return found
 
 
-def in_context(row: tuple[Any, ...]) -> tuple[Doc, Around]:
+def address_row(row: tuple[Any, ...]) -> tuple[Doc, AddressContext]:
     doc, primary, owner, permissions, connector, aliases = row
-    return doc, Around(primary, owner, permissions or (), connector, tuple(aliases))
+    return doc, AddressContext(primary, owner, permissions or (), connector, tuple(aliases))

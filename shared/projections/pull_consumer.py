@@ -14,21 +14,21 @@ from shared.messaging import frames
 BATCH = 1_000
 HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.5
-CONNECTION_LOOK_SECONDS = 0.1
+CHECK_CONNECTION_SECONDS = 0.1
 REQUEST_SECONDS = 30.0
 # Whoever leads the consumer next answers the next request.
 LEADER_CHANGED = "leadership change"
 
 
-class ConsumerLost(Exception):
+class ConsumerLostError(Exception):
     """The consumer is gone, silent, or not where the view needs it."""
 
 
-class RequestRefused(ConsumerLost):
+class PullRefusedError(ConsumerLostError):
     """The server gives no messages of this consumer to such a request."""
 
 
-class Delivered(NamedTuple):
+class StreamMessage(NamedTuple):
     """A message of the stream; an acknowledgement goes to `reply`."""
 
     reply: str
@@ -36,7 +36,7 @@ class Delivered(NamedTuple):
     body: bytes
 
 
-class Pull:
+class PullConsumer:
     """The messages of a durable pull consumer, as they come.
 
     nats-py's `fetch` waits for a full batch or its timeout, and FastStream's batch subscriber drops what it has fetched
@@ -51,52 +51,52 @@ class Pull:
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
         self._wanted = 0
-        self._messages: list[Delivered] = []
-        self._trouble = ""
+        self._messages: list[StreamMessage] = []
+        self._last_error = ""
         self._reconnects = client.stats["reconnects"]
         self._arrived = asyncio.Event()
 
     async def open(self) -> None:
-        self._subscription = await frames.subscribe(self._client, self._inbox, self._take)
+        self._subscription = await frames.subscribe(self._client, self._inbox, self._on_message)
 
     async def close(self) -> None:
         if self._subscription is not None:
             await frames.unsubscribe(self._client, self._subscription)
         self._subscription = None
 
-    async def take(self, within: float = SILENCE_SECONDS) -> list[Delivered]:
+    async def receive(self, within: float = SILENCE_SECONDS) -> list[StreamMessage]:
         """What has come; nothing on a heartbeat, or when `within` is over and shorter than the server may be silent.
 
         Raises:
             ConsumerLost: the consumer is gone, the server fell silent, or the connection it knew us by was lost.
         """
         if self._wanted <= 0:
-            await self._ask()
-        if not await self._anything(within):
+            await self._request()
+        if not await self._wait_for_message(within):
             if within < SILENCE_SECONDS:
                 return []
-            raise ConsumerLost(f"no sign of life for {within:g} s")
+            raise ConsumerLostError(f"no sign of life for {within:g} s")
         self._arrived.clear()
-        if self._trouble:
-            raise RequestRefused(self._trouble)
+        if self._last_error:
+            raise PullRefusedError(self._last_error)
         messages, self._messages = self._messages, []
         return messages
 
-    async def _anything(self, within: float) -> bool:
+    async def _wait_for_message(self, within: float) -> bool:
         """Whether anything came in time."""
         until = time.monotonic() + within
         while not self._arrived.is_set():
             if self._client.stats["reconnects"] != self._reconnects:
-                raise ConsumerLost("the request was lost with its connection")
+                raise ConsumerLostError("the request was lost with its connection")
             left = until - time.monotonic()
             if left <= 0:
                 return False
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(left, CONNECTION_LOOK_SECONDS)):
+                async with asyncio.timeout(min(left, CHECK_CONNECTION_SECONDS)):
                     await self._arrived.wait()
         return True
 
-    async def _ask(self) -> None:
+    async def _request(self) -> None:
         request = {
             "batch": self._batch,
             "expires": int(REQUEST_SECONDS * 1e9),
@@ -105,18 +105,18 @@ class Pull:
         await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
         self._wanted = self._batch
 
-    def _take(self, _subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
+    def _on_message(self, _subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
         if reply:
             self._wanted -= 1
-            self._messages.append(Delivered(reply.decode(), frames.headers_of(headers), body))
+            self._messages.append(StreamMessage(reply.decode(), frames.headers_of(headers), body))
         else:
-            self._note(*frames.status_of(headers))
+            self._on_status(*frames.status_of(headers))
         self._arrived.set()
 
-    def _note(self, status: str, told: str) -> None:
+    def _on_status(self, status: str, description: str) -> None:
         if status == "100":
             return
         # The request has ended: its time is over (408), or the server says why it gives no more.
         self._wanted = 0
-        if status != "408" and told.lower() != LEADER_CHANGED:
-            self._trouble = f"{status} {told or 'no such consumer'}"
+        if status != "408" and description.lower() != LEADER_CHANGED:
+            self._last_error = f"{status} {description or 'no such consumer'}"

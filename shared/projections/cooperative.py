@@ -14,7 +14,7 @@ TURN_SECONDS: Final = 0.002
 T = TypeVar("T")
 
 
-async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
+async def cooperatively(items: Iterable[T]) -> AsyncIterator[T]:
     """The items one by one; the event loop serves others in between."""
     until = time.perf_counter() + TURN_SECONDS
     for number, item in enumerate(items, 1):

@@ -8,7 +8,7 @@ from nats.errors import NoRespondersError
 from shared.language.recorded import Recorded
 from shared.messaging.cloud_events import to_wire
 from shared.process.stored_events import to_state
-from shared.projections.events import FromBus
+from shared.projections.events import DeliveredEvent
 from shared.projections.view import View
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, personal
 
@@ -71,7 +71,7 @@ async def apply(view: View, recorded: list[Recorded]) -> None:
     entries = []
     for one in recorded:
         _, headers, body = to_wire(one)
-        entries.append(FromBus(one.position, headers, body))
+        entries.append(DeliveredEvent(one.position, headers, body))
     assert await view.apply(entries) == recorded[-1].position
 
 

@@ -19,7 +19,7 @@ from shared.process.settings import Settings
 
 ACK_WAIT_SECONDS: Final = 30.0
 # So many looks in a row at which something was due, and nothing came in between.
-LOOKS_IN_VAIN: Final = 2
+MAX_IDLE_CHECKS: Final = 2
 # Messages of somebody else that are passed over at the end of the stream.
 FOREIGN_MESSAGES: Final = 100
 
@@ -28,7 +28,7 @@ POSITION: Final = re.compile("[1-9][0-9]{0,17}")
 log = structlog.get_logger(__name__)
 
 
-class Durable:
+class DurableConsumer:
     """The consumer called like its view. `calm` says whether the last look found that nothing is due."""
 
     def __init__(self, client: Client, js: JetStreamContext, view: str) -> None:
@@ -37,39 +37,39 @@ class Durable:
         self._view = view
         self._permissions = permissions.of(client)
         # So many refusals there had been when acknowledgements were last known to be taken.
-        self._taken_at = self._permissions.count
-        self._looked = 0.0
-        self._in_vain = 0
-        self.calm = False
+        self._accepted_at = self._permissions.count
+        self._checked_at = 0.0
+        self._idle_checks = 0
+        self.idle = False
 
-    async def bind(self, position: int, *, mistrusted: bool) -> None:
+    async def bind(self, position: int, *, distrusted: bool) -> None:
         """There is a consumer, of the shape written here, and not ahead of the view; made again when `mistrusted`."""
-        self._looked, self._in_vain, self.calm = 0.0, 0, False
+        self._checked_at, self._idle_checks, self.idle = 0.0, 0, False
         try:
             info = await self._js.consumer_info(subjects.EVENT_STREAM, self._view)
         except nats.js.errors.NotFoundError:
-            await self._make(position)
+            await self._create(position)
             return
         except (nats.js.errors.APIError, TimeoutError) as error:
             # It is there and nobody leads it, for good when it was lost with the nodes that held it.
             log.warning("consumer.not_led", view=self._view, error=f"{type(error).__name__}: {error}")
-            await self.make_again(position)
+            await self.recreate(position)
             return
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
         # Who carried events before, for this version or another, may still hold some or take the next.
-        handed_on = info.num_waiting or info.num_ack_pending
-        if mistrusted or handed_on or withheld(info) or (await self._position_at(floor) or 0) > position:
-            await self.make_again(position)
+        in_use = info.num_waiting or info.num_ack_pending
+        if distrusted or in_use or why_withheld(info) or (await self._position_at(floor) or 0) > position:
+            await self.recreate(position)
 
-    async def make_again(self, position: int, *, exactly: bool = False) -> None:
+    async def recreate(self, position: int, *, exactly: bool = False) -> None:
         """Where the view stands; `exactly` where no shorter way than from the stream's start is trusted."""
         try:
             await self._js.delete_consumer(subjects.EVENT_STREAM, self._view)
         except nats.js.errors.NotFoundError:
             log.info("consumer.gone_already", view=self._view)
-        await self._make(position, exactly=exactly)
+        await self._create(position, exactly=exactly)
 
-    async def _make(self, position: int, *, exactly: bool = False) -> None:
+    async def _create(self, position: int, *, exactly: bool = False) -> None:
         config = consumer_config(self._view)
         # Mostly a message stands at the sequence that is its position, or later; from there on all of them come.
         found = await self._position_at(position + 1)
@@ -83,29 +83,29 @@ class Durable:
 
     # ---- nothing comes
 
-    def delivered(self) -> None:
+    def messages_arrived(self) -> None:
         """Something has come since."""
-        self._in_vain = 0
+        self._idle_checks = 0
 
-    def looked_within(self, seconds: float) -> bool:
+    def checked_within(self, seconds: float) -> bool:
         """Whether the last look was so short a time ago; if not, this is one."""
         now = time.monotonic()
-        if now - self._looked < seconds:
+        if now - self._checked_at < seconds:
             return True
-        self._looked = now
+        self._checked_at = now
         return False
 
-    async def mend(self, position: int) -> str | None:
+    async def repair(self, position: int) -> str | None:
         """Nothing comes: is that because there is nothing? Else why, and the consumer was made again.
 
         Called while nothing that has come waits to be committed.
         """
-        await self._try_acknowledging()
+        await self._retry_acknowledging()
         info = await self._js.consumer_info(subjects.EVENT_STREAM, self._view)
-        why, exactly = withheld(info), False
+        why, exactly = why_withheld(info), False
         if why is None and (info.num_pending or info.num_ack_pending):
-            self._in_vain += 1
-            if self._in_vain < LOOKS_IN_VAIN and self.refused is None:
+            self._idle_checks += 1
+            if self._idle_checks < MAX_IDLE_CHECKS and self.ack_refusal is None:
                 # It may be on its way.
                 return None
             why = (
@@ -117,39 +117,39 @@ class Durable:
                 why += ", all of them at or below the view's position: acknowledgements do not arrive"
         if why is None and (last := await self.last_position()) > position:
             why, exactly = f"the consumer has passed over the events from {position + 1} to {last}", True
-        self.calm = why is None
+        self.idle = why is None
         if why is not None:
-            await self.make_again(position, exactly=exactly)
+            await self.recreate(position, exactly=exactly)
         return why
 
     # ---- acknowledgements
 
     @property
-    def refused(self) -> NotAllowed | None:
+    def ack_refusal(self) -> NotAllowed | None:
         """NATS has refused an acknowledgement, and taken none since as far as is known."""
-        return self._permissions.since(self._taken_at, ACKNOWLEDGEMENTS)
+        return self._permissions.since(self._accepted_at, ACKNOWLEDGEMENTS)
 
-    async def _try_acknowledging(self) -> None:
+    async def _retry_acknowledging(self) -> None:
         """Finds out whether what was refused is taken by now: the same subject, and a word that changes nothing."""
-        if (refused := self.refused) is None:
+        if (ack_refusal := self.ack_refusal) is None:
             return
         before = self._permissions.count
-        await self._client.publish(refused.subject, b"+WPI")
+        await self._client.publish(ack_refusal.subject, b"+WPI")
         await bus.settled(self._client, 2)
         if self._permissions.since(before, ACKNOWLEDGEMENTS) is None:
-            self._taken_at = before
+            self._accepted_at = before
             log.info("consumer.may_acknowledge", view=self._view)
 
     # ---- the stream
 
-    async def newest(self, state: StreamState) -> AsyncIterator[Mapping[str, str]]:
+    async def newest_headers(self, state: StreamState) -> AsyncIterator[Mapping[str, str]]:
         """The headers of the newest messages, the last first, so many as may be somebody else's."""
         for sequence in range(state.last_seq, max(state.first_seq, state.last_seq - FOREIGN_MESSAGES) - 1, -1):
             yield await self._headers_at(sequence)
 
     async def last_position(self) -> int:
         """Of the last event that the stream has; 0 when it has none."""
-        async for headers in self.newest((await self._js.stream_info(subjects.EVENT_STREAM)).state):
+        async for headers in self.newest_headers((await self._js.stream_info(subjects.EVENT_STREAM)).state):
             if (position := as_position(headers.get(Ce.POSITION))) is not None:
                 return position
         return 0
@@ -182,7 +182,7 @@ def consumer_config(name: str) -> ConsumerConfig:
     )
 
 
-def withheld(info: ConsumerInfo) -> str | None:
+def why_withheld(info: ConsumerInfo) -> str | None:
     """Why the consumer delivers nothing, or not everything, whatever is due."""
     if info.paused:
         return f"the consumer is paused until {info.config.pause_until}"

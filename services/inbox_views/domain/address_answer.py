@@ -13,7 +13,7 @@ ADVICE: Final = "ask an administrator"
 
 
 @dataclass(frozen=True)
-class Around:
+class AddressContext:
     """What an address is shown with: what it follows when it is an alias, and the people behind it.
 
     `owner` and `connector` are their status, None of somebody whom nobody knows; `unread`: nobody reads the inbox.
@@ -27,14 +27,14 @@ class Around:
     unread: bool = False
 
 
-def follows(doc: Doc, around: Around) -> Doc:
+def claim_of(doc: Doc, around: AddressContext) -> Doc:
     """Where the state stands: on the address itself, or on its primary."""
     return around.primary if doc["primary"] is not None and around.primary is not None else doc
 
 
-def shown(doc: Doc, around: Around) -> Doc:
+def to_answer(doc: Doc, around: AddressContext) -> Doc:
     """The answer's object, in the order of the wire."""
-    claim = follows(doc, around)
+    claim = claim_of(doc, around)
     if claim["kind"] is None:
         return free(doc["address"], doc["display"])
     alias = claim is not doc
@@ -70,7 +70,7 @@ def free(address: str, display: str) -> Doc:
     )
 
 
-def concealed(claim: Doc) -> Doc:
+def redacted(claim: Doc) -> Doc:
     """What everybody may know of an address that somebody holds."""
     return {"kind": claim["kind"], "advice": ADVICE}
 
@@ -81,7 +81,7 @@ def connector_gone(claim: Doc, status: str | None) -> bool:
     return claim["kind"] == "team" and name is not None and not name.startswith(SERVICE) and status != "active"
 
 
-def health(claim: Doc, around: Around) -> str:
+def health(claim: Doc, around: AddressContext) -> str:
     """The worst that is the matter with a connection."""
     if claim["kind"] is None:
         return "disconnected"
@@ -94,16 +94,16 @@ def health(claim: Doc, around: Around) -> str:
     return "healthy"
 
 
-def lost_a_condition(claim: Doc, around: Around) -> bool:
+def lost_a_condition(claim: Doc, around: AddressContext) -> bool:
     """Whether a condition that held when it was connected was lost since (A4)."""
     if claim["kind"] == "personal":
         return why_without_effect(around.owner, around.permissions) is not None
     return around.unread or connector_gone(claim, around.connector)
 
 
-def in_inbox(doc: Doc, around: Around) -> Doc:
+def to_inbox_answer(doc: Doc, around: AddressContext) -> Doc:
     """An address as its inbox shows it."""
-    claim = follows(doc, around)
+    claim = claim_of(doc, around)
     return {
         "address": doc["address"],
         "health": health(claim, around),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inbox_views.domain.document import NoBeginning
-from services.inbox_views.domain.folds import fold
+from services.inbox_views.domain.document import UnknownAggregateError
+from services.inbox_views.domain.projection import fold
 from shared.language import events as e
 from tests.inbox_views.stories import Story, beginning, personal, team, time_at
 
@@ -184,7 +184,7 @@ def test_an_inbox_keeps_name_access_rule_and_whether_it_is_archived() -> None:
 
 
 def test_a_row_begins_with_its_beginning() -> None:
-    with pytest.raises(NoBeginning):
+    with pytest.raises(UnknownAggregateError):
         Story().tell(e.SeatAssigned(user="nobody")).docs(fold)
 
 

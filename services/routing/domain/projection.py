@@ -62,14 +62,14 @@ NOWHERE: Final[Doc] = {
 OPEN: Final[Doc] = {"receiving": True}
 
 
-class NoBeginning(Exception):
+class UnknownAggregateError(Exception):
     """An event of an aggregate whose beginning was never seen."""
 
 
-def begun(doc: Doc | None) -> Doc:
+def require_started(doc: Doc | None) -> Doc:
     """The document of an aggregate that has begun."""
     if doc is None:
-        raise NoBeginning("the aggregate has not begun here")
+        raise UnknownAggregateError("the aggregate has not begun here")
     return doc
 
 
@@ -96,11 +96,11 @@ def account(doc: Doc | None, event: AccountEvent) -> Doc:
         case AccountRegistered():
             return {"teams": {}, "never_log": []}
         case TeamCreated(team=team, members=members) | TeamMembersChanged(team=team, members=members):
-            return begun(doc) | {"teams": begun(doc)["teams"] | {team: sorted(members)}}
+            return require_started(doc) | {"teams": require_started(doc)["teams"] | {team: sorted(members)}}
         case AccountNeverLogChanged(entries=entries):
-            return begun(doc) | {"never_log": list(entries)}
+            return require_started(doc) | {"never_log": list(entries)}
         case _:
-            return begun(doc)
+            return require_started(doc)
 
 
 # ---- user
@@ -109,7 +109,7 @@ def account(doc: Doc | None, event: AccountEvent) -> Doc:
 def user(doc: Doc | None, event: UserEvent) -> Doc:
     if isinstance(event, UserAdded):
         return {"user": event.user, "permissions": list(event.permissions)} | NEW_USER
-    return begun(doc) | user_changes(event)
+    return require_started(doc) | user_changes(event)
 
 
 def user_changes(event: UserEvent) -> Doc:
@@ -143,11 +143,11 @@ def inbox(doc: Doc | None, event: InboxEvent) -> Doc:
         case InboxCreated():
             return {"inbox": event.inbox, "rule": {"kind": "unassigned"}} | access_of(event)
         case InboxAccessChanged():
-            return begun(doc) | access_of(event)
+            return require_started(doc) | access_of(event)
         case RoutingChanged(rule=rule):
-            return begun(doc) | {"rule": rule.model_dump(mode="json")}
+            return require_started(doc) | {"rule": rule.model_dump(mode="json")}
         case _:
-            return begun(doc)
+            return require_started(doc)
 
 
 def access_of(event: InboxCreated | InboxAccessChanged) -> Doc:
@@ -171,7 +171,7 @@ def address(doc: Doc | None, event: AddressEvent) -> Doc:
         case Disconnected() | AddressReleased() | AliasRemoved():
             return name | NOWHERE
         case _:
-            return begun(doc) | address_changes(event)
+            return require_started(doc) | address_changes(event)
 
 
 def claim_of(event: AliasPromoted) -> Doc:
