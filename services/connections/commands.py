@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from services.connections import readers
-from services.connections.context import Desk
+from services.connections.context import DecisionContext
 from services.connections.domain import account as accounts
 from services.connections.domain import actor as actors
 from services.connections.domain import address as addresses
@@ -29,6 +29,7 @@ from shared.language.events import (
     TeamConnected,
     UserRemoved,
 )
+from shared.language.permissions import PERMISSIONS
 from shared.language.rules import ContactOwner, UsersAndTeams
 from shared.language.text import SERVICE, Provider
 
@@ -45,6 +46,8 @@ LOOKED_AT: Final = 300
 # 3: mailboxes that are named by a login that reads as an e-mail address, such as bob@corp.local.
 SET_RULES: Final = SetRules(3, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
 
+SERVICES_ONLY: Final = ("service",)
+
 Outcome = Decision | Sequence[Event]
 
 
@@ -53,74 +56,78 @@ def names_a_mailbox(event: Event) -> bool:
     return identity is not None and "@" in identity
 
 
-def decide(desk: Desk, command: c.Command) -> Decision:
+def decide(context: DecisionContext, command: c.Command) -> Decision:
     """The one decision, for real and for a dry run alike.
 
     Raises:
         Refused: with what the actor may know.
     """
     if not isinstance(command, c.RegisterAccount):
-        desk.account()
+        context.account()
+    if not command.actor.startswith(SERVICE):
+        require_permission(context, command)
     try:
-        outcome = TABLE[type(command)](desk, command)
+        outcome = TABLE[type(command)](context, command)
     except Claimed as claimed:
-        raise desk.explain(claimed, type(command).__name__) from None
+        raise context.explain(claimed, type(command).__name__) from None
     return outcome if isinstance(outcome, Decision) else Decision(outcome)
+
+
+def require_permission(context: DecisionContext, command: c.Command) -> None:
+    """Raises the refusals PERMISSION_MISSING and OWNER_MUST_BE_ACTOR; a service passes every check."""
+    rule = PERMISSIONS[type(command)]
+    if rule.roles == SERVICES_ONLY:
+        actors.refuse("service", command.actor)
+    actors.require(rule, context.actor(), command, context.state, context.holder)
 
 
 # ---- account
 
 
-def register_account(desk: Desk, command: c.RegisterAccount) -> Outcome:
-    actors.require_service(command.actor)
-    return accounts.register(desk.account_state(), desk.name, command)
+def register_account(context: DecisionContext, command: c.RegisterAccount) -> Outcome:
+    return accounts.register(context.account_state(), context.name, command)
 
 
-def change_plan(desk: Desk, command: c.ChangePlan) -> Outcome:
-    desk.actor().require("super_admin")
-    return accounts.change_plan(desk.account(), command)
+def change_plan(context: DecisionContext, command: c.ChangePlan) -> Outcome:
+    return accounts.change_plan(context.account(), command)
 
 
-def create_team(desk: Desk, command: c.CreateTeam) -> Outcome:
-    desk.actor().require("account_access")
-    require_users(desk, command, command.members)
-    return accounts.create_team(desk.account(), command)
+def create_team(context: DecisionContext, command: c.CreateTeam) -> Outcome:
+    require_users(context, command, command.members)
+    return accounts.create_team(context.account(), command)
 
 
-def set_team_members(desk: Desk, command: c.SetTeamMembers) -> Outcome:
-    desk.actor().require("account_access")
-    accounts.team_found(desk.account(), command.team)
-    require_users(desk, command, command.members)
-    events = accounts.set_team_members(desk.account(), command)
+def set_team_members(context: DecisionContext, command: c.SetTeamMembers) -> Outcome:
+    accounts.team_found(context.account(), command.team)
+    require_users(context, command, command.members)
+    events = accounts.set_team_members(context.account(), command)
     if not events:
         return events
-    afterwards: Account = PAGES["account"].evolve(desk.account(), events[0], "")
-    return Decision(events, readers.unread(desk, readers.of_team(desk, command.team), afterwards))
+    afterwards: Account = PAGES["account"].evolve(context.account(), events[0], "")
+    return Decision(events, readers.unread(context, readers.of_team(context, command.team), afterwards))
 
 
-def set_account_never_log(desk: Desk, command: c.SetAccountNeverLog) -> Outcome:
-    desk.actor().require("account_access")
-    return accounts.set_never_log(desk.account(), desk.lists["entries"])
+def set_account_never_log(context: DecisionContext, command: c.SetAccountNeverLog) -> Outcome:
+    return accounts.set_never_log(context.account(), context.lists["entries"])
 
 
-def require_users(desk: Desk, command: c.Command, names: Iterable[str]) -> None:
+def require_users(context: DecisionContext, command: c.Command, names: Iterable[str]) -> None:
     """A list may name those who are there only."""
     for name in names:
         with leave_out(type(command).__name__, "members"):
-            users.present(desk.user(name), name)
+            users.present(context.user(name), name)
 
 
 # ---- user
 
 
-def add_user(desk: Desk, command: c.AddUser) -> Outcome:
-    desk.actor().require("super_admin")
-    former = desk.user(command.user)
+def add_user(context: DecisionContext, command: c.AddUser) -> Outcome:
+    former = context.user(command.user)
     events = users.add(former, command)
     if not isinstance(former, User):
         return events
-    back = returning(desk, command.user) if "personal_email_access" in command.permissions else []
-    warnings = [*addresses_returned(former, back), *readers.places(desk, former)]
+    back = returning(context, command.user) if "personal_email_access" in command.permissions else []
+    warnings = [*addresses_returned(former, back), *readers.places(context, former)]
     return Decision([*events, *back], warnings)
 
 
@@ -129,115 +136,108 @@ def addresses_returned(user: User, back: Sequence[Event]) -> Sequence[Mapping[st
     return [{"code": "ADDRESSES_RETURNED", "count": len(back), "message": message}] if back else ()
 
 
-def returning(desk: Desk, user: str) -> list[Event]:
+def returning(context: DecisionContext, user: str) -> list[Event]:
     """What is still orphaned from the user's last removal, one commit with one time, comes back with him (A10)."""
-    state = desk.user(user)
+    state = context.user(user)
     removed_at = state.removed_at if isinstance(state, User) else None
-    back = [claim for claim in desk.orphaned(user) if claim.since == removed_at]
-    desk.look_at_mailboxes(back)
-    return [event for claim in back for event in claims.returned(claim, desk.siblings(claim))]
+    back = [claim for claim in context.orphaned(user) if claim.since == removed_at]
+    context.look_at_mailboxes(back)
+    return [event for claim in back for event in claims.returned(claim, context.siblings(claim))]
 
 
-def set_permissions(desk: Desk, command: c.SetPermissions) -> Outcome:
-    desk.actor().require("super_admin")
-    user = users.present(desk.user(command.user), command.user)
-    return users.set_permissions(user, command, last_super_admin=desk.is_last_super_admin(user))
+def set_permissions(context: DecisionContext, command: c.SetPermissions) -> Outcome:
+    user = users.present(context.user(command.user), command.user)
+    return users.set_permissions(user, command, last_super_admin=context.is_last_super_admin(user))
 
 
-def assign_seat(desk: Desk, command: c.AssignSeat) -> Outcome:
-    desk.actor().require("super_admin")
-    return users.assign_seat(users.present(desk.user(command.user), command.user))
+def assign_seat(context: DecisionContext, command: c.AssignSeat) -> Outcome:
+    return users.assign_seat(users.present(context.user(command.user), command.user))
 
 
-def unassign_seat(desk: Desk, command: c.UnassignSeat) -> Outcome:
-    desk.actor().require("super_admin")
-    return users.unassign_seat(users.present(desk.user(command.user), command.user))
+def unassign_seat(context: DecisionContext, command: c.UnassignSeat) -> Outcome:
+    return users.unassign_seat(users.present(context.user(command.user), command.user))
 
 
-def deactivate_user(desk: Desk, command: c.DeactivateUser) -> Outcome:
-    desk.actor().require("super_admin")
-    user = users.present(desk.user(command.user), command.user)
-    events = users.deactivate(user, last_super_admin=desk.is_last_super_admin(user))
-    return Decision(events, unread_without(desk, user)) if events else events
+def deactivate_user(context: DecisionContext, command: c.DeactivateUser) -> Outcome:
+    user = users.present(context.user(command.user), command.user)
+    events = users.deactivate(user, last_super_admin=context.is_last_super_admin(user))
+    return Decision(events, unread_without(context, user)) if events else events
 
 
-def unread_without(desk: Desk, user: User) -> Sequence[Mapping[str, Any]]:
-    return readers.unread(desk, readers.of_user(desk, user.id), desk.account(), without=user.id)
+def unread_without(context: DecisionContext, user: User) -> Sequence[Mapping[str, Any]]:
+    return readers.unread(context, readers.of_user(context, user.id), context.account(), without=user.id)
 
 
-def reactivate_user(desk: Desk, command: c.ReactivateUser) -> Outcome:
-    desk.actor().require("super_admin")
-    user = users.found(desk.user(command.user), command.user)
+def reactivate_user(context: DecisionContext, command: c.ReactivateUser) -> Outcome:
+    user = users.found(context.user(command.user), command.user)
     events = users.reactivate(user)
     if not events or user.status != "removed" or "personal_email_access" not in user.permissions:
         return events
-    return [*events, *returning(desk, user.id)]
+    return [*events, *returning(context, user.id)]
 
 
-def remove_user(desk: Desk, command: c.RemoveUser) -> Outcome:
-    desk.actor().require("super_admin")
-    user = users.deactivated_before_removal(users.found(desk.user(command.user), command.user))
+def remove_user(context: DecisionContext, command: c.RemoveUser) -> Outcome:
+    user = users.deactivated_before_removal(users.found(context.user(command.user), command.user))
     if command.new_owner is not None:
-        users.owner(desk.user(command.new_owner), command.new_owner)
+        users.owner(context.user(command.new_owner), command.new_owner)
     if user.status == "removed":
         return []
     removed = UserRemoved(user=user.id, policy=command.policy, new_owner=command.new_owner)
-    return Decision([removed, *left_behind(desk, desk.owned(user.id), command)], unread_without(desk, user))
+    return Decision([removed, *left_behind(context, context.owned(user.id), command)], unread_without(context, user))
 
 
-def left_behind(desk: Desk, owned: Sequence[Personal], command: c.RemoveUser) -> list[Event]:
+def left_behind(context: DecisionContext, owned: Sequence[Personal], command: c.RemoveUser) -> list[Event]:
     """The policy says what becomes of a removed user's connections (D3)."""
     if command.policy == "orphan":
         return [event for claim in owned for event in claims.orphaned(claim)]
     if command.policy == "release":
-        aliases = desk.aliases_of_all([claim.address for claim in owned])
+        aliases = context.aliases_of_all([claim.address for claim in owned])
         return [event for claim in owned for event in claims.released(claim, aliases[claim.address])]
     assert command.new_owner is not None, "the message's own rule"
     return [event for claim in owned for event in claims.handed_over(claim, command.new_owner)]
 
 
-def set_availability(desk: Desk, command: c.SetAvailability) -> Outcome:
-    desk.actor().require_self(command.user, or_super_admin=True)
-    return users.set_availability(users.present(desk.user(command.user), command.user), command)
+def set_availability(context: DecisionContext, command: c.SetAvailability) -> Outcome:
+    return users.set_availability(users.present(context.user(command.user), command.user), command)
 
 
-def set_default_sender(desk: Desk, command: c.SetDefaultSender) -> Outcome:
-    user = own(desk, command.user)
-    address = desk.target().address
+def set_default_sender(context: DecisionContext, command: c.SetDefaultSender) -> Outcome:
+    user = own(context, command.user)
+    address = context.target().address
     # What else is usable may be thousands of addresses, and is read only when the answer names them.
-    usable = [address] if may_send_as(desk, user, address) else usable_identities(desk, user)
-    return users.set_default_sender(user, address, usable, claimed_at(desk.address(address)))
+    usable = [address] if may_send_as(context, user, address) else usable_identities(context, user)
+    return users.set_default_sender(user, address, usable, claimed_at(context.address(address)))
 
 
 def claimed_at(state: AddressState) -> str | None:
     return None if isinstance(state, Free) else state.claimed_at
 
 
-def may_send_as(desk: Desk, user: User, address: str) -> bool:
+def may_send_as(context: DecisionContext, user: User, address: str) -> bool:
     """Right now: a condition of the claim that was lost since makes it ineffective (A4)."""
-    claim = desk.primary(desk.address(address))
+    claim = context.primary(context.address(address))
     if not user.active or not isinstance(claim, Personal | Team) or not may_send(claim):
         return False
     if isinstance(claim, Personal):
         return claim.owner == user.id and "personal_email_access" in user.permissions
-    inbox = desk.inbox(claim.inbox)
-    return isinstance(inbox, Inbox) and not inbox.archived and inbox.admits(user.id, desk.account())
+    inbox = context.inbox(claim.inbox)
+    return isinstance(inbox, Inbox) and not inbox.archived and inbox.admits(user.id, context.account())
 
 
-def usable_identities(desk: Desk, user: User) -> list[str]:
+def usable_identities(context: DecisionContext, user: User) -> list[str]:
     """What the user may send as: own addresses by age, those of his inboxes by name, aliases of both.
 
     Of thousands of team addresses the first ones: the answer lists a hundred, and everybody waits for the thread.
     """
     if not user.active:
         return []
-    effective = desk.owned(user.id) if "personal_email_access" in user.permissions else []
+    effective = context.owned(user.id) if "personal_email_access" in user.permissions else []
     own_claims = sorted((p for p in effective if may_send(p)), key=lambda p: (p.since, p.address))
-    admitting = [inbox.id for inbox in desk.open_inboxes() if inbox.admits(user.id, desk.account())]
-    connected = desk.connected_to_all(admitting, at_most=LOOKED_AT).values()
+    admitting = [inbox.id for inbox in context.open_inboxes() if inbox.admits(user.id, context.account())]
+    connected = context.connected_to_all(admitting, at_most=LOOKED_AT).values()
     teams = sorted(claim.address for claims in connected for claim in claims if may_send(claim))
     primaries = [*(p.address for p in own_claims), *teams]
-    aliases = desk.aliases_of_all(primaries).values()
+    aliases = context.aliases_of_all(primaries).values()
     return [*primaries, *(alias.address for of_one in aliases for alias in of_one)]
 
 
@@ -245,64 +245,59 @@ def may_send(claim: Personal | Team) -> bool:
     return claim.link.sending and not claim.link.reauthenticate
 
 
-def own(desk: Desk, user: str) -> User:
-    """The user who sets something of his own."""
-    desk.actor().require_self(user)
-    return users.present(desk.user(user), user)
+def own(context: DecisionContext, user: str) -> User:
+    """The user who sets something of their own."""
+    return users.present(context.user(user), user)
 
 
-def set_signature(desk: Desk, command: c.SetSignature) -> Outcome:
-    return users.set_signature(own(desk, command.user), command)
+def set_signature(context: DecisionContext, command: c.SetSignature) -> Outcome:
+    return users.set_signature(own(context, command.user), command)
 
 
-def set_default_font(desk: Desk, command: c.SetDefaultFont) -> Outcome:
-    return users.set_default_font(own(desk, command.user), command)
+def set_default_font(context: DecisionContext, command: c.SetDefaultFont) -> Outcome:
+    return users.set_default_font(own(context, command.user), command)
 
 
-def set_logging_preferences(desk: Desk, command: c.SetLoggingPreferences) -> Outcome:
-    return users.set_logging(own(desk, command.user), command, desk.lists.get("never_log"))
+def set_logging_preferences(context: DecisionContext, command: c.SetLoggingPreferences) -> Outcome:
+    return users.set_logging(own(context, command.user), command, context.lists.get("never_log"))
 
 
 # ---- inbox
 
 
-def create_inbox(desk: Desk, command: c.CreateInbox) -> Outcome:
-    desk.actor().require("account_access")
-    require_users(desk, command, command.members or ())
+def create_inbox(context: DecisionContext, command: c.CreateInbox) -> Outcome:
+    require_users(context, command, command.members or ())
     return inboxes.create(
-        desk.inbox(command.inbox),
+        context.inbox(command.inbox),
         command,
-        desk.account(),
-        desk.holder_of_name(command.name, but=command.inbox),
-        desk.open_inbox_count(),
+        context.account(),
+        context.holder_of_name(command.name, but=command.inbox),
+        context.open_inbox_count(),
     )
 
 
-def rename_inbox(desk: Desk, command: c.RenameInbox) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
-    return inboxes.rename(inbox, command, desk.holder_of_name(command.name, but=command.inbox))
+def rename_inbox(context: DecisionContext, command: c.RenameInbox) -> Outcome:
+    inbox = inboxes.found(context.inbox(command.inbox), command.inbox)
+    return inboxes.rename(inbox, command, context.holder_of_name(command.name, but=command.inbox))
 
 
-def set_inbox_access(desk: Desk, command: c.SetInboxAccess) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = desk.open_inbox(command.inbox)
-    require_users(desk, command, command.members)
+def set_inbox_access(context: DecisionContext, command: c.SetInboxAccess) -> Outcome:
+    inbox = context.open_inbox(command.inbox)
+    require_users(context, command, command.members)
     for team in command.teams:
         with leave_out("SetInboxAccess", "teams"):
-            accounts.team_found(desk.account(), team)
+            accounts.team_found(context.account(), team)
     events = inboxes.set_access(inbox, command)
     if not events:
         return events
     afterwards: Inbox = PAGES["inbox"].evolve(inbox, events[0], "")
-    return Decision(events, readers.unread(desk, [afterwards], desk.account(), empty_too=True))
+    return Decision(events, readers.unread(context, [afterwards], context.account(), empty_too=True))
 
 
-def set_routing(desk: Desk, command: c.SetRouting) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = desk.open_inbox(command.inbox)
-    named = {user: desk.user(user) for user in users_of(command)}
-    return inboxes.set_routing(inbox, command, desk.account(), named)
+def set_routing(context: DecisionContext, command: c.SetRouting) -> Outcome:
+    inbox = context.open_inbox(command.inbox)
+    named = {user: context.user(user) for user in users_of(command)}
+    return inboxes.set_routing(inbox, command, context.account(), named)
 
 
 def users_of(command: c.SetRouting) -> Sequence[str]:
@@ -310,11 +305,10 @@ def users_of(command: c.SetRouting) -> Sequence[str]:
     return rule.users if isinstance(rule, UsersAndTeams) else ()
 
 
-def archive_inbox(desk: Desk, command: c.ArchiveInbox) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
-    teams = desk.connected_to(inbox.id)
-    aliases = desk.aliases_of_all([claim.address for claim in teams])
+def archive_inbox(context: DecisionContext, command: c.ArchiveInbox) -> Outcome:
+    inbox = inboxes.found(context.inbox(command.inbox), command.inbox)
+    teams = context.connected_to(inbox.id)
+    aliases = context.aliases_of_all([claim.address for claim in teams])
     in_use = [name for claim in teams for name in (claim.address, *(a.address for a in aliases[claim.address]))]
     archived = inboxes.archive(inbox, in_use, cascade=command.cascade)
     return [
@@ -323,41 +317,36 @@ def archive_inbox(desk: Desk, command: c.ArchiveInbox) -> Outcome:
     ]
 
 
-def restore_inbox(desk: Desk, command: c.RestoreInbox) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = inboxes.found(desk.inbox(command.inbox), command.inbox)
-    return inboxes.restore(inbox, desk.account(), desk.open_inbox_count())
+def restore_inbox(context: DecisionContext, command: c.RestoreInbox) -> Outcome:
+    inbox = inboxes.found(context.inbox(command.inbox), command.inbox)
+    return inboxes.restore(inbox, context.account(), context.open_inbox_count())
 
 
 # ---- address
 
 
-def connect_personal(desk: Desk, command: c.ConnectPersonal) -> Outcome:
-    actor = desk.actor()
-    actor.require("personal_email_access")
-    actor.require_owner_is_actor(command.owner)
-    users.owner(desk.user(command.owner), command.owner)
-    target = desk.target()
-    state = desk.address(target.address)
-    mailbox = desk.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
+def connect_personal(context: DecisionContext, command: c.ConnectPersonal) -> Outcome:
+    users.owner(context.user(command.owner), command.owner)
+    target = context.target()
+    state = context.address(target.address)
+    mailbox = context.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
     return connecting.connect_personal(state, command, target, mailbox)
 
 
-def connect_team(desk: Desk, command: c.ConnectTeam) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = desk.open_inbox(command.inbox)
-    target = desk.target()
-    state = desk.address(target.address)
-    mailbox = desk.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
+def connect_team(context: DecisionContext, command: c.ConnectTeam) -> Outcome:
+    inbox = context.open_inbox(command.inbox)
+    target = context.target()
+    state = context.address(target.address)
+    mailbox = context.mailbox(command.provider or provider_of(state), command.provider_identity, target.address)
     decision = connecting.connect_team(state, command, target, mailbox)
     if not any(isinstance(event, TeamConnected) for event in decision.events):
         return decision
-    return with_unread(desk, inbox, decision)
+    return with_unread(context, inbox, decision)
 
 
-def with_unread(desk: Desk, inbox: Inbox, decision: Decision) -> Decision:
+def with_unread(context: DecisionContext, inbox: Inbox, decision: Decision) -> Decision:
     """An address comes to the inbox: does anybody read it?"""
-    warnings = readers.unread(desk, [inbox], desk.account(), empty_too=True)
+    warnings = readers.unread(context, [inbox], context.account(), empty_too=True)
     return replace(decision, warnings=[*decision.warnings, *warnings]) if warnings else decision
 
 
@@ -365,134 +354,123 @@ def provider_of(state: AddressState) -> Provider | None:
     return None if isinstance(state, Free | Alias) else state.link.provider
 
 
-def held(desk: Desk, *, or_super_admin: bool = False) -> tuple[AddressState, str]:
-    """The address that only its holder may change, and its name."""
-    actor = desk.actor()
-    address = desk.target().address
-    state = desk.address(address)
-    actor.require_holder(state, desk.primary(state), or_super_admin=or_super_admin)
-    return state, address
+def held(context: DecisionContext) -> tuple[AddressState, str]:
+    """The address that the command names, and its canonical form."""
+    address = context.target().address
+    return context.address(address), address
 
 
-def disconnect(desk: Desk, command: c.Disconnect) -> Outcome:
-    state, address = held(desk, or_super_admin=True)
-    return claims.disconnect(state, command, desk.aliases(address))
+def disconnect(context: DecisionContext, command: c.Disconnect) -> Outcome:
+    state, address = held(context)
+    return claims.disconnect(state, command, context.aliases(address))
 
 
-def require_reauthentication(desk: Desk, command: c.RequireReauthentication) -> Outcome:
-    state, address = held(desk)
+def require_reauthentication(context: DecisionContext, command: c.RequireReauthentication) -> Outcome:
+    state, address = held(context)
     return links.require_reauthentication(state, command, address)
 
 
-def reconnect(desk: Desk, command: c.Reconnect) -> Outcome:
-    state, address = held(desk)
-    mailbox = desk.mailbox(provider_of(state), command.provider_identity, address)
-    return links.reconnect(state, command, address, mailbox, connector_gone=connector_gone(desk, state))
+def reconnect(context: DecisionContext, command: c.Reconnect) -> Outcome:
+    state, address = held(context)
+    mailbox = context.mailbox(provider_of(state), command.provider_identity, address)
+    return links.reconnect(state, command, address, mailbox, connector_gone=connector_gone(context, state))
 
 
-def connector_gone(desk: Desk, state: AddressState) -> bool:
+def connector_gone(context: DecisionContext, state: AddressState) -> bool:
     """Whether the user who connected the team address is no longer an active one; a service never is gone."""
     if not isinstance(state, Team) or state.connector.startswith(SERVICE):
         return False
-    return not desk.is_active(state.connector)
+    return not context.is_active(state.connector)
 
 
-def pause(desk: Desk, command: c.Pause) -> Outcome:
-    state, address = held(desk)
+def pause(context: DecisionContext, command: c.Pause) -> Outcome:
+    state, address = held(context)
     return links.pause(state, command, address)
 
 
-def resume(desk: Desk, command: c.Resume) -> Outcome:
-    state, address = held(desk)
+def resume(context: DecisionContext, command: c.Resume) -> Outcome:
+    state, address = held(context)
     return links.resume(state, command, address)
 
 
-def move_team_address(desk: Desk, command: c.MoveTeamAddress) -> Outcome:
-    desk.actor().require("account_access")
-    inbox = desk.open_inbox(command.to_inbox)
-    address = desk.target().address
-    events = claims.move(desk.address(address), command, address)
-    return with_unread(desk, inbox, Decision(events)) if events else events
+def move_team_address(context: DecisionContext, command: c.MoveTeamAddress) -> Outcome:
+    inbox = context.open_inbox(command.to_inbox)
+    address = context.target().address
+    events = claims.move(context.address(address), command, address)
+    return with_unread(context, inbox, Decision(events)) if events else events
 
 
-def convert_connection(desk: Desk, command: c.ConvertConnection) -> Outcome:
-    actor = desk.actor()
-    actor.require("account_access")
-    address = desk.target().address
-    state = desk.address(address)
+def convert_connection(context: DecisionContext, command: c.ConvertConnection) -> Outcome:
+    address = context.target().address
+    state = context.address(address)
     if command.owner is not None:
-        actor.require_owner_is_actor(command.owner)
-        users.owner(desk.user(command.owner), command.owner)
-        return conversion.convert_to_personal(state, command.owner, address, desk.siblings(state))
+        users.owner(context.user(command.owner), command.owner)
+        return conversion.convert_to_personal(state, command.owner, address, context.siblings(state))
     assert command.inbox is not None, "the message's own rule"
-    if isinstance(state, Orphaned):
-        actor.require("super_admin")
-    inbox = desk.open_inbox(command.inbox)
-    siblings = desk.siblings(state)
+    inbox = context.open_inbox(command.inbox)
+    siblings = context.siblings(state)
     if isinstance(state, Orphaned):
         events = conversion.convert_orphan_to_team(state, command, inbox.id, siblings)
     else:
-        events = conversion.convert_to_team(state, command, inbox.id, address, siblings, on_behalf=actor.service)
-    return with_unread(desk, inbox, Decision(events)) if events else events
+        events = conversion.convert_to_team(
+            state, command, inbox.id, address, siblings, on_behalf=command.actor.startswith(SERVICE)
+        )
+    return with_unread(context, inbox, Decision(events)) if events else events
 
 
-def transfer_ownership(desk: Desk, command: c.TransferOwnership) -> Outcome:
-    actor = desk.actor()
-    address = desk.target().address
-    state = desk.address(address)
-    actor.require_owner_or_super_admin(state, desk.primary(state))
-    users.owner(desk.user(command.new_owner), command.new_owner)
-    return claims.transfer(state, command, address, desk.siblings(state))
+def transfer_ownership(context: DecisionContext, command: c.TransferOwnership) -> Outcome:
+    address = context.target().address
+    state = context.address(address)
+    users.owner(context.user(command.new_owner), command.new_owner)
+    return claims.transfer(state, command, address, context.siblings(state))
 
 
-def reclaim_address(desk: Desk, command: c.ReclaimAddress) -> Outcome:
-    desk.actor().require("super_admin")
-    users.owner(desk.user(command.new_owner), command.new_owner)
-    address = desk.target().address
-    state = desk.address(address)
-    return claims.reclaim(state, command, address, desk.siblings(state))
+def reclaim_address(context: DecisionContext, command: c.ReclaimAddress) -> Outcome:
+    users.owner(context.user(command.new_owner), command.new_owner)
+    address = context.target().address
+    state = context.address(address)
+    return claims.reclaim(state, command, address, context.siblings(state))
 
 
-def release_address(desk: Desk, command: c.ReleaseAddress) -> Outcome:
-    desk.actor().require("super_admin")
-    address = desk.target().address
-    return claims.release(desk.address(address), desk.aliases(address))
+def release_address(context: DecisionContext, command: c.ReleaseAddress) -> Outcome:
+    address = context.target().address
+    return claims.release(context.address(address), context.aliases(address))
 
 
-def bind_tool(desk: Desk, command: c.BindTool) -> Outcome:
-    state, address = held(desk)
+def bind_tool(context: DecisionContext, command: c.BindTool) -> Outcome:
+    state, address = held(context)
     return links.bind_tool(state, command, address)
 
 
-def unbind_tool(desk: Desk, command: c.UnbindTool) -> Outcome:
-    state, address = held(desk)
+def unbind_tool(context: DecisionContext, command: c.UnbindTool) -> Outcome:
+    state, address = held(context)
     return links.unbind_tool(state, command, address)
 
 
-def add_alias(desk: Desk, command: c.AddAlias) -> Outcome:
-    primary, address = held(desk)
-    target = desk.target("alias")
-    return links.add_alias(primary, address, desk.address(target.address), target)
+def add_alias(context: DecisionContext, command: c.AddAlias) -> Outcome:
+    primary, address = held(context)
+    target = context.target("alias")
+    return links.add_alias(primary, address, context.address(target.address), target)
 
 
-def remove_alias(desk: Desk, command: c.RemoveAlias) -> Outcome:
-    primary, address = held(desk)
-    alias = desk.target("alias").address
-    return links.remove_alias(primary, address, desk.address(alias), alias)
+def remove_alias(context: DecisionContext, command: c.RemoveAlias) -> Outcome:
+    primary, address = held(context)
+    alias = context.target("alias").address
+    return links.remove_alias(primary, address, context.address(alias), alias)
 
 
-def promote_alias(desk: Desk, command: c.PromoteAlias) -> Outcome:
-    primary, address = held(desk)
-    alias = desk.target("alias").address
-    return links.promote_alias(primary, address, desk.address(alias), alias, desk.aliases(address))
+def promote_alias(context: DecisionContext, command: c.PromoteAlias) -> Outcome:
+    primary, address = held(context)
+    alias = context.target("alias").address
+    return links.promote_alias(primary, address, context.address(alias), alias, context.aliases(address))
 
 
-def set_from_name(desk: Desk, command: c.SetFromName) -> Outcome:
-    state, address = held(desk)
+def set_from_name(context: DecisionContext, command: c.SetFromName) -> Outcome:
+    state, address = held(context)
     return links.set_from_name(state, command, address)
 
 
-TABLE: Final[Mapping[type[c.Command], Callable[[Desk, Any], Outcome]]] = {
+TABLE: Final[Mapping[type[c.Command], Callable[[DecisionContext, Any], Outcome]]] = {
     c.RegisterAccount: register_account,
     c.ChangePlan: change_plan,
     c.CreateTeam: create_team,

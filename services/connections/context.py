@@ -19,7 +19,7 @@ from shared.core.refusal import Refused
 from shared.language.text import SERVICE
 
 
-class Desk:
+class DecisionContext:
     """`canonical` holds the command's address fields by name, `lists` its never-log lists, both canonical."""
 
     def __init__(
@@ -73,6 +73,14 @@ class Desk:
     def primary(self, state: AddressState) -> AddressState:
         """What an alias follows; anything else is its own primary."""
         return self.address(state.primary) if isinstance(state, Alias) else state
+
+    def state(self) -> AddressState:
+        """The state of the address that the command names."""
+        return self.address(self.target().address)
+
+    def holder(self) -> AddressState:
+        """The same, of an alias its primary's: whose it is."""
+        return self.primary(self.state())
 
     # ---- sets
 

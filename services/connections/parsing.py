@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from services.connections import commands, replies
-from services.connections.context import Desk
+from services.connections.context import DecisionContext
 from services.connections.domain import address as addresses
 from services.connections.domain import inbox as inboxes
 from services.connections.store.not_understood import StreamNotUnderstood
@@ -225,9 +225,9 @@ class Domain:
     def decide(self, pending: Pending, session: Session) -> Verdict:
         payload: Payload = pending.payload
         command_id = pending.command_id or ""
-        desk = Desk(session, pending.account, payload.command.actor, payload.canonical, payload.lists)
+        context = DecisionContext(session, pending.account, payload.command.actor, payload.canonical, payload.lists)
         try:
-            decision = commands.decide(desk, payload.command)
+            decision = commands.decide(context, payload.command)
         except Refused as refusal:
             return replies.refused(command_id, refusal, dry_run=pending.dry_run)
         except StreamNotUnderstood as error:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from services.connections.context import Desk
+from services.connections.context import DecisionContext
 from services.connections.domain.account import Account
 from services.connections.domain.inbox import Inbox
 from services.connections.domain.user import User
@@ -17,7 +17,12 @@ MENTIONED: Final = 5
 
 
 def unread(
-    desk: Desk, inboxes: Iterable[Inbox], account: Account, *, without: str | None = None, empty_too: bool = False
+    context: DecisionContext,
+    inboxes: Iterable[Inbox],
+    account: Account,
+    *,
+    without: str | None = None,
+    empty_too: bool = False,
 ) -> Sequence[Mapping[str, Any]]:
     """The warning, if there is reason for it.
 
@@ -27,9 +32,9 @@ def unread(
         without: the user who is no longer active.
         empty_too: warn of inboxes without an address, too.
     """
-    found = [inbox.id for inbox in without_readers(desk, inboxes, account, without)]
+    found = [inbox.id for inbox in without_readers(context, inboxes, account, without)]
     if not empty_too:
-        found = [name for name, addresses in desk.connected_to_all(found).items() if addresses]
+        found = [name for name, addresses in context.connected_to_all(found).items() if addresses]
     if not found:
         return ()
     return [
@@ -42,37 +47,39 @@ def unread(
     ]
 
 
-def without_readers(desk: Desk, inboxes: Iterable[Inbox], account: Account, without: str | None) -> list[Inbox]:
+def without_readers(
+    context: DecisionContext, inboxes: Iterable[Inbox], account: Account, without: str | None
+) -> list[Inbox]:
     """Those without an active member. `everyone` always has one: the last active super admin stays."""
     closed = [inbox for inbox in inboxes if not inbox.archived and inbox.access == "members"]
     waiting = [(inbox, iter([name for name in inbox.named(account) if name != without])) for inbox in closed]
     found, size = [], FIRST_LOOK
     while waiting:
         looked_at = [(inbox, names, list(islice(names, size))) for inbox, names in waiting]
-        desk.look_at_users(name for _, _, some in looked_at for name in some)
+        context.look_at_users(name for _, _, some in looked_at for name in some)
         found += [inbox for inbox, _, some in looked_at if not some]
-        waiting = [(inbox, names) for inbox, names, some in looked_at if some and not any(map(desk.is_active, some))]
+        waiting = [(inbox, names) for inbox, names, some in looked_at if some and not any(map(context.is_active, some))]
         size *= 4
     return found
 
 
-def of_team(desk: Desk, team: str) -> list[Inbox]:
+def of_team(context: DecisionContext, team: str) -> list[Inbox]:
     """The open inboxes whose members a team is."""
-    return [inbox for inbox in desk.open_inboxes() if team in inbox.teams]
+    return [inbox for inbox in context.open_inboxes() if team in inbox.teams]
 
 
-def of_user(desk: Desk, user: str) -> list[Inbox]:
+def of_user(context: DecisionContext, user: str) -> list[Inbox]:
     """The open inboxes that a user is a member of by name or through a team."""
-    account = desk.account()
-    return [inbox for inbox in desk.open_inboxes() if inbox.access == "members" and inbox.admits(user, account)]
+    account = context.account()
+    return [inbox for inbox in context.open_inboxes() if inbox.access == "members" and inbox.admits(user, account)]
 
 
-def places(desk: Desk, user: User) -> Sequence[Mapping[str, Any]]:
+def places(context: DecisionContext, user: User) -> Sequence[Mapping[str, Any]]:
     """The warning that inboxes, teams and rules still name the id of a user who was removed."""
-    inboxes = [*desk.open_inboxes(), *desk.archived_inboxes()]
+    inboxes = [*context.open_inboxes(), *context.archived_inboxes()]
     named = sorted(inbox.id for inbox in inboxes if user.id in inbox.members)
     rules = sorted(inbox.id for inbox in inboxes if inbox.rule_names(user.id))
-    teams = sorted(team for team, members in desk.account().teams.items() if user.id in members)
+    teams = sorted(team for team, members in context.account().teams.items() if user.id in members)
     count = len(named) + len(teams) + len(rules)
     if not count:
         return ()

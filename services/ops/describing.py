@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from rich.text import Text
 
 from services.ops.asking import suggestion
-from services.ops.contract.decisions import answered, decided, errors, refusals
+from services.ops.contract.decisions import answered, decided, errors, refusals, who_may
 from services.ops.contract.examples import ACCOUNT, of_command, of_question
 from services.ops.contract.meanings import REASONS, of_field
 from services.ops.showing import plain_table
@@ -116,7 +116,7 @@ def facts_of(name: str) -> dict[str, Any]:
     command = COMMANDS[name]
     told = decided(command)
     return {
-        "who_may": _plain(told.who),
+        "who_may": _plain(who_may(command)),
         "events": [one.__name__ for one in told.events],
         **({"unchanged": f"when {_plain(told.unchanged)}"} if told.unchanged else {}),
         "refused": [str(one) for one in refusals(command)],

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from shared.language.commands import COMMANDS, Command
+from shared.language.permissions import PERMISSIONS
 from shared.language.reasons import Reason
 
 # So many names stand in a refusal's details at most, beside their number: an answer must fit into one message.
@@ -18,6 +20,11 @@ class NextAction:
     command: str
     by: tuple[str, ...]
     why: str
+
+
+def next_action(command: type[Command], why: str) -> NextAction:
+    """The command as everybody who may give it could; where less suffices or is known, say the roles."""
+    return NextAction(command.__name__, PERMISSIONS[command].roles, why)
 
 
 @dataclass
@@ -37,6 +44,6 @@ def leave_out(command: str, field: str) -> Iterator[None]:
         yield
     except Refused as refused:
         refused.details = {**refused.details, "field": field}
-        without = NextAction(command, ("account_access",), f"Leave this one out of {field}.")
+        without = next_action(COMMANDS[command], f"Leave this one out of {field}.")
         refused.next_actions = [without, *refused.next_actions]
         raise

@@ -58,7 +58,11 @@ def dice_of(seed: int) -> Random:
 
 def any_command(dice: Random) -> Command:
     """Any command but the registration of the account."""
-    kind = dice.choice(_KINDS)
+    return command_of(dice, dice.choice(_KINDS))
+
+
+def command_of(dice: Random, kind: type[Command]) -> Command:
+    """Any command of this kind, without an id."""
     fields = _fields(dice, kind) | {"command_id": None, "correlation_id": None, "dry_run": False}
     return kind.model_validate(_put_right(kind, fields))
 

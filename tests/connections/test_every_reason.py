@@ -5,6 +5,7 @@ from pathlib import Path
 
 from services.connections.commands import TABLE
 from shared.language.commands import COMMANDS
+from shared.language.permissions import PERMISSIONS
 from shared.language.reasons import CODES, Reason
 
 HERE = Path(__file__).parent
@@ -39,7 +40,7 @@ def test_every_reason_is_asserted_somewhere() -> None:
 
 
 def test_every_command_has_a_row_in_the_table() -> None:
-    assert set(TABLE) == set(COMMANDS.values())
+    assert list(TABLE) == list(PERMISSIONS) == list(COMMANDS.values())
 
 
 def test_every_reason_has_the_code_of_the_contract() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import Refused, next_action
 from shared.language.commands import ChangePlan, CreateTeam, RegisterAccount, SetTeamMembers
 from shared.language.events import (
     AccountEvent,
@@ -52,7 +52,7 @@ def found(account: AccountState, name: str) -> Account:
                 Reason.ACCOUNT_NOT_FOUND,
                 f"There is no account {name}.",
                 {"account": name},
-                [NextAction("RegisterAccount", ("service",), "Register the account first.")],
+                [next_action(RegisterAccount, "Register the account first.")],
             )
         case _:
             assert_never(account)
@@ -64,7 +64,7 @@ def team_found(account: Account, team: str) -> frozenset[str]:
             Reason.TEAM_NOT_FOUND,
             f"There is no team {team}.",
             {"team": team},
-            [NextAction("CreateTeam", ("account_access",), "Create the team first.")],
+            [next_action(CreateTeam, "Create the team first.")],
         )
     return account.teams[team]
 

@@ -1,14 +1,17 @@
-"""Who asks, and whether he may: a service passes every permission check, a user needs what the command names."""
+"""The actor of a command, and whether they may give it: a service passes every check, a user needs a role."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, assert_never
 
 from services.connections.domain.address import AddressState, Alias, Free, Orphaned, Personal, Team
 from services.connections.domain.user import User, UserState
 from shared.core.policies import holds
 from shared.core.refusal import NextAction, Refused
+from shared.language.commands import Command
+from shared.language.permissions import PermissionRule, Role
 from shared.language.reasons import Reason
-from shared.language.text import SERVICE, Permission
+from shared.language.text import Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,79 +21,83 @@ class Actor:
     id: str
     user: User | None
 
-    @property
-    def service(self) -> bool:
-        return self.user is None
-
-    def holds(self, permission: Permission) -> bool:
+    def holds(self, permission: str) -> bool:
         """A service holds all of them."""
         return self.user is None or holds(self.user.permissions, permission)
 
-    def require(self, permission: Permission) -> None:
-        if not self.holds(permission):
-            refuse(permission, self.id)
-
-    def require_self(self, user: str, *, or_super_admin: bool = False) -> None:
-        if self.service or self.id == user or (or_super_admin and self.holds("super_admin")):
-            return
-        refuse("self", self.id)
-
-    def require_owner_is_actor(self, owner: str) -> None:
-        """Users connect for themselves (A4)."""
-        if not self.service and self.id != owner:
-            raise Refused(
-                Reason.OWNER_MUST_BE_ACTOR,
-                "A personal address is connected by its owner himself.",
-                {"owner": owner},
-                [NextAction("ConnectPersonal", ("owner",), "Let the owner give the command.")],
-            )
-
-    def require_holder(self, state: AddressState, primary: AddressState, *, or_super_admin: bool = False) -> None:
-        """The owner of a personal connection, `account_access` for a team one, super admins for an orphan.
-
-        An alias is judged by its primary; of a free address everybody may learn that it is free.
-        """
-        if self.service or (or_super_admin and self.holds("super_admin")):
-            return
-        match primary if isinstance(state, Alias) else state:
-            case Free() | Alias():
-                return
-            case Personal(owner=owner):
-                if owner != self.id:
-                    refuse("owner", self.id)
-            case Team():
-                self.require("account_access")
-            case Orphaned():
-                self.require("super_admin")
-
-    def require_owner_or_super_admin(self, state: AddressState, primary: AddressState) -> None:
-        if self.service or self.holds("super_admin"):
-            return
-        match primary if isinstance(state, Alias) else state:
-            case Free() | Alias():
-                return
-            case Personal(owner=owner) if owner == self.id:
-                return
-            case _:
-                refuse("super_admin", self.id)
-
 
 def identify(actor: str, user: UserState) -> Actor:
-    """The actor who is a user, if he is an active one."""
+    """The actor who is a user, if they are an active one."""
     if not isinstance(user, User) or not user.active:
         refuse("active_user", actor)
     return Actor(actor, user)
 
 
-def require_service(actor: str) -> None:
-    if not actor.startswith(SERVICE):
-        refuse("service", actor)
+def require(
+    rule: PermissionRule,
+    actor: Actor,
+    command: Command,
+    state: Callable[[], AddressState],
+    holder: Callable[[], AddressState],
+) -> None:
+    """Refuse a command that this user may not give.
+
+    `state` reads the address that the command names; `holder` does too, of an alias its primary.
+    """
+    missing = missing_for(rule.roles[0], actor, command, holder)
+    if missing is not None and all(missing_for(role, actor, command, holder) for role in rule.roles[1:]):
+        refuse(missing, actor.id)
+    owner: str | None = getattr(command, "owner", None) if rule.owner_is_actor else None
+    if owner is not None and owner != actor.id:
+        refuse_other_owner(owner)
+    if rule.orphan_to_team is not None and owner is None and isinstance(state(), Orphaned):
+        refuse_without(rule.orphan_to_team, actor)
+
+
+def missing_for(role: Role, actor: Actor, command: Command, holder: Callable[[], AddressState]) -> Role | None:
+    """The role that the actor would need instead; None when they have this one."""
+    match role:
+        case "self":
+            return None if getattr(command, "user", None) == actor.id else role
+        case "owner" | "holder":
+            return missing_for_address(role, actor, holder())
+        case _:
+            return None if actor.holds(role) else role
+
+
+def missing_for_address(role: Role, actor: Actor, claim: AddressState) -> Role | None:
+    """Of a free address anybody may learn that it is free."""
+    match claim:
+        case Free() | Alias():
+            return None
+        case Personal(owner=owner):
+            return None if owner == actor.id else "owner"
+        case Team() | Orphaned():
+            needed: Permission = "account_access" if isinstance(claim, Team) else "super_admin"
+            return None if role == "holder" and actor.holds(needed) else needed
+        case _:
+            assert_never(claim)
+
+
+def refuse_without(permission: Permission, actor: Actor) -> None:
+    if not actor.holds(permission):
+        refuse(permission, actor.id)
+
+
+def refuse_other_owner(owner: str) -> NoReturn:
+    """Users connect for themselves (A4)."""
+    raise Refused(
+        Reason.OWNER_MUST_BE_ACTOR,
+        "Only the owner can connect a personal address.",
+        {"owner": owner},
+        [NextAction("ConnectPersonal", ("owner",), "Let the owner give the command.")],
+    )
 
 
 _WHY = {
     "active_user": "the actor is not an active user of this account",
     "service": "only a trusted service may do this",
-    "self": "only the user himself may do this",
+    "self": "only the user themselves may do this",
     "owner": "only the owner of the connection may do this",
 }
 
@@ -98,6 +105,6 @@ _WHY = {
 def refuse(permission: str, actor: str) -> NoReturn:
     raise Refused(
         Reason.PERMISSION_MISSING,
-        f"This is not allowed to {actor}: {_WHY.get(permission, f'the permission {permission} is missing')}.",
+        f"{actor} may not do this: {_WHY.get(permission, f'missing permission {permission}')}.",
         {"permission": permission},
     )

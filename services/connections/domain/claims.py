@@ -15,11 +15,14 @@ from services.connections.domain.address import (
     Team,
 )
 from services.connections.domain.address import mailbox as mailbox_name
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import NextAction, Refused, next_action
 from shared.language.commands import (
+    ConnectPersonal,
+    ConnectTeam,
     Disconnect,
     MoveTeamAddress,
     ReclaimAddress,
+    Reconnect,
     TransferOwnership,
 )
 from shared.language.events import (
@@ -59,8 +62,8 @@ def not_connected(address: str) -> Refused:
         f"{address} is not connected.",
         {"address": address},
         [
-            NextAction("ConnectPersonal", ("personal_email_access",), "Connect it as a personal address."),
-            NextAction("ConnectTeam", ("account_access",), "Connect it to an inbox."),
+            next_action(ConnectPersonal, "Connect it as a personal address."),
+            next_action(ConnectTeam, "Connect it to an inbox."),
         ],
     )
 
@@ -99,8 +102,8 @@ def refuse_other_mailbox(address: str, why: str, given: Literal["absent", "diffe
         f"{address} {why}; nothing was changed.",
         {"address": address, "provider_identity": given},
         [
-            NextAction("Reconnect", ("holder",), "Authenticate the mailbox that was connected."),
-            NextAction("Disconnect", ("holder", "super_admin"), "Or disconnect it and connect the other mailbox."),
+            next_action(Reconnect, "Authenticate the mailbox that was connected."),
+            next_action(Disconnect, "Or disconnect it and connect the other mailbox."),
         ],
     )
 

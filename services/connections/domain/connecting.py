@@ -27,10 +27,12 @@ from shared.core.address import (
 )
 from shared.core.address import warnings_about as codes_about
 from shared.core.decider import Decision
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import Refused, next_action
 from shared.language.commands import (
     ConnectPersonal,
     ConnectTeam,
+    Reconnect,
+    Resume,
 )
 from shared.language.events import (
     Event,
@@ -121,14 +123,14 @@ def require_healthy(state: Connected) -> None:
             Reason.REAUTH_REQUIRED,
             f"{state.address} is yours already and must be authenticated again.",
             {"address": state.address, "since": state.since},
-            [NextAction("Reconnect", ("holder",), "Authenticate the mailbox again.")],
+            [next_action(Reconnect, "Authenticate the mailbox again.")],
         )
     if state.link.paused:
         raise Refused(
             Reason.CONNECTION_PAUSED,
             f"{state.address} is yours already and is paused.",
             {"address": state.address, "since": state.since},
-            [NextAction("Resume", ("holder",), "Resume the connection.")],
+            [next_action(Resume, "Resume the connection.")],
         )
 
 

@@ -9,7 +9,8 @@ from services.connections.domain.actor import Actor
 from services.connections.domain.address import AddressState, Alias, Claim, Claimed, Orphaned, Personal, Team
 from services.connections.domain.inbox import Inbox, InboxState
 from services.connections.domain.user import User, UserState, is_active
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import NextAction, Refused, next_action
+from shared.language.commands import MoveTeamAddress, ReactivateUser, ReclaimAddress, ReleaseAddress, RemoveAlias
 from shared.language.text import Permission
 
 ADMINS: Final = ("super_admin",)
@@ -124,7 +125,7 @@ def next_actions(claimed: Claimed, asked: Asked) -> list[NextAction]:
         case Alias() if isinstance(asked.primary, Orphaned):
             actions = of_orphan(asked)
         case Alias():
-            actions = [NextAction("RemoveAlias", ("holder",), "Take the alias from its primary address.")]
+            actions = [next_action(RemoveAlias, "Take the alias from its primary address.")]
             if asked.command not in CLAIMING:
                 actions.append(NextAction(asked.command, ("holder",), "Or name the primary address instead."))
     if asked.command in CLAIMING:
@@ -146,7 +147,7 @@ def behind_the_mailbox(claim: Claim | Alias, asked: Asked) -> list[NextAction]:
         case _:
             actions += [
                 *keeping_the_orphan(asked),
-                NextAction("ReleaseAddress", ADMINS, "Or release the mailbox's orphaned address."),
+                next_action(ReleaseAddress, "Or release the mailbox's orphaned address."),
             ]
     return actions
 
@@ -158,7 +159,7 @@ def keeping_the_orphan(asked: Asked) -> list[NextAction]:
         return []
     if asked.command in FOR_A_TEAM or isinstance(asked.held, Team):
         return [NextAction("ConvertConnection", ADMINS, "Make the mailbox's orphaned address the team's, too.")]
-    return [NextAction("ReclaimAddress", ADMINS, "Give the mailbox's orphaned address to the same user.")]
+    return [next_action(ReclaimAddress, "Give the mailbox's orphaned address to the same user.")]
 
 
 def of_personal(claim: Personal, asked: Asked) -> list[NextAction]:
@@ -178,7 +179,7 @@ def of_personal(claim: Personal, asked: Asked) -> list[NextAction]:
 def of_team(asked: Asked) -> list[NextAction]:
     actions = [NextAction("Disconnect", ("account_access",), "End the team connection.")]
     if asked.command in FOR_A_TEAM:
-        return [NextAction("MoveTeamAddress", ("account_access",), "Move it to another inbox."), *actions]
+        return [next_action(MoveTeamAddress, "Move it to another inbox."), *actions]
     able = asked.actor.holds("account_access") and asked.actor.holds("personal_email_access")
     by = ("account_access",) if able else ("service",)
     return [NextAction("ConvertConnection", by, "Turn it into a personal address."), *actions]
@@ -186,10 +187,10 @@ def of_team(asked: Asked) -> list[NextAction]:
 
 def of_orphan(asked: Asked) -> list[NextAction]:
     actions = [
-        NextAction("ReclaimAddress", ADMINS, "Give it to an active user."),
+        next_action(ReclaimAddress, "Give it to an active user."),
         NextAction("TransferOwnership", ADMINS, "Hand it to another user."),
-        NextAction("ReleaseAddress", ADMINS, "Free it for a new connection."),
-        NextAction("ReactivateUser", ADMINS, "Or bring its former owner back."),
+        next_action(ReleaseAddress, "Free it for a new connection."),
+        next_action(ReactivateUser, "Or bring its former owner back."),
     ]
     if asked.command in FOR_A_TEAM:
         actions.insert(0, NextAction("ConvertConnection", ADMINS, "Make it the team's in one step."))

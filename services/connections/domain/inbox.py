@@ -9,8 +9,19 @@ from services.connections.domain.account import DEFAULT_INBOX, Account
 from services.connections.domain.user import User, UserState, present
 from shared.core.names import name_key
 from shared.core.policies import Membership
-from shared.core.refusal import LISTED, NextAction, Refused, leave_out
-from shared.language.commands import CreateInbox, RenameInbox, SetInboxAccess, SetRouting
+from shared.core.refusal import LISTED, NextAction, Refused, leave_out, next_action
+from shared.language.commands import (
+    ArchiveInbox,
+    AssignSeat,
+    ChangePlan,
+    CreateInbox,
+    MoveTeamAddress,
+    ReactivateUser,
+    RenameInbox,
+    RestoreInbox,
+    SetInboxAccess,
+    SetRouting,
+)
 from shared.language.events import (
     Event,
     InboxAccessChanged,
@@ -73,7 +84,7 @@ def found(inbox: InboxState, name: str) -> Inbox:
             Reason.INBOX_NOT_FOUND,
             f"There is no inbox {name}.",
             {"inbox": name},
-            [NextAction("CreateInbox", ("account_access",), "Create the inbox first.")],
+            [next_action(CreateInbox, "Create the inbox first.")],
         )
     return inbox
 
@@ -84,7 +95,7 @@ def refuse_archived(inbox: Inbox, account: Account, used: int) -> NoReturn:
         Reason.INBOX_ARCHIVED,
         f"The inbox {inbox.id} is archived.",
         {"inbox": inbox.id, "archived": True},
-        [*ways_to_a_place(account, used), NextAction("RestoreInbox", ("account_access",), "Restore the inbox.")],
+        [*ways_to_a_place(account, used), next_action(RestoreInbox, "Restore the inbox.")],
     )
 
 
@@ -95,7 +106,7 @@ def refuse_taken_name(holder: Inbox) -> NoReturn:
         Reason.INBOX_NAME_TAKEN,
         f"The {what} has this name; upper and lower case make no difference.",
         {"name": holder.name, "inbox": holder.id, "archived": holder.archived},
-        [NextAction("RenameInbox", ("account_access",), f"Rename the {what}, or choose another name.")],
+        [next_action(RenameInbox, f"Rename the {what}, or choose another name.")],
     )
 
 
@@ -115,9 +126,9 @@ def ways_to_a_place(account: Account, used: int) -> list[NextAction]:
         return []
     ways = []
     if used < max(INBOX_LIMITS.values()):
-        ways.append(NextAction("ChangePlan", ("super_admin",), "Choose a plan that allows more inboxes."))
+        ways.append(next_action(ChangePlan, "Choose a plan that allows more inboxes."))
     if used > 1:
-        ways.append(NextAction("ArchiveInbox", ("account_access",), "Archive an inbox that is no longer needed."))
+        ways.append(next_action(ArchiveInbox, "Archive an inbox that is no longer needed."))
     return ways
 
 
@@ -127,7 +138,7 @@ def create(inbox: InboxState, command: CreateInbox, account: Account, holder: In
         archived = f"The inbox {command.inbox} exists already{' and is archived' if inbox.archived else ''}."
         restore = [
             *ways_to_a_place(account, used),
-            NextAction("RestoreInbox", ("account_access",), "Restore the archived inbox."),
+            next_action(RestoreInbox, "Restore the archived inbox."),
         ]
         raise Refused(
             Reason.INBOX_EXISTS,
@@ -188,21 +199,21 @@ def require_target(inbox: Inbox, account: Account, user: User) -> None:
             Reason.ROUTING_TARGET_NOT_MEMBER,
             f"{user.id} is not a member of the inbox {inbox.id}.",
             target,
-            [NextAction("SetInboxAccess", ("account_access",), "Make the user a member of the inbox.")],
+            [next_action(SetInboxAccess, "Make the user a member of the inbox.")],
         )
     if not user.active:
         raise Refused(
             Reason.ROUTING_TARGET_NOT_ACTIVE,
             f"{user.id} is deactivated.",
             target,
-            [NextAction("ReactivateUser", ("super_admin",), "Reactivate the user first.")],
+            [next_action(ReactivateUser, "Reactivate the user first.")],
         )
     if not user.seat:
         raise Refused(
             Reason.ROUTING_TARGET_NO_SEAT,
             f"{user.id} has no seat.",
             target,
-            [NextAction("AssignSeat", ("super_admin",), "Assign a seat to the user first.")],
+            [next_action(AssignSeat, "Assign a seat to the user first.")],
         )
 
 
@@ -216,9 +227,9 @@ def archive(inbox: Inbox, addresses: list[str], *, cascade: bool) -> list[Event]
             f"{len(addresses)} addresses are connected to the inbox {inbox.id}.",
             {"inbox": inbox.id, "addresses": addresses[:LISTED], "address_count": len(addresses)},
             [
-                NextAction("MoveTeamAddress", ("account_access",), "Move its addresses to another inbox."),
+                next_action(MoveTeamAddress, "Move its addresses to another inbox."),
                 NextAction("Disconnect", ("account_access", "super_admin"), "Disconnect its addresses."),
-                NextAction("ArchiveInbox", ("account_access",), "Or archive it with cascade: true."),
+                next_action(ArchiveInbox, "Or archive it with cascade: true."),
             ],
         )
     return [] if inbox.archived else [InboxArchived(inbox=inbox.id)]

@@ -6,9 +6,11 @@ from typing import assert_never
 from services.connections.domain.address import AddressState, Alias, Claimed, Free, Orphaned, Personal, Team
 from services.connections.domain.claims import connected, require_mailbox, require_pinned, taken
 from shared.core.address import CANONICAL_FORM, CanonicalAddress
-from shared.core.refusal import NextAction, Refused
+from shared.core.refusal import Refused, next_action
 from shared.language.commands import (
+    AddAlias,
     BindTool,
+    ConnectPersonal,
     Pause,
     Reconnect,
     RequireReauthentication,
@@ -103,9 +105,8 @@ def bind_tool(state: AddressState, command: BindTool, address: str) -> list[Even
                 f"{address} is a team address; the meetings tool works with personal addresses only.",
                 {"tool": command.tool},
                 [
-                    NextAction(
-                        "ConnectPersonal",
-                        ("personal_email_access",),
+                    next_action(
+                        ConnectPersonal,
                         "Connect a different account as personal for meetings.",
                     )
                 ],
@@ -115,11 +116,7 @@ def bind_tool(state: AddressState, command: BindTool, address: str) -> list[Even
                 Reason.PERSONAL_CONNECTION_REQUIRED,
                 f"The tool {command.tool} needs a personal connection of {address}.",
                 {"tool": command.tool},
-                [
-                    NextAction(
-                        "ConnectPersonal", ("personal_email_access",), "Connect a mail account as personal first."
-                    )
-                ],
+                [next_action(ConnectPersonal, "Connect a mail account as personal first.")],
             )
         case _:
             assert_never(state)
@@ -160,7 +157,7 @@ def require_alias_of(address: str, alias: AddressState, name: str) -> None:
         Reason.NOT_CONNECTED,
         f"{name} is not an alias of {address}.",
         {"address": name, "primary": address},
-        [NextAction("AddAlias", ("holder",), "Add it as an alias.")],
+        [next_action(AddAlias, "Add it as an alias.")],
     )
 
 

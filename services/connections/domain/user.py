@@ -3,11 +3,15 @@
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from shared.core.refusal import LISTED, NextAction, Refused
+from shared.core.refusal import LISTED, NextAction, Refused, next_action
 from shared.language.commands import (
     AddUser,
+    ConnectPersonal,
+    DeactivateUser,
+    ReactivateUser,
     SetAvailability,
     SetDefaultFont,
+    SetDefaultSender,
     SetLoggingPreferences,
     SetPermissions,
     SetSignature,
@@ -80,7 +84,7 @@ def found(user: UserState, name: str) -> User:
             Reason.USER_NOT_FOUND,
             f"There is no user {name}.",
             {"user": name},
-            [NextAction("AddUser", ("super_admin",), "Add the user first.")],
+            [next_action(AddUser, "Add the user first.")],
         )
     return user
 
@@ -93,7 +97,7 @@ def present(user: UserState, name: str) -> User:
             Reason.USER_NOT_FOUND,
             f"The user {name} was removed.",
             {"user": name, "status": "removed"},
-            [NextAction("ReactivateUser", ("super_admin",), "Bring the removed user back first.")],
+            [next_action(ReactivateUser, "Bring the removed user back first.")],
         )
     return known
 
@@ -106,21 +110,21 @@ def owner(user: UserState, name: str) -> User:
             Reason.OWNER_NOT_ACTIVE,
             f"The user {name} is deactivated and cannot own a connection.",
             {"user": name, "status": "deactivated"},
-            [NextAction("ReactivateUser", ("super_admin",), "Reactivate the user first.")],
+            [next_action(ReactivateUser, "Reactivate the user first.")],
         )
     if "personal_email_access" not in known.permissions:
         raise Refused(
             Reason.PERMISSION_MISSING,
             f"The user {name} lacks the permission personal_email_access.",
             {"permission": "personal_email_access", "user": name},
-            [NextAction("SetPermissions", ("super_admin",), "Give the user personal_email_access.")],
+            [next_action(SetPermissions, "Give the user personal_email_access.")],
         )
     return known
 
 
 def add(user: UserState, command: AddUser) -> list[Event]:
     if isinstance(user, User) and user.status != "removed":
-        asleep = [NextAction("ReactivateUser", ("super_admin",), "Reactivate the user, who is deactivated.")]
+        asleep = [next_action(ReactivateUser, "Reactivate the user, who is deactivated.")]
         raise Refused(
             Reason.USER_EXISTS,
             f"The user {command.user} exists already{'' if user.active else ' and is deactivated'}.",
@@ -143,7 +147,7 @@ def refuse_last_super_admin(user: User) -> None:
         Reason.LAST_SUPER_ADMIN,
         f"{user.id} is the last active super admin.",
         {"user": user.id},
-        [NextAction("SetPermissions", ("super_admin",), "Make somebody else a super admin first.")],
+        [next_action(SetPermissions, "Make somebody else a super admin first.")],
     )
 
 
@@ -171,7 +175,7 @@ def deactivated_before_removal(user: User) -> User:
             Reason.USER_NOT_DEACTIVATED,
             f"The user {user.id} is active; only a deactivated user can be removed.",
             {"user": user.id},
-            [NextAction("DeactivateUser", ("super_admin",), "Deactivate the user first.")],
+            [next_action(DeactivateUser, "Deactivate the user first.")],
         )
     return user
 
@@ -202,14 +206,13 @@ def set_default_sender(user: User, address: str, usable: list[str], claimed_at: 
 def way_to_send(user: User, usable: list[str]) -> NextAction:
     """What lets somebody choose a default sender; where nothing is usable, there is nothing to choose from."""
     if usable:
-        return NextAction("SetDefaultSender", ("self",), "Choose one of the usable identities.")
+        return next_action(SetDefaultSender, "Choose one of the usable identities.")
     if not user.active:
-        return NextAction("ReactivateUser", ("super_admin",), "Reactivate the user first.")
+        return next_action(ReactivateUser, "Reactivate the user first.")
     if "personal_email_access" not in user.permissions:
-        return NextAction("SetPermissions", ("super_admin",), "Give the user personal_email_access.")
-    return NextAction(
-        "ConnectPersonal",
-        ("personal_email_access",),
+        return next_action(SetPermissions, "Give the user personal_email_access.")
+    return next_action(
+        ConnectPersonal,
         "Connect an address, or put right the one there is: Identities says why it is not usable.",
     )
 

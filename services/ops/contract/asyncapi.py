@@ -124,7 +124,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             _received(f"commands.{name}", "replies", ["Accepted", "Unchanged", "Refused"])
             | {
                 "bindings": _queue(subjects.CONNECTIONS_QUEUE),
-                "x-who": decided.who,
+                "x-who": decisions.who_may(command),
                 "x-refused": {str(reason): CODES[reason] for reason in decisions.refusals(command)},
                 "x-events": [event.stored_name() for event in decided.events],
             }

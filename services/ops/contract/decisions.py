@@ -12,25 +12,28 @@ from shared.language import commands as c
 from shared.language import events as e
 from shared.language import questions as q
 from shared.language.events import Event
+from shared.language.permissions import PERMISSIONS, Role
 from shared.language.reasons import QuestionError, Reason
 
 M = TypeVar("M")
 T = TypeVar("T")
 
-SERVICES: Final = "a trusted service"
-SUPER_ADMIN: Final = "`super_admin`"
-ADMIN: Final = "`account_access`"
-SELF: Final = "the user himself"
-HOLDER: Final = (
-    "the holder: the owner of a personal address, `account_access` for a team one, `super_admin` for an orphan"
-)
+# Of each role of shared/language/permissions.py, in words.
+ROLES: Final[Mapping[Role, str]] = {
+    "service": "a trusted service",
+    "super_admin": "`super_admin`",
+    "account_access": "`account_access`",
+    "personal_email_access": "`personal_email_access`",
+    "self": "the users themselves",
+    "owner": "the owner",
+    "holder": "the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for orphans)",
+}
 
 
 @dataclass(frozen=True)
 class Decided:
     """`refused` are its own reasons in the order in which they are looked at; `unchanged` says when."""
 
-    who: str
     refused: Sequence[Reason]
     events: Sequence[type[Event]]
     unchanged: str | None
@@ -62,50 +65,39 @@ _SAME: Final = "it is the same already"
 _SO: Final = "it is so already"
 
 DECIDED: Final[Mapping[type[c.Command], Decided]] = {
-    c.RegisterAccount: Decided(
-        SERVICES, (Reason.ACCOUNT_EXISTS,), (e.AccountRegistered, e.UserAdded, e.InboxCreated), None
-    ),
-    c.ChangePlan: Decided(SUPER_ADMIN, (), (e.PlanChanged,), _SAME),
-    c.CreateTeam: Decided(ADMIN, (Reason.USER_NOT_FOUND, Reason.TEAM_EXISTS), (e.TeamCreated,), None),
-    c.SetTeamMembers: Decided(
-        ADMIN, (Reason.TEAM_NOT_FOUND, Reason.USER_NOT_FOUND), (e.TeamMembersChanged,), "the same set"
-    ),
-    c.SetAccountNeverLog: Decided(ADMIN, (), (e.AccountNeverLogChanged,), "the same set"),
-    c.AddUser: Decided(SUPER_ADMIN, (Reason.USER_EXISTS,), (e.UserAdded, e.AddressReclaimed), None),
+    c.RegisterAccount: Decided((Reason.ACCOUNT_EXISTS,), (e.AccountRegistered, e.UserAdded, e.InboxCreated), None),
+    c.ChangePlan: Decided((), (e.PlanChanged,), _SAME),
+    c.CreateTeam: Decided((Reason.USER_NOT_FOUND, Reason.TEAM_EXISTS), (e.TeamCreated,), None),
+    c.SetTeamMembers: Decided((Reason.TEAM_NOT_FOUND, Reason.USER_NOT_FOUND), (e.TeamMembersChanged,), "the same set"),
+    c.SetAccountNeverLog: Decided((), (e.AccountNeverLogChanged,), "the same set"),
+    c.AddUser: Decided((Reason.USER_EXISTS,), (e.UserAdded, e.AddressReclaimed), None),
     c.SetPermissions: Decided(
-        SUPER_ADMIN, (Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.PermissionsChanged,), "the same set"
+        (Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.PermissionsChanged,), "the same set"
     ),
-    c.AssignSeat: Decided(SUPER_ADMIN, (Reason.USER_NOT_FOUND,), (e.SeatAssigned,), _SO),
-    c.UnassignSeat: Decided(SUPER_ADMIN, (Reason.USER_NOT_FOUND,), (e.SeatUnassigned,), _SO),
-    c.DeactivateUser: Decided(SUPER_ADMIN, (Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.UserDeactivated,), _SO),
-    c.ReactivateUser: Decided(
-        SUPER_ADMIN, (Reason.USER_NOT_FOUND,), (e.UserReactivated, e.AddressReclaimed), "he is active"
-    ),
+    c.AssignSeat: Decided((Reason.USER_NOT_FOUND,), (e.SeatAssigned,), _SO),
+    c.UnassignSeat: Decided((Reason.USER_NOT_FOUND,), (e.SeatUnassigned,), _SO),
+    c.DeactivateUser: Decided((Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.UserDeactivated,), _SO),
+    c.ReactivateUser: Decided((Reason.USER_NOT_FOUND,), (e.UserReactivated, e.AddressReclaimed), "the user is active"),
     c.RemoveUser: Decided(
-        SUPER_ADMIN,
         (Reason.USER_NOT_FOUND, Reason.USER_NOT_DEACTIVATED, Reason.OWNER_NOT_ACTIVE),
         (e.UserRemoved, e.AddressOrphaned, e.AddressReleased, e.OwnershipTransferred, e.AliasRemoved),
-        "he was removed before",
+        "the user was removed before",
     ),
-    c.SetAvailability: Decided(f"{SELF}, {SUPER_ADMIN}", (Reason.USER_NOT_FOUND,), (e.AvailabilityChanged,), _SAME),
-    c.SetDefaultSender: Decided(
-        SELF, (Reason.USER_NOT_FOUND, Reason.IDENTITY_NOT_USABLE), (e.DefaultSenderChanged,), _SAME
-    ),
-    c.SetSignature: Decided(SELF, (Reason.USER_NOT_FOUND,), (e.SignatureChanged,), _SAME),
-    c.SetDefaultFont: Decided(SELF, (Reason.USER_NOT_FOUND,), (e.DefaultFontChanged,), _SAME),
-    c.SetLoggingPreferences: Decided(SELF, (Reason.USER_NOT_FOUND,), (e.LoggingPreferencesChanged,), _SAME),
+    c.SetAvailability: Decided((Reason.USER_NOT_FOUND,), (e.AvailabilityChanged,), _SAME),
+    c.SetDefaultSender: Decided((Reason.USER_NOT_FOUND, Reason.IDENTITY_NOT_USABLE), (e.DefaultSenderChanged,), _SAME),
+    c.SetSignature: Decided((Reason.USER_NOT_FOUND,), (e.SignatureChanged,), _SAME),
+    c.SetDefaultFont: Decided((Reason.USER_NOT_FOUND,), (e.DefaultFontChanged,), _SAME),
+    c.SetLoggingPreferences: Decided((Reason.USER_NOT_FOUND,), (e.LoggingPreferencesChanged,), _SAME),
     c.CreateInbox: Decided(
-        ADMIN,
         (Reason.USER_NOT_FOUND, Reason.INBOX_EXISTS, Reason.INBOX_NAME_TAKEN, Reason.INBOX_LIMIT_REACHED),
         (e.InboxCreated,),
         None,
     ),
-    c.RenameInbox: Decided(ADMIN, (Reason.INBOX_NOT_FOUND, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
+    c.RenameInbox: Decided((Reason.INBOX_NOT_FOUND, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
     c.SetInboxAccess: Decided(
-        ADMIN, (*INBOX, Reason.USER_NOT_FOUND, Reason.TEAM_NOT_FOUND), (e.InboxAccessChanged,), "the same sets"
+        (*INBOX, Reason.USER_NOT_FOUND, Reason.TEAM_NOT_FOUND), (e.InboxAccessChanged,), "the same sets"
     ),
     c.SetRouting: Decided(
-        ADMIN,
         (
             *INBOX,
             Reason.USER_NOT_FOUND,
@@ -118,16 +110,12 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         _SAME,
     ),
     c.ArchiveInbox: Decided(
-        ADMIN,
         (Reason.INBOX_NOT_FOUND, Reason.DEFAULT_INBOX, Reason.INBOX_IN_USE),
         (e.Disconnected, e.AliasRemoved, e.InboxArchived),
         _SO,
     ),
-    c.RestoreInbox: Decided(
-        ADMIN, (Reason.INBOX_NOT_FOUND, Reason.INBOX_LIMIT_REACHED), (e.InboxRestored,), "it is open"
-    ),
+    c.RestoreInbox: Decided((Reason.INBOX_NOT_FOUND, Reason.INBOX_LIMIT_REACHED), (e.InboxRestored,), "it is open"),
     c.ConnectPersonal: Decided(
-        f"{SELF}, with `personal_email_access`",
         (
             Reason.OWNER_MUST_BE_ACTOR,
             *OWNER,
@@ -142,7 +130,6 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         "it is the owner's and healthy, and nothing that is given differs",
     ),
     c.ConnectTeam: Decided(
-        ADMIN,
         (
             *INBOX,
             Reason.ADDRESS_ALREADY_PERSONAL,
@@ -156,23 +143,19 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.TeamConnected, e.FromNameChanged, e.Reconnected),
         "it is connected to this inbox and healthy, and nothing that is given differs",
     ),
-    c.Disconnect: Decided(
-        f"{HOLDER}; {SUPER_ADMIN}", (Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "it is free"
-    ),
-    c.RequireReauthentication: Decided(HOLDER, CONNECTED, (e.ReauthenticationRequired,), _SO),
+    c.Disconnect: Decided((Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "it is free"),
+    c.RequireReauthentication: Decided(CONNECTED, (e.ReauthenticationRequired,), _SO),
     c.Reconnect: Decided(
-        HOLDER,
         (*CONNECTED, Reason.REAUTH_IDENTITY_MISMATCH, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.Reconnected,),
         "it is not broken",
     ),
-    c.Pause: Decided(HOLDER, CONNECTED, (e.ConnectionPaused,), _SO),
-    c.Resume: Decided(HOLDER, CONNECTED, (e.ConnectionResumed,), _SO),
+    c.Pause: Decided(CONNECTED, (e.ConnectionPaused,), _SO),
+    c.Resume: Decided(CONNECTED, (e.ConnectionResumed,), _SO),
     c.MoveTeamAddress: Decided(
-        ADMIN, (*INBOX, *CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL), (e.TeamAddressMoved,), "it is in this inbox"
+        (*INBOX, *CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL), (e.TeamAddressMoved,), "it is in this inbox"
     ),
     c.ConvertConnection: Decided(
-        f"{ADMIN}; to team the owner, an orphan {SUPER_ADMIN}; to personal for oneself",
         (
             Reason.OWNER_MUST_BE_ACTOR,
             *OWNER,
@@ -189,7 +172,6 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         "it is of that kind and holder",
     ),
     c.TransferOwnership: Decided(
-        f"the owner, {SUPER_ADMIN}; of an orphan {SUPER_ADMIN} only",
         (
             *OWNER,
             Reason.NOT_CONNECTED,
@@ -198,10 +180,9 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
             Reason.ADDRESS_ALREADY_PERSONAL,
         ),
         (e.OwnershipTransferred,),
-        "it is his already",
+        "the new owner owns it already",
     ),
     c.ReclaimAddress: Decided(
-        SUPER_ADMIN,
         (
             *OWNER,
             Reason.NOT_CONNECTED,
@@ -210,16 +191,14 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
             Reason.ADDRESS_ALREADY_PERSONAL,
         ),
         (e.AddressReclaimed,),
-        "it is his already",
+        "the new owner owns it already",
     ),
     c.ReleaseAddress: Decided(
-        SUPER_ADMIN,
         (Reason.ADDRESS_IS_ALIAS, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.AddressReleased, e.AliasRemoved),
         "it is free",
     ),
     c.BindTool: Decided(
-        HOLDER,
         (
             Reason.ADDRESS_IS_ALIAS,
             Reason.ADDRESS_ORPHANED,
@@ -229,16 +208,15 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.ToolBound,),
         "it is bound",
     ),
-    c.UnbindTool: Decided(HOLDER, CONNECTED, (e.ToolUnbound,), "it is not bound"),
+    c.UnbindTool: Decided(CONNECTED, (e.ToolUnbound,), "it is not bound"),
     c.AddAlias: Decided(
-        HOLDER,
         (*CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.AliasAdded,),
         "it is its alias already",
     ),
-    c.RemoveAlias: Decided(HOLDER, CONNECTED, (e.AliasRemoved,), None),
-    c.PromoteAlias: Decided(HOLDER, CONNECTED, (e.AliasPromoted,), None),
-    c.SetFromName: Decided(HOLDER, CONNECTED, (e.FromNameChanged,), _SAME),
+    c.RemoveAlias: Decided(CONNECTED, (e.AliasRemoved,), None),
+    c.PromoteAlias: Decided(CONNECTED, (e.AliasPromoted,), None),
+    c.SetFromName: Decided(CONNECTED, (e.FromNameChanged,), _SAME),
 }
 
 ADMINS: Final = "administrators and services"
@@ -251,8 +229,8 @@ ANSWERED: Final[Mapping[type[q.Question], Answered]] = {
     q.Addresses: Answered(ADMINS, ()),
     q.Inbox: Answered(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
     q.Inboxes: Answered("anybody: administrators and services all of them, others those they are in", ()),
-    q.Identities: Answered(f"{SELF}, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
-    q.User: Answered(f"{SELF}, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
+    q.Identities: Answered(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
+    q.User: Answered(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
     q.Users: Answered(ADMINS, ()),
     q.Teams: Answered(ADMINS, ()),
     q.Account: Answered(ADMINS, ()),
@@ -281,6 +259,17 @@ def told(table: Mapping[type[M], T], message: type[M]) -> T:
     if message not in table:
         raise Untold(f"What becomes of {message.__name__} is not said yet: services/ops/contract/decisions.py")
     return table[message]
+
+
+def who_may(command: type[c.Command]) -> str:
+    """The roles that suffice, in words; every trusted service may, too."""
+    rule = PERMISSIONS[command]
+    roles = " or ".join(ROLES[role] for role in rule.roles)
+    if rule.owner_is_actor:
+        roles += ", and the owner must be the actor"
+    if rule.orphan_to_team:
+        roles += f"; for an orphan {ROLES[rule.orphan_to_team]}"
+    return roles
 
 
 def refusals(command: type[c.Command]) -> list[Reason]:

@@ -113,7 +113,7 @@ def command(message: Message) -> str:
     decided = decisions.decided(named)
     rows = [
         ("subject", m.code(subjects.command("<account>", message.name))),
-        ("who may", m.inline(decided.who)),
+        ("who may", m.inline(decisions.who_may(named))),
         ("tells", " ".join(m.link("events", event_name(one), one.__name__) for one in decided.events)),
         ("refused", m.links("reasons", map(str, decisions.refusals(named)))),
         *([("unchanged", f"when {m.inline(decided.unchanged)}")] if decided.unchanged else []),

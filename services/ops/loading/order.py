@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 
 from shared.core.address import AddressInvalid, canonical
 from shared.core.names import name_key
+from shared.language.commands import AddUser
+from shared.language.permissions import PERMISSIONS
 
 # Which kind of thing a field names.
 USERS: Final = ("actor", "user", "owner", "new_owner", "admin", "members", "users")
@@ -24,14 +26,17 @@ KINDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(USERS, "user"), **dict.fromkeys(INBOXES, "inbox"), **dict.fromkeys(TEAMS, "team"),
     **dict.fromkeys(ADDRESSES, "address"),
 }  # fmt: skip
-# These touch what they do not name: RenameInbox frees a name, RestoreInbox takes one, who is reactivated gets his
-# addresses back. So does a user who is added again; but whoever claims one of them is refused before and after.
-OF_ALL: Final = frozenset((
-    "RegisterAccount", "ChangePlan", "SetAccountNeverLog", "RemoveUser", "ReactivateUser", "ArchiveInbox",
-    "RenameInbox", "RestoreInbox",
-))  # fmt: skip
+# These change more than they name, so they wait for all. A user who is added again gets addresses back, too; but
+# connecting one of them is refused before and after.
+OF_ALL: Final = frozenset(
+    message.__name__
+    for message, rule in PERMISSIONS.items()
+    if rule.beyond - {"super admins"} and message is not AddUser
+)
 # The last administrator stays, so these wait for those who add one.
-OF_ADMINISTRATORS: Final = frozenset(("SetPermissions", "DeactivateUser"))
+OF_ADMINISTRATORS: Final = frozenset(
+    message.__name__ for message, rule in PERMISSIONS.items() if "super admins" in rule.beyond
+)
 # A command changes what the first of these names that it has; an alias with its address.
 CHANGED: Final = (("user",), ADDRESSES, ("inbox",), ("team",))
 
