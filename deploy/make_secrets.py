@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Makes what is secret: an NKey for every user of the bus, a password for every role of the database.
+"""Make the secrets: an NKey for every user of NATS, a password for every role of the database.
 
     .venv/bin/python deploy/make_secrets.py [FOLDER]        # deploy/secrets when left out
 
-What is there already stays, so running it again adds what is missing; to replace a secret, remove its file first (of a
-password, the one in postgres/: the URL is made from it). The folder is for its owner alone; in it are
+Existing secrets stay, so running it again adds what is missing. To replace a secret, remove its file first (of a
+password, the one in postgres/: the URL is derived from it). Only the owner may read the folder. It contains
 
     nats/keys.conf                                public keys, for nats/users.conf
-    <user>/SWITCHBOARD_NATS_NKEY_SEED             who this is to NATS; users are those of nats/users.conf
-    <user>/SWITCHBOARD_POSTGRES_URL               its role, its password, and where the database is
+    <user>/SWITCHBOARD_NATS_NKEY_SEED             the seed of a user of nats/users.conf
+    <user>/SWITCHBOARD_POSTGRES_URL               its role, its password, and the place of the database
     postgres/<role>                               passwords, for postgres/init.sh
 
-The files can be read by all who get into the folder: a container's user has another number than whoever runs this.
+The files are readable by everybody with access to the folder: a container's user has another number than the caller.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import nkeys
 
 SERVICES: Final = ("connections", "relay", "inbox-views", "routing")
 USERS_CONF: Final = Path(__file__).parent / "nats" / "users.conf"
-# Who comes to the database, and as what.
+# The role of each user of the database.
 ROLES: Final = {service: f"switchboard_{service.replace('-', '_')}" for service in SERVICES} | {
     "ops": "switchboard_reader"
 }
@@ -37,12 +37,12 @@ DATABASE: Final = "switchboard"
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description="Makes what is secret, where it is not there yet.")
-    asked.add_argument("folder", type=Path, nargs="?", default=Path(__file__).with_name("secrets"))
-    asked.add_argument("--postgres", metavar="HOST:PORT[/DATABASE][?…]", help="where it is; else as it was")
-    given = asked.parse_args()
-    make(given.folder, given.postgres)
-    print(f"Everything is in {given.folder}; keep it out of every repository.")
+    parser = argparse.ArgumentParser(description="Make the missing secrets.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).with_name("secrets"))
+    parser.add_argument("--postgres", metavar="HOST:PORT[/DATABASE][?…]", help="the database; else as before")
+    options = parser.parse_args()
+    make(options.folder, options.postgres)
+    print(f"Everything is in {options.folder}; keep it out of every repository.")
 
 
 def make(folder: Path, postgres: str | None = None) -> None:
@@ -58,25 +58,25 @@ def make(folder: Path, postgres: str | None = None) -> None:
 
 
 def users() -> list[str]:
-    """Whoever has a key in the configuration of NATS."""
+    """The users with a key in the configuration of NATS."""
     found = re.findall(r"nkey: \$([A-Z_]+)", USERS_CONF.read_text())
     return [name.lower().replace("_", "-") for name in found]
 
 
 def whole(postgres: str) -> str:
-    """With the database's name, where it is left out."""
+    """Add the name of the database where it is missing."""
     place, mark, options = postgres.partition("?")
     return f"{place if '/' in place else f'{place}/{DATABASE}'}{mark}{options}"
 
 
 def place_in(folder: Path) -> str:
-    """Where the URLs that are there say that the database is; where compose.yaml has it when there are none yet."""
+    """The place of the database in existing URLs, else the one of compose.yaml."""
     there = [folder / user / URL for user in ROLES if (folder / user / URL).exists()]
     return there[0].read_text().strip().rpartition("@")[2] if there else whole(POSTGRES)
 
 
 def kept(path: Path, new: Callable[[], str]) -> str:
-    """What the file says; it is made when it is not there."""
+    """The content of the file, which is made when it is missing."""
     if not path.exists():
         written(path, new())
     return path.read_text().strip()
@@ -101,7 +101,7 @@ def public_key(seed: str) -> str:
 
 
 def new_password() -> str:
-    """Letters and digits, - and _: it stands in a URL."""
+    """Letters, digits, - and _, since it is part of a URL."""
     return secrets.token_urlsafe(24)
 
 

@@ -1,5 +1,5 @@
--- Who may do what with the event store's tables and functions: after event_store.sql, as the role that owns them; again
--- whenever a release changed that file. Events and journal are added to and never changed, by anybody but the owner.
+-- Permissions on the event store's tables and functions. Run it after event_store.sql, as the role that owns them, and again
+-- when a release changed that file. Only the owner may change events and journal; other roles add to them.
 
 GRANT SELECT ON ALL TABLES IN SCHEMA connections TO switchboard_connections, switchboard_reader;
 GRANT INSERT ON connections.events, connections.journal, connections.memberships TO switchboard_connections;

@@ -1,4 +1,4 @@
--- Gives each role the password that stands in a file of its name in the folder :passwords.
+-- Give each role the password in the file of its name, in the folder :passwords.
 
 \set connections `cat :'passwords'/switchboard_connections`
 \set relay `cat :'passwords'/switchboard_relay`

@@ -1,12 +1,12 @@
--- The roles of Switchboard, and what they may do in this database besides the event store's tables (grants.sql). For a
--- superuser, or for whoever owns the database and may make roles; it may be run again and again.
+-- The roles of Switchboard, and their permissions in this database besides the event store's tables (grants.sql). Run it
+-- as a superuser, or as an owner of the database who may make roles; repeating it is safe.
 --
---   switchboard_owner         owns the event store; nobody logs in as it
+--   switchboard_owner         owns the event store; has no login
 --   switchboard_connections   the writers: add to the event store, change nothing that is in it
 --   switchboard_relay         reads the log
 --   switchboard_inbox_views,
 --   switchboard_routing       read the log, and own the rows of their view
---   switchboard_reader        people who look: read everything, write nothing
+--   switchboard_reader        people: read everything, write nothing
 
 DO $$
 BEGIN
@@ -24,7 +24,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);
         END IF;
-        -- Whoever is no superuser has to be of the roles in whose name something is made; by making a role he may be.
+        -- A user who is not a superuser needs membership in a role to make objects for it; the maker of a role may grant it.
         IF NOT pg_has_role(role, 'SET') THEN
             EXECUTE format('GRANT %I TO CURRENT_USER', role);
         END IF;
@@ -34,7 +34,7 @@ BEGIN
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO switchboard_connections, switchboard_relay, '
                    'switchboard_inbox_views, switchboard_routing, switchboard_reader', current_database());
-    -- A view makes its rows anew in a schema of its own and renames it; two versions are compared in a temporary table.
+    -- A rebuild of a view fills a schema of its own and renames it; two versions are compared in a temporary table.
     EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO switchboard_inbox_views, switchboard_routing',
                    current_database());
     EXECUTE format('GRANT CREATE ON DATABASE %I TO switchboard_owner', current_database());
@@ -45,16 +45,15 @@ CREATE SCHEMA IF NOT EXISTS connections AUTHORIZATION switchboard_owner;
 GRANT USAGE ON SCHEMA connections TO
     switchboard_connections, switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_reader;
 
--- Advisory locks are how writers, relay and views take turns: whoever else holds one of theirs stops them all. Large
--- objects could be written by anybody. Both belong to everybody until they are taken away, in each new database, by a
--- superuser.
+-- Writers, relay and views take turns by advisory locks, so any other holder of such a lock stops them all. Any role could
+-- write large objects. In each new database everybody has both permissions until a superuser revokes them.
 DO $$
 DECLARE
     function regprocedure;
 BEGIN
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-        RAISE WARNING 'only a superuser can keep switchboard_reader from advisory locks, with which he could hold up '
-                      'commands and views: give its password to nobody who might';
+        RAISE WARNING 'only a superuser can revoke advisory locks from switchboard_reader, which can block '
+                      'commands and views with them: give its password to trusted people only';
         RETURN;
     END IF;
     FOR function IN
@@ -70,13 +69,13 @@ BEGIN
     END LOOP;
 END $$;
 
--- What comes later is as guarded as what is there.
+-- Objects of later releases get the same protection.
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing
     GRANT USAGE ON SCHEMAS TO switchboard_reader;
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing
     GRANT SELECT ON TABLES TO switchboard_reader;
 
--- A look at everything must not keep old rows for hours.
+-- A long query must not keep old rows for hours.
 ALTER ROLE switchboard_reader SET default_transaction_read_only = on;
 ALTER ROLE switchboard_reader SET statement_timeout = '5min';
