@@ -1,8 +1,10 @@
 """The runbook's table of messages is complete: every error that a process can say has a row, by name or in words."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -59,11 +61,16 @@ def rows() -> str:
     return " ".join(" ".join(lines).split())
 
 
+@functools.cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def classes() -> dict[str, ast.ClassDef]:
     return {
         node.name: node
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.ClassDef)
     }
 
@@ -90,8 +97,8 @@ def words_of(value: ast.expr) -> list[str]:
 def sentences() -> Iterator[tuple[str, list[str]]]:
     """What probes of readiness answer, and what is kept for them: where, and the words."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            where = f"{path.relative_to(ROOT)}: "
+        where = f"{path.relative_to(ROOT)}: "
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is not None:
                 if ast.unparse(node.returns) == "str | None" and node.name not in NO_PROBES:
                     for told in ast.walk(node):
