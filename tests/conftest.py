@@ -31,6 +31,20 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+# Costly to start, and shared by several tests: those stay together, on one worker.
+SHARED = (
+    "guarded", "guarded_nats", "shared_launcher", "furnished", "second_writer", "cluster", "spreading_nats", "evidence",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        shared = next((name for name in SHARED if name in fixtures), None)
+        if shared or "running" in fixtures:
+            item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
+
+
 def pytest_collection_finish() -> None:
     """What was collected stays: looks at all of it for garbage would stop the event loops of tests for a while."""
     gc.collect()

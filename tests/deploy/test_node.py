@@ -96,10 +96,10 @@ async def test_a_node_program_follows_events_under_the_allow_lists_and_acknowled
 ) -> None:
     async with following(packages, program(guarded, user)) as follower:
         told = await follower.until("InboxArchived")
-    assert [position for position, _ in told] == list(range(1, len(told) + 1))
-    async with guarded.nats.connected_as("ops") as ops, asyncio.timeout(10):
-        while (info := await ops.client.jetstream().consumer_info(STREAM, user)).num_ack_pending:
-            await asyncio.sleep(0.1)
+        assert [position for position, _ in told] == list(range(1, len(told) + 1))
+        async with guarded.nats.connected_as("ops") as ops, asyncio.timeout(30):
+            while (info := await ops.client.jetstream().consumer_info(STREAM, user)).num_ack_pending:
+                await asyncio.sleep(0.1)
         assert info.ack_floor is not None
         assert info.ack_floor.stream_seq >= told[-1][0]
 

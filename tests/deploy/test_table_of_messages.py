@@ -67,12 +67,7 @@ def nodes_of(path: Path) -> list[ast.AST]:
 
 
 def classes() -> dict[str, ast.ClassDef]:
-    return {
-        node.name: node
-        for path in SOURCES
-        for node in nodes_of(path)
-        if isinstance(node, ast.ClassDef)
-    }
+    return {node.name: node for path in SOURCES for node in nodes_of(path) if isinstance(node, ast.ClassDef)}
 
 
 def exceptions() -> set[str]:
