@@ -85,7 +85,7 @@ class Commands:
     async def understood(self) -> str | None:
         return self._not_understood.trouble()
 
-    async def figures(self) -> Sequence[metrics.Metric]:
+    async def collect_metrics(self) -> Sequence[metrics.Metric]:
         return [
             metrics.counter(
                 "switchboard_commands_total",
@@ -98,7 +98,7 @@ class Commands:
                 "From a command's arrival to its reply.",
                 self.endpoint.durations,
             ),
-            *self.writer.figures(),
+            *self.writer.collect_metrics(),
         ]
 
     def _failed(self) -> None:
@@ -179,7 +179,7 @@ async def connections(service: Service) -> AsyncIterator[None]:
     commands = Commands(service)
     service.parts["postgres"] = commands.ready
     service.parts["streams"] = commands.understood
-    service.figures.append(commands.figures)
+    service.metric_sources.append(commands.collect_metrics)
     await service.broker.start()
     client = service.broker.connection
     commands.writer.start()

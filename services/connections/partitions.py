@@ -22,8 +22,8 @@ from nats.aio.client import Client
 
 from shared.messaging import bus
 from shared.messaging.endpoint import Endpoint
-from shared.process.cancellation import asked_to_end
-from shared.process.postgres import DirectAsync, LockNotOurs, ended_when_silent
+from shared.process.cancellation import cancellation_requested
+from shared.process.postgres import DirectAsync, LockNotHeld, lock_session_settings
 
 BEAT_SECONDS = 0.25
 SILENCE_SECONDS = 3.0
@@ -100,7 +100,7 @@ class Partitions:
         await asyncio.gather(*(endpoint.drain() for endpoint in self._open.values()))
 
     async def _run(self) -> None:
-        while not self._leaving.is_set() and not asked_to_end():
+        while not self._leaving.is_set() and not cancellation_requested():
             try:
                 await self._session()
             except (psycopg.Error, nats.errors.Error, OSError, TimeoutError) as error:
@@ -110,14 +110,14 @@ class Partitions:
     async def _session(self) -> None:
         session = await DirectAsync.connect(
             self._url,
-            settings=ended_when_silent(SILENCE_SECONDS),
+            settings=lock_session_settings(SILENCE_SECONDS),
             autocommit=True,
             connect_timeout=2,
             application_name="partitions",
         )
         try:
             await session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, PRESENT))
-            while not self._leaving.is_set() and not asked_to_end():
+            while not self._leaving.is_set() and not cancellation_requested():
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._beat(session)
                 self._say(None)
@@ -133,7 +133,7 @@ class Partitions:
             raise nats.errors.ConnectionReconnectingError
         shares = await self._shares(session)
         if shares.me not in shares.writers:
-            raise LockNotOurs
+            raise LockNotHeld
         wanted = shares.quota(self._count) - len(shares.mine)
         if wanted > 0:
             for partition in self._first(shares)[:wanted]:

@@ -21,7 +21,7 @@ from shared.messaging.fair_queue import FairQueue
 from shared.process import metrics, unexpected_errors
 from shared.process.backoff import Backoff
 from shared.process.histograms import DURATIONS, SIZES, Histogram
-from shared.process.postgres import away
+from shared.process.postgres import not_ready
 
 # In weights: one for a command, and one more for every 4 KiB of its body.
 LARGEST_GROUP = 512
@@ -115,7 +115,7 @@ class Writer:
         hint = self._throughput.retry_after_ms(self._admission.total)
         return hint if self._trouble is None else max(hint, AWAY_RETRY_MS)
 
-    def figures(self) -> Sequence[metrics.Metric]:
+    def collect_metrics(self) -> Sequence[metrics.Metric]:
         return [
             metrics.gauge(
                 "switchboard_commands_under_way",
@@ -186,7 +186,7 @@ class Writer:
             try:
                 return self._open_ledger()
             except PersistenceError as error:
-                trouble = away(str(error))
+                trouble = not_ready(str(error))
                 if trouble != self._trouble:
                     log.warning("ledger.not_opened", error=str(error))
                 self._trouble = trouble
@@ -275,7 +275,7 @@ class Writer:
         told, _, _ = str(error).partition("\n")
         if self._trouble is None:
             log.warning("event_store.away", error=told)
-        self._trouble = away(told)
+        self._trouble = not_ready(told)
 
     def _without_impatient(self, group: list[Pending]) -> list[Pending]:
         limit = time.monotonic() - PATIENCE_SECONDS

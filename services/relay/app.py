@@ -16,8 +16,8 @@ async def wire(service: Service) -> AsyncIterator[None]:
     service.parts |= relay.parts
     await service.broker.start()
     client = service.broker.connection
-    async with metrics.of_relay(relay, service.postgres_url) as figures, asyncio.TaskGroup() as tasks:
-        service.figures += figures
+    async with metrics.of_relay(relay, service.postgres_url) as sources, asyncio.TaskGroup() as tasks:
+        service.metric_sources += sources
         carrying = tasks.create_task(relay.run())
         async with discoverable(client, "switchboard-relay", "Carries every event onto the stream.", []):
             yield

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 import psycopg
 
 from services.relay.errors import LogBehindStream, LogHasHole, StreamOfAnotherLog
-from shared.process.log_reader import LogReader, Stored
+from shared.process.log_reader import LogReader, StoredEvent
 from shared.process.stored_events import id_in_state
 
 BATCH_EVENTS: Final = 1_000
@@ -29,7 +29,7 @@ class NextEvents:
         self._reader = LogReader(postgres_url)
         self._limit = BATCH_EVENTS
 
-    async def after(self, position: int, event: str | None = None) -> list[Stored]:
+    async def after(self, position: int, event: str | None = None) -> list[StoredEvent]:
         """At most `BATCH_EVENTS` events, of at most `BATCH_BYTES` unless the first alone is larger.
 
         `event` is the id of the one at the position, which the log must still hold.
@@ -84,7 +84,7 @@ class NextEvents:
             raise
 
 
-def require_same(stored: Stored | None, position: int, event: str | None) -> None:
+def require_same(stored: StoredEvent | None, position: int, event: str | None) -> None:
     """The log still holds the event with which the stream ends.
 
     Raises:
@@ -97,7 +97,7 @@ def require_same(stored: Stored | None, position: int, event: str | None) -> Non
         raise StreamOfAnotherLog(f"at position {position} the stream has another event than the log: {CURE}")
 
 
-def _fitting(events: Sequence[Stored]) -> int:
+def _fitting(events: Sequence[StoredEvent]) -> int:
     total = 0
     for count, event in enumerate(events):
         total += len(event.state)

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from services.relay.relay import Relay
-from shared.process.lag import LogWatch, seconds_of
+from shared.process.lag import LagMeter, seconds_or_nan
 from shared.process.metrics import Metric, Source, gauge
 
 
 @asynccontextmanager
 async def of_relay(relay: Relay, postgres_url: str) -> AsyncIterator[Sequence[Source]]:
-    watch = LogWatch(postgres_url)
+    meter = LagMeter(postgres_url)
 
     async def leading() -> Sequence[Metric]:
         told = "1 while this process carries the log onto the stream, 0 while it stands by."
@@ -20,15 +20,15 @@ async def of_relay(relay: Relay, postgres_url: str) -> AsyncIterator[Sequence[So
         position = relay.position
         if position is None:
             return []
-        found = await watch.behind(position)
+        found = await meter.lag_of(position)
         return [
             gauge("switchboard_log_position", "Where the log ends.", found.log_end),
             gauge("switchboard_relay_position", "Up to where the log is on the stream.", position),
             gauge("switchboard_relay_lag_events", "Events of the log not yet on the stream.", found.events),
-            gauge("switchboard_relay_lag_seconds", "Age of the oldest of them, else 0.", seconds_of(found)),
+            gauge("switchboard_relay_lag_seconds", "Age of the oldest of them, else 0.", seconds_or_nan(found)),
         ]
 
     try:
         yield [leading, lag]
     finally:
-        await watch.close()
+        await meter.close()

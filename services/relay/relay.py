@@ -35,10 +35,10 @@ from shared.messaging.frames import breaking
 from shared.messaging.permissions import NotAllowed
 from shared.process import failpoints
 from shared.process.backoff import Backoff
-from shared.process.cancellation import asked_to_end
+from shared.process.cancellation import cancellation_requested
 from shared.process.lease import Lease
-from shared.process.log_reader import Stored
-from shared.process.pacing import rest
+from shared.process.log_reader import StoredEvent
+from shared.process.pacing import pause_after
 from shared.process.standby import Progress, Standby
 from shared.process.stored_events import Undecodable
 
@@ -99,12 +99,12 @@ class Relay:
 
     async def _carry(self) -> None:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        while not asked_to_end():
+        while not cancellation_requested():
             refusals = self._stream.refusals
             try:
                 with breaking():
                     await self._stream.open()
-                    if not asked_to_end():
+                    if not cancellation_requested():
                         if not self._lease.held:
                             self._reached = None
                         await self._lease.acquired()
@@ -135,7 +135,7 @@ class Relay:
     async def _lead(self) -> None:
         tail = await self._settle()
         self._reached = tail.position
-        while self._lease.held and not asked_to_end():
+        while self._lease.held and not cancellation_requested():
             self._stream.hinted.clear()
             began = asyncio.get_running_loop().time()
             events = await self._log.after(tail.position, tail.id)
@@ -148,9 +148,11 @@ class Relay:
             if not events:
                 await self._wait(tail)
             elif len(events) < BATCH_EVENTS // 2:
-                await asyncio.sleep(rest(asyncio.get_running_loop().time() - began, REST_TIMES, SHORTEST_REST_SECONDS))
+                await asyncio.sleep(
+                    pause_after(asyncio.get_running_loop().time() - began, REST_TIMES, SHORTEST_REST_SECONDS)
+                )
 
-    async def _append(self, events: Sequence[Stored], tail: Tail) -> Tail:
+    async def _append(self, events: Sequence[StoredEvent], tail: Tail) -> Tail:
         try:
             return await self._stream.append([stored_to_wire(*event) for event in events], tail)
         except (IdsStillKnown, StreamStuck) as trouble:
@@ -237,7 +239,7 @@ class Relay:
         return trouble
 
     async def _postgres_ready(self) -> str | None:
-        return self._lease.trouble or (self._log_trouble if self._lease.held else None)
+        return self._lease.last_error or (self._log_trouble if self._lease.held else None)
 
     async def _stream_ready(self) -> str | None:
         if not self._stream.connected:
@@ -247,10 +249,10 @@ class Relay:
     async def _lease_ready(self) -> str | None:
         if self._lease.held:
             return None
-        if self._lease.trouble:
+        if self._lease.last_error:
             return "no lease can be asked for"
         try:
-            return await self._standby.trouble()
+            return await self._standby.stalled()
         except (nats.errors.Error, nats.js.errors.Error, psycopg.Error):
             # There is no stream yet, or the servers are away, which other parts tell.
             return None

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.process.bounded import forget_oldest
+from shared.process.bounded import evict_oldest
 
 # One share for all accounts without an accepted command or an answer, whatever names a flood makes up.
 UNKNOWN_TENANT: Final = ""
@@ -24,7 +24,7 @@ class KnownTenants:
 
     def add(self, account: str) -> None:
         self._accounts[account] = None
-        forget_oldest(self._accounts, self._limit)
+        evict_oldest(self._accounts, self._limit)
 
     def __contains__(self, account: str) -> bool:
         return account in self._accounts

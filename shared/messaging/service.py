@@ -25,7 +25,7 @@ from shared.messaging.message_size import keep_looking_at_limit
 from shared.messaging.metrics import refusals
 from shared.messaging.permissions import Permissions
 from shared.process import failpoints, logs, metrics, unexpected_errors
-from shared.process.health import Health, HostWrong, PortTaken, Probe, examine, serve_http
+from shared.process.health import Health, HostUnavailableError, PortUnavailableError, Probe, examine, serve_http
 from shared.process.settings import Settings
 from shared.process.urls import servers_of
 
@@ -40,7 +40,7 @@ class Service:
     """What a service process has at hand.
 
     `broker` is connected and not started, with `apply_types=False`: a handler gets the decoded message alone. `parts`
-    are the conditions of readiness by name: each answers None when it is ready, else why not. `figures` are what
+    are the conditions of readiness by name: each answers None when it is ready, else why not. `metric_sources` are what
     `/metrics` is made of. `stopping` is set once the process was asked to end.
     """
 
@@ -53,7 +53,7 @@ class Service:
         self.started = False
         self.given_up = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
-        self.figures: list[metrics.Source] = [self._readiness, refusals, unexpected_errors.figures]
+        self.metric_sources: list[metrics.Source] = [self._readiness, refusals, unexpected_errors.collect_metrics]
         options = settings.nats_options()
         self._permissions = Permissions(permissions.user_of(options, self.nats_url), options["inbox_prefix"])
         seed = settings.nats_nkey_seed
@@ -90,7 +90,7 @@ class Service:
 
     async def metrics_page(self) -> bytes:
         """The page of `/metrics`, made now."""
-        return await metrics.page(self.name, self.figures)
+        return await metrics.page(self.name, self.metric_sources)
 
     async def _readiness(self) -> Sequence[metrics.Metric]:
         return [metrics.readiness(await self.health())]
@@ -219,14 +219,14 @@ async def _end_what_is_left(code: int) -> None:
 
 
 def _listen_to_signals(service: Service, serving: asyncio.Task[None]) -> None:
-    def asked_to_end() -> None:
+    def on_signal() -> None:
         if service.stopping.is_set():
             serving.cancel()
         service.stopping.set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked_to_end)
+        loop.add_signal_handler(number, on_signal)
 
 
 def _listen_no_more() -> None:
@@ -244,9 +244,9 @@ def _verdict(service: Service, serving: asyncio.Task[None]) -> int:
     if serving.cancelled():
         return 0 if service.stopping.is_set() and not service.given_up else 1
     if error := serving.exception():
-        if isinstance(error, PortTaken):
+        if isinstance(error, PortUnavailableError):
             log.error("service.failed", error=str(error), advice="set SWITCHBOARD_HTTP_PORT, 0 for none")
-        elif isinstance(error, HostWrong):
+        elif isinstance(error, HostUnavailableError):
             log.error(
                 "service.failed", error=str(error), advice="set SWITCHBOARD_HTTP_HOST to an address of this machine"
             )

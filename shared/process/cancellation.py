@@ -1,13 +1,13 @@
-"""A loop that was asked to end ends, also when a library swallowed the asking."""
+"""A loop that was cancelled ends, also when a library lost the cancellation."""
 
 import asyncio
 
 
-def asked_to_end() -> bool:
-    """Whether the current task was cancelled; every loop that is to run until cancellation asks it in each turn.
+def cancellation_requested() -> bool:
+    """Whether the current task was cancelled; every loop that runs until its cancellation asks in each turn.
 
     Up to Python 3.11 `asyncio.wait_for` loses a cancellation that arrives together with the result it waits for, and
-    nats-py and psycopg wait with it: `while True` would then run for ever, and with it the process that stops.
+    nats-py and psycopg wait with it. A `while True` would then run for ever and keep its process from stopping.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,13 +1,13 @@
-"""Named points at which a test lets a process die or lose its clock; unarmed, one look at None each.
+"""Named points at which a test kills a process or moves its clock; an unarmed point costs one comparison with None.
 
 Armed only where `SWITCHBOARD_FAILPOINTS` names a folder. A file in it, called `<point>@<process>` and holding
-`<action> [<k> [<seconds>]]`, strikes the k-th time (1 when left out) that a process of that name reaches the point:
+`<action> [<k> [<seconds>]]`, strikes the k-th time (default 1) that a process of that name reaches the point:
 
-    kill     ends it as by kill -9
-    jump     its wall clock jumps by that many seconds
+    kill     ends the process as kill -9 does
+    jump     moves its wall clock by that many seconds
 
-Whoever strikes takes the file first (it is then called `….struck`, and holds the process id), so that one process is
-struck once, and its successor is not.
+The process takes the file first: it is then called `….struck` and contains the process id. So one process is struck
+once, and its successor is not.
 """
 
 import os
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 def arm(folder: Path | None, process: str) -> None:
-    """From now on this process, called so, looks into the folder at every point; None: never."""
+    """Let this process, by its name, read the folder at every point; never with None."""
     global _armed  # noqa: PLW0603  one process, one name
     _armed = _Armed(folder, process) if folder is not None else None
     if folder is not None:
@@ -32,7 +32,7 @@ def arm(folder: Path | None, process: str) -> None:
 
 
 def reached(point: str) -> None:
-    """The process is at this point; if a test armed it, it strikes now."""
+    """Strike if a test armed this point."""
     if _armed is not None:
         _armed.reached(point)
 
@@ -57,7 +57,7 @@ class _Armed:
 
     @staticmethod
     def _takes(token: Path) -> bool:
-        """Whether it is this process that strikes."""
+        """Rename the file; return whether this process was the first."""
         mine = token.with_name(f"{token.name}.{os.getpid()}")
         try:
             token.rename(mine)

@@ -1,4 +1,4 @@
-"""Whether a process is alive, whether it can do its work, and what it has counted, told over HTTP."""
+"""Liveness, readiness and metrics of a process over HTTP."""
 
 import asyncio
 import errno
@@ -19,17 +19,17 @@ _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Al
 Probe = Callable[[], Awaitable[str | None]]
 
 
-class PortTaken(Exception):
-    """Something else listens on the port already, or this user may not listen there."""
+class PortUnavailableError(Exception):
+    """Another program listens on the port, or this user may not listen there."""
 
 
-class HostWrong(Exception):
-    """There is no such address to listen on."""
+class HostUnavailableError(Exception):
+    """This machine does not have the address to listen on."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """`parts` names each part with `ok` or why it is not ready."""
+    """`parts` has `ok` for each part, or why it is not ready."""
 
     service: str
     parts: Mapping[str, str]
@@ -43,7 +43,7 @@ class Health:
 
 
 async def examine(service: str, parts: Mapping[str, Probe]) -> Health:
-    """Asks all parts at once; one that fails or takes longer than `PROBE_SECONDS` is not ready."""
+    """Probe all parts at once; a part that fails or takes longer than `PROBE_SECONDS` is not ready."""
     states = await asyncio.gather(*(_state(probe) for probe in parts.values()))
     return Health(service, dict(zip(parts, states, strict=True)))
 
@@ -65,16 +65,16 @@ async def serve_http(
     metrics: Callable[[], Awaitable[bytes]],
     host: str = "127.0.0.1",
 ) -> AsyncIterator[None]:
-    """Answers GET `/health/live` (200), `/health/ready` (200 or 503, with the parts as JSON) and `/metrics` (200, in
+    """Answer GET `/health/live` (200), `/health/ready` (200 or 503, with the parts as JSON) and `/metrics` (200, in
     the text format of Prometheus).
 
     Raises:
-        PortTaken: something listens there already, or it is not for this user.
-        HostWrong: this machine has no such address.
+        PortUnavailableError: another program listens there, or this user may not.
+        HostUnavailableError: this machine does not have the address.
     """
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A caller that goes away or sends nothing has nobody left to tell.
+        # No answer for a caller that disconnects or sends nothing.
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -84,7 +84,7 @@ async def serve_http(
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         except RuntimeError:
-            # Of a transport that is closed uvloop says so.
+            # uvloop raises it for a closed transport.
             if not writer.transport.is_closing():
                 raise
         finally:
@@ -95,8 +95,8 @@ async def serve_http(
     except OSError as error:
         what = f"port {port} on {host}: {error.strerror or error}"
         if error.errno in {errno.EADDRINUSE, errno.EACCES}:
-            raise PortTaken(what) from error
-        raise HostWrong(what) from error
+            raise PortUnavailableError(what) from error
+        raise HostUnavailableError(what) from error
     try:
         yield
     finally:

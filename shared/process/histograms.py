@@ -1,4 +1,4 @@
-"""What happens is counted in plain lists and dicts, well under a microsecond each; `metrics.py` tells it if asked."""
+"""Histograms in plain lists: an observation takes well under a microsecond; `metrics.py` writes them for Prometheus."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Final
 # In nanoseconds.
 DURATIONS: Final = tuple(round(ms * 1e6) for ms in (1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1e3, 2.5e3, 5e3, 1e4))
 SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-# In place of a name that a caller has made up: there is no end of those.
+# Replaces names that callers have made up: those have no end.
 OTHER: Final = "other"
 
 
 class Histogram:
-    """How many values are at most as large as each bound, and larger than the one before; the last have no bound."""
+    """Counts of values by upper bound; the last count is of values above all bounds."""
 
     __slots__ = ("bounds", "counts", "sum")
 

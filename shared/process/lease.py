@@ -1,28 +1,27 @@
-"""One process at a time does a certain work: whoever holds an advisory lock on a PostgreSQL session of its own.
+"""A lease: one process at a time does certain work, the one that has an advisory lock in a PostgreSQL session.
 
-The holder says a word on that session every `BEAT_SECONDS`. PostgreSQL itself ends a session that was silent for
-`LEASE_SECONDS` (`idle_session_timeout`), so the lock of a holder that was killed, paused or cut off is free within that
-time, and the holder, when it wakes up, knows by its own clock that its time is over. A lease makes two workers
-unlikely, never impossible: what must not happen twice needs a fence where it happens.
+The holder sends a query on that session every `beat_seconds`. PostgreSQL itself ends a session that was silent for
+`lease_seconds` (`idle_session_timeout`). The lock of a holder that was killed, paused or cut off is free within that
+time, and a holder that resumes knows by its own clock that its lease is over. A lease makes two workers unlikely,
+never impossible: work that must not happen twice needs a fence where it takes effect.
 """
 
 import asyncio
 import hashlib
 import time
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import structlog
 
-from shared.process.cancellation import asked_to_end
-from shared.process.postgres import DirectAsync, LockNotOurs, ended_when_silent
+from shared.process.cancellation import cancellation_requested
+from shared.process.postgres import DirectAsync, LockNotHeld, lock_session_settings
 
-LEASE_SECONDS = 3.0
-BEAT_SECONDS = 0.5
+LEASE_SECONDS: Final = 3.0
 
 _LOW = 0xFFFF_FFFF
-# A lock's one key of 64 bits, as PostgreSQL shows it in two halves.
-_SEEN = """
+# The key of a lock has 64 bits; PostgreSQL shows it in two halves.
+_OWN_LOCK = """
     SELECT EXISTS (
         SELECT FROM pg_locks
         WHERE locktype = 'advisory' AND classid::bigint = %s AND objid::bigint = %s AND objsubid = 1 AND granted
@@ -32,84 +31,92 @@ log = structlog.get_logger(__name__)
 
 
 class Lease:
-    """The lease called `name`. `run` keeps trying for it and holding it; it ends only by cancellation."""
+    """The lease with this name. `run` tries for it and keeps it; it ends only by cancellation.
 
-    def __init__(self, postgres_url: str, name: str) -> None:
+    `last_error` is why it cannot be asked for; None while it can.
+    """
+
+    def __init__(
+        self, postgres_url: str, name: str, lease_seconds: float = LEASE_SECONDS, beat_seconds: float = 0.5
+    ) -> None:
         self._url = postgres_url
         self._name = name
-        self._key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+        self._lease_seconds = lease_seconds
+        self._beat_seconds = beat_seconds
+        # Of the advisory lock.
+        self.lock_key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
         self._until = 0.0
         self._acquired = asyncio.Event()
-        self.trouble: str | None = "starting"
+        self.last_error: str | None = "starting"
 
     @property
     def held(self) -> bool:
-        """Whether this process may work now; false also when its time is over and nothing was heard of PostgreSQL."""
+        """Whether this process may work now; false, too, when the time is over without an answer of PostgreSQL."""
         return time.monotonic() < self._until
 
     async def acquired(self) -> None:
-        """Returns when the lease is held."""
+        """Return when the lease is held."""
         while not self.held:
             self._acquired.clear()
             await self._acquired.wait()
 
     async def run(self) -> None:
-        while not asked_to_end():
+        while not cancellation_requested():
             try:
                 await self._session()
             except (psycopg.Error, OSError, TimeoutError) as error:
-                self._say(str(error).strip() or type(error).__name__)
+                self._set_error(str(error).strip() or type(error).__name__)
             finally:
                 self._lose()
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(self._beat_seconds)
 
     async def _session(self) -> None:
         connection = await DirectAsync.connect(
             self._url,
-            settings=ended_when_silent(LEASE_SECONDS),
+            settings=lock_session_settings(self._lease_seconds),
             autocommit=True,
             connect_timeout=2,
             application_name=f"{self._name} lease",
         )
         try:
-            async with asyncio.timeout(LEASE_SECONDS) as deadline:
-                while not asked_to_end():
+            async with asyncio.timeout(self._lease_seconds) as deadline:
+                while not cancellation_requested():
                     await self._beat(connection)
-                    deadline.reschedule(asyncio.get_running_loop().time() + LEASE_SECONDS)
-                    await asyncio.sleep(BEAT_SECONDS)
+                    deadline.reschedule(asyncio.get_running_loop().time() + self._lease_seconds)
+                    await asyncio.sleep(self._beat_seconds)
         finally:
             await connection.close()
 
     async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        """Tries for the lock, or says that its holder is alive; counted from before the words were sent."""
-        asked = time.monotonic()
+        """Try for the lock, or renew the lease; its time counts from before the query was sent."""
+        sent_at = time.monotonic()
         if self._until:
             await self._require_lock(connection)
             if not self.held:
                 raise TimeoutError("the lease ran out in a pause")
         else:
-            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (self._key,))
+            cursor = await connection.execute("SELECT pg_try_advisory_lock(%s)", (self.lock_key,))
             row = await cursor.fetchone()
             if row is None or not row[0]:
-                self._say(None)
+                self._set_error(None)
                 return
             await self._require_lock(connection)
-            self._say(None)
+            self._set_error(None)
             log.info("lease.acquired", lease=self._name)
-        self._until = asked + LEASE_SECONDS
+        self._until = sent_at + self._lease_seconds
         self._acquired.set()
 
     async def _require_lock(self, connection: psycopg.AsyncConnection[Any]) -> None:
-        row = await (await connection.execute(_SEEN, (self._key >> 32 & _LOW, self._key & _LOW))).fetchone()
+        row = await (await connection.execute(_OWN_LOCK, (self.lock_key >> 32 & _LOW, self.lock_key & _LOW))).fetchone()
         if row is None or not row[0]:
-            raise LockNotOurs
+            raise LockNotHeld
 
     def _lose(self) -> None:
         if self._until:
             log.info("lease.over", lease=self._name)
         self._until = 0.0
 
-    def _say(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self.trouble:
-            log.warning("lease.trouble", lease=self._name, error=trouble)
-        self.trouble = trouble
+    def _set_error(self, error: str | None) -> None:
+        if error is not None and error != self.last_error:
+            log.warning("lease.trouble", lease=self._name, error=error)
+        self.last_error = error

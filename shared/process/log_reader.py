@@ -1,4 +1,4 @@
-"""Reads the log in the order of its positions: every event there is, from any place, in large steps."""
+"""Reads the event log in the order of positions: every event, from any position on, in large batches."""
 
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -9,8 +9,8 @@ from shared.process.postgres import DirectAsync
 from shared.process.stored_events import id_in_state
 
 
-class Stored(NamedTuple):
-    """One row of the log; `state` is as `codec.to_state` wrote it."""
+class StoredEvent(NamedTuple):
+    """One row of the log; `state` is as `stored_events.to_state` wrote it."""
 
     stream: UUID
     version: int
@@ -20,10 +20,10 @@ class Stored(NamedTuple):
 
 
 class LogReader:
-    """One connection, made anew when it was lost. Use it as an async context manager.
+    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager.
 
     Raises, from `read` and `end`:
-        psycopg.OperationalError: PostgreSQL does not answer; ask again later.
+        psycopg.OperationalError: PostgreSQL does not answer; try again later.
     """
 
     def __init__(self, url: str) -> None:
@@ -36,31 +36,31 @@ class LogReader:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def read(self, after: int, limit: int) -> list[Stored]:
-        """The next events after a position, at most `limit` of them; fewer only at the end of the log."""
+    async def read(self, after: int, limit: int) -> list[StoredEvent]:
+        """Read the next events after a position: `limit` of them, fewer only at the end of the log."""
         rows = await self._rows(
             "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events"
             " WHERE notification_id > %s ORDER BY notification_id LIMIT %s",
             (after, limit),
         )
-        return [Stored(*row) for row in rows]
+        return [StoredEvent(*row) for row in rows]
 
     async def end(self) -> int:
-        """The position of the last event, 0 when there is none."""
+        """Return the position of the last event; 0 for an empty log."""
         rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
         return int(rows[0][0]) if rows else 0
 
     async def id_at(self, position: int) -> str | None:
-        """The id of the event at a position, None when there is none.
+        """Return the id of the event at a position; None without an event.
 
         Raises:
-            Undecodable: what is stored there is no event.
+            Undecodable: the state there is not an event.
         """
         found = await self.read(position - 1, 1)
         return id_in_state(found[0].state) if found and found[0].position == position else None
 
     async def identity(self) -> str | None:
-        """Which log it is, for ever; None while no writer has begun one."""
+        """Return the id that the log keeps for ever; None before the first writer started."""
         rows = await self._rows("SELECT id FROM connections.log", ())
         return str(rows[0][0]) if rows else None
 
@@ -75,5 +75,5 @@ class LogReader:
         try:
             return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            # No writer has ever started on this database.
+            # Before the first start of a writer on this database.
             return []

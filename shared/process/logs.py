@@ -19,15 +19,15 @@ _OF_SEVERAL_LINES: Final = frozenset(("exception", "stack"))
 _RUN: Final = re.compile(r'[^\s"]+')
 # An address, or a user and password in a URL; what begins with it is a decorator in a line of code.
 _AT: Final = re.compile(r"[^@]@")
-# What moves the cursor, colours, begins a line, or turns the direction of writing around: a terminal obeys it.
-_OBEYED: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# A terminal obeys them: they move the cursor, colour, begin a line, or reverse the direction of writing.
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def configure(service: str, log_format: Literal["console", "json"] | None = None) -> None:
-    """Sends the logs of this process to standard error, each line naming `service`.
+    """Send the logs of this process to standard error; each line names `service`.
 
-    Libraries that log through `logging` are heard from WARNING up. No format given: console on a terminal, else JSON.
-    Whatever looks like an address is masked, wherever in a line it stands: in what an exception says above all.
+    Libraries that log through `logging` are included from WARNING up. The default format is console on a terminal, else
+    JSON. Every text that looks like an address is masked, in messages of exceptions above all.
     """
     console = sys.stderr.isatty() if log_format is None else log_format == "console"
     shared: list[Processor] = [
@@ -53,7 +53,7 @@ def configure(service: str, log_format: Literal["console", "json"] | None = None
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.WARNING)
-    # It warns of each try to connect, over several lines; what is away is told once by whoever needs it.
+    # It warns of each attempt to connect, over several lines; our own code logs once that a server is away.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
@@ -67,7 +67,7 @@ def _stamp(service: str) -> Processor:
 
 
 def masked(text: str) -> str:
-    """The text with a mask in place of everything between blanks and quotes that has an `@` inside."""
+    """Replace everything between blanks and quotes that has an `@` inside by a mask."""
     if "@" not in text:
         return text
     return _RUN.sub(lambda run: MASK if _AT.search(run[0]) else run[0], text)
@@ -83,17 +83,17 @@ def _masked_items(items: Iterable[tuple[object, object]]) -> dict[str, object]:
     """Keys that look the same once they are masked are numbered, so that none is lost."""
     found: dict[str, object] = {}
     for key, value in items:
-        name = told = masked(str(key))
+        name = unique = masked(str(key))
         number = 1
-        while told in found:
+        while unique in found:
             number += 1
-            told = f"{name} ({number})"
-        found[told] = _masked_value(value)
+            unique = f"{name} ({number})"
+        found[unique] = _masked_value(value)
     return found
 
 
 def _in_one_line(value: object) -> object:
-    """A line of log is one line, and tells a terminal nothing but text."""
+    """A log line is one line, and a terminal gets nothing but text."""
     if not isinstance(value, str | Exception) or str(value).isprintable():
         return value
     words = " ".join(str(value).split())
@@ -103,7 +103,7 @@ def _in_one_line(value: object) -> object:
 def _masked_value(value: object) -> object:
     match value:
         case float() if not math.isfinite(value):
-            return str(value)  # JSON has no word for it
+            return str(value)  # JSON cannot write it
         case None | bool() | int() | float():
             return value
         case dict():
@@ -122,7 +122,7 @@ def _dumps(line: EventDict, **_options: object) -> str:
     try:
         return orjson.dumps(line).decode()
     except TypeError:
-        # Numbers beyond 64 bits, and text that is no UTF-8.
+        # Numbers beyond 64 bits, and text that is not UTF-8.
         return json.dumps(line)
 
 
@@ -132,18 +132,18 @@ def _console() -> Processor:
     )
 
     def render(logger: WrappedLogger, method: str, line: EventDict) -> str:
-        return renderer(logger, method, {_harmless(key): _shown(key, value) for key, value in line.items()})
+        return renderer(logger, method, {_without_controls(key): _rendered(key, value) for key, value in line.items()})
 
     return render
 
 
-def _shown(key: str, value: object) -> object:
-    """Text only: within lists and the like the renderer escapes by itself."""
+def _rendered(key: str, value: object) -> object:
+    """Text only: inside lists and the like the renderer escapes by itself."""
     if not isinstance(value, str):
         return value
-    return _harmless(value, but="\n\t") if key in _OF_SEVERAL_LINES else _harmless(value)
+    return _without_controls(value, but="\n\t") if key in _OF_SEVERAL_LINES else _without_controls(value)
 
 
-def _harmless(text: str, but: str = "") -> str:
-    """The text with what a terminal would obey spelled out."""
-    return _OBEYED.sub(lambda one: one[0] if one[0] in but else one[0].encode("unicode_escape").decode(), text)
+def _without_controls(text: str, but: str = "") -> str:
+    """Write the characters that a terminal obeys as escapes."""
+    return _CONTROLS.sub(lambda one: one[0] if one[0] in but else one[0].encode("unicode_escape").decode(), text)

@@ -1,7 +1,7 @@
-"""What a process tells of itself at `/metrics`, in the text format of Prometheus, made when it is asked for.
+"""The page at `/metrics` in the text format of Prometheus, made for each request.
 
-Every sample bears the `service`, so that pages of several processes make one. Labels have few values, known beforehand:
-never an account, an address, or a name that a caller has made up.
+Every sample has the label `service`, so that pages of several processes can be merged. Labels have few values, known
+beforehand: never an account, an address, or a name that a caller has made up.
 """
 
 import asyncio
@@ -23,38 +23,38 @@ from shared.process.histograms import Histogram
 __all__ = ["Metric", "Source", "counter", "gauge", "histogram", "merged", "page", "readiness", "subject"]
 
 NANOSECONDS: Final = 1e-9
-# Longer than parts are waited for, so that the one that hangs is named.
-ANSWER_SECONDS: Final = PROBE_SECONDS + 0.5
+# Longer than a probe, so that readiness can name the part that hangs.
+SOURCE_SECONDS: Final = PROBE_SECONDS + 0.5
 _PART: Final = b"# HELP "
 
 Source = Callable[[], Awaitable[Sequence[Metric]]]
 Values = TypeVar("Values", bound=tuple[str | None, ...])
 
 
-def counter(name: str, told: str, labels: Sequence[str], counts: Mapping[Values, int]) -> Metric:
-    """Counts by the values of the labels; None is told as an empty text."""
-    family = CounterMetricFamily(name, told, labels=labels)
+def counter(name: str, description: str, labels: Sequence[str], counts: Mapping[Values, int]) -> Metric:
+    """Make counts by the values of the labels; None becomes an empty text."""
+    family = CounterMetricFamily(name, description, labels=labels)
     for values, count in counts.items():
         family.add_metric([str(value or "") for value in values], count)
     return family
 
 
-def gauge(name: str, told: str, value: float, **labels: str) -> Metric:
-    family = GaugeMetricFamily(name, told, labels=list(labels))
+def gauge(name: str, description: str, value: float, **labels: str) -> Metric:
+    family = GaugeMetricFamily(name, description, labels=list(labels))
     family.add_metric(list(labels.values()), value)
     return family
 
 
 def histogram(
     name: str,
-    told: str,
-    found: Histogram | Mapping[str, Histogram],
+    description: str,
+    distributions: Histogram | Mapping[str, Histogram],
     label: str | None = None,
     unit: float = NANOSECONDS,
 ) -> Metric:
-    """One distribution, or several by the value of the label; `unit` is what 1 stands for."""
-    family = HistogramMetricFamily(name, told, labels=[label] if label else [])
-    for value, one in ({"": found} if isinstance(found, Histogram) else found).items():
+    """Make one distribution, or several by the value of the label; `unit` is the size of 1 in the metric's unit."""
+    family = HistogramMetricFamily(name, description, labels=[label] if label else [])
+    for value, one in ({"": distributions} if isinstance(distributions, Histogram) else distributions).items():
         # As Prometheus writes them itself; the product alone may be 0.10000000000000001.
         bounds = [*(str(float(f"{bound * unit:g}")) for bound in one.bounds), "+Inf"]
         buckets = list(zip(bounds, map(float, accumulate(one.counts)), strict=True))
@@ -74,7 +74,7 @@ def readiness(health: Health) -> Metric:
 
 @dataclass(frozen=True)
 class _Collected:
-    """A collector, as the library names what it writes down."""
+    """A collector of the library, with metrics that are there already."""
 
     families: Iterable[Metric]
 
@@ -85,26 +85,26 @@ class _Collected:
 _process: Final = ProcessCollector(registry=None)
 
 
-async def page(service: str, sources: Iterable[Source]) -> bytes:
-    """What the sources and the system tell of this process. A source that finds no answer in time is left out."""
-    found = await asyncio.gather(*(_asked(source) for source in sources))
-    families = [*(family for group in found for family in group), *_process.collect()]
+async def page(service: str, sources: Iterable[Source], source_seconds: float = SOURCE_SECONDS) -> bytes:
+    """Collect the sources and the metrics of the system; leave out a source without an answer in time."""
+    groups = await asyncio.gather(*(_collect(source, source_seconds) for source in sources))
+    families = [*(family for group in groups for family in group), *_process.collect()]
     for family in families:
         family.samples = [sample._replace(labels={"service": service, **sample.labels}) for sample in family.samples]
     return generate_latest(_Collected(families))
 
 
-async def _asked(source: Source) -> Sequence[Metric]:
-    """Nothing rather than something old; what is away is named by readiness, and told there."""
+async def _collect(source: Source, seconds: float) -> Sequence[Metric]:
+    """Return nothing rather than something old; readiness names the server that is away."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(seconds):
             return await source()
     except (psycopg.Error, OSError, TimeoutError):
         return ()
 
 
 def merged(pages: Iterable[bytes]) -> bytes:
-    """One page of several: each family in one piece, under the heading that came first."""
+    """Merge pages into one: each family in one piece, under its first heading."""
     families: dict[bytes, list[bytes]] = {}
     for text in pages:
         for part in text.split(_PART)[1:]:
@@ -115,5 +115,5 @@ def merged(pages: Iterable[bytes]) -> bytes:
 
 
 def subject(service: str, pid: int) -> str:
-    """Where a process of this machine is asked for its page: counts of one process are not those of another."""
+    """Return the subject at which one process of this machine answers with its page."""
     return subjects.metrics(service, f"{re.sub('[^A-Za-z0-9_-]', '-', socket.gethostname())}-{pid}")

@@ -1,15 +1,11 @@
-"""Who follows the log takes a share of a processor, never all of it: commands come first.
+"""Pauses that leave a part of the processor to commands, which come before the followers of the log.
 
-A batch costs a follower some milliseconds however few events it has. It rests after each for as long as that one took,
-or several times as long; where processors are short, and all takes longer, it comes more seldom, with larger batches
-that cost less for each event. A backlog is worked off without a rest.
+A batch costs a follower some milliseconds however few events it has. It pauses after each batch for as long as that
+one took, or several times as long. On a busy machine batches take longer, so they become fewer and larger, and cost
+less for each event. A backlog is worked off without pauses.
 """
 
-from typing import Final
 
-LONGEST_SECONDS: Final = 0.1
-
-
-def rest(worked: float, times: float, shortest: float) -> float:
-    """How many seconds to rest after a batch that took so many: that many times as long, and never very long."""
-    return min(max(times * worked, shortest), LONGEST_SECONDS)
+def pause_after(seconds: float, times: float, shortest: float, longest: float = 0.1) -> float:
+    """Return the pause after a batch that took so many seconds: that many times as long, within the limits."""
+    return min(max(times * seconds, shortest), longest)

@@ -1,48 +1,60 @@
-"""What a process sees that waits for another one's lease: is the work done, by whoever holds it?
+"""A process on standby watches the holder of the lease: does the work go on?
 
-The lease may be held by a session whose process is gone, behind a pooler for example, or by one that can do nothing.
-Whoever waits is ready only while nothing is due, or something moves.
+The lease may be held by a session without its process, behind a pooler for example, or by a process that can do
+nothing. A process on standby is ready only while no work is due, or the position moves.
 """
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
-
-LOOK_SECONDS: Final = 2.0
-STOOD_SECONDS: Final = 10.0
+from typing import NamedTuple
 
 
 class Progress(NamedTuple):
-    """`done` is the position that the work has come to, `due` the one that it could have come to."""
+    """`done` is the position that the work has reached, `due` the one that it could have reached."""
 
     done: int
     due: int
 
 
 class Standby:
-    """Watches work that somebody else should do; `look` tells how far it is."""
+    """Watches the work of another process.
 
-    def __init__(self, what: str, look: Callable[[], Awaitable[Progress]]) -> None:
-        self._what = what
-        self._look = look
-        self._looked = 0.0
+    Args:
+        work: the name of the work, for people.
+        read_progress: reads how far the work is.
+        interval_seconds: the least time between two reads.
+        stalled_seconds: how long the position may stay the same while work is due.
+    """
+
+    def __init__(
+        self,
+        work: str,
+        read_progress: Callable[[], Awaitable[Progress]],
+        interval_seconds: float = 2.0,
+        stalled_seconds: float = 10.0,
+    ) -> None:
+        self._work = work
+        self._read_progress = read_progress
+        self._interval_seconds = interval_seconds
+        self._stalled_seconds = stalled_seconds
+        self._read_at = 0.0
         self._done = -1
         self._since = time.monotonic()
-        self._trouble: str | None = None
+        self._stalled: str | None = None
 
-    async def trouble(self) -> str | None:
-        """None while nothing is due or something moves; asked as often as one likes."""
+    async def stalled(self) -> str | None:
+        """Return why the work counts as stalled; None while no work is due or the position moves."""
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
-            longer_ago, self._looked = now - self._looked > STOOD_SECONDS, now
-            done, due = await self._look()
-            if done >= due or done != self._done or longer_ago:
+        if now - self._read_at > self._interval_seconds:
+            long_ago, self._read_at = now - self._read_at > self._stalled_seconds, now
+            done, due = await self._read_progress()
+            if done >= due or done != self._done or long_ago:
                 self._done, self._since = done, now
-            stood = now - self._since
-            self._trouble = (
-                f"{self._what} has stood at position {done} for {stood:.0f} s, though events up to {due} are due and "
+            seconds = now - self._since
+            self._stalled = (
+                f"{self._work} has been at position {done} for {seconds:.0f} s, though events up to {due} are due and "
                 "another process holds the lease"
-                if stood > STOOD_SECONDS
+                if seconds > self._stalled_seconds
                 else None
             )
-        return self._trouble
+        return self._stalled

@@ -1,6 +1,6 @@
-"""Errors that no handler expected: each is counted, and each kind logged once, with its place in the code.
+"""Errors that no handler expected: all are counted, and each kind is logged once, with its place in the code.
 
-The log gets the type and the traceback, never the message of the error: that may quote what a caller sent.
+The log gets the type and the traceback, never the message of the error: it may quote what a caller sent.
 """
 
 import traceback
@@ -25,7 +25,7 @@ class UnexpectedErrors:
     """The errors of one process."""
 
     def __init__(self) -> None:
-        # Told from the start on, so that the first one shows in a rate.
+        # Present from the start, so that a rate includes the first one.
         self._counts: Counter[tuple[Step]] = Counter({(step,): 0 for step in get_args(Step)})
         self._logged: set[Kind] = set()
 
@@ -37,7 +37,7 @@ class UnexpectedErrors:
             self._logged.add(kind)
             log.error("error.unexpected", step=step, error=kind[1], exception=traceback_of(error), **about)
 
-    async def figures(self) -> Sequence[metrics.Metric]:
+    async def collect_metrics(self) -> Sequence[metrics.Metric]:
         return [
             metrics.counter(
                 "switchboard_unexpected_errors_total",
@@ -50,11 +50,11 @@ class UnexpectedErrors:
 
 _errors: Final = UnexpectedErrors()
 record: Final = _errors.record
-figures: Final = _errors.figures
+collect_metrics: Final = _errors.collect_metrics
 
 
 def traceback_of(error: BaseException) -> str:
-    """The traceback of the error and of those it followed from, without what they say."""
+    """Format the traceback of the error and of its causes, without their messages."""
     parts = [
         "".join(
             ["Traceback (most recent call last):\n", *traceback.format_tb(one.__traceback__), type(one).__qualname__]

@@ -26,10 +26,10 @@ from shared.messaging import bus, permissions
 from shared.messaging.frames import breaking
 from shared.process import failpoints
 from shared.process.backoff import Backoff
-from shared.process.cancellation import asked_to_end
+from shared.process.cancellation import cancellation_requested
 from shared.process.lease import Lease
 from shared.process.log_reader import LogReader
-from shared.process.pacing import rest
+from shared.process.pacing import pause_after
 from shared.process.settings import Settings
 from shared.process.standby import Progress, Standby
 from shared.process.stored_events import Undecodable
@@ -104,10 +104,10 @@ class EventConsumer:
             stalled = f"nothing has moved for {idle_for:.0f} s" if idle_for > STALLED_SECONDS else None
             ack_refusal = self._consumer.ack_refusal
             return self._last_error or (str(ack_refusal) if ack_refusal else stalled)
-        if self._lease.trouble:
-            return self._lease.trouble
+        if self._lease.last_error:
+            return self._lease.last_error
         try:
-            return await self._standby.trouble()
+            return await self._standby.stalled()
         except (nats.errors.Error, nats.js.errors.Error, psycopg.Error):
             # There is no stream yet, or the servers are away, which others tell.
             return None
@@ -125,7 +125,7 @@ class EventConsumer:
     async def _follow_for_ever(self) -> None:
         """For ever; whatever goes wrong is told by `ready` and tried again after a pause that grows."""
         backoff = Backoff(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        while not asked_to_end():
+        while not cancellation_requested():
             await self._lease.acquired()
             self._last_progress = time.monotonic()
             refusals = self._permissions.count
@@ -179,7 +179,7 @@ class EventConsumer:
             pull = PullConsumer(self._client, subjects.EVENT_STREAM, self._name, min(BATCH, Settings().max_ack_pending))
             await pull.open()
             try:
-                while not asked_to_end():
+                while not cancellation_requested():
                     await self._next(pull, events)
                     self._last_progress = time.monotonic()
             finally:
@@ -262,7 +262,7 @@ class EventConsumer:
             backlog, began = len(self._buffered) >= BATCH, time.monotonic()
             await self._apply()
             now = time.monotonic()
-            self._next_commit = now if backlog else now + rest(now - began, REST_TIMES, SHORTEST_REST_SECONDS)
+            self._next_commit = now if backlog else now + pause_after(now - began, REST_TIMES, SHORTEST_REST_SECONDS)
         elif not messages:
             await self._check(events)
         if messages:
@@ -301,7 +301,7 @@ class EventConsumer:
     async def _commit(self, entries: list[IncomingEvent]) -> int:
         """Tries until the database takes them: order is kept by not going on."""
         backoff = Backoff(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
-        while not asked_to_end():
+        while not cancellation_requested():
             try:
                 return await self._view.apply(entries)
             except psycopg.Error as error:

@@ -7,7 +7,7 @@ from uuid import UUID
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
 from shared.messaging.cloud_events import from_wire, stored_to_wire, stream_told_of
-from shared.process.log_reader import Stored
+from shared.process.log_reader import StoredEvent
 from shared.process.stored_events import Undecodable, from_state, id_in_state
 
 
@@ -64,7 +64,7 @@ class LoggedEvent(IncomingEvent):
 
     __slots__ = ("_stored",)
 
-    def __init__(self, stored: Stored) -> None:
+    def __init__(self, stored: StoredEvent) -> None:
         super().__init__(stored.position, stored.stream, "", "", stored.topic)
         self._stored = stored
         try:

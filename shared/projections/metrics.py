@@ -7,7 +7,7 @@ import nats.errors
 from nats.aio.client import Client
 
 from shared.language import subjects
-from shared.process.lag import LogWatch, seconds_of
+from shared.process.lag import LagMeter, seconds_or_nan
 from shared.process.metrics import Metric, Source, gauge
 from shared.projections.consumer import EventConsumer
 from shared.projections.view import View
@@ -18,7 +18,7 @@ async def of_view(
     view: View, consumer: EventConsumer, client: Client, postgres_url: str
 ) -> AsyncIterator[Sequence[Source]]:
     """Of the live rows, whoever carries events to them."""
-    watch, name, js = LogWatch(postgres_url), view.definition.name, client.jetstream(timeout=5)
+    meter, name, js = LagMeter(postgres_url), view.definition.name, client.jetstream(timeout=5)
 
     async def carrying() -> Sequence[Metric]:
         description = "1 while this process carries events to the view, 0 while it stands by."
@@ -26,13 +26,15 @@ async def of_view(
 
     async def lag() -> Sequence[Metric]:
         position, parked, given_up = await view.dead_letter_counts()
-        found = await watch.behind(position)
+        found = await meter.lag_of(position)
         waiting = "Events that could not be applied, and those behind them."
         lacking = "Dead letters given up since the rows were made: the rows lack them."
         return [
             gauge("switchboard_view_position", "Up to where the view is made.", position, view=name),
             gauge("switchboard_view_lag_events", "Events of the log not yet in the view.", found.events, view=name),
-            gauge("switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", seconds_of(found), view=name),
+            gauge(
+                "switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", seconds_or_nan(found), view=name
+            ),
             gauge("switchboard_view_parked_events", waiting, parked, view=name),
             gauge("switchboard_view_given_up_events", lacking, given_up, view=name),
         ]
@@ -57,4 +59,4 @@ async def of_view(
     try:
         yield [carrying, lag, consumer_metrics]
     finally:
-        await watch.close()
+        await meter.close()

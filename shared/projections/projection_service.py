@@ -24,7 +24,7 @@ from shared.messaging import frames
 from shared.messaging.endpoint import Endpoint, discoverable
 from shared.messaging.service import Service, run
 from shared.process import failpoints, logs
-from shared.process.cancellation import asked_to_end
+from shared.process.cancellation import cancellation_requested
 from shared.process.settings import Settings
 from shared.projections import metrics
 from shared.projections.consumer import EventConsumer
@@ -99,10 +99,10 @@ async def _serve(service: Service, projection: ProjectionService, view: View) ->
         task.add_done_callback(lambda ended: _on_end(service, ended))
     try:
         async with (
-            metrics.of_view(view, consumer, client, service.postgres_url) as figures,
+            metrics.of_view(view, consumer, client, service.postgres_url) as sources,
             discoverable(client, f"switchboard-{projection.name}", projection.description, endpoints),
         ):
-            service.figures += [query_endpoint.figures, *figures]
+            service.metric_sources += [query_endpoint.collect_metrics, *sources]
             yield
     finally:
         # First, or it might open again what is drained.
@@ -146,7 +146,7 @@ class ServingState:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        while not asked_to_end():
+        while not cancellation_requested():
             await asyncio.sleep(CHECK_SECONDS if self._serving or self._unfit else CHECK_FROM_STANDBY_SECONDS)
             await self.check()
 
@@ -215,7 +215,7 @@ class ServingState:
     async def _wait_for_successor(self, version: int) -> str:
         """Returns when a process of that version answers, when there is none that could, or when they are too slow."""
         name, end = self._view.definition.name, time.monotonic() + MAX_HANDOVER_SECONDS
-        while time.monotonic() < end and not asked_to_end():
+        while time.monotonic() < end and not cancellation_requested():
             # Nobody hears it, or NATS is away.
             with suppress(nats.errors.Error), frames.breaking():
                 await self._client.request(subjects.attendance(name, version), timeout=CHECK_SECONDS)

@@ -20,7 +20,7 @@ from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
 from shared.process import clock
 from shared.process import postgres_arrays as arrays
-from shared.process.bounded import forget_oldest
+from shared.process.bounded import evict_oldest
 from shared.process.postgres_arrays import Array
 from shared.projections.definition import TABLES, Doc, Fold, ProjectionDefinition, Row
 from shared.projections.events import IncomingEvent, key_of
@@ -211,7 +211,7 @@ def remember(cached: CachedState, result: FoldResult, most: int) -> None:
     for stream in docs.keys() & result.docs.keys():
         del docs[stream]
     docs.update(result.docs)
-    forget_oldest(docs, most)
+    evict_oldest(docs, most)
     cached.blocked |= {stream: at for stream, at in result.blocked.items() if stream not in cached.blocked}
 
 

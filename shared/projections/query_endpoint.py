@@ -187,7 +187,7 @@ class QueryEndpoint:
             return self._view.unreachable or f"{type(error).__name__}: {error}".strip()
         return None
 
-    async def figures(self) -> Sequence[metrics.Metric]:
+    async def collect_metrics(self) -> Sequence[metrics.Metric]:
         return [
             metrics.counter(
                 "switchboard_questions_total",

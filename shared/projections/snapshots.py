@@ -15,7 +15,7 @@ import psycopg
 
 from shared.messaging.admission import KnownTenants, Throughput
 from shared.messaging.fair_queue import FairQueue
-from shared.process.pacing import rest
+from shared.process.pacing import pause_after
 from shared.projections.cpu_time import CpuTimed
 from shared.projections.view import READERS, Snapshot, View
 
@@ -126,7 +126,7 @@ class SharedSnapshots:
         loop, contended = asyncio.get_running_loop(), self._waiting.contended()
         for line, seconds in spent.items():
             if contended and seconds > MIN_REST_AFTER_SECONDS:
-                loop.call_later(rest(seconds, REST_TIMES, 0.0), self._after_rest, line)
+                loop.call_later(pause_after(seconds, REST_TIMES, 0.0), self._after_rest, line)
             else:
                 self._release_one(line)
 

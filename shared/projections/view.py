@@ -407,7 +407,7 @@ class View:
     @property
     def unreachable(self) -> str | None:
         """Why the last connection that was wanted could not be made."""
-        return self._readers.trouble or self._writers.trouble
+        return self._readers.last_error or self._writers.last_error
 
     async def replace_broken_readers(self) -> None:
         """Replaces connections that a restart of the database has broken."""

@@ -25,7 +25,7 @@ from services.connections.partitions import LOCKS, PRESENT, Partitions
 from shared.messaging.endpoint import Endpoint
 from shared.process import clock
 from shared.process.lease import Lease
-from shared.process.postgres import NOT_OURS, NOT_TAKEN, DirectAsync, LockNotOurs, SettingsNotTaken
+from shared.process.postgres import LOCK_NOT_HELD, SETTINGS_NOT_APPLIED, DirectAsync, LockNotHeld, SettingsNotApplied
 from tests.deploy.pooler import PGBOUNCER, SOCKET, RunningPooler, pooler, url_by_way_of
 from tests.deploy.production import DEPLOY
 from tests.journeys.wire import Wire, connected
@@ -161,7 +161,7 @@ async def test_settings_that_are_there_by_another_way_are_not_taken_for_ones_own
     await direct.close()
     with pooler(postgres, pool_mode=mode, **DROPPED) as between:
         for settings in ({}, {"lock_timeout": "1s"}):
-            with pytest.raises(SettingsNotTaken, match=NOT_TAKEN):
+            with pytest.raises(SettingsNotApplied, match=SETTINGS_NOT_APPLIED):
                 await DirectAsync.connect(between.url_of(database), settings=settings, autocommit=True)
 
 
@@ -183,9 +183,9 @@ async def test_a_lock_that_is_another_sessions_by_now_is_trouble(
             assert lease.held
             # The one session that there was is somebody else's now.
             await other.execute("BEGIN")
-            with pytest.raises(LockNotOurs, match=NOT_OURS):
+            with pytest.raises(LockNotHeld, match=LOCK_NOT_HELD):
                 await lease._beat(holder)
-            with pytest.raises(LockNotOurs, match=NOT_OURS):
+            with pytest.raises(LockNotHeld, match=LOCK_NOT_HELD):
                 await partitions._beat(holder)
             await partitions.drain()
 

@@ -27,12 +27,12 @@ TABLES: Final = ("deploy/RUNBOOK.md", "services/relay/README.md")
 
 # Told by other words than their name, or never by a process that serves. The words have to stand in a table.
 SAID_AS: Final = {
-    "PortTaken": "set SWITCHBOARD_HTTP_PORT",
-    "HostWrong": "set SWITCHBOARD_HTTP_HOST",
+    "PortUnavailableError": "set SWITCHBOARD_HTTP_PORT",
+    "HostUnavailableError": "set SWITCHBOARD_HTTP_HOST",
     "ServerTrouble": "Switchboard cannot start",
     "StreamNotUnderstood": "which this release cannot read",
-    "SettingsNotTaken": "did not take this connection's settings",
-    "LockNotOurs": "a lock is not seen as this connection's own",
+    "SettingsNotApplied": "did not take this connection's settings",
+    "LockNotHeld": "a lock is not seen as this connection's own",
     "PostgresTooOld": "PostgreSQL … is too old",
     "NotSent": "PostgreSQL does not answer",
     "Unclear": "PostgreSQL does not answer",

@@ -87,7 +87,8 @@ def replayed(view: str, log: Iterable[Stored]) -> Rows:
     """What the view must have after this log."""
     definition: ProjectionDefinition = VIEWS[view]
     entries: list[IncomingEvent] = [
-        LoggedEvent(log_reader.Stored(UUID(one.stream), one.version, one.topic, one.state, one.position)) for one in log
+        LoggedEvent(log_reader.StoredEvent(UUID(one.stream), one.version, one.topic, one.state, one.position))
+        for one in log
     ]
     folded = fold_events(definition.fold, entries, CachedState())
     rows = {

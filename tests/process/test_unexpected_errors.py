@@ -34,7 +34,7 @@ async def test_each_kind_is_logged_once_and_every_error_counted() -> None:
         ("deciding", "KeyError"), ("deciding", "ValueError"), ("answering", "KeyError"),
     ]  # fmt: skip
     assert logs[0]["command"] == "SetFromName"
-    found = Page((await page("connections", [errors.figures])).decode())
+    found = Page((await page("connections", [errors.collect_metrics])).decode())
     counted = {
         step: found.value("switchboard_unexpected_errors_total", step=step)
         for step in ("reading", "deciding", "answering")

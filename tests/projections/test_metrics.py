@@ -9,8 +9,8 @@ from services.relay.metrics import of_relay
 from services.relay.relay import Relay
 from shared.messaging.cloud_events import to_wire
 from shared.process import clock, metrics
-from shared.process.lag import age
-from shared.process.log_reader import Stored
+from shared.process.lag import seconds_waiting
+from shared.process.log_reader import StoredEvent
 from shared.process.stored_events import to_state
 from tests.inbox_views.stories import Bus, beginning, eventually, on_bus, service_running
 from tests.metrics_page import Page
@@ -38,14 +38,14 @@ async def stands_at(relay: Relay, position: int) -> bool:
 
 def test_an_event_is_as_old_as_it_says_and_a_clock_that_goes_wrong_makes_none_younger_than_new() -> None:
     one = beginning().recorded[0]._replace(time=clock.now())
-    stored = Stored(one.stream, one.version, one.event.stored_name(), to_state(one), 1)
+    stored = StoredEvent(one.stream, one.version, one.event.stored_name(), to_state(one), 1)
     try:
         for jumped, told in ((3_600, 3_600), (-7_200, 0)):
             clock.jump(jumped)
-            assert age(stored) == pytest.approx(told, abs=5)
+            assert seconds_waiting(stored) == pytest.approx(told, abs=5)
     finally:
         clock.jump(3_600)
-    assert age(stored._replace(state=b"{}")) is None
+    assert seconds_waiting(stored._replace(state=b"{}")) is None
 
 
 async def test_a_view_that_waits_for_events_tells_how_many_and_what_is_parked(

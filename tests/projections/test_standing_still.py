@@ -169,15 +169,14 @@ async def test_a_consumer_that_somebody_spoiled_while_the_view_was_away_is_made_
 
 
 async def test_a_lease_that_somebody_holds_who_does_nothing_is_named(
-    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
-    monkeypatch.setattr("shared.process.standby.STOOD_SECONDS", 3.0)
     told = story(3)
     names = (f"view inbox_views {INBOX_VIEWS.definition.version}", "relay")
     await log_of(database, told)
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         for name in names:
-            await connection.execute("SELECT pg_advisory_lock(%s)", (Lease(database, name)._key,))
+            await connection.execute("SELECT pg_advisory_lock(%s)", (Lease(database, name).lock_key,))
         async with (
             service_running(INBOX_VIEWS, private_nats.url, database) as service,
             relaying(private_nats.url, database) as relay,

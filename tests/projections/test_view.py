@@ -421,5 +421,5 @@ async def test_a_question_at_which_our_code_fails_is_answered_as_such_and_not_as
     (line,) = [line for line in logs if line["event"] == "error.unexpected"]
     assert (line["question"], line["error"]) == ("Usage", "KeyError")
     assert BOB not in line["exception"]
-    (family,) = await errors.figures()
+    (family,) = await errors.collect_metrics()
     assert {sample.labels["step"]: sample.value for sample in family.samples}["answering"] == 3

@@ -46,7 +46,7 @@ from shared.language.events import Aggregate
 from shared.language.reasons import Reason
 from shared.messaging.message_size import SPARE
 from shared.process import unexpected_errors
-from shared.process.postgres import Direct, why
+from shared.process.postgres import Direct, reason_of
 
 POSITION: Final = b'"position":0'
 
@@ -113,7 +113,7 @@ class Ledger(Application[UUID]):
         try:
             Direct.connect(self._url).close()
         except psycopg.Error as error:
-            raise PersistenceError(why(error)) from error
+            raise PersistenceError(reason_of(error)) from error
 
     def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
         try:
@@ -121,7 +121,7 @@ class Ledger(Application[UUID]):
                 Bringing(connection, self._mapper, pages, set_of).bring_over(rules)
         except psycopg.Error as error:
             self.close()
-            raise PersistenceError(why(error)) from error
+            raise PersistenceError(reason_of(error)) from error
 
     # ---- seams of the library
 

@@ -17,7 +17,7 @@ from services.connections.store.recorder import Newer, Read
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.recorded import named, stream_id
-from shared.process.bounded import forget_oldest
+from shared.process.bounded import evict_oldest
 from shared.process.stored_events import Undecodable
 
 # As many states are kept as fit; whatever falls out is read again.
@@ -181,5 +181,5 @@ class Known:
             known.position = log_end
             for member, (present, _) in changed.items():
                 (known.members.add if present else known.members.discard)(member)
-        forget_oldest(self.seen, KEPT_STATES)
-        forget_oldest(self.sets, KEPT_STATES)
+        evict_oldest(self.seen, KEPT_STATES)
+        evict_oldest(self.sets, KEPT_STATES)

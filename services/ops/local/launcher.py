@@ -25,7 +25,7 @@ from shared.messaging.frames import close, framed
 from shared.messaging.metrics import refusals
 from shared.messaging.permissions import Permissions, user_of
 from shared.process import logs, metrics
-from shared.process.health import READY, Health, HostWrong, PortTaken, Probe, examine, serve_http
+from shared.process.health import READY, Health, HostUnavailableError, PortUnavailableError, Probe, examine, serve_http
 from shared.process.settings import Settings
 from shared.process.urls import servers_of, without_password
 
@@ -36,7 +36,7 @@ _REMIND_SECONDS = 5.0
 _HOPELESS_DEATHS = 3
 _STREAM_LOOK_SECONDS = 1.0
 _RESTART_AGAIN_SECONDS = 8.0
-_PAGE_SECONDS = metrics.ANSWER_SECONDS + 0.5
+_PAGE_SECONDS = metrics.SOURCE_SECONDS + 0.5
 # No waiting makes a server newer.
 TOO_OLD = " is too old: "
 # The relay's error of this name, as the health of the relay gives it.
@@ -56,9 +56,9 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
     try:
         with _alone_in(settings):
             return asyncio.run(_Launcher(settings, services).run())
-    except PortTaken as trouble:
+    except PortUnavailableError as trouble:
         _complain(f"{trouble}. Set SWITCHBOARD_HTTP_PORT to a free port, or to 0 for none.")
-    except HostWrong as trouble:
+    except HostUnavailableError as trouble:
         _complain(f"{trouble}. Set SWITCHBOARD_HTTP_HOST to an address of this machine, such as 127.0.0.1.")
     except (ServerTrouble, OSError) as trouble:
         _complain(str(trouble))
@@ -257,14 +257,14 @@ class _Launcher:
         return ask
 
     def _listen_to_signals(self) -> None:
-        def asked_to_end() -> None:
+        def on_signal() -> None:
             if self._stopping.is_set():
                 self._hurry.set()
             self._stopping.set()
 
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, asked_to_end)
+            loop.add_signal_handler(number, on_signal)
 
     def _summarise(self, seconds: float) -> None:
         lines = [

@@ -28,7 +28,7 @@ from services.ops.local.children import Program, die_with_parent, identity
 from shared.messaging.bus import too_old
 from shared.messaging.frames import close, framed
 from shared.messaging.permissions import Permissions, user_of
-from shared.process.postgres import DirectAsync, why
+from shared.process.postgres import DirectAsync, reason_of
 from shared.process.settings import Identity
 from shared.process.urls import servers_of
 
@@ -242,7 +242,7 @@ async def postgres_answers(url: str) -> str | None:
     try:
         await (await DirectAsync.connect(url, connect_timeout=2, autocommit=True)).close()
     except psycopg.Error as error:
-        return why(error)
+        return reason_of(error)
     return None
 
 

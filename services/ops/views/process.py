@@ -64,10 +64,10 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
         # With it comes the driver, which the command line otherwise does without.
-        from shared.process.postgres import NOT_TAKEN
+        from shared.process.postgres import SETTINGS_NOT_APPLIED
 
         why = outcome["no_answer"]
-        return (f"{why}." if why == NOT_TAKEN else f"No PostgreSQL: {why}. {WHERE}"), NO_ANSWER
+        return (f"{why}." if why == SETTINGS_NOT_APPLIED else f"No PostgreSQL: {why}. {WHERE}"), NO_ANSWER
     if "interrupted" in outcome:
         return outcome["interrupted"], INTERRUPTED
     return outcome.get("refused") or outcome["failed"], REFUSED

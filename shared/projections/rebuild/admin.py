@@ -18,9 +18,9 @@ import orjson
 import psycopg
 from psycopg import AsyncCursor
 
-from shared.process.lag import behind
+from shared.process.lag import lag_of
 from shared.process.log_reader import LogReader
-from shared.process.postgres import why
+from shared.process.postgres import reason_of
 from shared.projections import schemas
 from shared.projections.checkpoint import log_mismatch, read_checkpoint
 from shared.projections.definition import ProjectionDefinition, VersionMismatchError
@@ -52,7 +52,7 @@ async def show(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
         status = await schemas.schema_status(cursor, definition.name)
         live = status.live
         position = live.position if live else 0
-        lag = await behind(events, position)
+        lag = await lag_of(events, position)
         parked_events = given_up = 0
         why = None
         if live is not None:
@@ -179,13 +179,15 @@ async def run_verb(url: str, definition: ProjectionDefinition, verb: str, argume
         )
         return REFUSED
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        write_line({"refused": f"This role may not ({why(error)}): give it as the view's own, where its service runs."})
+        write_line(
+            {"refused": f"This role may not ({reason_of(error)}): give it as the view's own, where its service runs."}
+        )
         return REFUSED
     except BrokenPipeError:
         # Who gave the verb is gone; what was begun is cleared away by now.
         return NO_ANSWER
     except (psycopg.OperationalError, OSError) as error:
-        write_line({"no_answer": why(error)})
+        write_line({"no_answer": reason_of(error)})
         return NO_ANSWER
     except asyncio.CancelledError:
         write_line({"interrupted": "Stopped; nothing is left of it."})

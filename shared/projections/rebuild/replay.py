@@ -13,7 +13,7 @@ import orjson
 from psycopg import AsyncConnection, AsyncCursor
 
 from shared.language.recorded import Recorded
-from shared.process.log_reader import LogReader, Stored
+from shared.process.log_reader import LogReader, StoredEvent
 from shared.projections.checkpoint import log_mismatch, read_checkpoint
 from shared.projections.definition import TABLES, Doc, ProjectionDefinition, Row
 from shared.projections.events import IncomingEvent, LoggedEvent, contiguous, key_of
@@ -185,7 +185,7 @@ async def resume_replay(
     return Replay(connection, log, definition, schema, checkpoint.position)
 
 
-def decode(stored: Iterable[Stored]) -> list[LoggedEvent]:
+def decode(stored: Iterable[StoredEvent]) -> list[LoggedEvent]:
     return [LoggedEvent(event) for event in stored]
 
 

@@ -14,7 +14,7 @@ import nats.errors
 import psutil
 import psycopg
 
-from shared.process.cancellation import asked_to_end
+from shared.process.cancellation import cancellation_requested
 from shared.process.clock import new_id
 from tests.cutting_proxy import CuttingProxy
 from tests.faults.nemeses.bus_proxy import BusProxy
@@ -208,7 +208,7 @@ async def _watched(target: Target) -> AsyncIterator[Watch]:
 async def _ask(wire: Wire, signal: Signal) -> None:
     """Gives commands that leave no event, each again under its id until it is answered."""
     command_id = new_id()
-    while not asked_to_end():
+    while not cancellation_requested():
         asked = time.monotonic_ns()
         try:
             fields = {"user": "nobody", "command_id": command_id}
@@ -224,14 +224,14 @@ async def _ask(wire: Wire, signal: Signal) -> None:
 
 
 async def _look(target: Target, signal: Signal) -> None:
-    while not asked_to_end():
+    while not cancellation_requested():
         asked = time.monotonic_ns()
         signal.seen(holds=await asyncio.to_thread(target.running.ready), asked_ns=asked)
         await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
 
 async def _compare(target: Target, wire: Wire, signal: Signal) -> None:
-    while not asked_to_end():
+    while not cancellation_requested():
         asked = time.monotonic_ns()
         try:
             end = (await asyncio.to_thread(target.sql, LOG_END))[0][0]
@@ -245,7 +245,7 @@ async def _compare(target: Target, wire: Wire, signal: Signal) -> None:
 async def _told(wire: Wire, position: int) -> bool:
     """Whether the stream gets so far within a moment."""
     stream, until_s = wire.client.jetstream(timeout=1), time.monotonic() + TELLING_SECONDS
-    while time.monotonic() < until_s and not asked_to_end():
+    while time.monotonic() < until_s and not cancellation_requested():
         last = (await stream.stream_info(STREAM)).state.last_seq
         message = await stream.get_msg(STREAM, last) if last else None
         if message is not None and int((message.headers or {}).get("ce-position", "0")) >= position:
