@@ -131,6 +131,11 @@ class RunningServer:
         if start:
             self.start()
 
+    @property
+    def data_folder(self) -> Path:
+        """Where the server keeps its data."""
+        return self._server.folder
+
     def start(self) -> None:
         """Returns when the server answers."""
         self.launch()
@@ -176,6 +181,11 @@ class RunningServer:
         assert self._child is not None
         os.kill(self._child.pid, signal.SIGCONT)
 
+    def reload(self) -> None:
+        """The configuration is read again."""
+        assert self._child is not None
+        os.kill(self._child.pid, signal.SIGHUP)
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -212,9 +222,14 @@ class RunningNats(RunningServer):
     """A NATS with JetStream."""
 
     def __init__(self, data_dir: Path, more: str = "") -> None:
-        server = Nats(data_dir, free_port(), more=more)
-        self.url = server.url()
-        super().__init__(server)
+        self._nats = Nats(data_dir, free_port(), more=more)
+        self.url = self._nats.url()
+        super().__init__(self._nats)
+
+    def configure(self, more: str) -> None:
+        """Has it read this, beyond what ours have, at its next start or reload."""
+        self._server = self._nats = Nats(self.data_folder.parent, self._nats.port, more=more)
+        self._nats.configure()
 
 
 class ClusterNode(RunningServer):

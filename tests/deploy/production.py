@@ -9,7 +9,6 @@ import base64
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -159,9 +158,8 @@ class RunningGuardedNats(RunningServer):
 
     def reload(self) -> None:
         """The keys are read again."""
-        assert self._child is not None
         self._server.prepare()
-        os.kill(self._child.pid, signal.SIGHUP)
+        super().reload()
 
     def connected_as(self, user: str, **options: Any) -> AbstractAsyncContextManager[Wire]:
         return connected(self.url, **options_of(user, self._secrets.seed(user)), **options)

@@ -147,7 +147,7 @@ async def let(client: Client, cell: Cell, refusals: list[str]) -> bool:
     before = len(refusals)
     if cell.queue is None:
         # A malformed request: whatever it might do, it does not.
-        await client.publish(cell.subject, b"?", reply=f"{client._inbox_prefix.decode()}.none")
+        await client.publish(cell.subject, b"?", reply=f"{client.new_inbox().rpartition('.')[0]}.none")
     else:
         await client.subscribe(cell.subject, queue=cell.queue)
     await bus.settled(client)

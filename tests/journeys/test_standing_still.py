@@ -42,7 +42,7 @@ def switchboard(at: RunningSwitchboard, *arguments: str) -> Any:
 
 
 def postgres_tool(postgres: RunningPostgres, *words: str) -> None:
-    server = Postgres(postgres._server.folder.parent)
+    server = Postgres(postgres.data_folder.parent)
     binaries = Path(server.program().argv[0]).parent
     environment = {**os.environ, "PGHOST": str(server.socket_folder), "PGUSER": "postgres"}
     done = subprocess.run((binaries / words[0], *words[1:]), env=environment, capture_output=True, check=False)
@@ -77,7 +77,7 @@ async def test_liquidprojections_60_a_log_restored_in_place_leaves_no_ghosts(
     make_switchboard: MakeSwitchboard, private_postgres: RunningPostgres, private_nats: RunningNats
 ) -> None:
     postgres = private_postgres
-    dump = str(postgres._server.folder.parent / "log.dump")
+    dump = str(postgres.data_folder.parent / "log.dump")
     servers = {"SWITCHBOARD_NATS_URL": private_nats.url, "SWITCHBOARD_POSTGRES_URL": postgres.url}
     first = make_switchboard(servers)
     await asyncio.to_thread(first.start)

@@ -149,7 +149,7 @@ class Wire:
 
     async def _read(self, subject: str, config: ConsumerConfig, until: int, found: list[Fact]) -> bool:
         """Whether all of it was read: on a cluster that has just lost a node the reader may be lost as well."""
-        await self._stream_is_there()
+        await self.stream_is_there()
         subscription = await self.client.jetstream().pull_subscribe(subject, stream=STREAM, config=config)
         try:
             while not found or found[-1].position < until:
@@ -164,7 +164,7 @@ class Wire:
             await subscription.unsubscribe()
         return True
 
-    async def _stream_is_there(self) -> None:
+    async def stream_is_there(self) -> None:
         """Returns when there is a stream: one that was lost is made anew by Switchboard."""
         while True:
             try:

@@ -1,7 +1,6 @@
 """How large an event is as a message is known before it is one, and how much NATS carries as soon as it changes."""
 
 import asyncio
-import signal
 
 import pytest
 
@@ -23,16 +22,12 @@ from tests.relay.test_relay import Log, all_told, not_ready, ready, relaying, st
 
 def configured(nats: RunningNats, limit: int) -> None:
     """Has it carry so many bytes from its next start or reload on."""
-    nats._server._more = f"max_payload: {limit}\n"  # type: ignore[union-attr]
-    path = nats._server._configuration  # type: ignore[union-attr]
-    lines = [line for line in path.read_text().splitlines() if not line.startswith("max_payload")]
-    path.write_text("\n".join([*lines, f"max_payload: {limit}\n"]))
+    nats.configure(f"max_payload: {limit}\n")
 
 
 def reload(nats: RunningNats, limit: int) -> None:
     configured(nats, limit)
-    assert nats._child is not None
-    nats._child._process.send_signal(signal.SIGHUP)
+    nats.reload()
 
 
 def longest(event: Event) -> tuple[object, int, str, bytes]:

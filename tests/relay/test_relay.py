@@ -432,7 +432,7 @@ async def test_an_old_copy_of_the_stream_that_is_put_back_is_carried_on(
 ) -> None:
     log = Log(database)
     log.append_new(700)
-    data = private_nats._server.folder
+    data = private_nats.data_folder
     async with relaying(private_nats.url, database):
         await all_told(private_nats.url, log)
         await asyncio.to_thread(private_nats.stop)

@@ -209,6 +209,14 @@ class Nats:
                 f"Port {self.port} on 127.0.0.1 is taken, so NATS cannot start there. Set SWITCHBOARD_NATS_PORT to a "
                 "free port, or SWITCHBOARD_NATS_URL to the NATS that runs there (JetStream on)."
             )
+        self.configure()
+
+    def configure(self) -> None:
+        """Write the configuration, for the next start or reload.
+
+        Raises:
+            ServerTrouble: the disk is full.
+        """
         store = f"store_dir: {json.dumps(str(self.folder))}, max_file_store: {STORE_LIMIT_BYTES}"
         configuration = (
             f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\njetstream {{ {store} }}\n{self._more}'

@@ -59,7 +59,7 @@ class StreamWiped(Nemesis):
 
 async def _made_again(wire: Wire, before: str, ended: int) -> None:
     async with asyncio.timeout(MADE_AGAIN_SECONDS):
-        await wire._stream_is_there()
+        await wire.stream_is_there()
         assert await created(wire) != before
         while await last_sequence(wire) < ended:
             await asyncio.sleep(0.02)
