@@ -37,6 +37,7 @@ check: .venv/installed ## Lint, formatting, types, import rules, words, and that
 	$(BIN)/mypy shared services tests deploy/make_secrets.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.words
+	$(BIN)/python -m services.ops.contract.client_calls --check
 	$(BIN)/switchboard contract check
 
 docs: .venv/installed ## One HTML page of the contract, with an example of each message: build/contract.html

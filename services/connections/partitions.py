@@ -20,10 +20,10 @@ import psycopg
 import structlog
 from nats.aio.client import Client
 
-from shared.messaging import bus
 from shared.messaging.endpoint import Endpoint
 from shared.process.cancellation import cancellation_requested
 from shared.process.postgres import DirectAsync, LockNotHeld, lock_session_settings
+from shared.wire.connection import flush_confirmed
 
 BEAT_SECONDS = 0.25
 SILENCE_SECONDS = 3.0
@@ -155,7 +155,7 @@ class Partitions:
             endpoint = self._endpoint_of(partition)
             await endpoint.open(self._client)
             self._open[partition] = endpoint
-            await bus.settled(self._client, 1)
+            await flush_confirmed(self._client, 1)
         await session.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, partition))
 
     async def _leave(self, session: Session) -> None:

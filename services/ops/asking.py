@@ -115,7 +115,7 @@ async def _asked(
     subject = (subjects.command if kind == "command" else subjects.query)(account, name)
     async with reached(url, seconds) as switchboard:
         with err.status(Text(f"Waiting for the answer to {name} …")):
-            reply: dict[str, Any] = await switchboard.ask(subject, body)
+            reply: dict[str, Any] = await switchboard.request(subject, body)
             return reply
 
 

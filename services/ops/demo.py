@@ -48,7 +48,7 @@ class Stage:
             Surprise: it did not.
         """
         self._typed("command", actor, command, fields)
-        reply = await self._account.acting_as(actor).give(command, fields)
+        reply = await self._account.acting_as(actor).send(command, fields)
         told = reply.model_dump(mode="json", exclude_none=True)
         out.print(Padding(showing.reply_of(command, told), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
@@ -59,7 +59,7 @@ class Stage:
     async def see(self, question: str, *keys: str, **fields: Any) -> None:
         """Asks as the service that tells the story; of each object only these keys are shown."""
         self._typed("query", CRM, question, fields)
-        answer = await self._account.acting_as(CRM).raw(question, fields)
+        answer = await self._account.acting_as(CRM).query_raw(question, fields)
         if "error" in answer:
             raise Surprise(f"{question} was not answered: {answer['message']}")
         shown = dict(answer)

@@ -57,10 +57,19 @@ def done(work: Coroutine[Any, Any, T]) -> T:
 
     Wrong settings are told before.
     """
-    from shared.client import NotAllowed, NotDone, NotLetIn, Unanswered, Unreachable, Unsendable
+    from shared.client import (
+        AuthenticationFailed,
+        CommandRefused,
+        ConnectionFailed,
+        InvalidRequest,
+        PermissionDenied,
+        QuestionFailed,
+        RequestTimeout,
+    )
 
     # What counts is told below; a line of log in between would tear a table or a bar apart.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    logging.getLogger("shared").setLevel(logging.CRITICAL)
     try:
         settings()
     except typer.Exit:
@@ -69,17 +78,17 @@ def done(work: Coroutine[Any, Any, T]) -> T:
     former = signal.getsignal(signal.SIGINT)
     try:
         return uvloop.run(_deaf_at_the_end(work))
-    except NotLetIn as error:
+    except AuthenticationFailed as error:
         fail(f"{error}. SWITCHBOARD_NATS_NKEY_SEED, or a file of that name in SWITCHBOARD_SECRETS_DIR, says it.", USAGE)
-    except NotAllowed as error:
+    except PermissionDenied as error:
         fail(f"{error}.", REFUSED)
-    except Unreachable as error:
+    except ConnectionFailed as error:
         fail(f"{error}. Is Switchboard running (`switchboard run`)?", NO_ANSWER)
-    except Unanswered as error:
+    except RequestTimeout as error:
         fail(f"{str(error)[:1].upper()}{str(error)[1:]}.", NO_ANSWER)
-    except Unsendable as error:
+    except InvalidRequest as error:
         fail(f"Not sent: {error}.", USAGE)
-    except NotDone as error:
+    except (CommandRefused, QuestionFailed) as error:
         fail(f"{error}", REFUSED)
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(INTERRUPTED) from None
@@ -99,8 +108,8 @@ async def _deaf_at_the_end(work: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def reached(url: str | None, patience: float) -> AsyncIterator[Any]:
     """The Switchboard at the URL, or the one on this machine; asks each thing again for `patience` seconds."""
-    from shared.client import connected
+    from shared.client import connect
 
     address = url or settings().nats_url_to_ask()
-    async with connected(address, "switchboard-cli", patience, reach_seconds=REACH_SECONDS) as switchboard:
+    async with connect(address, "switchboard-cli", patience, connect_timeout=REACH_SECONDS) as switchboard:
         yield switchboard

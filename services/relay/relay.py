@@ -30,9 +30,6 @@ from services.relay.errors import (
 from services.relay.log_batches import BATCH_EVENTS, NextEvents
 from services.relay.stream_publisher import COPIES, StreamEnd, Tail
 from shared.messaging import bus
-from shared.messaging.cloud_events import stored_to_wire
-from shared.messaging.frames import breaking
-from shared.messaging.permissions import NotAllowed
 from shared.process import failpoints
 from shared.process.backoff import Backoff
 from shared.process.cancellation import cancellation_requested
@@ -40,7 +37,10 @@ from shared.process.lease import Lease
 from shared.process.log_reader import StoredEvent
 from shared.process.pacing import pause_after
 from shared.process.standby import Progress, Standby
-from shared.process.stored_events import Undecodable
+from shared.wire.cloud_events import stored_to_wire
+from shared.wire.event_body import Undecodable
+from shared.wire.frames import breaking
+from shared.wire.permissions import PermissionDenied
 
 POLL_SECONDS: Final = 0.25
 # The stream is what everybody waits for: it comes sooner than the views.
@@ -116,7 +116,7 @@ class Relay:
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
             except (
                 nats.errors.Error,
-                NotAllowed,
+                PermissionDenied,
                 bus.StreamUnfit,
                 RelayStopped,
                 OSError,

@@ -24,10 +24,13 @@ from services.relay.errors import (
 )
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging import bus, frames, permissions
+from shared.messaging import bus
 from shared.messaging.message_size import SPARE, expecting, look_at_limit, payload_of
-from shared.messaging.permissions import NotAllowed
 from shared.process import failpoints
+from shared.wire import frames, permissions
+from shared.wire.cloud_events import PUBLISHED_BY_RELAY
+from shared.wire.connection import connect_to_nats
+from shared.wire.permissions import PermissionDenied
 
 STORE_SECONDS: Final = 3.0
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
@@ -75,7 +78,7 @@ class StreamEnd:
         """How often NATS has refused something to this connection."""
         return permissions.of(self._client).count if self._client else 0
 
-    def refused_since(self, count: int) -> NotAllowed | None:
+    def refused_since(self, count: int) -> PermissionDenied | None:
         """Why nobody answered: NATS does not allow what was asked for since, or to hear answers."""
         asked = ("$js.api.", "switchboard.event.")
         return permissions.of(self._client).cause(count, *asked) if self._client else None
@@ -91,7 +94,9 @@ class StreamEnd:
             self._lost.set()
 
         # Nothing may be sent later than it was meant.
-        self._client = await bus.connect(self._url, "switchboard-relay-stream", pending_size=0, disconnected_cb=on_loss)
+        self._client = await connect_to_nats(
+            self._url, "switchboard-relay-stream", pending_size=0, disconnected_cb=on_loss
+        )
         self._lost.clear()
 
         async def on_hint(_message: Msg) -> None:
@@ -161,7 +166,7 @@ class StreamEnd:
             for sequence in range(state.last_seq, oldest - 1, -1):
                 headers = await self._headers_at(sequence)
                 event = _event_in(headers)
-                if event and not bus.BY_RELAY.isdisjoint(headers):
+                if event and not PUBLISHED_BY_RELAY.isdisjoint(headers):
                     self._tell_foreign(state.last_seq - sequence, state.last_seq)
                     return Tail(*event, state.last_seq)
                 self.copy = self.copy or event
@@ -184,7 +189,7 @@ class StreamEnd:
             Moved: something else is in the way; some of them may be stored, the first ones without a hole.
             IdsStillKnown: it knows the first one's id already.
             StreamStuck: it has stored none of them, and gives no answer or says that it has no space.
-            NotAllowed: NATS lets this user store none.
+            PermissionDenied: NATS lets this user store none.
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client, refusals = self._live_client(), self.refusals

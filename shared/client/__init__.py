@@ -1,53 +1,75 @@
-"""A client of Switchboard for other services: one call per command and question, refusals as values, typed results.
+"""A client of Switchboard: one typed call per command and question, refusals as values, events as they happen.
 
-    async with connected("nats://127.0.0.1:4222") as switchboard:
+    async with connect("nats://127.0.0.1:4222") as switchboard:
         acme = switchboard.account("acme", actor="service:crm")
         match await acme.connect_team("support@acme.example", "inbox", visibility_acknowledged=True):
             case Refused() as refused:
                 print(refused.message, [action.why for action in refused.next_actions])
             case Accepted() | Unchanged():
-                print(required(await acme.address("support@acme.example")).result)
-        async for told in switchboard.events(after=0):
-            print(told.position, told.type)
+                print(require(await acme.address("support@acme.example")).result)
+        async for event in switchboard.events(after=0):
+            print(event.position, event.type)
 
-A command keeps its id through every retry, so that it takes effect once however often it was sent. What an account
-object is asked is as of everything that was done through it.
+A command keeps its id through every retry, so that it takes effect once. A question reflects every command that was
+sent through the same account object.
 """
 
-from shared.client.account import Account, every
-from shared.client.asking import Unanswered
+import logging
+
+from shared.client.account import Account, iterate
 from shared.client.calls import Calls
-from shared.client.connection import NotLetIn, Switchboard, Unreachable, connected
-from shared.client.outcomes import Found, NotDone, Page, required
-from shared.client.requests import TooLarge, Unsendable
-from shared.client.watching import LogChanged, Told
+from shared.client.connection import Switchboard, connect
+from shared.client.errors import (
+    AuthenticationFailed,
+    CommandRefused,
+    ConnectionClosed,
+    ConnectionFailed,
+    InvalidReply,
+    InvalidRequest,
+    InvalidSettings,
+    LogChanged,
+    MessageTooLarge,
+    PermissionDenied,
+    QuestionFailed,
+    RequestTimeout,
+    SwitchboardError,
+)
+from shared.client.outcomes import Page, QueryResult, require
+from shared.client.subscription import ReceivedEvent
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 from shared.language.reasons import QuestionError, Reason
-from shared.messaging.permissions import NotAllowed
 
 __all__ = [
     "Accepted",
     "Account",
+    "AuthenticationFailed",
     "Calls",
-    "Found",
+    "CommandRefused",
+    "ConnectionClosed",
+    "ConnectionFailed",
+    "InvalidReply",
+    "InvalidRequest",
+    "InvalidSettings",
     "LogChanged",
-    "NotAllowed",
+    "MessageTooLarge",
     "NotAnswered",
-    "NotDone",
-    "NotLetIn",
     "Page",
+    "PermissionDenied",
+    "QueryResult",
     "QuestionError",
+    "QuestionFailed",
     "Reason",
+    "ReceivedEvent",
     "Refused",
     "Reply",
+    "RequestTimeout",
     "Switchboard",
-    "Told",
-    "TooLarge",
-    "Unanswered",
+    "SwitchboardError",
     "Unchanged",
-    "Unreachable",
-    "Unsendable",
-    "connected",
-    "every",
-    "required",
+    "connect",
+    "iterate",
+    "require",
 ]
+
+# Until the application configures logging, the client logs nothing.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

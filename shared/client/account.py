@@ -1,96 +1,131 @@
-"""One account as one caller sees it: gives commands, asks questions, and reads what it wrote."""
+"""One account as one actor sees it: commands, questions, and answers that reflect the actor's own commands."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from shared.client.asking import Asking, wait_of
 from shared.client.calls import Calls
-from shared.client.outcomes import Found, Page, required
+from shared.client.errors import InvalidReply
+from shared.client.outcomes import Page, QueryResult, require
+from shared.client.retries import RetryingRequests, wait_seconds
 from shared.language import subjects
 from shared.language.answers import RESULTS, Accepted, AnyReply, NotAnswered, Reply, Unchanged
 from shared.language.questions import QUESTIONS
-from shared.process.clock import new_id
+from shared.wire.ids import new_id
 
 T = TypeVar("T")
 REPLY: TypeAdapter[Reply] = TypeAdapter(AnyReply)
 
 
 @dataclass
-class Seen:
-    """How far those have seen who act on one account together."""
+class LastPosition:
+    """The position of the last effect seen on an account, shared by all who act on it together."""
 
     position: int = 0
 
 
 class Account(Calls):
-    """`actor` is who asks: a user's id, or `service:<name>`.
+    """One account as one actor sees it; `Switchboard.account` makes one.
 
-    Every call raises `Unanswered` when nobody answers in time, `Unsendable` (`TooLarge` is one) for what cannot be a
-    message, `NotAllowed` where NATS keeps this user from it, and nothing else but what nats-py raises when the client
-    is closed; what Switchboard refuses is a value.
+    A refusal is a value, not an exception; `require` turns it into one. Every call raises
+
+    - RequestTimeout: no reply came in time. A command may have taken effect.
+    - InvalidRequest: the request cannot be sent; MessageTooLarge when it is larger than one message.
+    - PermissionDenied: NATS does not let this user send the request, or receive the reply.
+    - InvalidReply: this release cannot read the reply.
+    - ConnectionClosed: the client was closed.
+
+    Attributes:
+        name: the id of the account.
+        actor: the id of a user, or `service:<name>`.
     """
 
-    def __init__(self, asking: Asking, name: str, actor: str, seen: "Seen | None" = None) -> None:
-        self._asking = asking
-        self._seen = seen or Seen()
+    def __init__(
+        self, requests: RetryingRequests, name: str, actor: str, last_position: LastPosition | None = None
+    ) -> None:
+        self._requests = requests
+        self._last = last_position or LastPosition()
         self.name = name
         self.actor = actor
 
     @property
     def position(self) -> int:
-        """Of the last effect seen here; a question is as of it at least, unless it says otherwise.
+        """The position of the last effect seen here; every question reflects it, unless `at_least` is given.
 
-        A place in the whole log: the events of one account may never come to it, as when a command changed nothing.
+        It counts the whole log. The events of one account may never reach it, as when a command changed nothing.
         """
-        return self._seen.position
+        return self._last.position
 
     def acting_as(self, actor: str) -> "Account":
-        """The same account as somebody else sees it, with everything seen here."""
-        return Account(self._asking, self.name, actor, self._seen)
+        """Return the same account as another actor sees it, with the same position."""
+        return Account(self._requests, self.name, actor, self._last)
 
-    async def give(self, command: str, fields: Mapping[str, Any]) -> Reply:
-        """Any command by its name; `fields` without the actor, None stands for absent."""
-        body = written({"actor": self.actor, "command_id": new_id(), **present(fields)})
-        reply = REPLY.validate_python(await self._asking.ask(subjects.command(self.name, command), body))
-        if isinstance(reply, Accepted | Unchanged) and reply.position:
-            self._seen.position = max(self._seen.position, reply.position)
-        return reply
+    async def send(self, command: str, fields: Mapping[str, Any]) -> Reply:
+        """Send any command by its name.
 
-    async def find(self, question: str, fields: Mapping[str, Any]) -> Found[Any] | NotAnswered:
-        """Any question that has one result, by its name; as of the last effect seen here unless `at_least` is given."""
-        reply = await self.raw(question, fields)
-        if "error" in reply:
-            return NotAnswered.model_validate(reply)
-        result = adapter(question).validate_python(reply["result"])
-        return Found(reply["position"], result, reply.get("incomplete_since"))
+        Args:
+            command: the name of the command, such as `ConnectTeam`.
+            fields: its fields, without the actor; None means absent.
+        """
+        body = to_json({"actor": self.actor, "command_id": new_id(), **without_none(fields)})
+        reply = await self._requests.request(subjects.command(self.name, command), body)
+        with decoding():
+            outcome = REPLY.validate_python(reply)
+        if isinstance(outcome, Accepted | Unchanged) and outcome.position:
+            self._last.position = max(self._last.position, outcome.position)
+        return outcome
+
+    async def query(self, question: str, fields: Mapping[str, Any]) -> QueryResult[Any] | NotAnswered:
+        """Ask any question that has one result, by its name.
+
+        Args:
+            question: the name of the question, such as `Address`.
+            fields: its fields, without the actor; None means absent.
+        """
+        reply = await self.query_raw(question, fields)
+        with decoding():
+            if "error" in reply:
+                return NotAnswered.model_validate(reply)
+            result = adapter(question).validate_python(reply["result"])
+            return QueryResult(reply["position"], result, reply.get("incomplete_since"))
 
     async def list(self, question: str, fields: Mapping[str, Any]) -> Page[Any] | NotAnswered:
-        """A page of any question that has a list."""
-        reply = await self.raw(question, fields)
-        if "error" in reply:
-            return NotAnswered.model_validate(reply)
-        items = [adapter(question).validate_python(one) for one in reply["result"]]
-        return Page(reply["position"], items, reply["next"], reply.get("incomplete_since"))
+        """Ask for one page of any question that has a list, by its name.
 
-    async def raw(self, question: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to any question as it is on the wire, an error too."""
-        body = written({"actor": self.actor, "at_least": self.position, **present(fields)})
-        return await self._asking.ask(subjects.query(self.name, question), body, wait_of(body))
+        Args:
+            question: the name of the question, such as `Addresses`.
+            fields: its fields, without the actor; None means absent.
+        """
+        reply = await self.query_raw(question, fields)
+        with decoding():
+            if "error" in reply:
+                return NotAnswered.model_validate(reply)
+            items = [adapter(question).validate_python(item) for item in reply["result"]]
+            return Page(reply["position"], items, reply["next"], reply.get("incomplete_since"))
+
+    async def query_raw(self, question: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask any question and return the answer as it is on the wire, an error too."""
+        body = to_json({"actor": self.actor, "at_least": self.position, **without_none(fields)})
+        return await self._requests.request(subjects.query(self.name, question), body, wait_seconds(body))
 
 
-async def every(ask: Callable[..., Awaitable[Page[T] | NotAnswered]], /, **fields: Any) -> AsyncIterator[T]:
-    """All items of a list, page by page: `async for user in every(acme.users)`.
+async def iterate(ask: Callable[..., Awaitable[Page[T] | NotAnswered]], /, **fields: Any) -> AsyncIterator[T]:
+    """Yield all items of a list, page by page: `async for user in iterate(acme.users)`.
+
+    Args:
+        ask: a call of an account that returns pages.
+        fields: the fields of the question.
 
     Raises:
-        NotDone: a page was not answered.
+        QuestionFailed: a page has no result.
     """
     after: str | None = None
     while True:
-        page = required(await ask(**fields, after=after))
+        page = require(await ask(**fields, after=after))
         for item in page.items:
             yield item
         if page.next is None:
@@ -98,16 +133,16 @@ async def every(ask: Callable[..., Awaitable[Page[T] | NotAnswered]], /, **field
         after = page.next
 
 
-def present(fields: Mapping[str, Any]) -> dict[str, Any]:
+def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def written(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """As JSON has it."""
-    return {name: plain(value) for name, value in fields.items()}
+def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields as values that JSON has."""
+    return {name: _to_json(value) for name, value in fields.items()}
 
 
-def plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, set | frozenset):
@@ -117,5 +152,14 @@ def plain(value: Any) -> Any:
 
 @cache
 def adapter(question: str) -> TypeAdapter[Any]:
-    """Reads a result, or an item of a list."""
+    """Reads a result of the question, or an item of its list."""
     return TypeAdapter(RESULTS[QUESTIONS[question]])
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Raise InvalidReply for a reply that does not have the expected fields."""
+    try:
+        yield
+    except (ValidationError, KeyError, TypeError) as error:
+        raise InvalidReply(f"this release cannot read the reply: {error}") from error

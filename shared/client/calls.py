@@ -1,15 +1,14 @@
 """One typed call per command and question.
 
-Written by `python -m tests.client.calls` from the published language. Optional fields are left out when None. Beside
-its own fields a command takes `command_id` (made when absent, kept through retries), `correlation_id` and `dry_run`; a
-question takes `at_least` and `wait_ms`, and a list `limit` and `after`.
+Written by `python -m services.ops.contract.client_calls` from the published language. Beside its own fields a command
+takes `CommandOptions`, a question `QuestionOptions` and a list `ListOptions`. A field that is None is left out.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
-from shared.client.outcomes import Found, Page
+from shared.client.outcomes import Page, QueryResult
 from shared.language.answers import (
     AccountEntry,
     AddressEntry,
@@ -31,88 +30,285 @@ from shared.language.rules import Rule
 from shared.language.text import Access, Availability, Kind, Permission, Plan, Policy, Provider, Tool
 
 
-class Giving(TypedDict, total=False):
+class CommandOptions(TypedDict, total=False):
+    """Fields that every command takes.
+
+    Attributes:
+        command_id: The command's id, a UUID of the caller's choice: with the same one the first answer stands.
+        correlation_id: Stands in every event of the command, for whoever follows a piece of work across systems.
+        dry_run: Decide the same and write nothing.
+    """
+
     command_id: str
     correlation_id: str
     dry_run: bool
 
 
-class Asking(TypedDict, total=False):
+class QuestionOptions(TypedDict, total=False):
+    """Fields that every question takes.
+
+    Attributes:
+        at_least: The position that the answer must have reached; that of a command's reply shows its effect.
+        wait_ms: How long to wait for that position, in milliseconds; more than 30,000 is cut to it.
+    """
+
     at_least: int
     wait_ms: int
 
 
-class Listing(Asking, total=False):
+class ListOptions(QuestionOptions, total=False):
+    """Fields that every list takes.
+
+    Attributes:
+        limit: How many items at most; there may be fewer.
+        after: The `next` of the page before.
+    """
+
     limit: int
     after: str | None
 
 
 class Calls(ABC):
-    """The calls; whoever has `give`, `find` and `list` has them all."""
+    """One call per command and question, over `send`, `query` and `list`.
+
+    Every command may also be refused with BUSY, COMMAND_ID_REUSED, COMMAND_INVALID, INTERNAL_ERROR, PERMISSION_MISSING,
+    STREAM_NOT_UNDERSTOOD.
+    Every question may also fail with ACCOUNT_NOT_FOUND, BUSY, INTERNAL_ERROR, PERMISSION_MISSING, QUERY_INVALID,
+    VIEW_BEHIND.
+    """
 
     @abstractmethod
-    async def give(self, command: str, fields: Mapping[str, Any]) -> Reply:
-        """Any command by its name."""
+    async def send(self, command: str, fields: Mapping[str, Any]) -> Reply:
+        """Send any command by its name."""
 
     @abstractmethod
-    async def find(self, question: str, fields: Mapping[str, Any]) -> Found[Any] | NotAnswered:
-        """Any question that has one result."""
+    async def query(self, question: str, fields: Mapping[str, Any]) -> QueryResult[Any] | NotAnswered:
+        """Ask any question that has one result, by its name."""
 
     @abstractmethod
     async def list(self, question: str, fields: Mapping[str, Any]) -> Page[Any] | NotAnswered:
-        """A page of any question that has a list."""
+        """Ask for one page of any question that has a list, by its name."""
 
-    async def register_account(self, plan: Plan, admin: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("RegisterAccount", {"plan": plan, "admin": admin, **how})
+    async def register_account(self, plan: Plan, admin: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Begin an account: its first user, and the inbox `inbox`, which stays.
 
-    async def change_plan(self, plan: Plan, **how: Unpack[Giving]) -> Reply:
-        return await self.give("ChangePlan", {"plan": plan, **how})
+        Allowed: a trusted service.
 
-    async def create_team(self, team: str, name: str, *, members: Sequence[str] = (), **how: Unpack[Giving]) -> Reply:
-        return await self.give("CreateTeam", {"team": team, "name": name, "members": members, **how})
+        Args:
+            plan: What the account subscribes to; it says how many inboxes there may be.
+            admin: The first user: an administrator with every permission.
 
-    async def set_team_members(self, team: str, members: Sequence[str], **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetTeamMembers", {"team": team, "members": members, **how})
+        Refused: ACCOUNT_EXISTS.
+        """
+        return await self.send("RegisterAccount", {"plan": plan, "admin": admin, **options})
 
-    async def set_account_never_log(self, entries: Sequence[str], **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetAccountNeverLog", {"entries": entries, **how})
+    async def change_plan(self, plan: Plan, **options: Unpack[CommandOptions]) -> Reply:
+        """A plan below what is in use is allowed; nothing new until it is under it.
 
-    async def add_user(self, user: str, name: str, permissions: Sequence[Permission], **how: Unpack[Giving]) -> Reply:
-        return await self.give("AddUser", {"user": user, "name": name, "permissions": permissions, **how})
+        Allowed: `super_admin`.
 
-    async def set_permissions(self, user: str, permissions: Sequence[Permission], **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetPermissions", {"user": user, "permissions": permissions, **how})
+        Args:
+            plan: What the account subscribes to; it says how many inboxes there may be.
 
-    async def assign_seat(self, user: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("AssignSeat", {"user": user, **how})
+        Refused: ACCOUNT_NOT_FOUND.
+        """
+        return await self.send("ChangePlan", {"plan": plan, **options})
 
-    async def unassign_seat(self, user: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("UnassignSeat", {"user": user, **how})
+    async def create_team(
+        self, team: str, name: str, *, members: Sequence[str] = (), **options: Unpack[CommandOptions]
+    ) -> Reply:
+        """Create team.
 
-    async def deactivate_user(self, user: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("DeactivateUser", {"user": user, **how})
+        Allowed: `account_access`.
 
-    async def reactivate_user(self, user: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("ReactivateUser", {"user": user, **how})
+        Args:
+            team: The team's id.
+            name: The name that people read.
+            members: Users' ids.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, TEAM_EXISTS.
+        """
+        return await self.send("CreateTeam", {"team": team, "name": name, "members": members, **options})
+
+    async def set_team_members(self, team: str, members: Sequence[str], **options: Unpack[CommandOptions]) -> Reply:
+        """Set team members.
+
+        Allowed: `account_access`.
+
+        Args:
+            team: The team's id.
+            members: Users' ids; replaces the list.
+
+        Refused: ACCOUNT_NOT_FOUND, TEAM_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send("SetTeamMembers", {"team": team, "members": members, **options})
+
+    async def set_account_never_log(self, entries: Sequence[str], **options: Unpack[CommandOptions]) -> Reply:
+        """Set account never log.
+
+        Allowed: `account_access`.
+
+        Args:
+            entries: Addresses and domains whose mail is never logged: the whole list.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND.
+        """
+        return await self.send("SetAccountNeverLog", {"entries": entries, **options})
+
+    async def add_user(
+        self, user: str, name: str, permissions: Sequence[Permission], **options: Unpack[CommandOptions]
+    ) -> Reply:
+        """Also for an id that was removed: what is still orphaned from that removal comes back with it.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+            name: The name that people read.
+            permissions: What the user may do. `super_admin` includes `account_access`, not `personal_email_access`.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_EXISTS.
+        """
+        return await self.send("AddUser", {"user": user, "name": name, "permissions": permissions, **options})
+
+    async def set_permissions(
+        self, user: str, permissions: Sequence[Permission], **options: Unpack[CommandOptions]
+    ) -> Reply:
+        """Replaces all of them.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+            permissions: What the user may do. `super_admin` includes `account_access`, not `personal_email_access`.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, LAST_SUPER_ADMIN.
+        """
+        return await self.send("SetPermissions", {"user": user, "permissions": permissions, **options})
+
+    async def assign_seat(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Only who has a seat is chosen by routing.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send("AssignSeat", {"user": user, **options})
+
+    async def unassign_seat(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Unassign seat.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send("UnassignSeat", {"user": user, **options})
+
+    async def deactivate_user(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
+        """What the user holds stays his and has no effect while he is away.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, LAST_SUPER_ADMIN.
+        """
+        return await self.send("DeactivateUser", {"user": user, **options})
+
+    async def reactivate_user(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
+        """From deactivated or removed; what is still orphaned from that removal comes back.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send("ReactivateUser", {"user": user, **options})
 
     async def remove_user(
-        self, user: str, *, policy: Policy = "orphan", new_owner: str | None = None, **how: Unpack[Giving]
+        self, user: str, *, policy: Policy = "orphan", new_owner: str | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        return await self.give("RemoveUser", {"user": user, "policy": policy, "new_owner": new_owner, **how})
+        """Only who is deactivated; the policy says what becomes of his personal addresses.
+
+        Allowed: `super_admin`.
+
+        Args:
+            user: The user's id.
+            policy: What becomes of the user's connections.
+            new_owner: With policy `transfer_to`, and with no other: the user who gets them.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, USER_NOT_DEACTIVATED, OWNER_NOT_ACTIVE.
+        """
+        return await self.send("RemoveUser", {"user": user, "policy": policy, "new_owner": new_owner, **options})
 
     async def set_availability(
-        self, user: str, availability: Availability, *, cause: str | None = None, **how: Unpack[Giving]
+        self, user: str, availability: Availability, *, cause: str | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        return await self.give("SetAvailability", {"user": user, "availability": availability, "cause": cause, **how})
+        """Routing does not choose who is away.
 
-    async def set_default_sender(self, user: str, address: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetDefaultSender", {"user": user, "address": address, **how})
+        Allowed: the users themselves or `super_admin`.
 
-    async def set_signature(self, user: str, signature: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetSignature", {"user": user, "signature": signature, **how})
+        Args:
+            user: The user's id.
+            availability: Whether routing may choose him now.
+            cause: Why, in words.
 
-    async def set_default_font(self, user: str, font: str, *, size: int | None = None, **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetDefaultFont", {"user": user, "font": font, "size": size, **how})
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send(
+            "SetAvailability", {"user": user, "availability": availability, "cause": cause, **options}
+        )
+
+    async def set_default_sender(self, user: str, address: str, **options: Unpack[CommandOptions]) -> Reply:
+        """The address the user sends from if he does not choose; while unusable, the next one stands in.
+
+        Allowed: the users themselves.
+
+        Args:
+            user: The user's id.
+            address: One of the addresses he may send from, in any spelling.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND, IDENTITY_NOT_USABLE.
+        """
+        return await self.send("SetDefaultSender", {"user": user, "address": address, **options})
+
+    async def set_signature(self, user: str, signature: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Set signature.
+
+        Allowed: the users themselves.
+
+        Args:
+            user: The user's id.
+            signature: What stands below his mail.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send("SetSignature", {"user": user, "signature": signature, **options})
+
+    async def set_default_font(
+        self, user: str, font: str, *, size: int | None = None, **options: Unpack[CommandOptions]
+    ) -> Reply:
+        """Set default font.
+
+        Allowed: the users themselves.
+
+        Args:
+            user: The user's id.
+            font: The font's name.
+            size: In points.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send("SetDefaultFont", {"user": user, "font": font, "size": size, **options})
 
     async def set_logging_preferences(
         self,
@@ -122,9 +318,22 @@ class Calls(ABC):
         track_opens: bool | None = None,
         track_clicks: bool | None = None,
         never_log: Sequence[str] | None = None,
-        **how: Unpack[Giving],
+        **options: Unpack[CommandOptions],
     ) -> Reply:
-        return await self.give(
+        """What is absent stays as it is; `never_log` replaces the whole list.
+
+        Allowed: the users themselves.
+
+        Args:
+            user: The user's id.
+            log_replies: Whether replies to his mail are logged.
+            track_opens: Whether it is followed who opens his mail.
+            track_clicks: Whether clicks in his mail are followed.
+            never_log: Addresses and domains whose mail is never logged: the whole list.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
+        """
+        return await self.send(
             "SetLoggingPreferences",
             {
                 "user": user,
@@ -132,17 +341,38 @@ class Calls(ABC):
                 "track_opens": track_opens,
                 "track_clicks": track_clicks,
                 "never_log": never_log,
-                **how,
+                **options,
             },
         )
 
     async def create_inbox(
-        self, inbox: str, name: str, *, members: Sequence[str] | None = None, **how: Unpack[Giving]
+        self, inbox: str, name: str, *, members: Sequence[str] | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        return await self.give("CreateInbox", {"inbox": inbox, "name": name, "members": members, **how})
+        """Open to everyone when `members` is absent, else to them, an empty list too; its mail is left unassigned.
 
-    async def rename_inbox(self, inbox: str, name: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("RenameInbox", {"inbox": inbox, "name": name, **how})
+        Allowed: `account_access`.
+
+        Args:
+            inbox: The inbox's id.
+            name: The name that people read.
+            members: Users' ids; an empty list is an inbox of nobody, absent one that is open to everyone.
+
+        Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, INBOX_EXISTS, INBOX_NAME_TAKEN, INBOX_LIMIT_REACHED.
+        """
+        return await self.send("CreateInbox", {"inbox": inbox, "name": name, "members": members, **options})
+
+    async def rename_inbox(self, inbox: str, name: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Rename inbox.
+
+        Allowed: `account_access`.
+
+        Args:
+            inbox: The inbox's id.
+            name: The name that people read.
+
+        Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_NAME_TAKEN.
+        """
+        return await self.send("RenameInbox", {"inbox": inbox, "name": name, **options})
 
     async def set_inbox_access(
         self,
@@ -151,20 +381,62 @@ class Calls(ABC):
         *,
         members: Sequence[str] = (),
         teams: Sequence[str] = (),
-        **how: Unpack[Giving],
+        **options: Unpack[CommandOptions],
     ) -> Reply:
-        return await self.give(
-            "SetInboxAccess", {"inbox": inbox, "access": access, "members": members, "teams": teams, **how}
+        """Who sees and answers its mail; replaces members and teams.
+
+        Allowed: `account_access`.
+
+        Args:
+            inbox: The inbox's id.
+            access: Whether it is open to everyone or to its members.
+            members: Users' ids; replaces the list, and absent is empty.
+            teams: Teams' ids; replaces the list, and absent is empty.
+
+        Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, USER_NOT_FOUND, TEAM_NOT_FOUND.
+        """
+        return await self.send(
+            "SetInboxAccess", {"inbox": inbox, "access": access, "members": members, "teams": teams, **options}
         )
 
-    async def set_routing(self, inbox: str, rule: Rule, **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetRouting", {"inbox": inbox, "rule": rule, **how})
+    async def set_routing(self, inbox: str, rule: Rule, **options: Unpack[CommandOptions]) -> Reply:
+        """Who gets a new conversation. The users named must be active members with a seat, now.
 
-    async def archive_inbox(self, inbox: str, *, cascade: bool = False, **how: Unpack[Giving]) -> Reply:
-        return await self.give("ArchiveInbox", {"inbox": inbox, "cascade": cascade, **how})
+        Allowed: `account_access`.
 
-    async def restore_inbox(self, inbox: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("RestoreInbox", {"inbox": inbox, **how})
+        Args:
+            inbox: The inbox's id.
+            rule: Who gets a new conversation.
+
+        Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, USER_NOT_FOUND, ROUTING_TARGET_NOT_MEMBER,
+        ROUTING_TARGET_NOT_ACTIVE, ROUTING_TARGET_NO_SEAT, TEAM_NOT_FOUND.
+        """
+        return await self.send("SetRouting", {"inbox": inbox, "rule": rule, **options})
+
+    async def archive_inbox(self, inbox: str, *, cascade: bool = False, **options: Unpack[CommandOptions]) -> Reply:
+        """It keeps its name and takes no more addresses; its place in the plan's limit is free.
+
+        Allowed: `account_access`.
+
+        Args:
+            inbox: The inbox's id.
+            cascade: Disconnect what is connected to it, instead of refusing.
+
+        Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, DEFAULT_INBOX, INBOX_IN_USE.
+        """
+        return await self.send("ArchiveInbox", {"inbox": inbox, "cascade": cascade, **options})
+
+    async def restore_inbox(self, inbox: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Restore inbox.
+
+        Allowed: `account_access`.
+
+        Args:
+            inbox: The inbox's id.
+
+        Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_LIMIT_REACHED.
+        """
+        return await self.send("RestoreInbox", {"inbox": inbox, **options})
 
     async def connect_personal(
         self,
@@ -174,9 +446,24 @@ class Calls(ABC):
         provider: Provider | None = None,
         provider_identity: str | None = None,
         from_name: str | None = None,
-        **how: Unpack[Giving],
+        **options: Unpack[CommandOptions],
     ) -> Reply:
-        return await self.give(
+        """Claim an address for one user, who must be the actor; given again, what is new is applied or refused.
+
+        Allowed: `personal_email_access`, and the owner must be the actor.
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            owner: The user whose personal address it is.
+            provider: Who runs the mailbox.
+            provider_identity: The mailbox behind the address, as its provider calls it; pinned while the claim lasts.
+            from_name: The name that recipients see.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, OWNER_MUST_BE_ACTOR, USER_NOT_FOUND, OWNER_NOT_ACTIVE,
+        ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM, ADDRESS_ORPHANED, ADDRESS_IS_ALIAS, REAUTH_REQUIRED,
+        CONNECTION_PAUSED, REAUTH_IDENTITY_MISMATCH.
+        """
+        return await self.send(
             "ConnectPersonal",
             {
                 "address": address,
@@ -184,7 +471,7 @@ class Calls(ABC):
                 "provider": provider,
                 "provider_identity": provider_identity,
                 "from_name": from_name,
-                **how,
+                **options,
             },
         )
 
@@ -197,9 +484,25 @@ class Calls(ABC):
         provider: Provider | None = None,
         provider_identity: str | None = None,
         from_name: str | None = None,
-        **how: Unpack[Giving],
+        **options: Unpack[CommandOptions],
     ) -> Reply:
-        return await self.give(
+        """Claim an address for one inbox, whose team sees all its mail; given again, what is new is applied or refused.
+
+        Allowed: `account_access`.
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            inbox: The inbox's id.
+            visibility_acknowledged: That the whole team sees all mail that arrives is known and meant.
+            provider: Who runs the mailbox.
+            provider_identity: The mailbox behind the address, as its provider calls it; pinned while the claim lasts.
+            from_name: The name that recipients see.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, ADDRESS_ALREADY_PERSONAL,
+        ADDRESS_IN_OTHER_INBOX, ADDRESS_ORPHANED, ADDRESS_IS_ALIAS, REAUTH_REQUIRED, CONNECTION_PAUSED,
+        REAUTH_IDENTITY_MISMATCH, TEAM_VISIBILITY_NOT_ACKNOWLEDGED.
+        """
+        return await self.send(
             "ConnectTeam",
             {
                 "address": address,
@@ -208,31 +511,102 @@ class Calls(ABC):
                 "provider": provider,
                 "provider_identity": provider_identity,
                 "from_name": from_name,
-                **how,
+                **options,
             },
         )
 
-    async def disconnect(self, address: str, *, note: str | None = None, **how: Unpack[Giving]) -> Reply:
-        return await self.give("Disconnect", {"address": address, "note": note, **how})
+    async def disconnect(self, address: str, *, note: str | None = None, **options: Unpack[CommandOptions]) -> Reply:
+        """End the claim: tools are unbound, aliases go, the address is free. History stays.
 
-    async def require_reauthentication(self, address: str, cause: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("RequireReauthentication", {"address": address, "cause": cause, **how})
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for orphans)
+        or `super_admin`.
 
-    async def reconnect(self, address: str, *, provider_identity: str | None = None, **how: Unpack[Giving]) -> Reply:
-        return await self.give("Reconnect", {"address": address, "provider_identity": provider_identity, **how})
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            note: Kept with the fact; it changes nothing.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, ADDRESS_IS_ALIAS.
+        """
+        return await self.send("Disconnect", {"address": address, "note": note, **options})
+
+    async def require_reauthentication(self, address: str, cause: str, **options: Unpack[CommandOptions]) -> Reply:
+        """The mailbox no longer lets us in; the claim stays.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            cause: Why, in words.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("RequireReauthentication", {"address": address, "cause": cause, **options})
+
+    async def reconnect(
+        self, address: str, *, provider_identity: str | None = None, **options: Unpack[CommandOptions]
+    ) -> Reply:
+        """The mailbox lets us in again. Another mailbox than the pinned one changes nothing.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            provider_identity: The mailbox behind the address, as its provider calls it; pinned while the claim lasts.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED,
+        REAUTH_IDENTITY_MISMATCH, ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM.
+        """
+        return await self.send("Reconnect", {"address": address, "provider_identity": provider_identity, **options})
 
     async def pause(
-        self, address: str, *, receive: bool | None = None, send: bool | None = None, **how: Unpack[Giving]
+        self, address: str, *, receive: bool | None = None, send: bool | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        return await self.give("Pause", {"address": address, "receive": receive, "send": send, **how})
+        """`True` for the ways that are meant; both when neither is given.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            receive: True to pause the way in; both ways when neither is given.
+            send: True to pause the way out; both ways when neither is given.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("Pause", {"address": address, "receive": receive, "send": send, **options})
 
     async def resume(
-        self, address: str, *, receive: bool | None = None, send: bool | None = None, **how: Unpack[Giving]
+        self, address: str, *, receive: bool | None = None, send: bool | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        return await self.give("Resume", {"address": address, "receive": receive, "send": send, **how})
+        """`True` for the ways that are meant; both when neither is given.
 
-    async def move_team_address(self, address: str, to_inbox: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("MoveTeamAddress", {"address": address, "to_inbox": to_inbox, **how})
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            receive: True to resume the way in; both ways when neither is given.
+            send: True to resume the way out; both ways when neither is given.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("Resume", {"address": address, "receive": receive, "send": send, **options})
+
+    async def move_team_address(self, address: str, to_inbox: str, **options: Unpack[CommandOptions]) -> Reply:
+        """To another inbox, in one step.
+
+        Allowed: `account_access`.
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            to_inbox: The inbox it goes to.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, NOT_CONNECTED, ADDRESS_IS_ALIAS,
+        ADDRESS_ORPHANED, ADDRESS_ALREADY_PERSONAL.
+        """
+        return await self.send("MoveTeamAddress", {"address": address, "to_inbox": to_inbox, **options})
 
     async def convert_connection(
         self,
@@ -242,9 +616,25 @@ class Calls(ABC):
         owner: str | None = None,
         inbox: str | None = None,
         visibility_acknowledged: bool = False,
-        **how: Unpack[Giving],
+        **options: Unpack[CommandOptions],
     ) -> Reply:
-        return await self.give(
+        """Personal becomes team, or team personal, in one step; an orphan becomes the team's, too.
+
+        Allowed: `account_access`, and the owner must be the actor; for an orphan `super_admin`.
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            to: The kind it becomes.
+            owner: With `personal`: whose it becomes.
+            inbox: With `team`: the inbox it goes to.
+            visibility_acknowledged: That the whole team sees all mail that arrives is known and meant.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, OWNER_MUST_BE_ACTOR, USER_NOT_FOUND, OWNER_NOT_ACTIVE,
+        INBOX_NOT_FOUND, INBOX_ARCHIVED, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED, ADDRESS_ALREADY_PERSONAL,
+        ADDRESS_ALREADY_TEAM, ADDRESS_IN_OTHER_INBOX, ADDRESS_USED_BY_MEETINGS, PERSONAL_CONNECTION_REQUIRED,
+        TEAM_VISIBILITY_NOT_ACKNOWLEDGED.
+        """
+        return await self.send(
             "ConvertConnection",
             {
                 "address": address,
@@ -252,39 +642,149 @@ class Calls(ABC):
                 "owner": owner,
                 "inbox": inbox,
                 "visibility_acknowledged": visibility_acknowledged,
-                **how,
+                **options,
             },
         )
 
-    async def transfer_ownership(self, address: str, new_owner: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("TransferOwnership", {"address": address, "new_owner": new_owner, **how})
+    async def transfer_ownership(self, address: str, new_owner: str, **options: Unpack[CommandOptions]) -> Reply:
+        """A personal address, or an orphan, gets another owner; his tools and From name start anew.
 
-    async def reclaim_address(self, address: str, new_owner: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("ReclaimAddress", {"address": address, "new_owner": new_owner, **how})
+        Allowed: `super_admin` or the owner.
 
-    async def release_address(self, address: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("ReleaseAddress", {"address": address, **how})
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            new_owner: The user who gets it.
 
-    async def bind_tool(self, address: str, tool: Tool, **how: Unpack[Giving]) -> Reply:
-        return await self.give("BindTool", {"address": address, "tool": tool, **how})
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND, OWNER_NOT_ACTIVE, NOT_CONNECTED, ADDRESS_IS_ALIAS,
+        ADDRESS_ALREADY_TEAM, ADDRESS_ALREADY_PERSONAL.
+        """
+        return await self.send("TransferOwnership", {"address": address, "new_owner": new_owner, **options})
 
-    async def unbind_tool(self, address: str, tool: Tool, **how: Unpack[Giving]) -> Reply:
-        return await self.give("UnbindTool", {"address": address, "tool": tool, **how})
+    async def reclaim_address(self, address: str, new_owner: str, **options: Unpack[CommandOptions]) -> Reply:
+        """An orphaned address gets an active user as its owner.
 
-    async def add_alias(self, address: str, alias: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("AddAlias", {"address": address, "alias": alias, **how})
+        Allowed: `super_admin`.
 
-    async def remove_alias(self, address: str, alias: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("RemoveAlias", {"address": address, "alias": alias, **how})
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            new_owner: The user who gets it.
 
-    async def promote_alias(self, address: str, alias: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("PromoteAlias", {"address": address, "alias": alias, **how})
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND, OWNER_NOT_ACTIVE, NOT_CONNECTED, ADDRESS_IS_ALIAS,
+        ADDRESS_ALREADY_TEAM, ADDRESS_ALREADY_PERSONAL.
+        """
+        return await self.send("ReclaimAddress", {"address": address, "new_owner": new_owner, **options})
 
-    async def set_from_name(self, address: str, from_name: str, **how: Unpack[Giving]) -> Reply:
-        return await self.give("SetFromName", {"address": address, "from_name": from_name, **how})
+    async def release_address(self, address: str, **options: Unpack[CommandOptions]) -> Reply:
+        """An orphaned address becomes free.
 
-    async def address(self, address: str, **how: Unpack[Asking]) -> Found[AddressEntry | Concealed] | NotAnswered:
-        return await self.find("Address", {"address": address, **how})
+        Allowed: `super_admin`.
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, ADDRESS_IS_ALIAS, ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM.
+        """
+        return await self.send("ReleaseAddress", {"address": address, **options})
+
+    async def bind_tool(self, address: str, tool: Tool, **options: Unpack[CommandOptions]) -> Reply:
+        """Let a tool use a personal address.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            tool: The tool that uses the address.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED,
+        TEAM_ADDRESS_IN_MEETINGS_FORBIDDEN, PERSONAL_CONNECTION_REQUIRED.
+        """
+        return await self.send("BindTool", {"address": address, "tool": tool, **options})
+
+    async def unbind_tool(self, address: str, tool: Tool, **options: Unpack[CommandOptions]) -> Reply:
+        """Unbind tool.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            tool: The tool that uses the address.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("UnbindTool", {"address": address, "tool": tool, **options})
+
+    async def add_alias(self, address: str, alias: str, **options: Unpack[CommandOptions]) -> Reply:
+        """A further address of the same mailbox; it is claimed like any other and follows its primary.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            alias: A further address of the same mailbox, in any spelling.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED,
+        ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM.
+        """
+        return await self.send("AddAlias", {"address": address, "alias": alias, **options})
+
+    async def remove_alias(self, address: str, alias: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Remove alias.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            alias: A further address of the same mailbox, in any spelling.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("RemoveAlias", {"address": address, "alias": alias, **options})
+
+    async def promote_alias(self, address: str, alias: str, **options: Unpack[CommandOptions]) -> Reply:
+        """The mailbox has a new name: an alias and its primary change places, and everything else goes along.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            alias: The alias that becomes the primary, in any spelling.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("PromoteAlias", {"address": address, "alias": alias, **options})
+
+    async def set_from_name(self, address: str, from_name: str, **options: Unpack[CommandOptions]) -> Reply:
+        """Set from name.
+
+        Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
+        orphans).
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+            from_name: The name that recipients see.
+
+        Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
+        """
+        return await self.send("SetFromName", {"address": address, "from_name": from_name, **options})
+
+    async def address(
+        self, address: str, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[AddressEntry | Concealed] | NotAnswered:
+        """One address, free or held, and by whom if the actor may know.
+
+        Allowed: anybody; whose it is, administrators, the holder and the inbox's members.
+
+        Args:
+            address: The e-mail address: asked in any spelling, told in its canonical form.
+
+        Errors: ADDRESS_INVALID.
+        """
+        return await self.query("Address", {"address": address, **options})
 
     async def addresses(
         self,
@@ -293,39 +793,109 @@ class Calls(ABC):
         kind: Kind | None = None,
         inbox: str | None = None,
         owner: str | None = None,
-        **how: Unpack[Listing],
+        **options: Unpack[ListOptions],
     ) -> Page[AddressEntry] | NotAnswered:
-        return await self.list("Addresses", {"state": state, "kind": kind, "inbox": inbox, "owner": owner, **how})
+        """Every address that was ever connected, by name.
 
-    async def inbox(self, inbox: str, **how: Unpack[Asking]) -> Found[InboxEntry] | NotAnswered:
-        return await self.find("Inbox", {"inbox": inbox, **how})
+        Allowed: administrators and services.
 
-    async def inboxes(self, **how: Unpack[Listing]) -> Page[InboxEntry] | NotAnswered:
-        return await self.list("Inboxes", how)
+        Args:
+            state: Only those in this state.
+            kind: Only those of this kind.
+            inbox: Only those of this inbox.
+            owner: Only those of this user.
+        """
+        return await self.list("Addresses", {"state": state, "kind": kind, "inbox": inbox, "owner": owner, **options})
 
-    async def identities(self, user: str, **how: Unpack[Listing]) -> Page[Identity] | NotAnswered:
-        return await self.list("Identities", {"user": user, **how})
+    async def inbox(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[InboxEntry] | NotAnswered:
+        """One inbox: its addresses, members, routing, and who reads the mail that arrives.
 
-    async def user(self, user: str, **how: Unpack[Asking]) -> Found[UserEntry] | NotAnswered:
-        return await self.find("User", {"user": user, **how})
+        Allowed: the inbox's members, administrators and services.
 
-    async def users(self, **how: Unpack[Listing]) -> Page[UserEntry] | NotAnswered:
-        return await self.list("Users", how)
+        Args:
+            inbox: The inbox's id.
 
-    async def teams(self, **how: Unpack[Listing]) -> Page[TeamEntry] | NotAnswered:
-        return await self.list("Teams", how)
+        Errors: INBOX_NOT_FOUND.
+        """
+        return await self.query("Inbox", {"inbox": inbox, **options})
 
-    async def account(self, **how: Unpack[Asking]) -> Found[AccountEntry] | NotAnswered:
-        return await self.find("Account", how)
+    async def inboxes(self, **options: Unpack[ListOptions]) -> Page[InboxEntry] | NotAnswered:
+        """The inboxes that the actor may see, by id.
 
-    async def orphans(self, **how: Unpack[Listing]) -> Page[Orphan] | NotAnswered:
-        return await self.list("Orphans", how)
+        Allowed: anybody: administrators and services all of them, others those they are in.
+        """
+        return await self.list("Inboxes", options)
 
-    async def usage(self, **how: Unpack[Asking]) -> Found[UsageShown] | NotAnswered:
-        return await self.find("Usage", how)
+    async def identities(self, user: str, **options: Unpack[ListOptions]) -> Page[Identity] | NotAnswered:
+        """What a user may send as, best first.
 
-    async def removal_impact(self, user: str, **how: Unpack[Asking]) -> Found[Impact] | NotAnswered:
-        return await self.find("RemovalImpact", {"user": user, **how})
+        Allowed: the users themselves, administrators and services.
+
+        Args:
+            user: The user's id.
+
+        Errors: USER_NOT_FOUND.
+        """
+        return await self.list("Identities", {"user": user, **options})
+
+    async def user(self, user: str, **options: Unpack[QuestionOptions]) -> QueryResult[UserEntry] | NotAnswered:
+        """One user, with his teams, preferences and the default sender in force.
+
+        Allowed: the users themselves, administrators and services.
+
+        Args:
+            user: The user's id.
+
+        Errors: USER_NOT_FOUND.
+        """
+        return await self.query("User", {"user": user, **options})
+
+    async def users(self, **options: Unpack[ListOptions]) -> Page[UserEntry] | NotAnswered:
+        """All users, removed ones too, by id.
+
+        Allowed: administrators and services.
+        """
+        return await self.list("Users", options)
+
+    async def teams(self, **options: Unpack[ListOptions]) -> Page[TeamEntry] | NotAnswered:
+        """All teams, by id.
+
+        Allowed: administrators and services.
+        """
+        return await self.list("Teams", options)
+
+    async def account(self, **options: Unpack[QuestionOptions]) -> QueryResult[AccountEntry] | NotAnswered:
+        """The plan, its limits, and what is never logged.
+
+        Allowed: administrators and services.
+        """
+        return await self.query("Account", options)
+
+    async def orphans(self, **options: Unpack[ListOptions]) -> Page[Orphan] | NotAnswered:
+        """The addresses whose owners were removed.
+
+        Allowed: administrators and services.
+        """
+        return await self.list("Orphans", options)
+
+    async def usage(self, **options: Unpack[QuestionOptions]) -> QueryResult[UsageShown] | NotAnswered:
+        """How much of what the plan allows is in use.
+
+        Allowed: administrators and services.
+        """
+        return await self.query("Usage", options)
+
+    async def removal_impact(self, user: str, **options: Unpack[QuestionOptions]) -> QueryResult[Impact] | NotAnswered:
+        """What would be left behind, and what would lose its last reader, if this user were removed.
+
+        Allowed: administrators and services.
+
+        Args:
+            user: The user's id.
+
+        Errors: USER_NOT_FOUND.
+        """
+        return await self.query("RemovalImpact", {"user": user, **options})
 
     async def resolve(
         self,
@@ -334,11 +904,34 @@ class Calls(ABC):
         sender: str = "",
         contact_owner: str | None = None,
         turn: int | None = None,
-        **how: Unpack[Asking],
-    ) -> Found[tuple[Destination, ...]] | NotAnswered:
-        return await self.find(
-            "Resolve", {"recipients": recipients, "sender": sender, "contact_owner": contact_owner, "turn": turn, **how}
+        **options: Unpack[QuestionOptions],
+    ) -> QueryResult[tuple[Destination, ...]] | NotAnswered:
+        """Where the mail to each recipient goes, who gets it, and why.
+
+        `sender` is what stands in the mail, any text, an empty one too, or nothing; a `contact_owner` whom nobody knows
+        counts as absent. `turn` replaces the stable choice per sender for callers that count.
+
+        Allowed: anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`.
+
+        Args:
+            recipients: The mail's recipients, in any spelling.
+            sender: The mail's sender as it stands in the mail: any text, an empty one too.
+            contact_owner: The user who owns the sender's contact record, if somebody does.
+            turn: A number that the caller counts up; it replaces the stable choice per sender.
+        """
+        return await self.query(
+            "Resolve",
+            {"recipients": recipients, "sender": sender, "contact_owner": contact_owner, "turn": turn, **options},
         )
 
-    async def routing(self, inbox: str, **how: Unpack[Asking]) -> Found[RoutingEntry] | NotAnswered:
-        return await self.find("Routing", {"inbox": inbox, **how})
+    async def routing(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[RoutingEntry] | NotAnswered:
+        """The rule of an inbox, and whom it can choose now.
+
+        Allowed: the inbox's members, administrators and services.
+
+        Args:
+            inbox: The inbox's id.
+
+        Errors: INBOX_NOT_FOUND.
+        """
+        return await self.query("Routing", {"inbox": inbox, **options})

@@ -1,4 +1,4 @@
-"""The way to a Switchboard: one connection to its bus, shared by everything that is asked over it."""
+"""The connection to a Switchboard: one connection to its NATS, shared by all accounts and subscriptions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -7,101 +7,135 @@ from typing import Any, Final
 
 import nats.errors
 from nats.aio.client import Client
+from pydantic import ValidationError
 
 from shared.client.account import Account
-from shared.client.asking import NOT_LOOKED_AT, PATIENCE_SECONDS, Asking, wait_of
-from shared.client.requests import Unsendable
-from shared.client.watching import Told, watched
+from shared.client.errors import AuthenticationFailed, ConnectionFailed, InvalidRequest, InvalidSettings
+from shared.client.retries import NOT_PROCESSED, REQUEST_TIMEOUT_SECONDS, RetryingRequests, wait_seconds
+from shared.client.subscription import ReceivedEvent, subscribe
 from shared.language import subjects
-from shared.messaging import bus
-from shared.messaging.frames import close
-from shared.messaging.permissions import Permissions, user_of
-from shared.process.settings import Identity
-from shared.process.urls import without_password
+from shared.wire.connection import connect_to_nats
+from shared.wire.frames import close
+from shared.wire.identity import Identity
+from shared.wire.permissions import Permissions, user_of
+from shared.wire.urls import without_credentials
 
-REACH_SECONDS: Final = 10.0
-
-
-class Unreachable(Exception):
-    """No NATS is there."""
-
-
-class NotLetIn(Unreachable):
-    """NATS is there, and does not let in who this is."""
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
 
 
 class Switchboard:
-    """Over a connection of one's own; `connected` makes one. Each call asks again for `patience` seconds."""
+    """Switchboard over a connection of its own; `connect` makes one."""
 
     def __init__(
-        self, client: Client, patience: float = PATIENCE_SECONDS, permissions: Permissions | None = None
+        self, client: Client, timeout: float = REQUEST_TIMEOUT_SECONDS, permissions: Permissions | None = None
     ) -> None:
         self._client = client
         self._permissions = permissions or Permissions()
-        self._asking = Asking(client, patience, self._permissions)
+        self._requests = RetryingRequests(client, timeout, self._permissions)
 
     def account(self, name: str, actor: str) -> Account:
-        """Raises Unsendable: this can be no account's name."""
-        return Account(self._asking, as_token(name), actor)
+        """Return an account as one actor sees it.
 
-    async def ask(self, subject: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The reply to a message of one's own making, as it came; asked again until it was looked at."""
-        return await self._asking.ask(subject, fields, wait_of(fields), NOT_LOOKED_AT)
-
-    def events(
-        self, after: int = 0, account: str | None = None, reader: str | None = None, after_id: str | None = None
-    ) -> AsyncIterator[Told]:
-        """What happened after a position and what happens from now on, without end; see `watched`.
-
-        Keep `position` and `id` of the last event you have taken in, and begin again with them.
+        Args:
+            name: the id of the account.
+            actor: the id of a user, or `service:<name>`.
 
         Raises:
-            Unsendable: this can be no account's name.
-            LogChanged: the log was restored from an older backup; says how far it is the same.
-            NotAllowed: NATS does not let this user read them, or under this name.
+            InvalidRequest: the name cannot be the id of an account.
         """
-        named = as_token(account) if account is not None else None
-        return watched(self._client, after, named, reader, self._permissions, after_id)
+        return Account(self._requests, require_token(name), actor)
+
+    async def request(self, subject: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a message of your own to a subject and return the reply as it is on the wire.
+
+        A reply that says BUSY is retried, every other reply is returned.
+
+        Raises:
+            SwitchboardError: see `Account`.
+        """
+        return await self._requests.request(subject, fields, wait_seconds(fields), NOT_PROCESSED)
+
+    def events(
+        self, after: int = 0, account: str | None = None, consumer: str | None = None, after_id: str | None = None
+    ) -> AsyncIterator[ReceivedEvent]:
+        """Yield every event after a position, without end, each once and in order.
+
+        Keep `position` and `id` of the last event that you processed, and pass them here after a restart.
+
+        Args:
+            after: the position of the last event that was processed; 0 to start with the first event.
+            account: the account whose events to read; None for all.
+            consumer: the name of the JetStream consumer, for a NATS user that may use only that one.
+            after_id: the id of the event at `after`; with it, a log that was restored in between is noticed.
+
+        Raises:
+            InvalidRequest: the account cannot be the id of an account.
+            LogChanged: the log was restored from an older backup.
+            PermissionDenied: NATS does not let this user read the events.
+            ConnectionClosed: the client was closed.
+        """
+        token = require_token(account) if account is not None else None
+        return subscribe(self._client, after, token, consumer, self._permissions, after_id)
 
 
-def as_token(name: str) -> str:
-    """Raises Unsendable: it cannot be part of a subject; a wildcard would be everybody's."""
+def require_token(name: str) -> str:
+    """Return the name when it can be one token of a subject.
+
+    Raises:
+        InvalidRequest: it cannot; a wildcard would mean every account.
+    """
     if not subjects.TOKEN.fullmatch(name):
-        raise Unsendable(f"{name!r} is no name of an account")
+        raise InvalidRequest(f"{name!r} cannot be the id of an account")
     return name
 
 
 @asynccontextmanager
-async def connected(
+async def connect(
     url: str = "nats://127.0.0.1:4222",
     name: str = "switchboard-client",
-    patience: float = PATIENCE_SECONDS,
-    reach_seconds: float = REACH_SECONDS,
+    timeout: float = REQUEST_TIMEOUT_SECONDS,
+    connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
     **options: Any,
 ) -> AsyncIterator[Switchboard]:
-    """A Switchboard by the URL of its NATS, several of a cluster with commas between; reconnects by itself.
+    """Connect to the NATS of a Switchboard; the connection is restored by itself when it is lost.
 
-    `options` are those of `nats.connect` that say who asks, such as `nkeys_seed_str` with `inbox_prefix`; else the
-    settings do. What it logs, it logs by structlog, which prints on standard output until somebody configures it.
+    Args:
+        url: the URL of NATS; several servers of a cluster are separated by commas.
+        name: the name of the connection, which NATS shows to operators.
+        timeout: for how many seconds a request is retried until a reply comes.
+        connect_timeout: for how many seconds to try to connect.
+        options: options of `nats.connect` that say who connects, such as `nkeys_seed_str` and `inbox_prefix`. They
+            replace SWITCHBOARD_NATS_NKEY_SEED and SWITCHBOARD_NATS_INBOX_PREFIX of the environment.
 
     Raises:
-        Unreachable: no NATS is there within `reach_seconds`.
-        NotLetIn: it is there, and does not know who this is.
-        pydantic.ValidationError: a setting of who this is, such as SWITCHBOARD_NATS_NKEY_SEED, is none.
+        ConnectionFailed: there is no NATS at the URL.
+        AuthenticationFailed: NATS rejected the credentials.
+        InvalidSettings: a SWITCHBOARD_ variable of the environment is not valid.
     """
-    options = Identity().nats_options() | options
+    options = _identity().nats_options() | options
     permissions = Permissions(user_of(options, url), options["inbox_prefix"])
+    client = await _client(url, name, connect_timeout, permissions, options)
     try:
-        async with asyncio.timeout(reach_seconds):
-            client = await bus.connect(url, name, permissions, pending_size=0, **options)
-    except (nats.errors.Error, OSError, TimeoutError) as error:
-        if permissions.not_let_in:
-            raise NotLetIn(f"NATS at {without_password(url)} does not let in who this is") from error
-        why = str(error) or permissions.trouble or "no answer"
-        raise Unreachable(f"No NATS at {without_password(url)} ({why})") from error
-    except ValueError as error:
-        raise Unreachable(f"{without_password(url)!r} is no address of a NATS: {error}") from error
-    try:
-        yield Switchboard(client, patience, permissions)
+        yield Switchboard(client, timeout, permissions)
     finally:
         await close(client)
+
+
+def _identity() -> Identity:
+    try:
+        return Identity.from_environment()
+    except ValidationError as error:
+        raise InvalidSettings(str(error)) from error
+
+
+async def _client(url: str, name: str, timeout: float, permissions: Permissions, options: Mapping[str, Any]) -> Client:
+    try:
+        async with asyncio.timeout(timeout):
+            return await connect_to_nats(url, name, permissions, pending_size=0, **options)
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        if permissions.rejected:
+            raise AuthenticationFailed(f"NATS at {without_credentials(url)} rejected these credentials") from error
+        cause = str(error) or permissions.last_error or "no answer"
+        raise ConnectionFailed(f"No NATS at {without_credentials(url)} ({cause})") from error
+    except ValueError as error:
+        raise ConnectionFailed(f"{without_credentials(url)!r} is not a URL of NATS: {error}") from error

@@ -1,17 +1,24 @@
-"""What questions come back as; and `required`, for those who would rather have an exception than look at a refusal."""
+"""The results of questions, and `require`, which raises an exception in place of a refusal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar, overload
 
+from shared.client.errors import CommandRefused, QuestionFailed
 from shared.language.answers import Accepted, NotAnswered, Refused, Reply, Unchanged
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found(Generic[T]):
-    """A result as of `position`; `incomplete_since` when an event that it rests on could not be applied yet."""
+class QueryResult(Generic[T]):
+    """The result of a question as of a position in the log.
+
+    Attributes:
+        position: the position that the result reflects.
+        result: the result itself.
+        incomplete_since: the position of an event that could not be applied yet; None when nothing is missing.
+    """
 
     position: int
     result: T
@@ -20,7 +27,14 @@ class Found(Generic[T]):
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """A page of a list; `next` is the `after` of the following page, None on the last one."""
+    """One page of a list as of a position in the log.
+
+    Attributes:
+        position: the position that the page reflects.
+        items: the items of this page.
+        next: the `after` of the next page; None on the last page.
+        incomplete_since: the position of an event that could not be applied yet; None when nothing is missing.
+    """
 
     position: int
     items: Sequence[T]
@@ -28,26 +42,21 @@ class Page(Generic[T]):
     incomplete_since: int | None = None
 
 
-class NotDone(Exception):
-    """What had to succeed did not; `why` is the refusal, or the error of the question."""
-
-    def __init__(self, why: Refused | NotAnswered) -> None:
-        super().__init__(f"{why.reason if isinstance(why, Refused) else why.error}: {why.message}")
-        self.why = why
-
-
 @overload
-def required(outcome: Reply) -> Accepted | Unchanged: ...
+def require(outcome: Reply) -> Accepted | Unchanged: ...
 @overload
-def required(outcome: T | NotAnswered) -> T: ...
+def require(outcome: T | NotAnswered) -> T: ...
 
 
-def required(outcome: T | Refused | NotAnswered) -> T:
-    """The outcome, unless it is a refusal.
+def require(outcome: T | Refused | NotAnswered) -> T:
+    """Return the outcome of a command or question, or raise an exception when it did not succeed.
 
     Raises:
-        NotDone: it was refused or not answered.
+        CommandRefused: the command was refused.
+        QuestionFailed: the question has no result.
     """
-    if isinstance(outcome, Refused | NotAnswered):
-        raise NotDone(outcome)
+    if isinstance(outcome, Refused):
+        raise CommandRefused(outcome)
+    if isinstance(outcome, NotAnswered):
+        raise QuestionFailed(outcome)
     return outcome

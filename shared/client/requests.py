@@ -1,7 +1,7 @@
-"""Requests over one connection, many at once: one subscription for all replies, and what is asked together is sent so.
+"""Many requests at once over one connection: one subscription for all replies, one write for all requests of a step.
 
-nats-py's own `request` costs about as much as the service spends on a command; whoever gives thousands of them would
-wait for the client.
+nats-py's own `request` costs about as much processor time as the service spends on a command. A client that sends
+thousands of commands would wait for itself.
 """
 
 import asyncio
@@ -11,29 +11,22 @@ from typing import Final
 import nats.errors
 from nats.aio.client import Client
 
-from shared.messaging import frames
-from shared.messaging.bus import settled
-from shared.messaging.permissions import NotAllowed, Permissions
+from shared.client.errors import MessageTooLarge, PermissionDenied
+from shared.wire import frames
+from shared.wire.connection import flush_confirmed
+from shared.wire.permissions import Permissions
 
-NOBODY = "503"
-NOBODY_WAITS: Final = ("", None)
-
-
-class Unsendable(ValueError):
-    """What was given cannot be a message: a name that no subject can bear, or a value that JSON has no text for."""
-
-
-class TooLarge(Unsendable):
-    """A message that is larger than NATS carries."""
+NO_RESPONDERS: Final = "503"
+UNKNOWN_TOKEN: Final = ("", None)
 
 
 class Requests:
-    """Replies are told apart by the last token of their subject."""
+    """Matches replies to requests by the last token of the reply subject."""
 
     def __init__(self, client: Client, permissions: Permissions | None = None) -> None:
         self._client = client
         self._permissions = permissions or Permissions()
-        self._permissions.told.append(self._refuse)
+        self._permissions.listeners.append(self._deny)
         self._inbox = client.new_inbox()
         self._tokens = count()
         self._waiting: dict[bytes, tuple[str, asyncio.Future[bytes]]] = {}
@@ -43,22 +36,22 @@ class Requests:
         self._subscribed = False
 
     async def request(self, subject: str, data: bytes, seconds: float) -> bytes:
-        """The reply's body.
+        """Return the body of the reply.
 
         Raises:
-            nats.errors.NoRespondersError: nobody listens there.
-            nats.errors.TimeoutError: no reply within `seconds`.
-            nats.errors.OutboundBufferLimitError: the server is away.
+            nats.errors.NoRespondersError: no service subscribes to the subject.
+            nats.errors.TimeoutError: no reply came within `seconds`.
+            nats.errors.OutboundBufferLimitError: the client is disconnected.
             nats.errors.ConnectionClosedError: the client was closed.
-            TooLarge: it is larger than one message carries.
-            NotAllowed: NATS does not let this user ask there, or hear answers.
+            MessageTooLarge: the request is larger than one message.
+            PermissionDenied: NATS does not let this user publish there, or receive replies.
         """
         if self._opening is None:
             self._opening = asyncio.create_task(self._open())
         if not self._opening.done():
             await asyncio.shield(self._opening)
         if len(data) > self._client.max_payload:
-            raise TooLarge(f"{len(data):,} bytes are more than one message carries")
+            raise MessageTooLarge(f"{len(data):,} bytes are more than one message carries")
         loop, token = asyncio.get_running_loop(), b"%d" % next(self._tokens)
         reply: asyncio.Future[bytes] = loop.create_future()
         self._waiting[token] = subject, reply
@@ -71,47 +64,47 @@ class Requests:
             self._waiting.pop(token, None)
 
     async def _open(self) -> None:
-        """Answers that cannot be heard are found out before anything is asked."""
+        """Subscribe to replies, and notice a missing permission before the first request is sent."""
         before = self._permissions.count
         try:
             if not self._subscribed:
-                await frames.subscribe(self._client, f"{self._inbox}.*", self._hear)
+                await frames.subscribe(self._client, f"{self._inbox}.*", self._receive)
                 self._subscribed = True
-            await settled(self._client)
-            if refused := self._permissions.since(before, self._inbox.lower()):
+            await flush_confirmed(self._client)
+            if denied := self._permissions.since(before, self._inbox.lower()):
                 self._subscribed = False
-                raise refused
-        except (nats.errors.Error, NotAllowed):
+                raise denied
+        except (nats.errors.Error, PermissionDenied):
             self._opening = None
             raise
 
-    def _refuse(self, refused: NotAllowed) -> None:
+    def _deny(self, denied: PermissionDenied) -> None:
         for subject, reply in self._waiting.values():
-            if refused.keeps_from(subject) and not reply.done():
-                reply.set_exception(refused)
+            if denied.concerns(subject) and not reply.done():
+                reply.set_exception(denied)
 
-    def _hear(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
-        _, reply = self._waiting.get(subject.rpartition(b".")[2], NOBODY_WAITS)
+    def _receive(self, subject: bytes, _reply: bytes, headers: bytes, body: bytes) -> None:
+        _, reply = self._waiting.get(subject.rpartition(b".")[2], UNKNOWN_TOKEN)
         if reply is None or reply.done():
             return
-        if headers and not body and frames.status_of(headers)[0] == NOBODY:
+        if headers and not body and frames.status_of(headers)[0] == NO_RESPONDERS:
             reply.set_exception(nats.errors.NoRespondersError())
         else:
             reply.set_result(body)
 
     def _send(self, frame: bytes, reply: "asyncio.Future[bytes]") -> None:
-        """With all that is asked in the same step of the event loop."""
+        """Send the frame together with all others of this step of the event loop."""
         self._unsent.append((frame, reply))
         if self._sending is None or self._sending.done():
-            self._sending = asyncio.create_task(self._sent())
+            self._sending = asyncio.create_task(self._send_unsent())
 
-    async def _sent(self) -> None:
+    async def _send_unsent(self) -> None:
         while self._unsent:
             unsent, self._unsent = self._unsent, []
             try:
                 await frames.send(self._client, [frame for frame, _ in unsent])
             except nats.errors.Error as error:
-                # Nothing of it went out.
+                # Nothing of it was sent.
                 for _, reply in unsent:
                     if not reply.done():
                         reply.set_exception(error)

@@ -1,15 +1,13 @@
-"""The bus as data: how to stay connected to NATS, what the stream of events is, what a refused reply bears.
+"""The stream of events as data, and the headers of a refused reply.
 
 The stream is declared here and nowhere else; services subscribe with `declare=False`. A stream that exists in another
 shape is never overwritten: `declare_stream` fails and names each difference.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -17,19 +15,12 @@ from nats.js.api import Base, DiscardPolicy, RetentionPolicy, StorageType, Strea
 from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from shared.language import subjects
-from shared.messaging import permissions
-from shared.messaging.frames import breaking, framed
-from shared.messaging.permissions import Permissions
-from shared.process.settings import Identity, Settings
-from shared.process.urls import servers_of
+from shared.process.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 # The key of the stream's metadata that bears the identity of its log.
 LOG = "switchboard-log"
-
-# What a relay asked for, which the server saw to: without one of these an event is somebody's copy of what was told.
-BY_RELAY = frozenset({subjects.EXPECTED_SEQUENCE, subjects.EXPECTED_MESSAGE_ID, "Nats-Batch-Id"})
 
 # What the server answers, in `APIError.err_code`.
 STREAM_EXISTS_OTHERWISE = 10058
@@ -144,70 +135,6 @@ def within_limits(error: APIError, what: str) -> APIError | LimitTooLow:
     if error.err_code == INVALID and "duplicates window" not in (error.description or ""):
         cure = None
     return error if cure is None else LimitTooLow(f"NATS refuses {what}: {error.description}. To do: {cure}")
-
-
-async def connect(url: str, name: str, refusals: Permissions | None = None, **options: Any) -> Client:
-    """A connection that reconnects for ever and notices a silent server within 20 to 30 seconds.
-
-    `url` may name several servers of a cluster, with commas between. Who it is to NATS is in the settings; `options`
-    of `nats.connect` count before them.
-
-    `refusals` learns of every error of the connection; what the server does not allow is in `permissions.of` it.
-
-    With `pending_size=0` nothing published while disconnected is kept and sent later: `publish` raises
-    `nats.errors.OutboundBufferLimitError` instead.
-    """
-    trouble = ""
-    options = Identity().nats_options() | options
-    heard = refusals or Permissions(permissions.user_of(options, url), options["inbox_prefix"])
-    on_disconnect: Callable[[], Awaitable[None]] | None = options.pop("disconnected_cb", None)
-
-    async def on_error(error: Exception) -> None:
-        nonlocal trouble
-        if heard.hear(error):
-            return
-        told = f"{type(error).__name__}: {error}"
-        if told != trouble:
-            trouble = told
-            log.warning("nats.trouble", connection=name, error=told)
-
-    async def on_loss() -> None:
-        heard.disconnected()
-        if on_disconnect is not None:
-            await on_disconnect()
-
-    async def on_reconnect() -> None:
-        nonlocal trouble
-        trouble = ""
-        log.info("nats.back", connection=name)
-
-    settings: dict[str, Any] = {
-        "name": name,
-        "max_reconnect_attempts": -1,
-        "reconnect_time_wait": 0.25,
-        "ping_interval": 10,
-        "max_outstanding_pings": 2,
-        "error_cb": on_error,
-        "disconnected_cb": on_loss,
-        "reconnected_cb": on_reconnect,
-    }
-    client = framed(await nats.connect(servers_of(url), **(settings | options)))
-    permissions.keep(client, heard)
-    return client
-
-
-async def settled(client: Client, seconds: int = 5) -> None:
-    """Returns when the server has taken what this client has sent, subscriptions above all.
-
-    nats-py's `flush` alone does not say so: its PING overtakes what still waits to be written, and the PONG may be here
-    before a SUB is there. When it has come, the rest was written, and the second PING goes behind it.
-
-    Raises:
-        nats.errors.Error: the server does not answer in time, or the connection is closed, or breaks.
-    """
-    with breaking():
-        for _ in range(2):
-            await client.flush(timeout=seconds)
 
 
 class ForeignStream(StreamUnfit):

@@ -21,12 +21,12 @@ from nats.aio.subscription import Subscription
 
 from shared import __version__
 from shared.language.reasons import CODES, Reason
-from shared.messaging import frames
 from shared.messaging.bus import error_headers
 from shared.messaging.shortened import shortened
 from shared.process import unexpected_errors
 from shared.process.clock import new_id, now
 from shared.process.histograms import DURATIONS, Histogram
+from shared.wire import frames
 
 DRAIN_SECONDS = 5.0
 

@@ -14,8 +14,8 @@ from nats.aio.client import Client
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging.cloud_events import stored_to_wire
-from shared.messaging.frames import block_of
+from shared.wire.cloud_events import stored_to_wire
+from shared.wire.frames import block_of
 
 # What a message has beside its body is shorter than this; what is smaller by so much needs no closer look.
 SPARE: Final = 4_096

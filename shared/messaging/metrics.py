@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from shared.messaging import permissions
 from shared.process.metrics import Metric, counter
+from shared.wire import permissions
 
 
 async def refusals() -> Sequence[Metric]:

@@ -19,15 +19,17 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.messaging import bus, permissions
-from shared.messaging.frames import breaking, framed
+from shared.messaging import bus
 from shared.messaging.message_size import keep_looking_at_limit
 from shared.messaging.metrics import refusals
-from shared.messaging.permissions import Permissions
 from shared.process import failpoints, logs, metrics, unexpected_errors
 from shared.process.health import Health, HostUnavailableError, PortUnavailableError, Probe, examine, serve_http
 from shared.process.settings import Settings
-from shared.process.urls import servers_of
+from shared.wire import permissions
+from shared.wire.connection import flush_confirmed
+from shared.wire.frames import breaking, framed
+from shared.wire.permissions import Permissions
+from shared.wire.urls import servers_of
 
 DRAIN_SECONDS = 5.0
 STOP_SECONDS = 15.0
@@ -98,7 +100,7 @@ class Service:
     async def connected(self) -> Client:
         """Connects to the bus; what it refuses is known by `permissions.of` the connection."""
         await self.broker.connect()
-        permissions.keep(self.broker.connection, self._permissions)
+        permissions.register(self.broker.connection, self._permissions)
         return framed(self.broker.connection)
 
     async def _drain(self, subscriber: object) -> None:
@@ -122,14 +124,14 @@ class Service:
         connection = self.broker.config.connection_state
         if not connection or not connection.connection.is_connected:
             return "not connected"
-        await bus.settled(connection.connection, 1)
-        refused = self._permissions.unheard
+        await flush_confirmed(connection.connection, 1)
+        refused = self._permissions.denied_subscription
         if refused:
             return f"{refused}; restart this process when it may"
         return bus.too_old(connection.connection)
 
     async def _on_error(self, error: Exception) -> None:
-        if self._permissions.hear(error):
+        if self._permissions.on_error(error):
             return
         trouble = f"{type(error).__name__}: {error}"
         if trouble != self._trouble:
@@ -137,7 +139,7 @@ class Service:
             log.warning("nats.trouble", error=trouble)
 
     async def _on_disconnect(self) -> None:
-        self._permissions.disconnected()
+        self._permissions.on_disconnect()
         if not self.stopping.is_set():
             log.warning("nats.lost")
 

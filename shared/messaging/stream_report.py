@@ -12,10 +12,11 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from shared.messaging.bus import EVENT_STREAM, as_set, log_of, stream_differences, too_old
-from shared.messaging.frames import close, framed
-from shared.messaging.permissions import Permissions, user_of
-from shared.process.settings import Identity
-from shared.process.urls import servers_of, without_password
+from shared.process.urls import without_password
+from shared.wire.frames import close, framed
+from shared.wire.identity import Identity
+from shared.wire.permissions import Permissions, user_of
+from shared.wire.urls import servers_of
 
 
 class NoStream(Exception):
@@ -64,12 +65,12 @@ async def delete_stream(url: str) -> None:
 
 @asynccontextmanager
 async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
-    options = Identity().nats_options()
-    refusals = Permissions(user_of(options, url), options["inbox_prefix"], quiet=True)
+    options = Identity.from_environment().nats_options()
+    refusals = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
 
     async def on_error(error: Exception) -> None:
         """What counts is raised; nats-py would also write it to the log. What is not allowed is told here only."""
-        refusals.hear(error)
+        refusals.on_error(error)
 
     try:
         client = framed(

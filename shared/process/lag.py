@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from shared.process import clock
 from shared.process.log_reader import LogReader, StoredEvent
-from shared.process.stored_events import Undecodable, time_in_state
+from shared.process.stored_events import time_in_state
+from shared.wire.event_body import Undecodable
 
 
 class Lag(NamedTuple):

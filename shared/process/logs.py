@@ -47,12 +47,14 @@ def configure(service: str, log_format: Literal["console", "json"] | None = None
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(logging.WARNING)
+    # The packages that clients use, too, log through `logging`: a client does not load structlog.
+    logging.getLogger("shared").setLevel(logging.INFO)
     # It warns of each attempt to connect, over several lines; our own code logs once that a server is away.
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 

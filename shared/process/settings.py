@@ -1,73 +1,22 @@
 """What can be set from outside: one frozen object, read from the environment once per process."""
 
 import os
-import re
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Literal
 
-from pydantic import DirectoryPath, Field, SecretStr, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
-from shared.process.urls import servers_of
-
-SECRETS_DIR: Final = "SWITCHBOARD_SECRETS_DIR"
-NKEY_SEED: Final = re.compile("SU[A-Z2-7]{56}")
-INBOX_PREFIX: Final = r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$"
+from shared.wire.identity import PREFIX, SECRETS_DIR, Identity
+from shared.wire.urls import servers_of
 
 
-class Identity(BaseSettings):
-    """Who this is to NATS: all that a client takes from its environment, whatever else is called `SWITCHBOARD_…` there.
-
-    One that is not in the environment may stand in a file that is called like its variable, in the folder that
-    `SWITCHBOARD_SECRETS_DIR` names: what is secret is then in no environment, which others can read.
-
-    Raises:
-        pydantic.ValidationError: a value is not of its type; its message shows no values, since some are secret.
-    """
+class Settings(BaseSettings, Identity):
+    """The settings of `SWITCHBOARD_…`; an empty variable counts as unset, an unknown one is left alone."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SWITCHBOARD_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
-
-    nats_nkey_seed: SecretStr | None = Field(default=None, description="who this is to NATS: the seed of a user's NKey")
-    nats_inbox_prefix: str = Field(
-        default="_INBOX", pattern=INBOX_PREFIX, description="where NATS brings answers, which others should not read"
-    )
-    secrets_dir: DirectoryPath | None = Field(default=None, description="a folder with a file for each secret setting")
-
-    @field_validator("nats_nkey_seed")
-    @classmethod
-    def _is_a_seed(cls, seed: SecretStr | None) -> SecretStr | None:
-        if seed is not None and not NKEY_SEED.fullmatch(seed.get_secret_value()):
-            raise ValueError("not the seed of an NKey of a user (58 letters and digits that begin with SU)")
-        return seed
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What is given in code, else in the environment, else in a file."""
-        folder = os.environ.get(SECRETS_DIR)
-        if not folder or not Path(folder).is_dir():
-            # Where that is wrong, the field of the same name says so.
-            return init_settings, env_settings
-        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
-
-    def nats_options(self) -> dict[str, Any]:
-        """What every connection to NATS is made with: who it is, and where it has its answers brought."""
-        options: dict[str, Any] = {"inbox_prefix": self.nats_inbox_prefix}
-        if self.nats_nkey_seed is not None:
-            options["nkeys_seed_str"] = self.nats_nkey_seed.get_secret_value()
-        return options
-
-
-class Settings(Identity):
-    """The settings of `SWITCHBOARD_…`; an empty variable counts as unset, an unknown one is left alone."""
 
     nats_url: str | None = Field(
         default=None, description="an existing NATS with JetStream, or several of a cluster; unset: one is started"
@@ -104,6 +53,22 @@ class Settings(Identity):
         if url is not None:
             servers_of(url)
         return url
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A value comes from the code, else from the environment, else from a file."""
+        folder = os.environ.get(SECRETS_DIR)
+        if not folder or not Path(folder).is_dir():
+            # Where the setting is wrong, the field of the same name is refused.
+            return init_settings, env_settings
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, folder)
 
     def nats_url_to_ask(self) -> str:
         """Where a caller on this machine finds NATS: the URL, or the port that `switchboard run` uses."""

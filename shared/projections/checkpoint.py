@@ -10,8 +10,8 @@ from uuid import UUID
 from psycopg import AsyncCursor
 
 from shared.process.log_reader import LogReader
-from shared.process.stored_events import Undecodable
 from shared.projections.projection_store import named
+from shared.wire.event_body import Undecodable
 
 # As JSON, so that rows of a release that kept no ids can be asked, too.
 READ_CHECKPOINT: Final[LiteralString] = "SELECT to_jsonb(v) FROM {schema}.view v"

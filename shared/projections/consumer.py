@@ -22,8 +22,7 @@ from nats.js import JetStreamContext
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging import bus, permissions
-from shared.messaging.frames import breaking
+from shared.messaging import bus
 from shared.process import failpoints
 from shared.process.backoff import Backoff
 from shared.process.cancellation import cancellation_requested
@@ -32,7 +31,6 @@ from shared.process.log_reader import LogReader
 from shared.process.pacing import pause_after
 from shared.process.settings import Settings
 from shared.process.standby import Progress, Standby
-from shared.process.stored_events import Undecodable
 from shared.projections.checkpoint import LogMismatchError, log_mismatch
 from shared.projections.durable_consumer import DurableConsumer, as_position
 from shared.projections.pull_consumer import (
@@ -46,6 +44,10 @@ from shared.projections.pull_consumer import (
 from shared.projections.rebuild.rebuild import LogIncompleteError, rebuild, recreate_empty
 from shared.projections.schemas import PreconditionFailedError
 from shared.projections.view import DeliveredEvent, IncomingEvent, VersionMismatchError, View
+from shared.wire import permissions
+from shared.wire.cloud_events import PUBLISHED_BY_RELAY
+from shared.wire.event_body import Undecodable
+from shared.wire.frames import breaking
 
 # Where nobody leads just now, what is asked is not answered later either: it is asked again.
 ANSWER_SECONDS = 2.0
@@ -238,7 +240,7 @@ class EventConsumer:
             return
         async for headers in self._consumer.newest_headers(state):
             position = as_position(headers.get(Ce.POSITION))
-            if position is not None and not bus.BY_RELAY.isdisjoint(headers):
+            if position is not None and not PUBLISHED_BY_RELAY.isdisjoint(headers):
                 if await events.id_at(position) != headers.get(Ce.ID):
                     raise bus.StreamContradictsLog(
                         f"the stream ends with an event at position {position} that the log does not hold: the log was "

@@ -13,9 +13,11 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging import bus, permissions
-from shared.messaging.permissions import ACKNOWLEDGEMENTS, NotAllowed
+from shared.messaging import bus
 from shared.process.settings import Settings
+from shared.wire import permissions
+from shared.wire.connection import flush_confirmed
+from shared.wire.permissions import ACKNOWLEDGEMENTS, PermissionDenied
 
 ACK_WAIT_SECONDS: Final = 30.0
 # So many looks in a row at which something was due, and nothing came in between.
@@ -125,7 +127,7 @@ class DurableConsumer:
     # ---- acknowledgements
 
     @property
-    def ack_refusal(self) -> NotAllowed | None:
+    def ack_refusal(self) -> PermissionDenied | None:
         """NATS has refused an acknowledgement, and taken none since as far as is known."""
         return self._permissions.since(self._accepted_at, ACKNOWLEDGEMENTS)
 
@@ -135,7 +137,7 @@ class DurableConsumer:
             return
         before = self._permissions.count
         await self._client.publish(ack_refusal.subject, b"+WPI")
-        await bus.settled(self._client, 2)
+        await flush_confirmed(self._client, 2)
         if self._permissions.since(before, ACKNOWLEDGEMENTS) is None:
             self._accepted_at = before
             log.info("consumer.may_acknowledge", view=self._view)

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from shared.language.recorded import Recorded
 from shared.language.subjects import Ce
-from shared.messaging.cloud_events import from_wire, stored_to_wire, stream_told_of
 from shared.process.log_reader import StoredEvent
-from shared.process.stored_events import Undecodable, from_state, id_in_state
+from shared.process.stored_events import from_state, id_in_state
+from shared.wire.cloud_events import from_wire, stored_to_wire, stream_of_subject
+from shared.wire.event_body import Undecodable
 
 
 class IncomingEvent(ABC):
@@ -43,7 +44,7 @@ class DeliveredEvent(IncomingEvent):
         account, subject = headers.get(Ce.ACCOUNT, ""), headers.get(Ce.SUBJECT, "")
         aggregate, _, name = subject.partition("/")
         super().__init__(
-            position, stream_told_of(account, aggregate, name), aggregate, account, headers.get(Ce.TYPE, "")
+            position, stream_of_subject(account, aggregate, name), aggregate, account, headers.get(Ce.TYPE, "")
         )
         self._headers = headers
         self._body = body

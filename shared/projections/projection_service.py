@@ -20,7 +20,6 @@ from nats.aio.subscription import Subscription
 
 from shared.language import subjects
 from shared.language.questions import Question
-from shared.messaging import frames
 from shared.messaging.endpoint import Endpoint, discoverable
 from shared.messaging.service import Service, run
 from shared.process import failpoints, logs
@@ -33,6 +32,7 @@ from shared.projections.query_endpoint import QueryEndpoint, QuestionHandler
 from shared.projections.rebuild.admin import run_verb
 from shared.projections.rebuild.rebuild import rebuild
 from shared.projections.view import View
+from shared.wire import frames
 
 STOP_SECONDS = 5.0
 # How soon a process hears that the rows are of another version now, and of its own again; and how long those of the

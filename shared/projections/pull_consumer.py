@@ -9,7 +9,7 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
 
-from shared.messaging import frames
+from shared.wire import frames
 
 BATCH = 1_000
 HEARTBEAT_SECONDS = 1.0

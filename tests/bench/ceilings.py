@@ -14,9 +14,9 @@ from nats.js.api import StorageType, StreamConfig
 from shared.language import subjects
 from shared.language.events import PersonalConnected
 from shared.language.recorded import Recorded, stream_id
-from shared.messaging import cloud_events
 from shared.process import stored_events
 from shared.process.clock import new_id, now
+from shared.wire import cloud_events
 from tests.bench import echo
 from tests.bench.load import answers
 from tests.bench.stage import Figures, Stage

@@ -13,35 +13,35 @@ import pytest
 from nats.aio.msg import Msg
 from pydantic import TypeAdapter, ValidationError
 
+from services.ops.contract import client_calls
 from shared.client import (
     Accepted,
     Account,
-    Found,
+    CommandRefused,
+    ConnectionFailed,
+    InvalidRequest,
+    MessageTooLarge,
     NotAnswered,
-    NotDone,
     Page,
+    QueryResult,
     Reason,
+    ReceivedEvent,
     Refused,
+    RequestTimeout,
     Switchboard,
-    Told,
-    TooLarge,
-    Unanswered,
     Unchanged,
-    Unreachable,
-    Unsendable,
-    connected,
-    every,
-    required,
+    connect,
+    iterate,
+    require,
 )
 from shared.client.account import REPLY, adapter
-from shared.client.asking import LONGEST_PAUSE_SECONDS, pause_before
+from shared.client.retries import LONGEST_PAUSE_SECONDS, pause_before_retry
 from shared.language.answers import RESULTS
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.rules import UsersAndTeams
-from shared.messaging import bus
 from shared.process.clock import new_id
-from tests.client import calls
+from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.journeys.wire import Wire
 from tests.real_servers import RunningNats, RunningSwitchboard, free_port
 
@@ -50,7 +50,7 @@ ADDRESS = "support@acme.example"
 
 @pytest.fixture
 async def switchboard_client(running: RunningSwitchboard) -> AsyncIterator[Switchboard]:
-    async with connected(running.nats_url) as client:
+    async with connect(running.nats_url) as client:
         yield client
 
 
@@ -58,24 +58,24 @@ async def switchboard_client(running: RunningSwitchboard) -> AsyncIterator[Switc
 async def acme(switchboard_client: Switchboard) -> Account:
     """A registered account of its own, with bob, an orphan, an alias and a rule."""
     account = switchboard_client.account(f"client-{new_id()[-12:]}", "service:tests")
-    required(await account.register_account("professional", "ana"))
-    required(await account.add_user("bob", "Bob", ["personal_email_access"]))
-    required(await account.add_user("cleo", "Cleo", ["personal_email_access"]))
-    required(await account.assign_seat("bob"))
-    required(await account.set_default_font("bob", "Lato", size=12))
-    required(await account.create_team("help", "Help", members=["bob"]))
-    required(await account.connect_team(ADDRESS, "inbox", visibility_acknowledged=True))
-    required(await account.add_alias(ADDRESS, "help@acme.example"))
-    required(await account.acting_as("bob").connect_personal("bob@acme.example", "bob"))
-    required(await account.acting_as("cleo").connect_personal("cleo@acme.example", "cleo"))
-    required(await account.deactivate_user("cleo"))
-    required(await account.remove_user("cleo"))
+    require(await account.register_account("professional", "ana"))
+    require(await account.add_user("bob", "Bob", ["personal_email_access"]))
+    require(await account.add_user("cleo", "Cleo", ["personal_email_access"]))
+    require(await account.assign_seat("bob"))
+    require(await account.set_default_font("bob", "Lato", size=12))
+    require(await account.create_team("help", "Help", members=["bob"]))
+    require(await account.connect_team(ADDRESS, "inbox", visibility_acknowledged=True))
+    require(await account.add_alias(ADDRESS, "help@acme.example"))
+    require(await account.acting_as("bob").connect_personal("bob@acme.example", "bob"))
+    require(await account.acting_as("cleo").connect_personal("cleo@acme.example", "cleo"))
+    require(await account.deactivate_user("cleo"))
+    require(await account.remove_user("cleo"))
     return account
 
 
 def test_the_calls_are_those_of_the_language() -> None:
-    assert calls.FILE.read_text() == calls.text(), "run: python -m tests.client.calls"
-    assert {calls.snake(name) for name in (*COMMANDS, *QUESTIONS)} <= vars(Account.__mro__[1]).keys()
+    assert client_calls.main(["--check"]) == 0
+    assert {client_calls.snake(name) for name in (*COMMANDS, *QUESTIONS)} <= vars(Account.__mro__[1]).keys()
 
 
 # ---- what comes back
@@ -92,8 +92,8 @@ async def test_each_outcome_is_a_value_with_its_own_type(acme: Account) -> None:
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.ADDRESS_ALREADY_TEAM
     assert refused.next_actions
-    with pytest.raises(NotDone, match="ADDRESS_ALREADY_TEAM"):
-        required(refused)
+    with pytest.raises(CommandRefused, match="ADDRESS_ALREADY_TEAM"):
+        require(refused)
 
 
 async def test_what_cannot_be_read_is_refused_as_a_value_too(acme: Account) -> None:
@@ -106,15 +106,15 @@ async def test_a_dry_run_says_what_would_be_and_changes_nothing(acme: Account) -
     would = await acme.disconnect(ADDRESS, dry_run=True)
     assert isinstance(would, Accepted)
     assert (would.dry_run, would.position, would.events[0].id) == (True, None, None)
-    assert required(await acme.address(ADDRESS)).result.kind == "team"
+    assert require(await acme.address(ADDRESS)).result.kind == "team"
 
 
 async def test_a_question_sees_what_was_done_through_the_same_account(acme: Account) -> None:
     for number in range(20):
         name = f"n{number}@acme.example"
-        done = required(await acme.acting_as("bob").connect_personal(name, "bob"))
+        done = require(await acme.acting_as("bob").connect_personal(name, "bob"))
         found = await acme.address(name)
-        assert isinstance(found, Found)
+        assert isinstance(found, QueryResult)
         assert found.position >= acme.position == done.position
         assert found.result.kind == "personal"
 
@@ -133,7 +133,7 @@ async def test_a_list_is_read_page_by_page(acme: Account) -> None:
     assert isinstance(page, Page)
     assert len(page.items) == 2
     assert page.next is not None
-    names = [entry.address async for entry in every(acme.addresses, limit=2)]
+    names = [entry.address async for entry in iterate(acme.addresses, limit=2)]
     assert names == sorted(names)
     assert len(names) == 4
 
@@ -144,7 +144,7 @@ async def test_the_typed_results_leave_out_nothing_of_the_wire(acme: Account, ru
         "Identities": {"user": "bob"}, "User": {"user": "bob"}, "RemovalImpact": {"user": "bob"},
         "Resolve": {"recipients": [ADDRESS, "bob@acme.example", "free@acme.example"], "sender": "jo@client.example"},
     }  # fmt: skip
-    required(await acme.set_routing("inbox", UsersAndTeams(users=("bob",))))
+    require(await acme.set_routing("inbox", UsersAndTeams(users=("bob",))))
     for name, question in QUESTIONS.items():
         body = {"actor": "service:tests", "at_least": acme.position, **fields.get(name, {})}
         raw = await asked(running, f"switchboard.query.v1.{acme.name}.{name}", body)
@@ -186,10 +186,10 @@ async def test_a_command_that_is_not_answered_is_given_again_under_its_id(nats: 
             told = {"outcome": "unchanged", "command_id": heard[-1]["command_id"], "position": 9}
             await message.respond(json.dumps(told).encode())
 
-    server = await bus.connect(nats.url, "answers")
+    server = await connect_to_nats(nats.url, "answers")
     await server.subscribe("switchboard.command.v1.patient.*", cb=at_the_third)
-    await bus.settled(server)
-    async with connected(nats.url) as switchboard:
+    await flush_confirmed(server)
+    async with connect(nats.url) as switchboard:
         reply = await switchboard.account("patient", "ana").assign_seat("bob")
     await server.close()
     assert isinstance(reply, Unchanged)
@@ -207,22 +207,22 @@ async def test_a_view_that_is_behind_is_waited_for_unless_one_asks_for_the_bare_
         usage = {"position": 9, "result": {"plan": "free", "inboxes": {"used": 1, "limit": 1}}}
         await message.respond(json.dumps(usage if heard == 2 else behind).encode())
 
-    server = await bus.connect(nats.url, "answers")
+    server = await connect_to_nats(nats.url, "answers")
     await server.subscribe("switchboard.query.v1.behind.*", cb=at_the_second)
-    await bus.settled(server)
-    async with connected(nats.url) as switchboard:
-        assert required(await switchboard.account("behind", "ana").usage()).result.inboxes.used == 1
-        assert (await switchboard.ask("switchboard.query.v1.behind.Usage", {}))["error"] == "VIEW_BEHIND"
+    await flush_confirmed(server)
+    async with connect(nats.url) as switchboard:
+        assert require(await switchboard.account("behind", "ana").usage()).result.inboxes.used == 1
+        assert (await switchboard.request("switchboard.query.v1.behind.Usage", {}))["error"] == "VIEW_BEHIND"
     await server.close()
     assert heard == 3
 
 
 async def test_whoever_is_not_answered_learns_the_id_to_ask_again_with(nats: RunningNats) -> None:
-    async with connected(nats.url, patience=0.3) as switchboard:
-        with pytest.raises(Unanswered, match="give it again with command_id") as raised:
+    async with connect(nats.url, timeout=0.3) as switchboard:
+        with pytest.raises(RequestTimeout, match="send it again with command_id") as raised:
             await switchboard.account("nobody", "ana").assign_seat("bob")
         assert raised.value.command_id
-        with pytest.raises(Unanswered):
+        with pytest.raises(RequestTimeout):
             await switchboard.account("nobody", "ana").usage()
 
 
@@ -231,11 +231,11 @@ async def test_each_of_thousands_at_once_hears_its_own_answer(nats: RunningNats)
         told = {"outcome": "unchanged", "command_id": json.loads(message.data)["command_id"], "position": 1}
         await message.respond(json.dumps(told).encode())
 
-    server = await bus.connect(nats.url, "answers")
+    server = await connect_to_nats(nats.url, "answers")
     await server.subscribe("switchboard.command.v1.many.*", cb=unchanged)
-    await bus.settled(server)
+    await flush_confirmed(server)
     ids = [new_id() for _ in range(3_000)]
-    async with connected(nats.url) as switchboard:
+    async with connect(nats.url) as switchboard:
         account = switchboard.account("many", "ana")
         replies = await asyncio.gather(*(account.assign_seat("bob", command_id=id_) for id_ in ids))
     await server.close()
@@ -243,51 +243,51 @@ async def test_each_of_thousands_at_once_hears_its_own_answer(nats: RunningNats)
 
 
 async def test_a_message_that_is_larger_than_nats_carries_is_told_as_such(nats: RunningNats) -> None:
-    async with connected(nats.url) as switchboard:
-        with pytest.raises(TooLarge, match="more than one message carries"):
+    async with connect(nats.url) as switchboard:
+        with pytest.raises(MessageTooLarge, match="more than one message carries"):
             await switchboard.account("large", "ana").set_signature("bob", "x" * 2_000_000)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a.b", "*", ">", "a\tb", "a 0\r\n\r\nPUB x 0", "\ud800"])
 async def test_a_name_that_would_be_another_subject_or_more_is_sent_nowhere(nats: RunningNats, name: str) -> None:
     """A line break ends a subject on the wire: what follows would be a message of its own."""
-    async with connected(nats.url) as switchboard:
-        with pytest.raises(Unsendable, match="no name of an account"):
+    async with connect(nats.url) as switchboard:
+        with pytest.raises(InvalidRequest, match="cannot be the id of an account"):
             switchboard.account(name, "ana")
-        with pytest.raises(Unsendable, match="no name of an account"):
+        with pytest.raises(InvalidRequest, match="cannot be the id of an account"):
             switchboard.events(account=name)
         if name != "a.b":
-            with pytest.raises(Unsendable, match="no subject"):
-                await switchboard.ask(f"switchboard.command.v1.acme.{name}", {})
+            with pytest.raises(InvalidRequest, match="not a subject"):
+                await switchboard.request(f"switchboard.command.v1.acme.{name}", {})
 
 
 @pytest.mark.parametrize("value", ["\ud800", 10**30, object(), float("nan"), {"in": [float("-inf")]}])
 async def test_a_value_that_json_has_no_text_for_is_told_as_such(nats: RunningNats, value: Any) -> None:
-    async with connected(nats.url) as switchboard:
-        with pytest.raises(Unsendable, match="cannot be written as JSON"):
-            await switchboard.account("acme", "ana").give("AddUser", {"name": value})
+    async with connect(nats.url) as switchboard:
+        with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
+            await switchboard.account("acme", "ana").send("AddUser", {"name": value})
 
 
 async def test_null_may_be_sent(nats: RunningNats) -> None:
-    async with connected(nats.url, patience=0.2) as switchboard:
-        with pytest.raises(Unanswered):
-            await switchboard.account("acme", "ana").give("AddUser", {"name": None, "size": 1.5})
+    async with connect(nats.url, timeout=0.2) as switchboard:
+        with pytest.raises(RequestTimeout):
+            await switchboard.account("acme", "ana").send("AddUser", {"name": None, "size": 1.5})
 
 
 def test_however_often_was_asked_the_next_pause_is_short() -> None:
-    assert 0 < pause_before(None, 100_000) <= 1.5 * LONGEST_PAUSE_SECONDS
+    assert 0 < pause_before_retry(None, 100_000) <= 1.5 * LONGEST_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("url", ["", " , ", "nats://:x"])
 async def test_what_is_no_address_is_told_at_once(url: str) -> None:
-    with pytest.raises(Unreachable):
-        async with connected(url, reach_seconds=5):
+    with pytest.raises(ConnectionFailed):
+        async with connect(url, connect_timeout=5):
             raise AssertionError("there is none")
 
 
 async def test_no_password_stands_in_what_is_told() -> None:
-    with pytest.raises(Unreachable) as told:
-        async with connected(f"nats://bob:hu@sh@127.0.0.1:{free_port()}", reach_seconds=0.5):
+    with pytest.raises(ConnectionFailed) as told:
+        async with connect(f"nats://bob:hu@sh@127.0.0.1:{free_port()}", connect_timeout=0.5):
             raise AssertionError("there is none")
     assert "bob:***@127.0.0.1" in str(told.value)
     assert "hu@sh" not in str(told.value)
@@ -301,7 +301,7 @@ async def test_no_password_stands_in_what_is_told() -> None:
 async def test_a_word_that_a_later_release_has_is_taken_as_it_is(
     acme: Account, question: str, field: str, word: Any
 ) -> None:
-    answer = await acme.raw(question, {})
+    answer = await acme.query_raw(question, {})
     row = answer["result"][0] if isinstance(answer["result"], list) else answer["result"]
     read = adapter(question).validate_python(row | {field: word})
     assert getattr(read, field) == (tuple(word) if isinstance(word, list) else word)
@@ -310,8 +310,8 @@ async def test_a_word_that_a_later_release_has_is_taken_as_it_is(
 
 
 async def test_where_no_nats_is_this_is_told(folder: Path) -> None:
-    with pytest.raises(Unreachable, match="No NATS at"):
-        async with connected(f"nats://127.0.0.1:{free_port()}", reach_seconds=0.5):
+    with pytest.raises(ConnectionFailed, match="No NATS at"):
+        async with connect(f"nats://127.0.0.1:{free_port()}", connect_timeout=0.5):
             raise AssertionError("there is none")
 
 
@@ -336,12 +336,12 @@ async def test_events_are_watched_from_a_position_on_and_typed(switchboard_clien
 async def test_watching_goes_on_through_a_nats_that_dies_and_a_stream_that_is_lost(
     switchboard: RunningSwitchboard,
 ) -> None:
-    async with connected(switchboard.nats_url) as client, asyncio.timeout(60):
+    async with connect(switchboard.nats_url) as client, asyncio.timeout(60):
         account = client.account("acme", "service:tests")
-        required(await account.register_account("professional", "ana"))
+        require(await account.register_account("professional", "ana"))
         events, positions = client.events(), list[int]()
         for number in range(3):
-            required(await account.create_inbox(f"i{number}", f"Inbox {number}"))
+            require(await account.create_inbox(f"i{number}", f"Inbox {number}"))
             while not positions or positions[-1] < account.position:
                 positions.append((await anext(events)).position)
             if number == 0:
@@ -357,13 +357,13 @@ async def test_what_was_on_its_way_when_a_connection_broke_is_told_again(
 ) -> None:
     """NATS goes on meanwhile, and to it those events were told."""
     name = f"client-{new_id()[-12:]}"
-    async with connected(running.nats_url) as client, asyncio.timeout(60):
+    async with connect(running.nats_url) as client, asyncio.timeout(60):
         account = client.account(name, "service:tests")
-        required(await account.register_account("professional", "ana"))
+        require(await account.register_account("professional", "ana"))
         before = account.position
         for number in range(300):
-            required(await account.create_team(f"t{number}", f"Team {number}", members=[]))
-        async with cutting(running.nats_url) as proxy, connected(proxy.url) as watching:
+            require(await account.create_team(f"t{number}", f"Team {number}", members=[]))
+        async with cutting(running.nats_url) as proxy, connect(proxy.url) as watching:
             seen: list[int] = []
             async for told in watching.events(before, name if of_one else None):
                 seen.append(told.position)
@@ -379,7 +379,7 @@ async def test_what_was_on_its_way_when_a_connection_broke_is_told_again(
             assert seen == list(range(before + 1, account.position + 1))
 
 
-async def until(events: AsyncIterator[Told], position: int) -> AsyncIterator[Told]:
+async def until(events: AsyncIterator[ReceivedEvent], position: int) -> AsyncIterator[ReceivedEvent]:
     async for told in events:
         yield told
         if told.position >= position:

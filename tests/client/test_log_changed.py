@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.client import LogChanged, Switchboard, Told, connected
+from shared.client import LogChanged, ReceivedEvent, Switchboard, connect
 from shared.language import subjects
-from shared.messaging import bus
+from shared.wire.connection import connect_to_nats
 from tests.real_servers import RunningNats
 from tests.relay.test_relay import Log, all_told, relaying
 
@@ -16,7 +16,7 @@ async def restored(nats_url: str, log: Log, kept: int, others: int) -> None:
     """The log as of a position with other events from there on, and the stream deleted."""
     log.forget_after(kept)
     log.append_new(others)
-    client = await bus.connect(nats_url, "test")
+    client = await connect_to_nats(nats_url, "test")
     await client.jetstream().delete_stream(subjects.EVENT_STREAM)
     await client.close()
     await all_told(nats_url, log)
@@ -24,11 +24,11 @@ async def restored(nats_url: str, log: Log, kept: int, others: int) -> None:
 
 @pytest.fixture
 async def client(private_nats: RunningNats) -> AsyncIterator[Switchboard]:
-    async with connected(private_nats.url) as found, asyncio.timeout(60):
+    async with connect(private_nats.url) as found, asyncio.timeout(60):
         yield found
 
 
-async def taken(events: AsyncIterator[Told], count: int) -> list[Told]:
+async def taken(events: AsyncIterator[ReceivedEvent], count: int) -> list[ReceivedEvent]:
     return [await anext(events) for _ in range(count)]
 
 
@@ -43,10 +43,10 @@ async def test_a_reader_notices_while_it_reads(
         events = client.events(account="acme" if of_one else None)
         seen = await taken(events, 30)
         await restored(private_nats.url, log, 20, others)
-        with pytest.raises(LogChanged, match="Forget what you made of events after position 20") as raised:
+        with pytest.raises(LogChanged, match="Discard everything derived from events after position 20") as raised:
             await anext(events)
         error = raised.value
-        assert (error.position, error.known, error.same_until) == (21, seen[20].id, 20)
+        assert (error.position, error.expected, error.same_until) == (21, seen[20].id, 20)
         assert error.found == log.ids()[20]
         rest = await taken(client.events(after=20, after_id=seen[19].id), others)
         assert [told.id for told in rest] == log.ids()[20:]
@@ -65,7 +65,7 @@ async def test_a_reader_that_begins_again_with_the_id_it_kept_notices(
         await restored(private_nats.url, log, 20, 15)
         with pytest.raises(LogChanged, match=r"read again from the start, with after=0") as raised:
             await taken(client.events(after=last.position, after_id=last.id), 1)
-        assert (raised.value.position, raised.value.known, raised.value.same_until) == (30, last.id, None)
+        assert (raised.value.position, raised.value.expected, raised.value.same_until) == (30, last.id, None)
 
 
 async def test_an_event_that_is_nowhere_any_more_is_noticed_among_those_of_one_account(

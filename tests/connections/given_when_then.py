@@ -18,9 +18,9 @@ from shared.language.commands import COMMANDS, AddUser, Command, CreateInbox, Re
 from shared.language.events import AddressOrphaned, Aggregate, AliasAdded, Event, PersonalConnected, TeamConnected
 from shared.language.reasons import Reason
 from shared.language.recorded import Recorded, stream_id
-from shared.messaging import cloud_events
 from shared.process import stored_events
 from shared.process.clock import new_id
+from shared.wire import cloud_events
 from tests.connections.invariants import broken
 
 ACCOUNT: Final = "acme"

@@ -15,7 +15,7 @@ from services.ops import contract
 from services.ops.contract.examples import ACCOUNT
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.recorded import Recorded
-from shared.messaging import cloud_events
+from shared.wire import cloud_events
 from tests.connections.given_when_then import World
 from tests.contract.story import STORY, Asks, Gives
 

@@ -13,6 +13,7 @@ from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError
 
 from shared.messaging import bus
+from shared.wire.connection import flush_confirmed
 from tests.deploy.production import DEPLOY, GuardedNats, RunningGuardedNats, Secrets, greeted
 from tests.real_servers import new_folder
 
@@ -150,7 +151,7 @@ async def let(client: Client, cell: Cell, refusals: list[str]) -> bool:
         await client.publish(cell.subject, b"?", reply=f"{client.new_inbox().rpartition('.')[0]}.none")
     else:
         await client.subscribe(cell.subject, queue=cell.queue)
-    await bus.settled(client)
+    await flush_confirmed(client)
     assert not client.is_closed
     return len(refusals) == before
 
@@ -227,9 +228,9 @@ def test_every_user_of_the_configuration_is_tried() -> None:
 async def test_the_system_user_sees_the_server_and_no_message(guarded_nats: RunningGuardedNats) -> None:
     async with guarded_nats.connected_as("system") as system, guarded_nats.connected_as("ops") as ops:
         heard = await system.client.subscribe("switchboard.>")
-        await bus.settled(system.client)
+        await flush_confirmed(system.client)
         await ops.client.publish("switchboard.command.v1.acme.Nothing", b"{}")
-        await bus.settled(ops.client)
+        await flush_confirmed(ops.client)
         answer = await system.client.request("$SYS.REQ.SERVER.PING", timeout=5)
         assert b"switchboard" in answer.data
         with pytest.raises(nats.errors.TimeoutError):

@@ -18,6 +18,7 @@ from services.ops.local import servers
 from services.ops.local.children import Program, identity
 from services.ops.local.servers import Nats, Postgres
 from shared.messaging import bus
+from shared.wire.connection import connect_to_nats
 from tests.conftest import MakeSwitchboard
 from tests.deploy.production import DEPLOY
 from tests.real_servers import RunningNats, RunningServer, free_port, wait_until
@@ -153,7 +154,7 @@ async def test_a_nats_2_11_is_too_old_for_the_relay_which_makes_no_stream(old_na
     [("2.11.11", True), ("2.9.0", True), ("1.4.1", True), ("2.12.0-RC.1", False), ("2.12.0", False), ("3.0.0", False)],
 )
 async def test_which_versions_of_nats_are_too_old(private_nats: RunningNats, version: str, old: bool) -> None:
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     assert bus.too_old(client) is None
     assert client._current_server is not None
     client._current_server.server_version = version

@@ -9,8 +9,8 @@ import nats.errors
 import pytest
 
 from services.ops.terminal import NO_ANSWER, REFUSED, USAGE
-from shared.client import NotAllowed, NotLetIn, connected, required
-from shared.messaging import bus
+from shared.client import AuthenticationFailed, PermissionDenied, connect, require
+from shared.wire.connection import flush_confirmed
 from tests.deploy.production import Production, options_of, production
 from tests.journeys.wire import STREAM, TRUSTED, body, command_subject
 from tests.scale.fleet import SERVICES
@@ -56,9 +56,9 @@ def test_people_see_the_stream_the_views_and_their_settings(guarded: Production)
 @pytest.mark.parametrize(("user", "account"), [("audit", None), ("crm", "acme")])
 async def test_a_reader_follows_the_events_it_may_read(user: str, account: str | None, guarded: Production) -> None:
     options = options_of(user, guarded.secrets.seed(user))
-    async with connected(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
+    async with connect(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
         told = []
-        async for one in switchboard.events(account=account, reader=user):
+        async for one in switchboard.events(account=account, consumer=user):
             told.append(one)
             if one.type == "switchboard.InboxArchived.v1":
                 break
@@ -84,27 +84,27 @@ async def test_a_caller_asks_about_its_account_and_hears_of_no_other(guarded: Pr
 
 async def test_a_caller_is_told_at_once_what_nats_does_not_let_it(guarded: Production) -> None:
     options = options_of("crm", guarded.secrets.seed("crm"))
-    async with connected(guarded.nats.url, **options) as switchboard, asyncio.timeout(5):
+    async with connect(guarded.nats.url, **options) as switchboard, asyncio.timeout(5):
         acme, other = (switchboard.account(name, actor="service:crm") for name in ("acme", "other"))
         asked = asyncio.create_task(acme.usage())
-        with pytest.raises(NotAllowed, match=re.escape("publish to switchboard.query.v1.other.Usage")):
+        with pytest.raises(PermissionDenied, match=re.escape("publish to switchboard.query.v1.other.Usage")):
             await other.usage()
-        with pytest.raises(NotAllowed, match="publish to"):
+        with pytest.raises(PermissionDenied, match="publish to"):
             await other.rename_inbox("inbox", "Other")
-        assert required(await asked).result.inboxes
+        assert require(await asked).result.inboxes
 
 
 async def test_a_reader_of_what_it_may_not_read_does_not_wait_for_ever(guarded: Production) -> None:
     options = options_of("crm", guarded.secrets.seed("crm"))
-    async with connected(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
-        with pytest.raises(NotAllowed, match=re.escape("$JS.API.CONSUMER")):
-            await anext(switchboard.events(account="other", reader="crm"))
+    async with connect(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
+        with pytest.raises(PermissionDenied, match=re.escape("$JS.API.CONSUMER")):
+            await anext(switchboard.events(account="other", consumer="crm"))
 
 
 async def test_who_may_not_hear_answers_asks_nothing(guarded: Production) -> None:
-    async with connected(guarded.nats.url, nkeys_seed_str=guarded.secrets.seed("crm")) as switchboard:
+    async with connect(guarded.nats.url, nkeys_seed_str=guarded.secrets.seed("crm")) as switchboard:
         acme = switchboard.account("acme", actor="ana")
-        with pytest.raises(NotAllowed, match="SWITCHBOARD_NATS_INBOX_PREFIX"):
+        with pytest.raises(PermissionDenied, match="SWITCHBOARD_NATS_INBOX_PREFIX"):
             await acme.create_inbox("unheard", "Unheard")
     async with guarded.nats.connected_as("crm") as wire:
         inboxes = (await wire.question("acme", "Inboxes", TRUSTED)).result
@@ -112,8 +112,8 @@ async def test_who_may_not_hear_answers_asks_nothing(guarded: Production) -> Non
 
 
 async def test_who_is_not_let_in_is_told_so(guarded: Production) -> None:
-    with pytest.raises(NotLetIn):
-        async with connected(guarded.nats.url, reach_seconds=1):
+    with pytest.raises(AuthenticationFailed):
+        async with connect(guarded.nats.url, reach_seconds=1):
             pass
 
 
@@ -140,7 +140,7 @@ async def test_a_caller_sends_no_answer_to_where_it_may_not_write_itself(guarded
     places = [f"$JS.API.STREAM.DELETE.{STREAM}", "switchboard.event.v1.acme.address.Forged", "_INBOX.ops.x"]
     async with guarded.nats.connected_as("ops") as ops, guarded.nats.connected_as("crm") as crm:
         heard = await ops.client.subscribe("_INBOX.ops.x")
-        await bus.settled(ops.client)
+        await flush_confirmed(ops.client)
         before = await ops.client.jetstream().stream_info(STREAM)
         for place in places:
             fields = {"address": "support@acme.example", "inbox": "help", "visibility_acknowledged": True}

@@ -9,9 +9,9 @@ import orjson
 from services.inbox_views.projection import DEFINITION
 from services.inbox_views.queries import answer
 from shared.language.questions import QUESTIONS
-from shared.messaging.cloud_events import to_wire
 from shared.projections.answers import QuestionRefusedError, render_answer
 from shared.projections.view import DeliveredEvent, Snapshot, View
+from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Story
 
 

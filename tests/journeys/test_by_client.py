@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic_core import to_jsonable_python
 
-from shared.client import Accepted, Found, NotAnswered, Page, Refused, Switchboard, Unchanged, connected
+from shared.client import Accepted, NotAnswered, Page, QueryResult, Refused, Switchboard, Unchanged, connect
 from shared.client import Account as Typed
 from tests.journeys import test_article, test_beyond_peers, test_complaints
 from tests.journeys.steps import Case
@@ -50,7 +50,7 @@ class ByClient(Account):
         asked = {"at_least": max(caller.position, self._furnished), "wait_ms": 10_000} | fields
         answer = await getattr(caller, call_of(question))(**asked)
         match answer:
-            case Found(position=position, result=result):
+            case QueryResult(position=position, result=result):
                 return OfClient({"position": position, "result": to_jsonable_python(result)}, None, b"")
             case Page(position=position, items=items, next=following):
                 told = {"position": position, "result": to_jsonable_python(items), "next": following}
@@ -65,7 +65,7 @@ def call_of(message: str) -> str:
 
 @pytest.fixture
 async def by_client(account: Account, running: RunningSwitchboard) -> AsyncIterator[ByClient]:
-    async with connected(running.nats_url) as switchboard:
+    async with connect(running.nats_url) as switchboard:
         yield ByClient(account, switchboard)
 
 

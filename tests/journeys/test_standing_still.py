@@ -14,7 +14,7 @@ import pytest
 
 from services.ops.local.servers import Postgres
 from shared.client import LogChanged
-from shared.client import connected as client_connected
+from shared.client import connect as client_connected
 from shared.language import subjects
 from shared.process import clock
 from tests.conftest import MakeSwitchboard

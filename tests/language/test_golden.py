@@ -10,8 +10,8 @@ from pydantic import ValidationError, create_model
 from services.connections.store.unit_of_work import name_of
 from shared.language.events import EVENTS
 from shared.language.recorded import stream_id
-from shared.messaging import cloud_events
 from shared.process import stored_events
+from shared.wire import cloud_events
 from tests.language.golden import DIGESTED, HISTORIES, answer_classes, differences, now, with_additions, written
 
 

@@ -9,9 +9,10 @@ import pytest
 import uvloop
 from nats.aio.client import Client
 
-from shared.messaging import bus, frames
 from shared.messaging.endpoint import Endpoint, discoverable
 from shared.projections.pull_consumer import PullConsumer
+from shared.wire import frames
+from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.real_servers import RunningNats
 
 
@@ -25,27 +26,27 @@ async def broken(client: Client) -> None:
 async def drained(client: Client) -> None:
     endpoint = Endpoint("one", "test.breaking", "queue", lambda _request: True)
     await endpoint.open(client)
-    await bus.settled(client)
+    await flush_confirmed(client)
     await broken(client)
     await endpoint.drain()
 
 
 async def not_discoverable_any_more(client: Client) -> None:
     async with discoverable(client, "test-breaking", "Breaks.", []):
-        await bus.settled(client)
+        await flush_confirmed(client)
         await broken(client)
 
 
 async def pulled_no_more(client: Client) -> None:
     pull = PullConsumer(client, "NONE", "none")
     await pull.open()
-    await bus.settled(client)
+    await flush_confirmed(client)
     await broken(client)
     await pull.close()
 
 
 async def closed(client: Client) -> None:
-    await bus.settled(client)
+    await flush_confirmed(client)
     await broken(client)
     await frames.close(client)
 
@@ -53,7 +54,7 @@ async def closed(client: Client) -> None:
 async def settled(client: Client) -> None:
     await broken(client)
     with pytest.raises(nats.errors.Error):
-        await bus.settled(client, 1)
+        await flush_confirmed(client, 1)
 
 
 @pytest.mark.parametrize("ends", [drained, not_discoverable_any_more, pulled_no_more, closed, settled])
@@ -64,7 +65,7 @@ async def test_whatever_is_ended_while_the_connection_breaks_ends(
 
     async def scenario() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: left.append(context))
-        client = await bus.connect(nats.url, "test")
+        client = await connect_to_nats(nats.url, "test")
         await ends(client)
         await frames.close(client)
 

@@ -11,11 +11,12 @@ from nats.js.errors import ServerError
 
 from shared.language import subjects
 from shared.messaging import bus
+from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.real_servers import RunningNats
 
 
 async def test_the_stream_is_made_once_however_many_declare_it_at_once(private_nats: RunningNats) -> None:
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     infos = await asyncio.gather(*(bus.declare_stream(js) for _ in range(20)))
     assert {info.config.name for info in infos} == {subjects.EVENT_STREAM}
@@ -38,7 +39,7 @@ async def test_the_stream_is_made_once_however_many_declare_it_at_once(private_n
 async def test_a_stream_of_another_shape_is_named_and_left_alone(
     private_nats: RunningNats, change: dict[str, object], field: str
 ) -> None:
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     await js.add_stream(bus.EVENT_STREAM, **change)
     before = (await js.stream_info(subjects.EVENT_STREAM)).config
@@ -56,7 +57,7 @@ async def test_more_replicas_or_another_description_are_no_drift() -> None:
 
 
 async def test_no_single_event_can_be_removed(private_nats: RunningNats) -> None:
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     await bus.declare_stream(js)
     await js.publish("switchboard.event.v1.acme.address.X", b"{}")
@@ -74,7 +75,7 @@ async def connected(client: Client, wanted: bool) -> None:
 
 
 async def test_a_connection_comes_back_after_its_server(private_nats: RunningNats) -> None:
-    client = await bus.connect(private_nats.url, "test", pending_size=0)
+    client = await connect_to_nats(private_nats.url, "test", pending_size=0)
     private_nats.kill()
     await connected(client, False)
     with pytest.raises(nats.errors.OutboundBufferLimitError):
@@ -91,10 +92,10 @@ async def test_whoever_asks_after_a_subscription_is_settled_is_heard(nats: Runni
     async def here(message: Msg) -> None:
         await message.respond(b"here")
 
-    client, other = await bus.connect(nats.url, "listens"), await bus.connect(nats.url, "asks")
+    client, other = await connect_to_nats(nats.url, "listens"), await connect_to_nats(nats.url, "asks")
     for number in range(300):
         await client.subscribe(f"bus.settled.{number}", cb=here)
-        await bus.settled(client)
+        await flush_confirmed(client)
         # Raises when nobody is there.
         await other.request(f"bus.settled.{number}", timeout=10)
     await client.close()

@@ -7,9 +7,10 @@ import pytest
 
 from shared.language.events import EVENTS, Event
 from shared.language.recorded import Recorded, stream_id
-from shared.messaging.cloud_events import stored_to_wire, to_wire
 from shared.process import clock
-from shared.process.stored_events import Undecodable, from_state, id_in_state, to_state
+from shared.process.stored_events import from_state, id_in_state, to_state
+from shared.wire.cloud_events import stored_to_wire, to_wire
+from shared.wire.event_body import Undecodable
 
 SPECIMENS: dict[str, Any] = {
     "plan": "starter",

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, ProtocolError
 
-from shared.messaging import bus, frames
+from shared.wire import frames
+from shared.wire.connection import connect_to_nats
 from tests.real_servers import RunningNats
 
 WIDE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))
@@ -139,7 +140,7 @@ def test_the_servers_own_words_are_told_from_messages(block: bytes, status: tupl
 
 @pytest.fixture
 async def client(nats: RunningNats) -> AsyncIterator[Client]:
-    client = await bus.connect(nats.url, "test")
+    client = await connect_to_nats(nats.url, "test")
     yield client
     await client.close()
 
@@ -168,7 +169,7 @@ async def test_frames_reach_takers_and_others_over_a_real_server(client: Client)
 
 
 async def test_nothing_is_sent_over_a_closed_connection(nats: RunningNats) -> None:
-    client = await bus.connect(nats.url, "test")
+    client = await connect_to_nats(nats.url, "test")
     await client.close()
     with pytest.raises(ConnectionClosedError):
         await frames.send(client, [frames.frame("a", b"")])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from shared.language import subjects
-from shared.messaging import bus
+from shared.wire.connection import connect_to_nats
 from tests.conftest import MakeSwitchboard
 from tests.journeys import cast
 from tests.journeys.wire import connected
@@ -80,7 +80,7 @@ async def test_a_stream_that_is_there_is_given_what_the_settings_say_and_nothing
     async with relaying(private_nats.url, database) as relay:
         await all_told(private_nats.url, log)
         await ready(relay)
-        client = await bus.connect(private_nats.url, "test")
+        client = await connect_to_nats(private_nats.url, "test")
         config = (await client.jetstream().stream_info(subjects.EVENT_STREAM)).config
         await client.close()
         assert (config.max_bytes, config.discard, config.duplicate_window) == (100_000, "new", 30.0)

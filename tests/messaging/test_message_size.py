@@ -9,12 +9,12 @@ from services.relay.stream_publisher import Tail
 from shared.language import subjects
 from shared.language.events import EVENTS, Event
 from shared.language.recorded import Recorded, stream_id
-from shared.messaging import bus
-from shared.messaging.cloud_events import stored_to_wire
 from shared.messaging.message_size import LARGEST_NUMBER, SPARE, look_at_limit, payload_of, published_size
 from shared.messaging.shortened import shortened
 from shared.process import clock
 from shared.process.stored_events import to_state
+from shared.wire.cloud_events import stored_to_wire
+from shared.wire.connection import connect_to_nats
 from tests.messaging.test_cloud_events import specimen
 from tests.real_servers import RunningNats
 from tests.relay.test_relay import Log, all_told, not_ready, ready, relaying, stored, stream_end, wire_messages
@@ -100,7 +100,7 @@ async def test_the_relay_stops_before_what_is_not_carried_says_so_once_and_goes_
 
 
 async def test_a_limit_that_a_reload_changes_is_known_without_a_new_connection(private_nats: RunningNats) -> None:
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     assert client.max_payload == 1_048_576
     for limit in (65_536, 2_097_152):
         reload(private_nats, limit)

@@ -1,6 +1,7 @@
 """Whoever is refused anything by NATS says it: subject, user, setting; once, in readiness, and counted."""
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -9,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog.testing
 
 from services.inbox_views.app import INBOX_VIEWS
 from services.ops.local.servers import Nats, nats_answers
 from services.relay.app import wire as relay_wire
 from shared.language import subjects
 from shared.messaging import bus as bus_
-from shared.messaging import permissions
-from shared.messaging.permissions import MOST_SAID, NotAllowed, Permissions, Refusals, kind_of
 from shared.messaging.service import Service
 from shared.messaging.stream_report import NoNats, stream_report
+from shared.wire import permissions
+from shared.wire.connection import connect_to_nats, flush_confirmed
+from shared.wire.permissions import MOST_LOGGED, PermissionDenied, Permissions, ProcessDenials, pattern_of
 from tests.inbox_views.stories import Bus, eventually, is_ready, on_bus, personal, service_open, service_running
 from tests.projections.running_views import reached, rows_of, story
 from tests.projections.test_standing_still import log_of
@@ -137,7 +138,7 @@ OF_A_VIEW = (
     (deny(f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.*"), "events", "publish to $JS.API.CONSUMER.MSG.NEXT"),
     (deny(f"$JS.API.STREAM.INFO.{STREAM}"), "events", f"publish to $JS.API.STREAM.INFO.{STREAM}"),
     (deny(subscribe="_INBOX.>"), "events", "SWITCHBOARD_NATS_INBOX_PREFIX"),
-    (deny(subscribe="switchboard.query.>"), "nats", "hear switchboard.query.v1.*.*"),
+    (deny(subscribe="switchboard.query.>"), "nats", "subscribe to switchboard.query.v1.*.*"),
 )
 
 
@@ -170,7 +171,9 @@ async def test_a_relay_that_is_refused_what_it_needs_is_not_ready_and_names_it(
         strict(folder, allowed) as (server, _),
         service_open("relay", relay_wire, server.url, database) as service,
     ):
-        await eventually(lambda: part(service, "stream", "NotAllowed", words, "user strict, SWITCHBOARD_NATS_URL"))
+        await eventually(
+            lambda: part(service, "stream", "PermissionDenied", words, "user strict, SWITCHBOARD_NATS_URL")
+        )
 
 
 async def test_a_server_that_does_not_allow_its_questions_is_told_by_tools(folder: Path) -> None:
@@ -181,23 +184,24 @@ async def test_a_server_that_does_not_allow_its_questions_is_told_by_tools(folde
 
 
 async def test_a_refusal_is_logged_once_with_its_cure_and_counted_each_time(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    refusals = Refusals()
-    monkeypatch.setattr(permissions, "PROCESS", refusals)
+    refusals = ProcessDenials()
     async with strict(folder, deny("Somebody.>", "Somebody.>")) as (server, _):
-        client = await bus_.connect(server.url, "test")
-        with structlog.testing.capture_logs() as lines:
+        listening = Permissions(permissions.user_of({}, server.url), process=refusals)
+        client = await connect_to_nats(server.url, "test", listening)
+        with caplog.at_level(logging.WARNING, logger=permissions.__name__):
             for _ in range(3):
                 await client.publish("Somebody.Elses")
             await client.subscribe("Somebody.>")
-            for number in range(2 * MOST_SAID):
+            for number in range(2 * MOST_LOGGED):
                 # As a caller does who names another place for each answer.
                 await client.publish(f"Somebody.{number}")
-            await bus_.settled(client)
+            await flush_confirmed(client)
         await client.close()
-    assert refusals.counts == {("publish",): 3 + 2 * MOST_SAID, ("subscription",): 1}
-    assert [line["event"] for line in lines] == ["nats.not_allowed"] * (MOST_SAID + 1)
+    assert refusals.counts == {("publish",): 3 + 2 * MOST_LOGGED, ("subscription",): 1}
+    lines = [vars(record) for record in caplog.records if record.name == permissions.__name__]
+    assert [line["msg"] for line in lines] == ["nats.not_allowed"] * (MOST_LOGGED + 1)
     first = lines[0]
     assert "publish to Somebody.Elses (user strict, SWITCHBOARD_NATS_URL)" in first["error"]
     assert "permissions, publish" in first["advice"]
@@ -216,16 +220,16 @@ async def test_a_refusal_is_logged_once_with_its_cure_and_counted_each_time(
     ],
 )
 def test_what_is_another_subject_in_each_message_is_named_as_permissions_would(subject: str, kind: str) -> None:
-    assert kind_of(subject, "_INBOX.crm") == kind
+    assert pattern_of(subject, "_INBOX.crm") == kind
 
 
 def test_a_refusal_tells_neither_seed_nor_password() -> None:
     seed = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
-    told: list[NotAllowed] = []
+    told: list[PermissionDenied] = []
     for options, url in (({"nkeys_seed_str": seed}, "nats://a:1"), ({}, "nats://ana:hush@a:1")):
-        listening: Any = Permissions(permissions.user_of(options, url), quiet=True)
-        listening.told.append(told.append)
-        assert listening.hear(Exception('nats: permissions violation for publish to "A.b"'))
+        listening: Any = Permissions(permissions.user_of(options, url), process=None)
+        listening.listeners.append(told.append)
+        assert listening.on_error(Exception('nats: permissions violation for publish to "A.b"'))
     texts = [str(one) for one in told]
     assert "publish to A.b (NKey U" in texts[0]
     assert "publish to A.b (user ana, SWITCHBOARD_NATS_URL)" in texts[1]

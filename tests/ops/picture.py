@@ -8,7 +8,7 @@ from typing import Final
 from rich.terminal_theme import MONOKAI
 
 from services.ops import demo, terminal
-from shared.client import connected
+from shared.client import connect
 from tests.real_servers import running_switchboard
 
 FILE: Final = Path(demo.__file__).with_name("demo.svg")
@@ -20,7 +20,7 @@ async def played(url: str) -> str:
     """The chapters that are shown, as SVG; the one before is played unseen."""
     console = terminal.out
     console.width, console.soft_wrap = COLUMNS, False
-    async with connected(url) as switchboard:
+    async with connect(url) as switchboard:
         stage = demo.Stage(switchboard.account("acme", demo.CRM), 0.0)
         console.quiet = True
         await demo.opening(stage)

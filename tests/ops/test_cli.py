@@ -16,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from shared.messaging import bus
 from shared.process.clock import new_id
+from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.journeys.wire import Account, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 
@@ -42,7 +43,7 @@ async def answering(private_nats: RunningNats) -> AsyncIterator[Answering]:
 
     connection = await nats_py.connect(private_nats.url)
     await connection.subscribe("switchboard.>", cb=answer)
-    await bus.settled(connection)
+    await flush_confirmed(connection)
     yield here
     await connection.close()
 
@@ -185,7 +186,7 @@ async def test_brackets_are_text(answering: Answering) -> None:
 async def test_who_interrupts_a_command_learns_under_which_id_it_can_be_given_again(nats: RunningNats) -> None:
     connection = await nats_py.connect(nats.url)
     arrived = await connection.subscribe("switchboard.command.v1.acme.Slow")
-    await bus.settled(connection)
+    await flush_confirmed(connection)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services.ops.cli", "command", "--url", nats.url, "acme", "Slow",
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -204,7 +205,7 @@ async def test_no_nats_no_service_and_no_answer_are_one_code(nats: RunningNats) 
     assert (code, "no responders" in output, "command_id mine" in output) == (NO_ANSWER, True, True)
     connection = await nats_py.connect(nats.url)
     await connection.subscribe("switchboard.query.v1.acme.Slow")
-    await bus.settled(connection)
+    await flush_confirmed(connection)
     code, output = await switchboard("query", "--url", nats.url, "--timeout", "0.2", "acme", "Slow")
     await connection.close()
     assert (code, "within 0.2 s" in output) == (NO_ANSWER, True)
@@ -297,7 +298,7 @@ async def test_the_stream_is_shown_as_declared_and_its_readers(running: RunningS
 
 
 async def test_all_readers_of_the_stream_are_shown_however_many(private_nats: RunningNats) -> None:
-    client = await bus.connect(private_nats.url, "tests")
+    client = await connect_to_nats(private_nats.url, "tests")
     js = client.jetstream()
     await js.add_stream(bus.EVENT_STREAM)
     configs = [ConsumerConfig(name=f"reader-{number}", ack_policy=AckPolicy.NONE) for number in range(260)]
@@ -311,7 +312,7 @@ async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: Runni
     settings = {"SWITCHBOARD_NATS_URL": private_nats.url}
     code, output = await switchboard("streams", **settings)
     assert (code, "no stream" in output) == (REFUSED, True)
-    client = await bus.connect(private_nats.url, "tests")
+    client = await connect_to_nats(private_nats.url, "tests")
     await client.jetstream().add_stream(bus.EVENT_STREAM.evolve(max_age=600.0))
     await client.close()
     code, output = await switchboard("streams", **settings)

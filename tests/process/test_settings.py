@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from shared.process.settings import Identity, Settings
+from shared.process.settings import Settings
 from shared.process.urls import without_password
+from shared.wire.identity import Identity
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ import psycopg
 from nats.errors import NoRespondersError
 
 from shared.language.recorded import Recorded
-from shared.messaging.cloud_events import to_wire
 from shared.process.stored_events import to_state
 from shared.projections.events import DeliveredEvent
 from shared.projections.view import View
+from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, personal
 
 TABLES = ("accounts", "users", "inboxes", "addresses", "parked")

@@ -8,9 +8,9 @@ import pytest
 from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
-from shared.messaging.cloud_events import to_wire
 from shared.projections.definition import Doc
 from shared.projections.view import DeliveredEvent, View
+from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import beginning, personal
 
 BOB = "bob@acme.example"

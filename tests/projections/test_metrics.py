@@ -7,11 +7,11 @@ import pytest
 from services.inbox_views.app import INBOX_VIEWS
 from services.relay.metrics import of_relay
 from services.relay.relay import Relay
-from shared.messaging.cloud_events import to_wire
 from shared.process import clock, metrics
 from shared.process.lag import seconds_waiting
 from shared.process.log_reader import StoredEvent
 from shared.process.stored_events import to_state
+from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Bus, beginning, eventually, on_bus, service_running
 from tests.metrics_page import Page
 from tests.projections.running_views import reached, story, write_log

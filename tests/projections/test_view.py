@@ -17,13 +17,13 @@ from services.inbox_views.projection import DEFINITION
 from services.routing.app import ROUTING
 from shared.language import events as e
 from shared.language import subjects
-from shared.messaging.cloud_events import to_wire
 from shared.messaging.service import Service
 from shared.process.unexpected_errors import UnexpectedErrors
 from shared.projections.events import DeliveredEvent, contiguous
 from shared.projections.rebuild import parked as parking
 from shared.projections.rebuild import rebuild as rebuilding
 from shared.projections.view import View
+from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, service_running
 from tests.projections.running_views import reached, rows_of, story, write_log
 from tests.real_servers import RunningNats, RunningPostgres

@@ -31,9 +31,10 @@ from shared.language.events import Event, PersonalConnected, TeamConnected
 from shared.language.recorded import Recorded, stream_id
 from shared.language.subjects import Ce
 from shared.messaging import bus
-from shared.messaging.cloud_events import stored_to_wire
 from shared.process import clock
 from shared.process.stored_events import to_state
+from shared.wire.cloud_events import stored_to_wire
+from shared.wire.connection import connect_to_nats
 from tests.real_servers import ROOT, RunningNats, RunningPostgres, free_port, wait_until
 
 Row = tuple[object, int, str, bytes]
@@ -135,7 +136,7 @@ class Told(NamedTuple):
 
 async def told(nats_url: str) -> list[Told]:
     """Every message that the stream has now, in its order."""
-    client = await bus.connect(nats_url, "test")
+    client = await connect_to_nats(nats_url, "test")
     js = client.jetstream()
     try:
         count = (await js.stream_info(subjects.EVENT_STREAM)).state.messages
@@ -153,7 +154,7 @@ async def count_told(nats_url: str) -> int:
         """While the server is away that is what is expected."""
 
     try:
-        client = await bus.connect(nats_url, "test", allow_reconnect=False, error_cb=silent)
+        client = await connect_to_nats(nats_url, "test", allow_reconnect=False, error_cb=silent)
         try:
             return (await client.jetstream().stream_info(subjects.EVENT_STREAM)).state.messages
         finally:
@@ -303,7 +304,7 @@ async def test_large_events_go_out_in_batches_of_bounded_size(private_nats: Runn
 
 async def test_a_hint_makes_an_event_known_before_the_next_poll(private_nats: RunningNats, database: str) -> None:
     log = Log(database)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     arrived: asyncio.Queue[str] = asyncio.Queue()
 
     async def on_event(message: Any) -> None:
@@ -421,7 +422,7 @@ async def test_a_stream_that_was_deleted_is_told_again_although_nothing_new_happ
     log.append_new(1_200)
     async with relaying(private_nats.url, database):
         await all_told(private_nats.url, log)
-        client = await bus.connect(private_nats.url, "test")
+        client = await connect_to_nats(private_nats.url, "test")
         await client.jetstream().delete_stream(subjects.EVENT_STREAM)
         await client.close()
         await all_told(private_nats.url, log)
@@ -456,7 +457,7 @@ async def test_a_stream_of_another_shape_stops_the_relay_loudly_until_it_is_mend
 ) -> None:
     log = Log(database)
     log.append_new(3)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     await client.jetstream().add_stream(bus.EVENT_STREAM, max_msgs=1_000)
     async with relaying(private_nats.url, database) as relay:
         await not_ready(relay, "stream", "max_msgs is 1000")
@@ -470,7 +471,7 @@ async def test_a_stream_of_another_shape_stops_the_relay_loudly_until_it_is_mend
 async def test_a_stream_that_somebody_reshapes_later_is_noticed(private_nats: RunningNats, database: str) -> None:
     log = Log(database)
     log.append_new(3)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     async with relaying(private_nats.url, database) as relay:
         await all_told(private_nats.url, log)
         await client.jetstream().update_stream(bus.EVENT_STREAM, duplicate_window=1.0)
@@ -509,7 +510,7 @@ async def test_a_log_restored_and_grown_in_one_moment_is_not_published_behind_ot
         await not_ready(relay, "stream", "StreamOfAnotherLog")
         await not_ready(relay, "stream", "switchboard streams --delete")
         assert await count_told(private_nats.url) == 20
-        client = await bus.connect(private_nats.url, "test")
+        client = await connect_to_nats(private_nats.url, "test")
         await client.jetstream().delete_stream(subjects.EVENT_STREAM)
         await client.close()
         await all_told(private_nats.url, log)
@@ -551,7 +552,7 @@ async def until_told(url: str, messages: int) -> None:
 
 async def test_somebody_elses_message_is_passed_over(private_nats: RunningNats, database: str) -> None:
     log = Log(database)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     async with relaying(private_nats.url, database):
         for n in range(3):
             log.append_new(5)
@@ -565,7 +566,7 @@ async def test_somebody_elses_message_is_passed_over(private_nats: RunningNats, 
 async def test_somebodys_copy_of_an_old_event_is_passed_over(private_nats: RunningNats, database: str) -> None:
     """The stream seemed to end there, and everything since was refused as known for all of the duplicate window."""
     log = Log(database)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     async with relaying(private_nats.url, database):
         for n in range(3):
@@ -630,7 +631,7 @@ async def test_ids_of_lost_events_that_the_stream_still_knows_are_an_error_of_th
     private_nats: RunningNats, count: int
 ) -> None:
     """With the stream as declared this cannot come about: nothing can be purged, and a new stream knows no ids."""
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     await js.add_stream(bus.EVENT_STREAM, deny_purge=False, duplicate_window=1.0)
     async with stream_end(private_nats.url) as end:

@@ -9,6 +9,7 @@ from nats.js.api import StreamSource
 from shared.language import subjects
 from shared.messaging import bus
 from shared.messaging.stream_report import delete_stream
+from shared.wire.connection import connect_to_nats
 from tests.real_servers import RunningNats
 from tests.relay.test_relay import Log, all_told, not_ready, ready, relaying, until, until_told
 
@@ -42,7 +43,7 @@ async def test_a_promoted_mirror_is_one_line_that_names_the_cure_and_the_cure_wo
     log.append_new(count)
     async with relaying(private_nats.url, database):
         await all_told(private_nats.url, log)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     await promoted(client.jetstream(), count)
     log.append_new(3)
     capsys.readouterr()
@@ -65,7 +66,7 @@ async def test_an_event_that_somebody_made_up_before_there_were_any_stops_nobody
     private_nats: RunningNats, database: str
 ) -> None:
     log = Log(database)
-    client = await bus.connect(private_nats.url, "test")
+    client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     await bus.declare_stream(js)
     made_up = {"ce-source": subjects.EVENT_SOURCE, "ce-position": "1", "ce-id": "0198c0de-0000-7000-8000-000000000001"}

@@ -16,6 +16,7 @@ from services.ops.local.servers import nats_answers
 from shared import client as switchboard_client
 from shared.messaging import bus
 from shared.projections.durable_consumer import consumer_config
+from shared.wire.connection import connect_to_nats
 from tests.faults.workload import Workload, ignored
 from tests.journeys import cast
 from tests.journeys.wire import STREAM, Wire, connected
@@ -166,7 +167,7 @@ async def test_a_view_goes_on_when_its_consumer_is_lost_with_the_node_that_led_i
 async def test_a_stream_gets_the_replicas_that_are_set_and_loses_none(
     cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = await bus.connect(cluster.url, "test")
+    client = await connect_to_nats(cluster.url, "test")
     js = client.jetstream(timeout=TRY_SECONDS)
     await delete(js)
     found = [await declared(js)]
@@ -204,6 +205,6 @@ async def asked_again(ask: Callable[[], Awaitable[T]]) -> T:
 async def test_several_servers_may_be_named_and_one_of_them_be_gone(nats: RunningNats) -> None:
     servers = f"nats://127.0.0.1:{free_port()}, {nats.url}"
     assert await nats_answers(servers) is None
-    async with switchboard_client.connected(servers, patience=0.2) as switchboard:
-        with pytest.raises(switchboard_client.Unanswered, match="no responders"):
-            await switchboard.ask("nobody.listens.here", {})
+    async with switchboard_client.connect(servers, timeout=0.2) as switchboard:
+        with pytest.raises(switchboard_client.RequestTimeout, match="no responders"):
+            await switchboard.request("nobody.listens.here", {})

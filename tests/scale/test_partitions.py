@@ -12,9 +12,9 @@ from nats.aio.msg import Msg
 from services.connections.partitions import Partitions, Shares
 from shared.language import subjects
 from shared.language.subjects import PARTITIONS
-from shared.messaging import bus
 from shared.messaging.endpoint import Endpoint, Reply, Request
 from shared.process.clock import new_id
+from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.real_servers import ROOT, RunningNats, new_folder
 
 
@@ -51,7 +51,7 @@ class Writer:
 async def writers(nats: RunningNats, database: str, *names: str) -> AsyncIterator[tuple[str, Client, list[Writer]]]:
     """Not started; each on a connection of its own, as in processes of their own."""
     prefix = f"partition-test-{new_id()[-12:]}"
-    clients = [await bus.connect(nats.url, name) for name in ("caller", *names)]
+    clients = [await connect_to_nats(nats.url, name) for name in ("caller", *names)]
     made = [Writer(name, prefix, client, database) for name, client in zip(names, clients[1:], strict=True)]
     try:
         yield prefix, clients[0], made
@@ -176,15 +176,15 @@ async def test_a_caller_needs_no_more_permission_than_for_the_commands_of_its_ac
         async def note(error: Exception) -> None:
             refused.append(str(error))
 
-        writer = await bus.connect(server.url, "writer")
-        caller = await bus.connect(server.url, "caller", user="acme", password="secret", error_cb=note)  # noqa: S106
+        writer = await connect_to_nats(server.url, "writer")
+        caller = await connect_to_nats(server.url, "caller", user="acme", password="secret", error_cb=note)  # noqa: S106
 
         async def answer(message: Msg) -> None:
             await message.respond(message.subject.encode())
 
         try:
             await writer.subscribe(subjects.commands_of(), queue="q", cb=answer)
-            await bus.settled(writer)
+            await flush_confirmed(writer)
             heard = await caller.request(subjects.command("acme", "RenameInbox"), b"{}", timeout=5)
             *public, partition = heard.data.decode().split(".")
             assert ".".join(public) == subjects.command("acme", "RenameInbox")

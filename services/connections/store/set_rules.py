@@ -19,7 +19,7 @@ from services.connections.store.recorded_mapper import RecordedMapper
 from shared.core.decider import Page
 from shared.language.events import Aggregate, Event
 from shared.language.recorded import Recorded, named
-from shared.process import stored_events
+from shared.wire import event_body
 
 # Never to be changed: the set whose members are the versions of the rules that the sets have, as UUIDs.
 MARK: Final = named("set rules")
@@ -89,7 +89,7 @@ class Bringing:
         while rows := self._rows(AFTER, (self._position, BATCH)):
             # What cannot be read is refused when a command meets it.
             for row in rows:
-                with suppress(stored_events.Undecodable):
+                with suppress(event_body.Undecodable):
                     recorded = self._recorded(row)
                     if rules.concerns(recorded.event):
                         self._streams.add(recorded.stream)
@@ -101,7 +101,7 @@ class Bringing:
         for row in self._rows(OF_STREAMS, (streams,)):
             try:
                 recorded = self._recorded(row)
-            except stored_events.Undecodable:
+            except event_body.Undecodable:
                 unread.add(row[0])
                 continue
             page = self._pages[recorded.event.aggregate]

@@ -18,7 +18,7 @@ from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.language.recorded import named, stream_id
 from shared.process.bounded import evict_oldest
-from shared.process.stored_events import Undecodable
+from shared.wire.event_body import Undecodable
 
 # As many states are kept as fit; whatever falls out is read again.
 KEPT_STATES: Final = 100_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from services.ops.loading.plan import Clash, Plan, Step, Told
 from services.ops.loading.present import dry_runs
-from shared.client import Accepted, Account, Reason, Refused, Unanswered, Unchanged
+from shared.client import Accepted, Account, Reason, Refused, RequestTimeout, Unchanged
 
 
 @dataclass
@@ -32,7 +32,7 @@ async def foretell(account: Account, plan: Plan) -> Foretold:
     """Ask the write side what becomes of the plan.
 
     Raises:
-        Unanswered: nobody answered in time.
+        RequestTimeout: nobody answered in time.
     """
     asked = {number: (step.command, step.fields) for number, step in enumerate(plan.steps) if not step.needs}
     replies = await dry_runs(account, asked)
@@ -45,7 +45,7 @@ async def foretell(account: Account, plan: Plan) -> Foretold:
             why = f"needs line {before.line} of {before.file}, which would be refused"
         elif isinstance(reply, Refused):
             if reply.reason == Reason.BUSY:
-                raise Unanswered(step.command, 0.0, None, "it is too busy")
+                raise RequestTimeout(step.command, 0.0, None, "it is too busy")
             why = f"would be refused, {reply.reason}: {reply.message}"
         else:
             foretold.steps.append(step)

@@ -23,7 +23,7 @@ from services.ops.loading.encodings import Unreadable
 from services.ops.loading.order import Order, touched
 from services.ops.loading.place import Elsewhere, Mended, Place
 from services.ops.loading.rows import Row
-from shared.client import NotAllowed, Reason, Switchboard, Unanswered, Unsendable
+from shared.client import InvalidRequest, PermissionDenied, Reason, RequestTimeout, Switchboard
 from shared.language import subjects
 
 IN_FLIGHT: Final = 256
@@ -46,7 +46,7 @@ class Load:
         self._running: asyncio.Task[Any] | None = None
         self._written = hashlib.sha256()
         # Why it did not come to its end, when nobody stopped it.
-        self.trouble: Unanswered | NotAllowed | OSError | None = None
+        self.trouble: RequestTimeout | PermissionDenied | OSError | None = None
         self.interrupted = False
 
     def stop(self) -> None:
@@ -74,7 +74,7 @@ class Load:
         left, unreadable = enumerate(rows), None
         try:
             await self._pass_by(left)
-        except (Unanswered, NotAllowed) as error:
+        except (RequestTimeout, PermissionDenied) as error:
             self.trouble = error
             return False
         with self._refused.open("a+b") as file:
@@ -121,7 +121,7 @@ class Load:
             if reply is not None:
                 self._answered[number] = (row, reply)
                 self._advance(file)
-        except (Unanswered, NotAllowed, OSError) as error:
+        except (RequestTimeout, PermissionDenied, OSError) as error:
             self.trouble = self.trouble or error
             self.stop()
         finally:
@@ -145,11 +145,11 @@ class Load:
     async def _asked(self, row: Row) -> Mapping[str, Any]:
         body = {"command_id": self._place.id_of(row.line), **row.fields}
         try:
-            reply = await self._switchboard.ask(subjects.command(row.account, row.command), body)
-        except Unsendable as error:
+            reply = await self._switchboard.request(subjects.command(row.account, row.command), body)
+        except InvalidRequest as error:
             return {"outcome": "refused", "reason": "UNREADABLE", "message": str(error)}
         if reply.get("reason") == Reason.BUSY:
-            raise Unanswered(row.command, 0.0, body["command_id"], "it is too busy")
+            raise RequestTimeout(row.command, 0.0, body["command_id"], "it is too busy")
         return reply
 
     def _advance(self, file: IO[bytes]) -> None:

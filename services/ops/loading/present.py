@@ -12,14 +12,13 @@ from services.ops.loading.plan import ORDER, Plan, Present, beside
 from shared.client import (
     Accepted,
     Account,
-    NotAnswered,
-    NotDone,
     QuestionError,
+    QuestionFailed,
     Refused,
     Reply,
     Unchanged,
-    every,
-    required,
+    iterate,
+    require,
 )
 from shared.language.answers import InboxEntry
 
@@ -44,18 +43,18 @@ async def present(account: Account) -> Present:
     """What the account has now; nothing when it is not registered yet.
 
     Raises:
-        NotDone: a question was not answered.
+        QuestionFailed: a question was not answered.
     """
     try:
-        users = {user.user: user async for user in every(account.users, limit=500)}
-    except NotDone as error:
-        if isinstance(error.why, NotAnswered) and error.why.error == QuestionError.ACCOUNT_NOT_FOUND:
+        users = {user.user: user async for user in iterate(account.users, limit=500)}
+    except QuestionFailed as error:
+        if error.failure.error == QuestionError.ACCOUNT_NOT_FOUND:
             return Present({}, {}, {}, {}, 0, registered=False)
         raise
-    teams = {team.team: team async for team in every(account.teams, limit=500)}
-    inboxes = {inbox.inbox: inbox async for inbox in every(account.inboxes)}
-    entries = [one async for one in every(account.addresses, limit=1_000)]
-    used = required(await account.usage()).result.inboxes
+    teams = {team.team: team async for team in iterate(account.teams, limit=500)}
+    inboxes = {inbox.inbox: inbox async for inbox in iterate(account.inboxes)}
+    entries = [one async for one in iterate(account.addresses, limit=1_000)]
+    used = require(await account.usage()).result.inboxes
     return Present(
         users, teams, inboxes, {one.address: one for one in entries if one.state != "free"},
         max(used.limit - used.used, 0),
@@ -66,7 +65,7 @@ async def asked(account: Account, found: Directory, there: Present) -> Present:
     """What only the write side knows of the rows: whom an inbox admits, and which addresses come back with a user.
 
     Raises:
-        NotDone: a question was not answered.
+        QuestionFailed: a question was not answered.
     """
     back, access = {}, {}
     orphans = {one.owner for one in there.addresses.values() if one.state == "orphaned"}
@@ -98,7 +97,7 @@ async def _access(account: Account, row: InboxRow, entry: InboxEntry) -> str | N
 
 
 async def dry_run(account: Account, command: str, fields: Mapping[str, Any]) -> Reply:
-    return await account.give(command, {**fields, "dry_run": True})
+    return await account.send(command, {**fields, "dry_run": True})
 
 
 async def dry_runs(account: Account, commands: Mapping[int, tuple[str, Mapping[str, Any]]]) -> dict[int, Reply]:

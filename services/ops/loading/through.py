@@ -14,7 +14,7 @@ from services.ops.loading import bar, encodings, rows
 from services.ops.loading.load import Load
 from services.ops.loading.place import Changed, Elsewhere, Mended, Otherwise, Place
 from services.ops.terminal import NO_ANSWER, USAGE, done, err, fail, reached
-from shared.client import Unanswered
+from shared.client import RequestTimeout
 
 PATIENCE_SECONDS: Final = 30.0
 
@@ -133,8 +133,8 @@ async def _from_where_it_stands(wanted: Wanted, told: rows.Rows) -> End:
 
 
 def _trouble(load: Load) -> str:
-    if isinstance(load.trouble, Unanswered):
-        return f"no answer for {PATIENCE_SECONDS:g} s, {load.trouble.why}"
+    if isinstance(load.trouble, RequestTimeout):
+        return f"no answer for {PATIENCE_SECONDS:g} s, {load.trouble.cause}"
     return str(load.trouble or "")
 
 

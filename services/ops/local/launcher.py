@@ -21,13 +21,14 @@ from services.ops.local.children import Program
 from services.ops.local.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
 from services.ops.local.supervisor import Kept
 from shared.language import subjects
-from shared.messaging.frames import close, framed
 from shared.messaging.metrics import refusals
-from shared.messaging.permissions import Permissions, user_of
 from shared.process import logs, metrics
 from shared.process.health import READY, Health, HostUnavailableError, PortUnavailableError, Probe, examine, serve_http
 from shared.process.settings import Settings
-from shared.process.urls import servers_of, without_password
+from shared.process.urls import without_password
+from shared.wire.frames import close, framed
+from shared.wire.permissions import Permissions, user_of
+from shared.wire.urls import servers_of
 
 SERVICE_STOP_SECONDS = 20.0
 SERVER_STOP_SECONDS = 10.0
@@ -180,10 +181,10 @@ class _Launcher:
 
         async def on_error(error: Exception) -> None:
             """Whether NATS is there is told by the health page; nats-py would write every attempt to the log."""
-            self._refusals.hear(error)
+            self._refusals.on_error(error)
 
         async def on_loss() -> None:
-            self._refusals.disconnected()
+            self._refusals.on_disconnect()
 
         self._bus = framed(
             await nats.connect(

@@ -26,11 +26,11 @@ from nats.errors import Error as NatsError
 
 from services.ops.local.children import Program, die_with_parent, identity
 from shared.messaging.bus import too_old
-from shared.messaging.frames import close, framed
-from shared.messaging.permissions import Permissions, user_of
 from shared.process.postgres import DirectAsync, reason_of
-from shared.process.settings import Identity
-from shared.process.urls import servers_of
+from shared.wire.frames import close, framed
+from shared.wire.identity import Identity
+from shared.wire.permissions import Permissions, user_of
+from shared.wire.urls import servers_of
 
 if TYPE_CHECKING:
     import psutil
@@ -255,14 +255,14 @@ async def postgres_answers(url: str) -> str | None:
 
 
 async def nats_answers(url: str, **options: Any) -> str | None:
-    """None when a new connection answers and JetStream is on, else why not; `options` as `bus.connect` takes them."""
+    """None when a new connection answers and JetStream is on, else why not; with `options` of NATS."""
 
-    options = Identity().nats_options() | options
-    refusals = Permissions(user_of(options, url), options["inbox_prefix"], quiet=True)
+    options = Identity.from_environment().nats_options() | options
+    refusals = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
 
     async def on_error(error: Exception) -> None:
         """The failure that counts is raised; nats-py would also write it to the log."""
-        refusals.hear(error)
+        refusals.on_error(error)
 
     try:
         connection = framed(

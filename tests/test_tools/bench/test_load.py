@@ -7,7 +7,7 @@ import nats as nats_py
 import pytest
 from nats.aio.msg import Msg
 
-from shared.messaging import bus
+from shared.wire.connection import flush_confirmed
 from tests.bench.load import Load, Plan, percentile, points
 from tests.real_servers import RunningNats
 
@@ -20,7 +20,7 @@ async def loaded(nats: RunningNats, plan: Plan, answer: Answer) -> Load:
     """The load, run against a service that answers so."""
     client = await nats_py.connect(nats.url)
     await client.subscribe(plan.subject, cb=answer)
-    await bus.settled(client)
+    await flush_confirmed(client)
     load = Load(plan)
     await asyncio.to_thread(load.run)
     await client.close()

@@ -13,7 +13,10 @@ from shared.language import subjects
 from shared.language.events import EVENTS
 from shared.language.recorded import Recorded, stream_id
 from shared.language.subjects import Ce
-from shared.process.stored_events import Undecodable, body_of, why
+from shared.wire.event_body import Undecodable, body_of, why
+
+# Headers that the relay sends for the server to check. An event without one of them is a copy by somebody else.
+PUBLISHED_BY_RELAY = frozenset({subjects.EXPECTED_SEQUENCE, subjects.EXPECTED_MESSAGE_ID, "Nats-Batch-Id"})
 
 _DATA = b',"data":'
 _STORED_NAME = re.compile(r"switchboard\.([A-Za-z0-9_]+)\.v[0-9]+")
@@ -47,7 +50,7 @@ def to_wire(recorded: Recorded) -> tuple[str, dict[str, str], bytes]:
 
 
 def from_wire(headers: Mapping[str, str], body: bytes, stream: UUID) -> Recorded:
-    """Reads a CloudEvent; `stream` is the id that `ce-subject` stands for.
+    """Read a CloudEvent; `stream` is the id of the stream that `ce-subject` names.
 
     Raises:
         Undecodable: the type is unknown here, a header is missing, or the body is not what the type says.
@@ -70,8 +73,8 @@ def from_wire(headers: Mapping[str, str], body: bytes, stream: UUID) -> Recorded
         raise Undecodable(f"{headers.get(Ce.TYPE)} at {headers.get(Ce.POSITION)}: {why(error)}") from error
 
 
-def stream_told_of(account: str, aggregate: str, name: str) -> UUID:
-    """The stream that a `ce-subject` stands for; one of its own for a text that is none."""
+def stream_of_subject(account: str, aggregate: str, name: str) -> UUID:
+    """The id of the stream that a `ce-subject` names; a text that names none has an id of its own."""
     if aggregate == "address":
         try:
             return UUID(name)
@@ -89,7 +92,7 @@ def stored_to_wire(
     its body goes out as it was stored.
 
     Raises:
-        Undecodable: the state is no stored form at all.
+        Undecodable: the state is not a stored event.
     """
     try:
         # The envelope comes first, and inside a JSON text a quotation mark never follows a comma unescaped.
@@ -146,7 +149,7 @@ def _id_in(aggregate: str, stream: UUID, account: str, data: Mapping[str, Any]) 
 
 
 def _aggregate_of(stream: UUID, account: str, data: Mapping[str, Any]) -> str:
-    """The kind of stream that an unknown event stands on: the one whose name gives that id."""
+    """The kind of stream of an unknown event: the one whose name gives that id."""
     for aggregate, name in (("account", account), ("user", data.get("user")), ("inbox", data.get("inbox"))):
         if isinstance(name, str) and stream_id(account, aggregate, name) == stream:
             return aggregate

@@ -1,20 +1,20 @@
-"""Messages that come and go in crowds pass nats-py's connection as frames of the protocol, without its work on each.
+"""Lean frames: many messages pass nats-py's connection as frames of the protocol, without its work on each.
 
 For one message nats-py makes an object, a place in a queue and a step of a task, and parses headers line by line; of
-what a command or an event costs a service, that was a third. Here whole frames are cut out of what was read and given
-straight to whoever takes them, and what is to be sent is written as one piece. All else stays nats-py's: connecting,
-reconnecting, subscriptions, requests.
+the processor time of a command or an event, that was a third. This module cuts whole frames out of the bytes read and
+passes them to their taker, and writes many frames as one piece. The rest stays nats-py's: connecting, reconnecting,
+subscriptions, requests.
 
 Tied to the insides of nats-py 2.16: `Client._ps`, `_process_msg`, `_err`, `_error_cb`, `_send_command` and
 `_flush_pending`.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import nats.errors
-import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -38,7 +38,7 @@ _OF_A_BROKEN_CONNECTION = (
 _FIRST_LINE = b"NATS/1.0\r\n"
 _END = b"\r\n"
 
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class FrameParser(Parser):
@@ -87,7 +87,7 @@ class FrameParser(Parser):
         return end + len(_END), b""
 
     async def _word(self, chunk: bytes, at: int) -> tuple[int, bytes]:
-        """A line of the protocol that is no message; nats-py knows them all, and refuses nonsense."""
+        """A line of the protocol other than a message; nats-py knows them all, and rejects nonsense."""
         end = chunk.find(_END, at) + len(_END)
         if end < len(_END):
             return at, chunk[at:]
@@ -110,13 +110,13 @@ class FrameParser(Parser):
             else:
                 take(subject, reply, headers, body)
         except Exception as error:
-            log.exception("nats.unreadable_message", error=type(error).__name__, bytes=len(body))
+            log.exception("nats.unreadable_message", extra={"error": type(error).__name__, "bytes": len(body)})
             if take is None:
                 await self.nc._process_msg(sid, _readable(subject), _readable(reply), body, b"")
 
 
 def framed(client: Client) -> Client:
-    """The client, which from now on survives whatever it reads; best before its first subscription."""
+    """Make the client survive everything that it reads; best before its first subscription."""
     _parser(client)
     return client
 
@@ -185,7 +185,7 @@ async def unsubscribe(client: Client, subscription: Subscription) -> None:
         with breaking():
             await subscription.unsubscribe()
     except nats.errors.Error as error:
-        log.info("nats.left_uncleanly", error=str(error))
+        log.info("nats.left_uncleanly", extra={"error": str(error)})
     finally:
         _parser(client).takers.pop(subscription._id, None)
 
@@ -196,7 +196,7 @@ async def close(client: Client) -> None:
         with breaking():
             await client.close()
     except nats.errors.Error as error:
-        log.info("nats.closed_uncleanly", error=str(error))
+        log.info("nats.closed_uncleanly", extra={"error": str(error)})
 
 
 def _readable(subject: bytes) -> bytes:
@@ -221,7 +221,7 @@ def status_of(block: bytes) -> tuple[str, str]:
 def frame(subject: str, body: bytes, headers: Mapping[str, str] | None = None, reply: str = "") -> bytes:
     """A message as it is sent. A line break in a header's value becomes a space.
 
-    Bytes of a subject that are no UTF-8 stand in the text as surrogates (`surrogateescape`).
+    Bytes of a subject that are not UTF-8 are surrogates in the text (`surrogateescape`).
     """
     return frame_of(f"{subject} {reply}" if reply else subject, body, b"" if headers is None else block_of(headers))
 
