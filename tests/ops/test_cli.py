@@ -301,7 +301,10 @@ async def test_all_readers_of_the_stream_are_shown_however_many(private_nats: Ru
     client = await connect_to_nats(private_nats.url, "tests")
     js = client.jetstream()
     await js.add_stream(bus.EVENT_STREAM)
-    configs = [ConsumerConfig(name=f"reader-{number}", ack_policy=AckPolicy.NONE) for number in range(260)]
+    configs = [
+        ConsumerConfig(name=f"reader-{number}", ack_policy=AckPolicy.NONE, inactive_threshold=300)
+        for number in range(260)
+    ]
     await asyncio.gather(*(js.add_consumer(bus.EVENT_STREAM.name or "", one) for one in configs))
     await client.close()
     code, output = await switchboard("streams", "--json", SWITCHBOARD_NATS_URL=private_nats.url)
