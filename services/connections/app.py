@@ -9,13 +9,15 @@ from typing import Final
 
 import structlog
 
-from services.connections import parsing
+from services.connections import outcome, parsing
 from services.connections.commands import PAGES, SET_RULES
+from services.connections.decider import Decider, Outcomes
+from services.connections.envelope import CommandEnvelope
+from services.connections.outcome import Outcome
 from services.connections.partitions import Partitions
-from services.connections.store.ledger import Ledger, unsafe_switch
-from services.connections.store.not_understood import StreamsNotUnderstood
-from services.connections.store.pending import Answer, Pending
-from services.connections.writer import Answers, Writer
+from services.connections.store.event_store import EventStore, unsafe_switch
+from services.connections.store.state_cache import UnreadableStreams
+from services.connections.writer import Writer
 from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
@@ -42,7 +44,6 @@ class Commands:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._domain = parsing.Domain()
         self._sending: set[asyncio.Task[None]] = set()
         # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
         self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
@@ -52,9 +53,9 @@ class Commands:
         self.endpoint = Endpoint("commands", subjects.COMMANDS, queue, self._take, self._refuse, parsing.failed)
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
-        self._not_understood = StreamsNotUnderstood()
+        self._unreadable = UnreadableStreams()
         self._told_limit = LARGEST_EVENT
-        self.writer = Writer(self._open_ledger, self._tell, self._domain.busy, self._failed)
+        self.writer = Writer(self._open_decider, self._tell, self._failed)
 
     async def open(self) -> None:
         """Takes commands outside all partitions, and from partitions a share if accounts are spread, else from all."""
@@ -83,7 +84,7 @@ class Commands:
         return self.writer.trouble()
 
     async def understood(self) -> str | None:
-        return self._not_understood.trouble()
+        return self._unreadable.summary()
 
     async def collect_metrics(self) -> Sequence[metrics.Metric]:
         return [
@@ -106,9 +107,9 @@ class Commands:
         self._service.given_up = True
         self._service.stopping.set()
 
-    def _open_ledger(self) -> Ledger:
-        url, domain = self._service.postgres_url, self._domain
-        return Ledger(url, PAGES, domain, self._not_understood, SET_RULES, self._max_payload)
+    def _open_decider(self) -> Decider:
+        store = EventStore(self._service.postgres_url, PAGES, self._unreadable, SET_RULES)
+        return Decider(store, self._max_payload)
 
     def _max_payload(self) -> int:
         """How many bytes NATS carries in one message, as the connection was told last."""
@@ -144,19 +145,20 @@ class Commands:
 
     def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
-        pending = parsing.read(account, name, request.data, request.headers)
-        pending.request = request
-        if not self.writer.submit(pending, len(request.data)):
-            verdict = self._domain.busy(pending, self.writer.retry_after_ms())
-            self._tell([(pending, Answer(verdict.reply, verdict.outcome, verdict.reason))])
+        envelope = parsing.read(account, name, request.data, request.headers)
+        envelope.request = request
+        if not self.writer.submit(envelope, len(request.data)):
+            self._tell([(envelope, outcome.refused(envelope, outcome.busy(self.writer.retry_after_ms())))])
         return True
 
-    def _tell(self, answers: Answers) -> None:
-        committed = any(answer.outcome == "accepted" for _, answer in answers)
+    def _tell(self, outcomes: Outcomes) -> None:
+        committed = False
         answered, counted_as = self._answered, COUNTED_AS.get
-        for asked, told in answers:
-            answered[counted_as(asked.name, OTHER), told.outcome, told.reason] += 1
-        self._send([reply_of(pending, answer) for pending, answer in answers], committed=committed)
+        for envelope, one in outcomes:
+            kind = one.kind
+            committed |= kind == "accepted"
+            answered[counted_as(envelope.name, OTHER), kind, one.reason] += 1
+        self._send([reply_of(envelope, one) for envelope, one in outcomes], committed=committed)
 
     def _send(self, replies: Sequence[Reply], *, committed: bool) -> None:
         sending = asyncio.create_task(self._reply(replies, committed=committed))
@@ -169,9 +171,10 @@ class Commands:
             await self.endpoint.hint(subjects.COMMITTED)
 
 
-def reply_of(pending: Pending, answer: Answer) -> Reply:
-    error = (CODES[answer.reason], str(answer.reason)) if answer.reason else None
-    return Reply(pending.request, answer.reply, error)
+def reply_of(envelope: CommandEnvelope, decided: Outcome) -> Reply:
+    error = (CODES[decided.reason], str(decided.reason)) if decided.reason else None
+    assert envelope.request is not None, "it came over the bus"
+    return Reply(envelope.request, decided.reply(), error)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What comes in over the bus, read strictly: a command that can be decided, or the refusal that says what is wrong."""
+"""Reads what comes in over the bus, strictly: a command that can be decided, or the refusal that says what is wrong."""
 
 import hashlib
 import re
@@ -8,14 +8,10 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
-from services.connections import commands, replies
-from services.connections.context import DecisionContext
+from services.connections import commands, outcome
 from services.connections.domain import address as addresses
 from services.connections.domain import inbox as inboxes
-from services.connections.store.not_understood import StreamNotUnderstood
-from services.connections.store.oversized import TooLarge
-from services.connections.store.pending import Pending, Verdict
-from services.connections.store.unit_of_work import Session
+from services.connections.envelope import CommandEnvelope
 from shared.core.address import AddressInvalid, CanonicalAddress, canonical, never_log_entry
 from shared.core.refusal import Refused
 from shared.language import commands as c
@@ -42,53 +38,31 @@ NAMES: Final[Mapping[str, Aggregate]] = {
 }
 
 
-class Payload:
-    """A readable command with its addresses in canonical form."""
-
-    __slots__ = ("canonical", "command", "lists")
-
-    def __init__(
-        self, command: Command, canonical: Mapping[str, CanonicalAddress], lists: Mapping[str, list[str]]
-    ) -> None:
-        self.command = command
-        self.canonical = canonical
-        self.lists = lists
-
-
-def read(account: str, name: str, data: bytes, headers: Mapping[str, str] | None) -> Pending:
-    """The command of one message. What cannot be read has its verdict `fixed` already, and is recorded all the same."""
-    pending = Pending(
-        account=account,
-        name=name,
-        command_id=None,
-        actor=None,
-        digest=None,
-        body=None,
-        time=now(),
-        entry=new_id(),
-    )
+def read(account: str, name: str, data: bytes, headers: Mapping[str, str] | None) -> CommandEnvelope:
+    """The command of one message. A command that cannot be read has a `refusal`, and is recorded all the same."""
+    envelope = CommandEnvelope(account, name, now(), new_id())
     try:
-        _read(pending, data, headers)
+        _read(envelope, data, headers)
     except Refused as refusal:
-        pending.fixed = replies.refused(pending.command_id, refusal, dry_run=pending.dry_run)
+        envelope.refusal = refusal
     except Exception as error:  # noqa: BLE001  the caller hears that it is our fault
         unexpected_errors.record(error, "reading", command=printable(name), account=printable(account))
-        pending.fixed = replies.failed(pending.command_id, dry_run=pending.dry_run)
-    if pending.fixed is not None and not pending.fixed.kept:
-        pending.account, pending.name = printable(account), printable(name)
-    return pending
+        envelope.refusal = outcome.failed()
+    if envelope.refusal is not None and not outcome.recorded_once(envelope.refusal):
+        envelope.account, envelope.name = printable(account), printable(name)
+    return envelope
 
 
 def busy(data: bytes, retry_after_ms: int) -> bytes:
-    """The reply to a command that there is no room for. Of its body only the id is looked at: floods must be cheap."""
+    """The reply to a command that there is no room for. Of its body only the id is read: floods must be cheap."""
     command_id, dry_run = _glance(data)
-    return replies.busy(command_id, retry_after_ms, dry_run=dry_run).reply
+    return outcome.busy_reply(command_id, retry_after_ms, dry_run=dry_run)
 
 
 def failed(data: bytes) -> bytes:
     """The reply to a command at which reading failed."""
     command_id, dry_run = _glance(data)
-    return replies.failed(command_id, dry_run=dry_run).reply
+    return outcome.failed_reply(command_id, dry_run=dry_run)
 
 
 def _glance(data: bytes) -> tuple[str | None, bool]:
@@ -106,43 +80,46 @@ def _id_of(given: object) -> str | None:
     return given.lower() if isinstance(given, str) and COMMAND_ID.match(given) else None
 
 
-def _read(pending: Pending, data: bytes, headers: Mapping[str, str] | None) -> None:
-    validate = _VALIDATE.get(pending.name)
+def _read(envelope: CommandEnvelope, data: bytes, headers: Mapping[str, str] | None) -> None:
+    validate = _VALIDATE.get(envelope.name)
     too_large = len(data) > LARGEST_BODY
     fields, problems = ({}, ()) if too_large else fields_of(data)
-    pending.command_id = _id_of(fields.get("command_id"))
-    pending.dry_run = fields.get("dry_run") is True
+    envelope.command_id = _id_of(fields.get("command_id"))
+    envelope.dry_run = fields.get("dry_run") is True
     if validate is None:
-        raise replies.unknown(printable(pending.name))
-    if not ACCOUNT.match(pending.account):
-        raise replies.invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
+        raise outcome.unknown(printable(envelope.name))
+    if not ACCOUNT.match(envelope.account):
+        raise outcome.invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
     if too_large:
-        raise replies.invalid([problem("", f"the body is larger than {LARGEST_BODY} bytes")])
+        raise outcome.invalid([problem("", f"the body is larger than {LARGEST_BODY} bytes")])
     if problems and not fields:
-        raise replies.invalid(problems)
+        raise outcome.invalid(problems)
     try:
         command = validate(fields)
     except ValidationError as error:
-        raise replies.invalid(problems_of(error, problems)) from None
+        raise outcome.invalid(problems_of(error, problems)) from None
     if problems:
-        raise replies.invalid(problems)
-    _take_in(pending, command, fields, headers)
+        raise outcome.invalid(problems)
+    _fill(envelope, command, fields, headers)
 
 
-def _take_in(pending: Pending, command: Command, fields: dict[str, Any], headers: Mapping[str, str] | None) -> None:
-    if pending.command_id is None:
-        pending.command_id = new_id()
-    pending.actor = command.actor
-    pending.correlation_id = command.correlation_id
+def _fill(
+    envelope: CommandEnvelope, command: Command, fields: dict[str, Any], headers: Mapping[str, str] | None
+) -> None:
+    if envelope.command_id is None:
+        envelope.command_id = new_id()
+    envelope.actor = command.actor
+    envelope.correlation_id = command.correlation_id
     trace = headers.get("traceparent") if headers else None
-    pending.traceparent = trace if trace and TRACEPARENT.match(trace) else None
+    envelope.traceparent = trace if trace and TRACEPARENT.match(trace) else None
     fields.pop("command_id", None)
-    pending.body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
-    pending.digest = hashlib.sha256(pending.name.encode() + b"\n" + pending.body).digest()
-    pending.payload = payload = Payload(command, _canonical(command), _lists(command))
-    if isinstance(command, c.AddAlias) and (payload.canonical["address"].address == payload.canonical["alias"].address):
-        raise replies.invalid([problem("alias", "the alias is the address itself")])
-    pending.known, pending.known_sets = known(pending.account, command, payload.canonical)
+    envelope.body = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
+    envelope.digest = hashlib.sha256(envelope.name.encode() + b"\n" + envelope.body).digest()
+    envelope.addresses, envelope.lists = _canonical(command), _lists(command)
+    if isinstance(command, c.AddAlias) and envelope.addresses["address"].address == envelope.addresses["alias"].address:
+        raise outcome.invalid([problem("alias", "the alias is the address itself")])
+    envelope.command = command
+    envelope.aggregates, envelope.sets = reads_of(envelope.account, command, envelope.addresses)
 
 
 def _canonical(command: Command) -> dict[str, CanonicalAddress]:
@@ -154,7 +131,7 @@ def _canonical(command: Command) -> dict[str, CanonicalAddress]:
         except AddressInvalid as error:
             wrong.append((field, error.what, error.at))
     if wrong:
-        raise replies.address_invalid(type(command).__name__, wrong)
+        raise outcome.address_invalid(type(command).__name__, wrong)
     return found
 
 
@@ -169,16 +146,16 @@ def _lists(command: Command) -> dict[str, list[str]]:
             try:
                 found[field].append(never_log_entry(entry))
             except AddressInvalid as error:
-                raise replies.address_invalid(
+                raise outcome.address_invalid(
                     type(command).__name__, [(f"{field}.{number}", error.what, error.at)]
                 ) from None
     return found
 
 
-def known(
+def reads_of(
     account: str, command: Command, canonical: Mapping[str, CanonicalAddress]
 ) -> tuple[list[tuple[Aggregate, str]], list[str]]:
-    """What the command's decision will look at, as far as its fields tell: aggregates and sets by name."""
+    """What the command's decision will read, as far as its fields tell: aggregates and sets by name."""
     found: list[tuple[Aggregate, str]] = [("account", account)]
     if not command.actor.startswith(SERVICE):
         found.append(("user", command.actor))
@@ -189,7 +166,7 @@ def known(
     if isinstance(command, c.CreateTeam | c.SetTeamMembers | c.CreateInbox | c.SetInboxAccess):
         found.extend(("user", member) for member in command.members or ())
     if not isinstance(command, c.SetDefaultSender):
-        # There it must not be taken for a new one (`Known.expect`): of what is not usable all that is gets read.
+        # `StateCache.prefetch` must not take it for a new one: where it is not usable, all others are read.
         found.extend(("address", address.address) for address in canonical.values())
     match command:
         case c.ConnectPersonal() | c.ConnectTeam() if command.provider_identity is not None:
@@ -217,40 +194,3 @@ _NAME_FIELDS: Final[Mapping[type[Command], Sequence[tuple[str, Aggregate]]]] = {
     message: [(field, aggregate) for field, aggregate in NAMES.items() if field in message.model_fields]
     for message in COMMANDS.values()
 }
-
-
-class Domain:
-    """The decisions of this service, as the ledger asks for them."""
-
-    def decide(self, pending: Pending, session: Session) -> Verdict:
-        payload: Payload = pending.payload
-        command_id = pending.command_id or ""
-        context = DecisionContext(session, pending.account, payload.command.actor, payload.canonical, payload.lists)
-        try:
-            decision = commands.decide(context, payload.command)
-        except Refused as refusal:
-            return replies.refused(command_id, refusal, dry_run=pending.dry_run)
-        except StreamNotUnderstood as error:
-            return replies.refused(command_id, replies.not_understood(error.event), dry_run=pending.dry_run)
-        if not decision.events:
-            return replies.unchanged(command_id, decision.warnings, dry_run=pending.dry_run)
-        events = [(new_id(), event) for event in decision.events]
-        return replies.accepted(command_id, decision, events, dry_run=pending.dry_run)
-
-    def reused(self, pending: Pending) -> Verdict:
-        return replies.refused(pending.command_id, replies.reused())
-
-    def too_large(self, pending: Pending, too_large: TooLarge) -> Verdict:
-        refusal = replies.too_large(too_large, _largest_field(pending.body))
-        return replies.refused(pending.command_id, refusal, dry_run=pending.dry_run)
-
-    def failed(self, pending: Pending) -> Verdict:
-        return replies.failed(pending.command_id, dry_run=pending.dry_run)
-
-    def busy(self, pending: Pending, retry_after_ms: int) -> Verdict:
-        return replies.busy(pending.command_id, retry_after_ms, dry_run=pending.dry_run)
-
-
-def _largest_field(body: bytes | None) -> str:
-    fields: dict[str, Any] = orjson.loads(body) if body else {}
-    return max(fields, key=lambda name: len(orjson.dumps(fields[name])), default="")

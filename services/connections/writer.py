@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 import structlog
 from eventsourcing.persistence import PersistenceError
 
-from services.connections.store.ledger import Ledger
-from services.connections.store.pending import Answer, Pending, Verdict
-from services.connections.store.recorder import NotSent, Unclear
+from services.connections import outcome
+from services.connections.decider import Decider, Outcomes
+from services.connections.envelope import CommandEnvelope
+from services.connections.outcome import Outcome
+from services.connections.store.recorder import CommitOutcomeUnknown, StoreUnavailable
 from shared.messaging.admission import Admission, KnownTenants, Throughput, weight_of
 from shared.messaging.fair_queue import FairQueue
 from shared.process import metrics, unexpected_errors
@@ -40,36 +42,31 @@ GIVE_WAY_SECONDS = 0.01
 
 log = structlog.get_logger(__name__)
 
-Answers = Sequence[tuple[Pending, Answer]]
-
 
 class Writer:
     """Commands go in with `submit`, on the event loop; their answers come to `tell`, on the loop too.
 
-    `open_ledger` is called in the thread, again and again until the store answers; `busy` makes the answer of a
-    command that is not decided in time, given the milliseconds after which to ask again; `failed` is told when the
-    thread has ended by a fault of this code.
+    `open_decider` is called in the thread, again and again until the store answers; `failed` is called when the thread
+    has ended by a fault of this code.
     """
 
     def __init__(
         self,
-        open_ledger: Callable[[], Ledger],
-        tell: Callable[[Answers], None],
-        busy: Callable[[Pending, int], Verdict],
+        open_decider: Callable[[], Decider],
+        tell: Callable[[Outcomes], None],
         failed: Callable[[], None],
     ) -> None:
         # Of the groups that were settled; written in the thread, read anywhere.
         self._sizes = Histogram(SIZES)
         self._durations = Histogram(DURATIONS)
         self._failed = failed
-        self._open_ledger = open_ledger
-        self._make_busy = busy
+        self._open_decider = open_decider
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         known = KnownTenants()
         self._admission = Admission(MOST_WAITING, known)
         self._known = known
-        self._waiting: FairQueue[Pending] = FairQueue(known)
+        self._waiting: FairQueue[CommandEnvelope] = FairQueue(known)
         self._throughput = Throughput(FIRST_THROUGHPUT)
         self._refusing = False
         self._arrived = threading.Event()
@@ -90,15 +87,15 @@ class Writer:
         self._refusing |= not admitted
         return admitted
 
-    def submit(self, pending: Pending, size: int = 0) -> bool:
+    def submit(self, envelope: CommandEnvelope, size: int = 0) -> bool:
         """Takes the command, unless too much waits already; then the caller is to be told BUSY."""
         weight = weight_of(size)
-        share = None if self._stopping.is_set() else self._admission.enter(pending.account, weight)
+        share = None if self._stopping.is_set() else self._admission.enter(envelope.account, weight)
         if share is None:
             return False
-        pending.share, pending.weight = share, weight
-        pending.arrived = time.monotonic()
-        self._waiting.put(pending)
+        envelope.share, envelope.weight = share, weight
+        envelope.arrived = time.monotonic()
+        self._waiting.put(envelope)
         if not self._waking:
             # Once for all that was read together: a thread woken by the first would take it alone, and the
             # interpreter's lock from who reads the rest.
@@ -149,18 +146,18 @@ class Writer:
 
     def _work(self) -> None:
         try:
-            ledger = self._opened()
-            if ledger is None:
+            decider = self._opened()
+            if decider is None:
                 return
             self._trouble = None
             while not self._stopping.is_set():
                 group = self._take()
                 if group:
-                    self._settle(ledger, group)
+                    self._settle(decider, group)
                     self._give_way()
                 elif group is None:
-                    self._probe(ledger)
-            ledger.close()
+                    self._probe(decider)
+            decider.close()
         except Exception:
             self._trouble = "the writer has failed; see the log"
             log.exception("writer.failed")
@@ -172,19 +169,19 @@ class Writer:
             self._refusing = False
             self._stopping.wait(GIVE_WAY_SECONDS)
 
-    def _probe(self, ledger: Ledger) -> None:
+    def _probe(self, decider: Decider) -> None:
         """While nobody asks: whether commands would be decided."""
         try:
-            ledger.probe()
+            decider.probe()
             self._trouble = None
-        except NotSent as error:
+        except StoreUnavailable as error:
             self._tell_trouble(error)
 
-    def _opened(self) -> Ledger | None:
+    def _opened(self) -> Decider | None:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not self._stopping.is_set():
             try:
-                return self._open_ledger()
+                return self._open_decider()
             except PersistenceError as error:
                 trouble = not_ready(str(error))
                 if trouble != self._trouble:
@@ -193,7 +190,7 @@ class Writer:
                 self._stopping.wait(backoff.next())
         return None
 
-    def _take(self) -> list[Pending] | None:
+    def _take(self) -> list[CommandEnvelope] | None:
         """What has gathered, which may be nothing; None when nobody asked for a while."""
         if not self._waiting:
             self._idle = True
@@ -208,67 +205,69 @@ class Writer:
             self._arrived.set()
         return group
 
-    def _settle(self, ledger: Ledger, group: list[Pending], *, unclear: bool = False) -> None:
+    def _settle(self, decider: Decider, group: list[CommandEnvelope], *, unclear: bool = False) -> None:
         """Settles the group; a store that is away is waited for, once it may have committed for as long as it takes."""
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         began = time.monotonic()
         while group and not self._stopping.is_set():
             try:
-                answers = ledger.settle(group)
+                answers = decider.settle(group)
                 self._count(group, time.monotonic() - began)
                 self._trouble = None
                 self._meet(answers)
                 self._answer(answers)
                 return
-            except Unclear as error:
+            except CommitOutcomeUnknown as error:
                 unclear = True
                 self._tell_trouble(error)
-            except NotSent as error:
+            except StoreUnavailable as error:
                 self._tell_trouble(error)
                 if not unclear:
                     group = self._without_impatient(group)
             except Exception as error:  # noqa: BLE001  each is settled alone, and the one at fault is told
-                self._settle_one_by_one(ledger, group, error, unclear=unclear)
+                self._settle_one_by_one(decider, group, error, unclear=unclear)
                 return
             pause = backoff.next()
             self._stopping.wait(pause if unclear else min(pause, _patience_of(group)))
         # Asked to stop meanwhile: asked again with the same id, the journal tells what became of each.
-        self._answer([self._busy(pending) for pending in group])
+        self._answer([self._busy(envelope) for envelope in group])
 
-    def _count(self, group: Sequence[Pending], seconds: float) -> None:
-        self._throughput.observe(sum([pending.weight for pending in group]), seconds)
+    def _count(self, group: Sequence[CommandEnvelope], seconds: float) -> None:
+        self._throughput.observe(sum([envelope.weight for envelope in group]), seconds)
         self._sizes.observe((len(group),))
         self._durations.observe((int(seconds * 1e9),))
 
-    def _meet(self, answers: Answers) -> None:
+    def _meet(self, answers: Outcomes) -> None:
         """Accounts for which something was decided with success are there; a dry run makes none."""
         known = self._known
         met = {
-            pending.account
-            for pending, answer in answers
-            if pending.account not in known and not answer.reason and not pending.dry_run
+            envelope.account
+            for envelope, decided in answers
+            if envelope.account not in known and not decided.reason and not envelope.dry_run
         }
         if met:
             self._waiting.add_tenants(met)
 
-    def _settle_one_by_one(self, ledger: Ledger, group: list[Pending], error: Exception, *, unclear: bool) -> None:
+    def _settle_one_by_one(
+        self, decider: Decider, group: list[CommandEnvelope], error: Exception, *, unclear: bool
+    ) -> None:
         """A command at which this code fails must not keep the others from their answers."""
         if len(group) > 1:
             unexpected_errors.record(error, "deciding_group", commands=len(group))
-            for pending in group:
-                self._settle(ledger, [pending], unclear=unclear)
+            for envelope in group:
+                self._settle(decider, [envelope], unclear=unclear)
             return
-        (pending,) = group
-        unexpected_errors.record(error, "deciding", unclear=unclear, **_described(pending))
+        (envelope,) = group
+        unexpected_errors.record(error, "deciding", unclear=unclear, **_described(envelope))
         if unclear:
             # It may take effect yet: only the journal knows, which is asked when the command comes again.
-            self._answer([self._busy(pending)])
+            self._answer([self._busy(envelope)])
             return
         try:
-            self._answer([(pending, ledger.settle_failed(pending))])
-        except (NotSent, Unclear) as away:
+            self._answer([(envelope, decider.settle_failed(envelope))])
+        except (StoreUnavailable, CommitOutcomeUnknown) as away:
             self._tell_trouble(away)
-            self._answer([self._busy(pending)])
+            self._answer([self._busy(envelope)])
 
     def _tell_trouble(self, error: Exception) -> None:
         # What follows the first line is the statement, some kilobytes of it.
@@ -277,24 +276,23 @@ class Writer:
             log.warning("event_store.away", error=told)
         self._trouble = not_ready(told)
 
-    def _without_impatient(self, group: list[Pending]) -> list[Pending]:
+    def _without_impatient(self, group: list[CommandEnvelope]) -> list[CommandEnvelope]:
         limit = time.monotonic() - PATIENCE_SECONDS
-        self._answer([self._busy(pending) for pending in group if pending.arrived <= limit])
-        return [pending for pending in group if pending.arrived > limit]
+        self._answer([self._busy(envelope) for envelope in group if envelope.arrived <= limit])
+        return [envelope for envelope in group if envelope.arrived > limit]
 
-    def _busy(self, pending: Pending) -> tuple[Pending, Answer]:
-        verdict = self._make_busy(pending, self.retry_after_ms())
-        return pending, Answer(verdict.reply, verdict.outcome, verdict.reason)
+    def _busy(self, envelope: CommandEnvelope) -> tuple[CommandEnvelope, Outcome]:
+        return envelope, outcome.refused(envelope, outcome.busy(self.retry_after_ms()))
 
-    def _answer(self, answers: Answers) -> None:
+    def _answer(self, answers: Outcomes) -> None:
         if answers:
             self._loop.call_soon_threadsafe(self._let_go, answers)
 
     # ---- on the loop
 
-    def _let_go(self, answers: Answers) -> None:
-        for pending, _ in answers:
-            self._admission.leave(pending.share, pending.weight)
+    def _let_go(self, answers: Outcomes) -> None:
+        for envelope, _ in answers:
+            self._admission.leave(envelope.share, envelope.weight)
         self._tell(answers)
 
     async def _sweep(self) -> None:
@@ -302,23 +300,23 @@ class Writer:
         while True:
             await asyncio.sleep(0.25)
             limit = time.monotonic() - PATIENCE_SECONDS
-            late = self._waiting.remove_expired(lambda pending: pending.arrived <= limit)  # noqa: B023  used at once
+            late = self._waiting.remove_expired(lambda envelope: envelope.arrived <= limit)  # noqa: B023  used at once
             if late:
-                self._let_go([self._busy(pending) for pending in late])
+                self._let_go([self._busy(envelope) for envelope in late])
 
 
-def _described(pending: Pending) -> dict[str, str | None]:
+def _described(envelope: CommandEnvelope) -> dict[str, str | None]:
     """Which command a line of the log is about."""
     return {
-        "account": pending.account,
-        "command": pending.name,
-        "command_id": pending.command_id,
-        "correlation_id": pending.correlation_id,
+        "account": envelope.account,
+        "command": envelope.name,
+        "command_id": envelope.command_id,
+        "correlation_id": envelope.correlation_id,
     }
 
 
-def _patience_of(group: Sequence[Pending]) -> float:
+def _patience_of(group: Sequence[CommandEnvelope]) -> float:
     """For how long the one that has waited longest may still wait."""
     if not group:
         return PATIENCE_SECONDS
-    return max(0.0, min(pending.arrived for pending in group) + PATIENCE_SECONDS - time.monotonic())
+    return max(0.0, min(envelope.arrived for envelope in group) + PATIENCE_SECONDS - time.monotonic())

@@ -15,8 +15,9 @@ import orjson
 
 from services.connections import parsing
 from services.connections.commands import PAGES
-from services.connections.store.ledger import Ledger
-from services.connections.store.pending import Pending
+from services.connections.decider import Decider
+from services.connections.envelope import CommandEnvelope
+from services.connections.store.event_store import EventStore
 from shared.process.clock import new_id
 from tests.bench.stage import Figures, Stage, new_stage
 from tests.real_servers import ROOT
@@ -33,11 +34,11 @@ class NotRebuilt(Exception):
     """The process that makes a view anew has failed."""
 
 
-def command(_command: str, **body: object) -> Pending:
+def command(_command: str, **body: object) -> CommandEnvelope:
     return parsing.read("bench", _command, orjson.dumps({"command_id": new_id(), **body}), None)
 
 
-def commands(count: int) -> Iterator[Pending]:
+def commands(count: int) -> Iterator[CommandEnvelope]:
     """One account with some users and inboxes, then addresses, a fifth of them given a From name; one event each."""
     yield command("RegisterAccount", actor="service:bench", plan="enterprise", admin="ana")
     for number in range(20):
@@ -57,20 +58,20 @@ def fill(url: str, events: int) -> Figures:
     Raises:
         NotWritten: a command was not accepted.
     """
-    ledger = Ledger(url, PAGES, parsing.Domain())
+    decider = Decider(EventStore(url, PAGES))
     seconds, written = 0.0, 0
     left = commands(events * 5 // 6)
     try:
         while group := list(islice(left, GROUP)):
             began = time.perf_counter()
-            settled = ledger.settle(group)
+            settled = decider.settle(group)
             seconds += time.perf_counter() - began
-            for pending, answer in settled:
-                if answer.outcome != "accepted":
-                    raise NotWritten(f"{pending.name}: {answer.reply!r}")
-            written = max(orjson.loads(answer.reply)["position"] for _, answer in settled)
+            for envelope, outcome in settled:
+                if outcome.kind != "accepted":
+                    raise NotWritten(f"{envelope.name}: {outcome.members}")
+            written = max(outcome.members["position"] for _, outcome in settled)
     finally:
-        ledger.close()
+        decider.close()
     return {"events": written, "per_second": written / seconds}
 
 

@@ -1,36 +1,38 @@
 """Ledgers over a real, empty database; closed when the test is over."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
 import pytest
 
 from services.connections.commands import PAGES
-from services.connections.parsing import Domain
-from services.connections.store.ledger import Ledger
-from services.connections.store.pending import Answer, Pending
+from services.connections.decider import Decider
+from services.connections.envelope import CommandEnvelope
+from services.connections.outcome import Outcome
+from services.connections.store.event_store import EventStore
+from shared.language.reasons import Reason
 
-OpenLedger = Callable[[], Ledger]
+OpenDecider = Callable[[], Decider]
 
 
 @pytest.fixture
-def open_ledger(database: str) -> Iterator[OpenLedger]:
+def open_decider(database: str) -> Iterator[OpenDecider]:
     """Opens one writer more on the test's database."""
-    opened: list[Ledger] = []
+    opened: list[Decider] = []
 
-    def make() -> Ledger:
-        opened.append(Ledger(database, PAGES, Domain()))
+    def make() -> Decider:
+        opened.append(Decider(EventStore(database, PAGES)))
         return opened[-1]
 
     yield make
-    for ledger in opened:
-        ledger.close()
+    for decider in opened:
+        decider.close()
 
 
 @pytest.fixture
-def ledger(open_ledger: OpenLedger) -> Ledger:
-    return open_ledger()
+def decider(open_decider: OpenDecider) -> Decider:
+    return open_decider()
 
 
 class Store:
@@ -65,8 +67,13 @@ def store(database: str) -> Store:
     return Store(database)
 
 
-def settle(ledger: Ledger, *group: Pending) -> list[Answer]:
+def verbatim(outcomes: Iterable[Outcome]) -> list[tuple[bytes, Reason | None]]:
+    """What each caller hears, byte for byte."""
+    return [(one.reply(), one.reason) for one in outcomes]
+
+
+def settle(decider: Decider, *group: CommandEnvelope) -> list[Outcome]:
     """The answers in the order of the commands."""
-    answers: Sequence[tuple[Pending, Answer]] = ledger.settle(group)
+    answers: Sequence[tuple[CommandEnvelope, Outcome]] = decider.settle(group)
     assert [pending for pending, _ in answers] == list(group)
     return [answer for _, answer in answers]

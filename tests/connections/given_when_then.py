@@ -6,14 +6,16 @@ the same input decides the same, asked twice nothing new is accepted, next actio
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import orjson
 
 from services.connections import parsing
 from services.connections.commands import PAGES
-from services.connections.store.pending import Pending, Verdict
-from services.connections.store.unit_of_work import Session, name_of
+from services.connections.decider import decide
+from services.connections.envelope import CommandEnvelope
+from services.connections.outcome import Outcome
+from services.connections.store.unit_of_work import name_of
 from shared.language.commands import COMMANDS, AddUser, Command, CreateInbox, RegisterAccount
 from shared.language.events import AddressOrphaned, Aggregate, AliasAdded, Event, PersonalConnected, TeamConnected
 from shared.language.reasons import Reason
@@ -79,7 +81,7 @@ class World:
         n = len(self.happened)
         return f"2026-11-{1 + n // 1440:02d}T{n // 60 % 24:02d}:{n % 60:02d}:00.000Z"
 
-    def follow(self, account: str, event: Event, time: str, pending: Pending | None = None) -> None:
+    def follow(self, account: str, event: Event, time: str, envelope: CommandEnvelope | None = None) -> None:
         key: Key = (account, event.aggregate, name_of(event, account))
         page = PAGES[event.aggregate]
         before = self.states.get(key, page.initial)
@@ -88,9 +90,9 @@ class World:
             self.sets[account, name].discard(key)
         for name in page.memberships(after) - page.memberships(before):
             self.sets.setdefault((account, name), set()).add(key)
-        self.happened.append(self._recorded(key, event, time, pending))
+        self.happened.append(self._recorded(key, event, time, envelope))
 
-    def _recorded(self, key: Key, event: Event, time: str, pending: Pending | None) -> Recorded:
+    def _recorded(self, key: Key, event: Event, time: str, envelope: CommandEnvelope | None) -> Recorded:
         stream = stream_id(*key)
         return Recorded(
             id=new_id(),
@@ -98,28 +100,28 @@ class World:
             stream=stream,
             version=1 + sum(1 for known in self.happened if known.stream == stream),
             position=len(self.happened) + 1,
-            actor=pending.actor or "" if pending else HR,
-            command_id=pending.command_id or "" if pending else new_id(),
-            correlation_id=pending.correlation_id if pending else None,
-            traceparent=pending.traceparent if pending else None,
+            actor=envelope.actor or "" if envelope else HR,
+            command_id=envelope.command_id or "" if envelope else new_id(),
+            correlation_id=envelope.correlation_id if envelope else None,
+            traceparent=envelope.traceparent if envelope else None,
             time=time,
             event=event,
         )
 
-    def decide(self, pending: Pending) -> Verdict:
-        return pending.fixed or parsing.Domain().decide(pending, cast(Session, self))
+    def decide(self, envelope: CommandEnvelope) -> Outcome:
+        return decide(envelope, self)
 
-    def take(self, pending: Pending) -> Verdict:
+    def take(self, envelope: CommandEnvelope) -> Outcome:
         """Decides, and lets what was accepted happen."""
-        verdict = self.decide(pending)
-        if not pending.dry_run:
+        outcome = self.decide(envelope)
+        if not envelope.dry_run:
             time = self.now()
-            for _, event in verdict.events:
-                self.follow(pending.account, event, time, pending)
-        return verdict
+            for _, event in outcome.events:
+                self.follow(envelope.account, event, time, envelope)
+        return outcome
 
 
-def read(command: Command, account: str = ACCOUNT, **more: Any) -> Pending:
+def read(command: Command, account: str = ACCOUNT, **more: Any) -> CommandEnvelope:
     """The command as the door reads it, from JSON; `more` are further fields of the body."""
     body = command.model_dump(mode="json", by_alias=True, exclude_none=True) | more
     return parsing.read(account, type(command).__name__, orjson.dumps(body), None)
@@ -168,8 +170,8 @@ class Given:
             if isinstance(fact, Event):
                 world.follow(ACCOUNT, fact, world.now())
             else:
-                verdict = world.take(read(fact))
-                assert verdict.outcome == "accepted", (fact, verdict.reply)
+                outcome = world.take(read(fact))
+                assert outcome.kind == "accepted", (fact, outcome.reply())
         return world
 
     def when(self, command: Command, **body: Any) -> "Then":
@@ -184,8 +186,8 @@ class Then:
         self._command = command
         self._body = body
         known_before = persons(world)
-        self.verdict = world.decide(self._read())
-        self.reply = orjson.loads(self.verdict.reply)
+        self.outcome = world.decide(self._read())
+        self.reply = orjson.loads(self.outcome.reply())
         self._dry_run_decides_the_same(world)
         self.world = world
         world.take(self._read())
@@ -193,30 +195,30 @@ class Then:
         self._nothing_new_when_asked_again()
         assert broken(world.states, world.sets, ACCOUNT) == []
 
-    def _read(self, **more: Any) -> Pending:
+    def _read(self, **more: Any) -> CommandEnvelope:
         return read(self._command, **(self._body | more))
 
     # ---- what a test asserts
 
     def then(self, *events: Event) -> "Then":
-        assert self.verdict.outcome == "accepted", self.reply
-        assert [event for _, event in self.verdict.events] == list(events)
+        assert self.outcome.kind == "accepted", self.reply
+        assert [event for _, event in self.outcome.events] == list(events)
         return self
 
     def accepted(self, *names: str) -> "Then":
         """The events by name only."""
-        assert self.verdict.outcome == "accepted", self.reply
-        assert [type(event).__name__ for _, event in self.verdict.events] == list(names)
+        assert self.outcome.kind == "accepted", self.reply
+        assert [type(event).__name__ for _, event in self.outcome.events] == list(names)
         return self
 
     def unchanged(self) -> "Then":
-        assert self.verdict.outcome == "unchanged", self.reply
-        assert not self.verdict.events
+        assert self.outcome.kind == "unchanged", self.reply
+        assert not self.outcome.events
         return self
 
     def refused(self, reason: Reason, **details: Any) -> "Then":
         """`details` are those that must be told; there may be more."""
-        assert self.verdict.outcome == "refused", self.reply
+        assert self.outcome.kind == "refused", self.reply
         assert self.reply["reason"] == reason, self.reply
         told = self.reply["details"]
         assert {name: told.get(name) for name in details} == details
@@ -229,8 +231,8 @@ class Then:
     def never_saying(self, *secrets: str) -> "Then":
         """In nothing of the reply, nor in that of the dry run."""
         for secret in secrets:
-            assert secret.encode() not in self.verdict.reply
-            assert secret.encode() not in self.dry_run.reply
+            assert secret.encode() not in self.outcome.reply()
+            assert secret.encode() not in self.dry_run.reply()
         return self
 
     def next(self, *commands: str) -> "Then":
@@ -261,15 +263,14 @@ class Then:
         before = len(world.happened)
         self.dry_run = world.take(self._read(dry_run=True))
         assert len(world.happened) == before
-        assert not self.dry_run.events
-        assert comparable(self.verdict) == comparable(self.dry_run)
-        assert orjson.loads(self.dry_run.reply)["dry_run"] is True
-        assert "position" not in orjson.loads(self.dry_run.reply)
+        assert comparable(self.outcome) == comparable(self.dry_run)
+        assert orjson.loads(self.dry_run.reply())["dry_run"] is True
+        assert "position" not in orjson.loads(self.dry_run.reply())
 
     def _nothing_new_when_asked_again(self) -> None:
-        if self.verdict.outcome == "accepted":
+        if self.outcome.kind == "accepted":
             again = self.world.decide(self._read())
-            assert again.outcome != "accepted", again.reply
+            assert again.kind != "accepted", again.reply()
 
     def _next_actions_name_nobody(self, persons_known: Iterable[str]) -> None:
         actions = self.reply.get("next_actions", [])
@@ -282,9 +283,9 @@ class Then:
             assert not {person for person in persons_known if person in action["why"].split()}
 
 
-def comparable(verdict: Verdict) -> dict[str, Any]:
+def comparable(outcome: Outcome) -> dict[str, Any]:
     """The reply without what differs from one time to the next: ids, places, and the mark of a dry run."""
-    reply: dict[str, Any] = orjson.loads(verdict.reply)
+    reply: dict[str, Any] = orjson.loads(outcome.reply())
     for name in ("position", "command_id", "dry_run"):
         reply.pop(name, None)
     if "events" in reply:

@@ -6,10 +6,11 @@ from typing import Final
 import orjson
 import pytest
 
-from services.connections.store.recorder import GroupRecorder, Newer, Read
+from services.connections.store.recorder import GroupRecorder
+from services.connections.store.rows import ConcurrentChanges, ReadSet
 from shared.language import commands as c
 from shared.language.reasons import Reason
-from tests.connections.conftest import OpenLedger, settle
+from tests.connections.conftest import OpenDecider, settle
 from tests.connections.given_when_then import ADA, ANA, BOB, CLEO, COMPANY, DAN, HR, read
 
 MANY: Final = 600
@@ -26,7 +27,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     asked: list[int] = []
     since = GroupRecorder.since
 
-    def counted(self: GroupRecorder, what: Read) -> Newer:
+    def counted(self: GroupRecorder, what: ReadSet) -> ConcurrentChanges:
         asked.append(len(what.streams) + len(what.sets))
         return since(self, what)
 
@@ -103,49 +104,49 @@ CASES: Final[Sequence[tuple[str, list[c.Command], c.Command, int]]] = (
     ("history", "command", "events"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 def test_one_command_over_600_addresses_asks_the_store_a_fixed_number_of_times(
-    open_ledger: OpenLedger, calls: list[int], history: list[c.Command], command: c.Command, events: int
+    open_decider: OpenDecider, calls: list[int], history: list[c.Command], command: c.Command, events: int
 ) -> None:
-    assert {answer.outcome for answer in settle(open_ledger(), *map(read, (*COMPANY, *history)))} == {"accepted"}
-    restarted = open_ledger()
+    assert {answer.kind for answer in settle(open_decider(), *map(read, (*COMPANY, *history)))} == {"accepted"}
+    restarted = open_decider()
     calls.clear()
     (answer,) = settle(restarted, read(command))
-    assert answer.outcome == "accepted", answer.reply
+    assert answer.kind == "accepted", answer.reply()
     assert len(calls) <= 8, calls
     # What is looked at must be what the decision needs: not hundreds for one address.
     assert events or sum(calls) < 20, calls
 
 
 def test_a_refused_default_sender_of_somebody_with_3000_identities_looks_at_a_few_hundred(
-    open_ledger: OpenLedger, calls: list[int]
+    open_decider: OpenDecider, calls: list[int]
 ) -> None:
-    first = open_ledger()
+    first = open_decider()
     settle(first, *map(read, COMPANY))
     for begin in range(0, 3_000, 500):
         group = [
             c.ConnectTeam(actor=ANA, address=f"t{n:04}@acme.example", inbox="support", visibility_acknowledged=True)
             for n in range(begin, begin + 500)
         ]
-        assert {answer.outcome for answer in settle(first, *map(read, group))} == {"accepted"}
-    restarted = open_ledger()
+        assert {answer.kind for answer in settle(first, *map(read, group))} == {"accepted"}
+    restarted = open_decider()
     refused = c.SetDefaultSender(actor=DAN, user=DAN, address="nobodys@acme.example")
     calls.clear()
     (answer,) = settle(restarted, read(refused))
-    told = orjson.loads(answer.reply)["details"]
+    told = orjson.loads(answer.reply())["details"]
     assert (answer.reason, len(told["usable"]), told["usable_count"]) == (Reason.IDENTITY_NOT_USABLE, 100, 300)
     assert len(calls) <= 8, calls
     # The team addresses and the set of each one's aliases.
     assert sum(calls) < 700, calls
-    assert orjson.loads(settle(restarted, read(refused))[0].reply)["details"] == told
+    assert orjson.loads(settle(restarted, read(refused))[0].reply())["details"] == told
 
 
 def test_a_default_sender_is_not_taken_for_a_new_address_where_all_others_were(
-    open_ledger: OpenLedger, calls: list[int]
+    open_decider: OpenDecider, calls: list[int]
 ) -> None:
-    assert {answer.outcome for answer in settle(open_ledger(), *map(read, (*COMPANY, *many_inboxes())))} == {"accepted"}
-    restarted = open_ledger()
+    assert {answer.kind for answer in settle(open_decider(), *map(read, (*COMPANY, *many_inboxes())))} == {"accepted"}
+    restarted = open_decider()
     for number in range(20):
         settle(restarted, read(c.RegisterAccount(actor=HR, plan="starter", admin=ADA), account=f"new-{number}"))
     calls.clear()
     (answer,) = settle(restarted, read(c.SetDefaultSender(actor=BOB, user=BOB, address=BOBS)))
-    assert answer.outcome == "accepted", answer.reply
+    assert answer.kind == "accepted", answer.reply()
     assert sum(calls) < 20, calls

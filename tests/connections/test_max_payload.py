@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from services.connections.commands import PAGES
-from services.connections.parsing import Domain
-from services.connections.store.ledger import Ledger
+from services.connections.decider import Decider
+from services.connections.store.event_store import EventStore
 from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.process.clock import new_id
@@ -19,28 +19,28 @@ NEVER_LOG = c.SetAccountNeverLog(actor=ANA, entries=ENTRIES)
 
 
 class Limited:
-    """A ledger, and how many bytes one message carries."""
+    """A decider, and how many bytes one message carries."""
 
     def __init__(self, url: str) -> None:
         self.max_payload = 1_048_576
-        self.ledger = Ledger(url, PAGES, Domain(), max_payload=lambda: self.max_payload)
-        settle(self.ledger, *map(read, COMPANY))
+        self.decider = Decider(EventStore(url, PAGES), lambda: self.max_payload)
+        settle(self.decider, *map(read, COMPANY))
 
 
 @pytest.fixture
 def limited(database: str) -> Iterator[Limited]:
     made = Limited(database)
     yield made
-    made.ledger.close()
+    made.decider.close()
 
 
 def test_an_event_that_no_message_carries_is_refused_before_it_is_written(limited: Limited, store: Store) -> None:
     limited.max_payload = 6_000
     before, after = c.SetAvailability(actor=BOB, user=BOB, availability="away"), c.AssignSeat(actor=ADA, user=ANA)
     first, large, dry, last = settle(
-        limited.ledger, read(before), read(NEVER_LOG), read(NEVER_LOG, dry_run=True), read(after)
+        limited.decider, read(before), read(NEVER_LOG), read(NEVER_LOG, dry_run=True), read(after)
     )
-    assert (first.outcome, last.outcome) == ("accepted", "accepted")
+    assert (first.kind, last.kind) == ("accepted", "accepted")
     assert large.reason == dry.reason == Reason.COMMAND_INVALID
     assert reply(dry)["dry_run"] is True
     details = reply(large)["details"]
@@ -53,28 +53,28 @@ def test_an_event_that_no_message_carries_is_refused_before_it_is_written(limite
 
 def test_a_reply_that_no_message_carries_is_refused_before_anything_is_written(limited: Limited, store: Store) -> None:
     connects = [c.ConnectPersonal(actor=BOB, address=f"b{n}@acme.example", owner=BOB) for n in range(100)]
-    settle(limited.ledger, *map(read, connects), read(c.DeactivateUser(actor=ADA, user=BOB)))
+    settle(limited.decider, *map(read, connects), read(c.DeactivateUser(actor=ADA, user=BOB)))
     before = store.positions()
     limited.max_payload = 5_000
     remove = c.RemoveUser(actor=ADA, user=BOB)
-    (refused,) = settle(limited.ledger, read(remove))
+    (refused,) = settle(limited.decider, read(remove))
     assert refused.reason == Reason.COMMAND_INVALID
     assert reply(refused)["details"]["what"] == "reply"
     assert store.positions() == before
     limited.max_payload = 1_048_576
-    (done,) = settle(limited.ledger, read(remove))
-    assert done.outcome == "accepted"
+    (done,) = settle(limited.decider, read(remove))
+    assert done.kind == "accepted"
 
 
 def test_what_was_accepted_when_more_was_carried_is_answered_verbatim(limited: Limited) -> None:
     command_id = new_id()
-    (accepted,) = settle(limited.ledger, read(NEVER_LOG, command_id=command_id))
-    assert accepted.outcome == "accepted"
+    (accepted,) = settle(limited.decider, read(NEVER_LOG, command_id=command_id))
+    assert accepted.kind == "accepted"
     shorter = c.SetAccountNeverLog(actor=ANA, entries=ENTRIES[:2])
-    settle(limited.ledger, read(shorter))
+    settle(limited.decider, read(shorter))
     limited.max_payload = 6_000
-    again, anew = settle(limited.ledger, read(NEVER_LOG, command_id=command_id), read(NEVER_LOG))
-    assert again.reply == accepted.reply
+    again, anew = settle(limited.decider, read(NEVER_LOG, command_id=command_id), read(NEVER_LOG))
+    assert again.reply() == accepted.reply()
     assert anew.reason == Reason.COMMAND_INVALID
 
 
@@ -82,8 +82,8 @@ def test_it_is_refused_afresh_each_time_and_accepted_under_its_id_when_more_is_c
     limited.max_payload = 6_000
     twice = read(NEVER_LOG, command_id=new_id())
     for _ in range(2):
-        (refused,) = settle(limited.ledger, read(NEVER_LOG, command_id=twice.command_id))
+        (refused,) = settle(limited.decider, read(NEVER_LOG, command_id=twice.command_id))
         assert refused.reason == Reason.COMMAND_INVALID
     limited.max_payload = 1_048_576
-    (accepted,) = settle(limited.ledger, read(NEVER_LOG, command_id=twice.command_id))
-    assert accepted.outcome == "accepted"
+    (accepted,) = settle(limited.decider, read(NEVER_LOG, command_id=twice.command_id))
+    assert accepted.kind == "accepted"

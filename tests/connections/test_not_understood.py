@@ -10,17 +10,17 @@ from structlog.testing import capture_logs
 
 from services.connections.app import connections
 from services.connections.commands import PAGES
-from services.connections.parsing import Domain
-from services.connections.store.ledger import Ledger
-from services.connections.store.not_understood import NotUnderstood, StreamsNotUnderstood
-from services.connections.store.pending import Answer
+from services.connections.decider import Decider
+from services.connections.outcome import Outcome
+from services.connections.store.event_store import EventStore
+from services.connections.store.state_cache import UnreadableEvent, UnreadableStreams
 from shared.language import commands as c
 from shared.language import subjects
 from shared.language.events import Aggregate
 from shared.language.reasons import CODES, Reason
 from shared.language.recorded import stream_id
 from shared.process.clock import new_id
-from tests.connections.conftest import OpenLedger, Store, settle
+from tests.connections.conftest import OpenDecider, Store, settle
 from tests.connections.given_when_then import ACCOUNT, ADA, ANA, BOB, CLEO, COMPANY, DAN, read
 from tests.inbox_views.stories import eventually, is_ready, on_bus, service_open
 from tests.real_servers import RunningNats
@@ -37,26 +37,26 @@ HISTORY: Final = (
 
 
 class Writer(NamedTuple):
-    ledger: Ledger
-    met: StreamsNotUnderstood
+    decider: Decider
+    met: UnreadableStreams
 
-    def hears(self, command: c.Command, **more: Any) -> Answer:
-        return settle(self.ledger, read(command, **more))[0]
+    def hears(self, command: c.Command, **more: Any) -> Outcome:
+        return settle(self.decider, read(command, **more))[0]
 
 
 @pytest.fixture
-def store_of_both(database: str, open_ledger: OpenLedger) -> Store:
-    assert {answer.outcome for answer in settle(open_ledger(), *map(read, HISTORY))} == {"accepted"}
+def store_of_both(database: str, open_decider: OpenDecider) -> Store:
+    assert {answer.kind for answer in settle(open_decider(), *map(read, HISTORY))} == {"accepted"}
     return Store(database)
 
 
 @pytest.fixture
 def writer(store_of_both: Store) -> Iterator[Writer]:
     """One that has started anew and knows nothing yet."""
-    met = StreamsNotUnderstood()
-    ledger = Ledger(store_of_both.url, PAGES, Domain(), met)
-    yield Writer(ledger, met)
-    ledger.close()
+    met = UnreadableStreams()
+    decider = Decider(EventStore(store_of_both.url, PAGES, met))
+    yield Writer(decider, met)
+    decider.close()
 
 
 def write(
@@ -81,9 +81,9 @@ def write(
 
 
 def assert_not_understood(
-    answer: Answer, position: int, stored_name: str = BLESSED, aggregate: str = "address"
+    answer: Outcome, position: int, stored_name: str = BLESSED, aggregate: str = "address"
 ) -> None:
-    told = orjson.loads(answer.reply)
+    told = orjson.loads(answer.reply())
     assert (answer.reason, told["reason"]) == (Reason.STREAM_NOT_UNDERSTOOD, "STREAM_NOT_UNDERSTOOD")
     assert told["details"] == {"aggregate": aggregate, "position": position, "stored_name": stored_name}
     assert "Run the newer release" in told["message"]
@@ -91,16 +91,16 @@ def assert_not_understood(
 
 
 def test_what_was_answered_before_the_newer_release_wrote_is_answered_so_again(
-    store_of_both: Store, open_ledger: OpenLedger, writer: Writer
+    store_of_both: Store, open_decider: OpenDecider, writer: Writer
 ) -> None:
     renames = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Bob"), command_id=new_id())
-    (first,) = settle(open_ledger(), renames)
+    (first,) = settle(open_decider(), renames)
     position = write(store_of_both, "address", BOBS)
     again = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Bob"), command_id=renames.command_id)
     other = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Robert"), command_id=renames.command_id)
     new = read(c.SetFromName(actor=BOB, address=BOBS, from_name="Robert"), command_id=new_id())
-    known, reused, refused = settle(writer.ledger, again, other, new)
-    assert (known.outcome, known.reply) == ("accepted", first.reply)
+    known, reused, refused = settle(writer.decider, again, other, new)
+    assert (known.kind, known.reply()) == ("accepted", first.reply())
     assert reused.reason is Reason.COMMAND_ID_REUSED
     assert_not_understood(refused, position)
 
@@ -134,7 +134,7 @@ def test_an_event_whose_body_cannot_be_read_is_of_a_newer_release_too(
 ) -> None:
     command = c.SetFromName(actor=BOB, address=BOBS, from_name="Bob")
     if known_before:
-        assert writer.hears(command).outcome == "accepted"
+        assert writer.hears(command).kind == "accepted"
     topic = "switchboard.FromNameChanged.v1"
     position = write(store_of_both, "address", BOBS, topic, {"address": BOBS, "from_name": {"first": "Bob"}})
     assert_not_understood(writer.hears(command), position, topic)
@@ -160,7 +160,7 @@ def test_the_first_such_event_is_named_whatever_came_after_it(store_of_both: Sto
 def test_nothing_is_done_to_many_addresses_when_one_of_them_is_not_understood(
     store_of_both: Store, writer: Writer, address: str, command: c.Command
 ) -> None:
-    assert writer.hears(c.DeactivateUser(actor=ADA, user=BOB)).outcome == "accepted"
+    assert writer.hears(c.DeactivateUser(actor=ADA, user=BOB)).kind == "accepted"
     position = write(store_of_both, "address", address)
     assert_not_understood(writer.hears(command), position)
 
@@ -190,8 +190,8 @@ def test_the_other_commands_of_the_group_are_decided_in_the_same_commit_and_the_
         for n in range(100)
     ]
     with capture_logs() as logs:
-        answers = settle(writer.ledger, *group)
-    assert {answer.outcome for answer in answers[1::2]} == {"accepted"}
+        answers = settle(writer.decider, *group)
+    assert {answer.kind for answer in answers[1::2]} == {"accepted"}
     for answer in answers[::2]:
         assert_not_understood(answer, position)
     (line,) = [line for line in logs if line["log_level"] != "info"]
@@ -200,7 +200,7 @@ def test_the_other_commands_of_the_group_are_decided_in_the_same_commit_and_the_
 
 
 def test_it_is_on_record_and_is_decided_under_the_same_id_once_the_newer_release_runs(
-    store_of_both: Store, writer: Writer, open_ledger: OpenLedger
+    store_of_both: Store, writer: Writer, open_decider: OpenDecider
 ) -> None:
     command_id = new_id()
     position = write(store_of_both, "address", BOBS)
@@ -214,33 +214,33 @@ def test_it_is_on_record_and_is_decided_under_the_same_id_once_the_newer_release
         "UPDATE connections.events SET topic = 'switchboard.ReauthenticationRequired.v1', state = convert_to(replace("
         f"convert_from(state, 'UTF8'), '\"display\"', '\"cause\"'), 'UTF8') WHERE topic = '{BLESSED}'"
     )
-    newer = open_ledger()
+    newer = open_decider()
     answer = settle(newer, read(NAMED[0], command_id=command_id))[0]
-    assert answer.outcome == "accepted"
-    assert settle(newer, read(NAMED[0], command_id=command_id))[0].reply == answer.reply
+    assert answer.kind == "accepted"
+    assert settle(newer, read(NAMED[0], command_id=command_id))[0].reply() == answer.reply()
 
 
 def test_readiness_names_the_stream_once_it_was_met_and_no_address(store_of_both: Store, writer: Writer) -> None:
     position, another = write(store_of_both, "address", BOBS), write(store_of_both, "address", HELP)
-    assert writer.met.trouble() is None
+    assert writer.met.summary() is None
     writer.hears(NAMED[0])
-    told = writer.met.trouble() or ""
+    told = writer.met.summary() or ""
     assert all(part in told for part in ("address", BLESSED, f"position {position}", "newer release"))
     assert "@" not in told
     writer.hears(c.MoveTeamAddress(actor=ANA, address=HELP, to_inbox="sales"))
-    told = writer.met.trouble() or ""
+    told = writer.met.summary() or ""
     assert f"position {position}" in told
     assert "1 more" in told
     assert another != position
 
 
 def test_a_whole_log_of_a_newer_release_fills_neither_memory_nor_log() -> None:
-    met = StreamsNotUnderstood()
+    met = UnreadableStreams()
     with capture_logs() as logs:
         for number in range(5_000):
             stream = stream_id(ACCOUNT, "address", str(number))
             for _ in range(2):
-                met.meet(stream, NotUnderstood("address", number, BLESSED), "unknown")
+                met.add(stream, UnreadableEvent("address", number, BLESSED), "unknown")
     assert len(logs) == 1_000
 
 

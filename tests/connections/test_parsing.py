@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.connections import parsing
-from services.connections.store.pending import Pending
+from services.connections import outcome, parsing
+from services.connections.envelope import CommandEnvelope
+from shared.core.refusal import Refused
 from shared.language import commands as c
 from shared.language.commands import COMMANDS
 from shared.language.reasons import Reason
@@ -23,26 +24,33 @@ TRACE = f"00-{'a' * 32}-{'b' * 16}-01"
 
 def come(
     name: str, body: dict[str, Any] | bytes, account: str = "acme", headers: dict[str, str] | None = None
-) -> Pending:
+) -> CommandEnvelope:
     return parsing.read(account, name, body if isinstance(body, bytes) else orjson.dumps(body), headers)
 
 
-def reply(pending: Pending) -> dict[str, Any]:
-    assert pending.fixed is not None
-    told: dict[str, Any] = orjson.loads(pending.fixed.reply)
+def refusal_of(envelope: CommandEnvelope) -> Refused:
+    assert envelope.refusal is not None
+    return envelope.refusal
+
+
+def reply_bytes(envelope: CommandEnvelope) -> bytes:
+    return outcome.refused(envelope, refusal_of(envelope)).reply()
+
+
+def reply(envelope: CommandEnvelope) -> dict[str, Any]:
+    told: dict[str, Any] = orjson.loads(reply_bytes(envelope))
     return told
 
 
-def fields_at_fault(pending: Pending) -> list[str]:
-    told = reply(pending)
+def fields_at_fault(envelope: CommandEnvelope) -> list[str]:
+    told = reply(envelope)
     assert told["reason"] == Reason.COMMAND_INVALID
-    assert pending.fixed is not None
-    assert not pending.fixed.kept
+    assert not outcome.recorded_once(refusal_of(envelope))
     return [error["field"] for error in told["details"]["errors"]]
 
 
-def is_well(pending: Pending) -> bool:
-    return pending.fixed is None and pending.payload is not None
+def is_well(envelope: CommandEnvelope) -> bool:
+    return envelope.refusal is None and envelope.command is not None
 
 
 # ---- bodies that are no command
@@ -70,9 +78,9 @@ def is_well(pending: Pending) -> bool:
     ids=lambda body: repr(body[:20]),
 )
 def test_what_is_no_json_object_in_utf_8_is_refused_without_an_id(body: bytes) -> None:
-    pending = come("Disconnect", body)
-    assert fields_at_fault(pending) == [""]
-    assert reply(pending)["command_id"] is None
+    envelope = come("Disconnect", body)
+    assert fields_at_fault(envelope) == [""]
+    assert reply(envelope)["command_id"] is None
 
 
 @pytest.mark.parametrize("levels", [2, 9, 300, 500, 700, 1_000, 1_022])
@@ -110,9 +118,9 @@ def test_a_body_of_256_kib_is_read_and_one_byte_more_is_not() -> None:
     ],
 )
 def test_the_field_at_fault_is_named(text: bytes, field: str) -> None:
-    pending = come("Disconnect", b'{"command_id": "%s", "actor": "bob", %s}' % (ID.encode(), text))
-    assert fields_at_fault(pending) == [field]
-    assert reply(pending)["command_id"] == ID
+    envelope = come("Disconnect", b'{"command_id": "%s", "actor": "bob", %s}' % (ID.encode(), text))
+    assert fields_at_fault(envelope) == [field]
+    assert reply(envelope)["command_id"] == ID
 
 
 @pytest.mark.parametrize(
@@ -126,21 +134,21 @@ def test_the_field_at_fault_is_named(text: bytes, field: str) -> None:
     ],
 )
 def test_a_field_that_stands_twice_is_named_and_neither_value_is_taken(text: bytes, fields: list[str]) -> None:
-    pending = come("Disconnect", b'{"command_id": "%s", "actor": "bob", %s}' % (ID.encode(), text))
-    assert fields_at_fault(pending) == fields
-    assert reply(pending)["command_id"] == ID
+    envelope = come("Disconnect", b'{"command_id": "%s", "actor": "bob", %s}' % (ID.encode(), text))
+    assert fields_at_fault(envelope) == fields
+    assert reply(envelope)["command_id"] == ID
 
 
 def test_a_command_id_that_stands_twice_is_none() -> None:
     twice = b'"command_id": "%s", ' % ID.encode()
-    pending = come("Disconnect", b"{" + twice + twice + b'"actor": "bob", "address": "b@acme.example"}')
-    assert (fields_at_fault(pending), reply(pending)["command_id"]) == (["command_id"], None)
+    envelope = come("Disconnect", b"{" + twice + twice + b'"actor": "bob", "address": "b@acme.example"}')
+    assert (fields_at_fault(envelope), reply(envelope)["command_id"]) == (["command_id"], None)
 
 
 def test_a_text_that_says_something_twice_is_a_text() -> None:
     note = json.dumps('{"address": "bob@acme.example", "address": "x"} \u003a \\u003a').encode()
-    pending = come("Disconnect", b'{"actor": "service:x", "address": "bob@acme.example", "note": %s}' % note)
-    assert pending.fixed is None
+    envelope = come("Disconnect", b'{"actor": "service:x", "address": "bob@acme.example", "note": %s}' % note)
+    assert envelope.refusal is None
 
 
 def test_a_key_with_a_lone_surrogate_is_refused_even_when_its_value_is_null() -> None:
@@ -165,10 +173,10 @@ def test_the_reply_is_small_and_soon_there_whatever_stands_twice() -> None:
     deep = b'{"a":' * 800 + b'{"b":1,"b":[' + b'{"c":1,"c":2},' * 10_000 + b"{}]}" + b"}" * 800
     for body in (deep, b"{" + b",".join(b'"%d":1,"%d":{}' % (n, n) for n in range(10_000)) + b"}"):
         begun = time.perf_counter()
-        pending = come("Disconnect", body)
+        envelope = come("Disconnect", body)
         assert time.perf_counter() - begun < 1.0
-        assert 0 < len(fields_at_fault(pending)) <= 100
-        assert len(json.dumps(reply(pending))) < 32_000
+        assert 0 < len(fields_at_fault(envelope)) <= 100
+        assert len(json.dumps(reply(envelope))) < 32_000
 
 
 def test_the_reply_is_small_whatever_was_sent() -> None:
@@ -178,10 +186,9 @@ def test_the_reply_is_small_whatever_was_sent() -> None:
         {f"k{n}" * 10: n for n in range(5_000)},
         {"k" * 200_000: 1},
     ):
-        pending = come("SetRouting", body)
-        assert fields_at_fault(pending)
-        assert pending.fixed is not None
-        assert len(pending.fixed.reply) < 32_768
+        envelope = come("SetRouting", body)
+        assert fields_at_fault(envelope)
+        assert len(reply_bytes(envelope)) < 32_768
 
 
 # ---- limits of text
@@ -231,14 +238,15 @@ def test_lines_and_tabs_are_for_signatures_and_notes_only() -> None:
     assert is_well(come("SetSignature", {"actor": "bob", "user": "bob", "signature": "a\n\tb"}))
     assert is_well(come("Disconnect", GOOD | {"note": "a\n\tb"}))
     for text in ("a\rb", "a\r\r\nb"):
-        pending = come("SetSignature", {"actor": "bob", "user": "bob", "signature": text})
-        assert fields_at_fault(pending) == ["signature"]
+        envelope = come("SetSignature", {"actor": "bob", "user": "bob", "signature": text})
+        assert fields_at_fault(envelope) == ["signature"]
     assert fields_at_fault(come("CreateInbox", {"actor": "bob", "inbox": "x", "name": "a\nb"})) == ["name"]
 
 
 def test_text_is_kept_as_sent() -> None:
-    pending = come("CreateInbox", {"actor": "bob", "inbox": "x", "name": "  Cafe\u0301 "})
-    assert pending.payload.command.name == "  Cafe\u0301 "
+    envelope = come("CreateInbox", {"actor": "bob", "inbox": "x", "name": "  Cafe\u0301 "})
+    assert isinstance(envelope.command, c.CreateInbox)
+    assert envelope.command.name == "  Cafe\u0301 "
 
 
 def test_lists_have_at_most_a_thousand_entries() -> None:
@@ -287,8 +295,8 @@ TOGETHER: list[tuple[str, dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("name", "body", "fits"), TOGETHER, ids=str)
 def test_fields_that_go_together(name: str, body: dict[str, Any], fits: bool) -> None:
-    pending = come(name, body | {"actor": "bob"})
-    assert is_well(pending) if fits else fields_at_fault(pending)
+    envelope = come(name, body | {"actor": "bob"})
+    assert is_well(envelope) if fits else fields_at_fault(envelope)
 
 
 # ---- null equals absent, equal bodies
@@ -338,9 +346,9 @@ def test_a_command_id_has_one_spelling(spelling: str) -> None:
     "wrong", ["", "x", ID.replace("-", ""), f"{{{ID}}}", f"urn:uuid:{ID}", ID + "\n", 7, [ID], "٠" * 36]
 )
 def test_what_is_no_uuid_is_no_command_id(wrong: object) -> None:
-    pending = come("Disconnect", GOOD | {"command_id": wrong})
-    assert fields_at_fault(pending) == ["command_id"]
-    assert reply(pending)["command_id"] is None
+    envelope = come("Disconnect", GOOD | {"command_id": wrong})
+    assert fields_at_fault(envelope) == ["command_id"]
+    assert reply(envelope)["command_id"] is None
 
 
 def test_an_id_is_made_when_none_is_given() -> None:
@@ -352,21 +360,21 @@ def test_an_id_is_made_when_none_is_given() -> None:
 @pytest.mark.parametrize("name", ["Explode", "", "disconnect", "Command", "Disconnect\n", "x" * 10_000, "\x00", "☃"])
 def test_an_unknown_command_is_told_the_known_ones_before_its_body_is_judged(name: str) -> None:
     for body in (b"{", orjson.dumps(GOOD), b"x" * 300_000):
-        pending = come(name, body)
-        told = reply(pending)
+        envelope = come(name, body)
+        told = reply(envelope)
         assert (told["reason"], told["details"]["known"]) == (Reason.COMMAND_UNKNOWN, sorted(COMMANDS))
-        assert pending.name.isascii()
-        assert pending.name.isprintable() or pending.name == ""
-        assert len(pending.name) < 800
+        assert envelope.name.isascii()
+        assert envelope.name.isprintable() or envelope.name == ""
+        assert len(envelope.name) < 800
     assert reply(come(name, GOOD))["command_id"] == ID
 
 
 @pytest.mark.parametrize("account", ["", "a b", "x" * 33, "ü", "acme\n", "a/b", "\x00", "a@b.example"])
 def test_an_account_that_is_none_is_refused_and_recorded_readably(account: str) -> None:
-    pending = come("Disconnect", GOOD, account=account)
-    assert fields_at_fault(pending) == [""]
-    assert pending.account.isascii()
-    assert "\x00" not in pending.account
+    envelope = come("Disconnect", GOOD, account=account)
+    assert fields_at_fault(envelope) == [""]
+    assert envelope.account.isascii()
+    assert "\x00" not in envelope.account
 
 
 @pytest.mark.parametrize(
@@ -383,9 +391,9 @@ def test_an_account_that_is_none_is_refused_and_recorded_readably(account: str) 
     ],
 )
 def test_a_bad_traceparent_is_dropped(trace: str) -> None:
-    pending = come("Disconnect", GOOD, headers={"traceparent": trace})
-    assert is_well(pending)
-    assert pending.traceparent is None
+    envelope = come("Disconnect", GOOD, headers={"traceparent": trace})
+    assert is_well(envelope)
+    assert envelope.traceparent is None
 
 
 def test_a_good_traceparent_is_kept() -> None:
@@ -394,13 +402,12 @@ def test_a_good_traceparent_is_kept() -> None:
 
 
 def test_an_unusable_address_is_told_with_its_place_and_kept_under_its_id() -> None:
-    pending = come("AddAlias", {"command_id": ID, "actor": "bob", "address": "a b@x.example", "alias": "@"})
-    told = reply(pending)
+    envelope = come("AddAlias", {"command_id": ID, "actor": "bob", "address": "a b@x.example", "alias": "@"})
+    told = reply(envelope)
     assert (told["reason"], told["command_id"]) == (Reason.ADDRESS_INVALID, ID)
     assert [(error["field"], error["at"]) for error in told["details"]["errors"]] == [("address", 1), ("alias", 0)]
     assert told["next_actions"]
-    assert pending.fixed is not None
-    assert pending.fixed.kept
+    assert outcome.recorded_once(refusal_of(envelope))
 
 
 # ---- anything at all
@@ -413,15 +420,15 @@ ANY_JSON = st.recursive(
 FIELDS = sorted({name for command in COMMANDS.values() for name in command.model_fields})
 
 
-def is_answered(pending: Pending) -> None:
-    if pending.fixed is None:
-        assert pending.command_id
-        assert pending.digest
-        assert pending.known
+def is_answered(envelope: CommandEnvelope) -> None:
+    if envelope.refusal is None:
+        assert envelope.command_id
+        assert envelope.digest
+        assert envelope.aggregates
         return
-    told = orjson.loads(pending.fixed.reply)
+    told = orjson.loads(reply_bytes(envelope))
     assert told["reason"] in {Reason.COMMAND_INVALID, Reason.COMMAND_UNKNOWN, Reason.ADDRESS_INVALID}
-    assert len(pending.fixed.reply) < 32_768
+    assert len(reply_bytes(envelope)) < 32_768
 
 
 @given(st.sampled_from([*COMMANDS, "Explode"]), st.binary(max_size=200), st.text(max_size=40))
@@ -452,9 +459,9 @@ def test_any_field_of_a_good_command_may_be_spoiled(seed: int, field: str, value
 @settings(max_examples=100, deadline=None)
 def test_every_good_command_is_read_as_it_was_meant(seed: int) -> None:
     command = any_command(dice_of(seed))
-    pending = come(type(command).__name__, command.model_dump(mode="json", exclude_none=True))
-    if pending.fixed is None:
-        assert pending.payload.command == command
+    envelope = come(type(command).__name__, command.model_dump(mode="json", exclude_none=True))
+    if envelope.refusal is None:
+        assert envelope.command == command
     else:
         assert isinstance(command, c.AddAlias | c.RemoveAlias)
         assert command.address == command.alias

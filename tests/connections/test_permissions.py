@@ -63,8 +63,8 @@ def test_an_address_is_the_holders(kind: type[c.Command], facts: tuple, holder: 
         Reason.PERMISSION_MISSING, permission=missing
     )
     for actor in (holder, HR):
-        verdict = known.when(by(kind, actor, address=ADDRESS, alias="other@acme.example")).verdict
-        assert verdict.reason is not Reason.PERMISSION_MISSING
+        outcome = known.when(by(kind, actor, address=ADDRESS, alias="other@acme.example")).outcome
+        assert outcome.reason is not Reason.PERMISSION_MISSING
 
 
 @pytest.mark.parametrize("kind", BY_SELF)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from services.connections.commands import PAGES
-from services.connections.store.pending import Verdict
+from services.connections.outcome import Outcome
 from services.connections.store.unit_of_work import name_of
 from shared.language import commands as c
 from shared.language import events as e
@@ -39,7 +39,7 @@ class AnyAccount(RuleBasedStateMachine):
         self.world.take(read(c.ChangePlan.model_validate({"actor": SERVICE, "plan": plan})))
 
     def _accept(self, command: c.Command) -> None:
-        assert self.world.take(read(command)).outcome == "accepted"
+        assert self.world.take(read(command)).kind == "accepted"
 
     @rule()
     def somebody_asks(self) -> None:
@@ -53,20 +53,20 @@ class AnyAccount(RuleBasedStateMachine):
         decided = self.world.decide(read(command))
         self._is_decided_the_same_again_and_in_a_dry_run(command, decided)
         happened = self._let_it_happen(command, decided)
-        assert (decided.outcome == "accepted") == bool(happened)
+        assert (decided.kind == "accepted") == bool(happened)
         assert happened_rightly(self.world, happened) == []
         assert all(survives_storing(recorded) for recorded in happened)
         tells_strangers_nothing(command, decided)
         again = self.world.decide(read(command))
-        assert again.outcome != "accepted", (command, again.reply)
+        assert again.kind != "accepted", (command, again.reply())
 
-    def _is_decided_the_same_again_and_in_a_dry_run(self, command: c.Command, decided: Verdict) -> None:
+    def _is_decided_the_same_again_and_in_a_dry_run(self, command: c.Command, decided: Outcome) -> None:
         for other in (read(command), read(command, dry_run=True)):
             assert comparable(self.world.decide(other)) == comparable(decided)
         twice = self.world.decide(read(command))
         assert [event for _, event in twice.events] == [event for _, event in decided.events]
 
-    def _let_it_happen(self, command: c.Command, decided: Verdict) -> list[Recorded]:
+    def _let_it_happen(self, command: c.Command, decided: Outcome) -> list[Recorded]:
         before, time = len(self.world.happened), self.world.now()
         pending = read(command)
         for _, happening in decided.events:
@@ -112,15 +112,15 @@ def happened_rightly(world: World, happened: Sequence[Recorded]) -> list[str]:
     return found
 
 
-def tells_strangers_nothing(command: c.Command, decided: Verdict) -> None:
+def tells_strangers_nothing(command: c.Command, decided: Outcome) -> None:
     """A reply that sends one to an administrator names nobody and no time, but what the command itself named."""
-    if b'"advice"' not in decided.reply:
+    if b'"advice"' not in decided.reply():
         return
-    reply: dict[str, Any] = orjson.loads(decided.reply)
+    reply: dict[str, Any] = orjson.loads(decided.reply())
     assert set(reply["details"]) <= {"kind", "via", "advice"}
     said = command.model_dump_json()
     for secret in (*USERS, *INBOXES[1:], *ADDRESSES, "2026-11-"):
-        assert secret in said or secret.encode() not in decided.reply, (secret, reply)
+        assert secret in said or secret.encode() not in decided.reply(), (secret, reply)
 
 
 @given(DICE, st.integers(1, 40))

@@ -7,8 +7,8 @@ import pytest
 import structlog
 
 from services.connections.commands import PAGES, SET_RULES
-from services.connections.parsing import Domain
-from services.connections.store.ledger import Ledger
+from services.connections.decider import Decider
+from services.connections.store.event_store import EventStore
 from services.connections.store.set_rules import MARK
 from services.connections.store.state_cache import set_of
 from shared.language import commands as c
@@ -25,14 +25,14 @@ CLEO_WANTS_IT = c.ConnectPersonal(
 BOB_COMES_ANEW = c.AddUser(actor=ADA, user=BOB, name="Robin", permissions=())
 
 
-def opened(database: str) -> Ledger:
-    return Ledger(database, PAGES, Domain(), set_rules=SET_RULES)
+def opened(database: str) -> Decider:
+    return Decider(EventStore(database, PAGES, set_rules=SET_RULES))
 
 
 @pytest.fixture
 def of_a_former_release(database: str, store: Store) -> Store:
     """A store whose sets bear the names of the release before, and no mark."""
-    ledger = opened(database)
+    decider = opened(database)
     personal = c.ConnectPersonal(
         actor=BOB, owner=BOB, address="bob@acme.example", provider="microsoft", provider_identity=IDENTITY
     )
@@ -41,8 +41,8 @@ def of_a_former_release(database: str, store: Store) -> Store:
         c.CreateInbox(actor=ANA, inbox="old", name="Old", members=(BOB,)),
         c.ArchiveInbox(actor=ANA, inbox="old"),
     )
-    assert {answer.outcome for answer in settle(ledger, *map(read, (*COMPANY, *more)))} == {"accepted"}
-    ledger.close()
+    assert {answer.kind for answer in settle(decider, *map(read, (*COMPANY, *more)))} == {"accepted"}
+    decider.close()
     formerly = set_of(ACCOUNT, f"mailbox:microsoft:{IDENTITY}")
     store.run(
         f"UPDATE connections.memberships SET set_id = '{formerly}'"
@@ -54,21 +54,21 @@ def of_a_former_release(database: str, store: Store) -> Store:
 
 
 def test_without_them_somebody_else_would_get_the_mailbox(database: str, of_a_former_release: Store) -> None:
-    ledger = Ledger(database, PAGES, Domain())
-    assert settle(ledger, read(CLEO_WANTS_IT))[0].outcome == "accepted", "the fixture makes no old store"
-    ledger.close()
+    decider = Decider(EventStore(database, PAGES))
+    assert settle(decider, read(CLEO_WANTS_IT))[0].kind == "accepted", "the fixture makes no old store"
+    decider.close()
 
 
 def test_sets_of_a_former_release_are_brought_over_before_anything_is_decided(
     database: str, of_a_former_release: Store
 ) -> None:
-    ledger = opened(database)
-    (wants,) = settle(ledger, read(CLEO_WANTS_IT))
+    decider = opened(database)
+    (wants,) = settle(decider, read(CLEO_WANTS_IT))
     assert wants.reason is Reason.ADDRESS_ALREADY_PERSONAL
     removed = (c.DeactivateUser(actor=ADA, user=BOB), c.RemoveUser(actor=ADA, user=BOB, policy="release"))
-    *_, comes = settle(ledger, *map(read, (*removed, BOB_COMES_ANEW)))
+    *_, comes = settle(decider, *map(read, (*removed, BOB_COMES_ANEW)))
     assert [one["inboxes"] for one in reply(comes)["warnings"]] == [["old"]]
-    ledger.close()
+    decider.close()
 
 
 def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -> None:
@@ -86,12 +86,12 @@ def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -
 
 
 def test_what_has_left_a_set_is_not_put_back(database: str, of_a_former_release: Store) -> None:
-    ledger = Ledger(database, PAGES, Domain())
-    settle(ledger, read(c.Disconnect(actor=BOB, address="bob@acme.example")))
-    ledger.close()
-    ledger = opened(database)
-    assert settle(ledger, read(CLEO_WANTS_IT))[0].outcome == "accepted"
-    ledger.close()
+    decider = Decider(EventStore(database, PAGES))
+    settle(decider, read(c.Disconnect(actor=BOB, address="bob@acme.example")))
+    decider.close()
+    decider = opened(database)
+    assert settle(decider, read(CLEO_WANTS_IT))[0].kind == "accepted"
+    decider.close()
     stream = stream_id(ACCOUNT, "address", "bob@acme.example")
     present = of_a_former_release.rows(f"SELECT FROM connections.memberships WHERE member = '{stream}' AND present")
     assert len(present) == 1, "the set of the former name, which nobody reads"

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from services.connections.commands import PAGES
-from services.connections.parsing import Domain
-from services.connections.store.ledger import Ledger
-from services.connections.store.pending import Answer, Pending
+from services.connections.decider import Decider
+from services.connections.envelope import CommandEnvelope
+from services.connections.outcome import Outcome
+from services.connections.store.event_store import EventStore
 from services.connections.writer import PATIENCE_SECONDS, Writer
 from shared.language import commands as c
 from shared.language.reasons import Reason
@@ -28,14 +29,14 @@ class Desk:
     """Hands commands to a writer and hears the answers."""
 
     def __init__(self, url: str) -> None:
-        self._heard: dict[str, asyncio.Future[Answer]] = {}
-        self.writer = Writer(lambda: Ledger(url, PAGES, Domain()), self._tell, Domain().busy, self._failed)
+        self._heard: dict[str, asyncio.Future[Outcome]] = {}
+        self.writer = Writer(lambda: Decider(EventStore(url, PAGES)), self._tell, self._failed)
         self.told_twice = 0
 
     def _failed(self) -> None:
         raise AssertionError("the writer has failed")
 
-    def _tell(self, answers: Sequence[tuple[Pending, Answer]]) -> None:
+    def _tell(self, answers: Sequence[tuple[CommandEnvelope, Outcome]]) -> None:
         for pending, answer in answers:
             heard = self._heard[pending.entry]
             if heard.done():
@@ -43,13 +44,13 @@ class Desk:
             else:
                 heard.set_result(answer)
 
-    def ask(self, command: c.Command, command_id: str) -> asyncio.Future[Answer]:
+    def ask(self, command: c.Command, command_id: str) -> asyncio.Future[Outcome]:
         pending = read(command, command_id=command_id)
         heard = self._heard[pending.entry] = asyncio.get_running_loop().create_future()
         assert self.writer.submit(pending)
         return heard
 
-    async def insist(self, command: c.Command, busy: list[float]) -> Answer:
+    async def insist(self, command: c.Command, busy: list[float]) -> Outcome:
         """Asks with the same id until it was decided; `busy` gets the seconds after which each BUSY came."""
         command_id = new_id()
         while True:
@@ -58,7 +59,7 @@ class Desk:
                 answer = await self.ask(command, command_id)
             if answer.reason != Reason.BUSY:
                 return answer
-            told = orjson.loads(answer.reply)
+            told = orjson.loads(answer.reply())
             assert (told["command_id"], told["details"]["retry_after_ms"] > 0) == (command_id, True)
             busy.append(time.monotonic() - began)
             await asyncio.sleep(0.1)
@@ -80,9 +81,9 @@ def connect(n: int) -> c.ConnectPersonal:
 
 
 def make_company(url: str) -> None:
-    ledger = Ledger(url, PAGES, Domain())
-    settle(ledger, *map(read, COMPANY))
-    ledger.close()
+    decider = Decider(EventStore(url, PAGES))
+    settle(decider, *map(read, COMPANY))
+    decider.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -95,8 +96,8 @@ async def test_everything_taken_is_answered_before_the_writer_stops(database: st
     make_company(database)
     async with at_work(database) as desk:
         heard = [desk.ask(connect(n), new_id()) for n in range(2_000)]
-    assert {answer.result().outcome for answer in heard} == {"accepted"}
-    assert len({orjson.loads(answer.result().reply)["position"] for answer in heard}) == 2_000
+    assert {answer.result().kind for answer in heard} == {"accepted"}
+    assert len({orjson.loads(answer.result().reply())["position"] for answer in heard}) == 2_000
     assert not desk.writer.submit(read(connect(0)))
     assert Store(database).positions() == list(range(1, ALREADY + 2_001))
 
@@ -114,7 +115,7 @@ async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, 
     url, busy = private_postgres.url, list[float]()
     await asyncio.to_thread(make_company, url)
     async with at_work(url) as desk:
-        asked: list[asyncio.Task[Answer]] = []
+        asked: list[asyncio.Task[Outcome]] = []
 
         async def keep_asking() -> None:
             while True:
@@ -132,7 +133,7 @@ async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, 
         await until(lambda: len(asked) > enough)
         asking.cancel()
         answers = await asyncio.gather(*asked)
-    assert {answer.outcome for answer in answers} == {"accepted"}
+    assert {answer.kind for answer in answers} == {"accepted"}
     store = Store(url)
     assert store.positions() == list(range(1, ALREADY + len(answers) + 1))
     streams = store.rows("SELECT count(DISTINCT originator_id) FROM connections.events WHERE topic LIKE '%Personal%'")
@@ -143,7 +144,7 @@ async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, 
 async def test_a_store_that_hangs_keeps_nobody_waiting_who_was_not_sent(database: str) -> None:
     make_company(database)
     async with at_work(database) as desk:
-        assert (await desk.ask(connect(0), new_id())).outcome == "accepted"
+        assert (await desk.ask(connect(0), new_id())).kind == "accepted"
         with psycopg.connect(database, autocommit=True) as other:
             other.execute("SELECT pg_advisory_lock(5824113001)")
             began, heard = time.monotonic(), [desk.ask(connect(n), new_id()) for n in range(1, 4)]
@@ -151,7 +152,7 @@ async def test_a_store_that_hangs_keeps_nobody_waiting_who_was_not_sent(database
                 answers = await asyncio.gather(*heard)
         assert {answer.reason for answer in answers} == {Reason.BUSY}
         assert time.monotonic() - began < PATIENCE_SECONDS + 3
-        assert (await desk.ask(connect(4), new_id())).outcome == "accepted"
+        assert (await desk.ask(connect(4), new_id())).kind == "accepted"
 
 
 async def test_one_command_that_cannot_be_decided_does_not_keep_the_others_from_their_answers(database: str) -> None:
@@ -164,7 +165,7 @@ async def test_one_command_that_cannot_be_decided_does_not_keep_the_others_from_
             [desk.ask(c.AssignSeat(actor=ADA, user=user), new_id()) for user in ("cleo", "dan")],
         )
         async with asyncio.timeout(10):
-            assert [(await one).outcome for one in on_others] == ["accepted", "accepted"]
+            assert [(await one).kind for one in on_others] == ["accepted", "accepted"]
             assert (await on_bob).reason == Reason.INTERNAL_ERROR
     assert store.positions() == list(range(1, ALREADY + 3))
 
@@ -185,7 +186,7 @@ async def test_a_database_that_is_read_only_for_a_while_is_busy_and_said_to_be_s
         with psycopg.connect(database, autocommit=True, options="-c default_transaction_read_only=off") as connection:
             connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
         store.rows(f"{end_others} AND pid <> pg_backend_pid()")
-        assert (await desk.insist(connect(2), [])).outcome == "accepted"
+        assert (await desk.insist(connect(2), [])).kind == "accepted"
 
 
 async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private_postgres: RunningPostgres) -> None:

@@ -45,7 +45,7 @@ class Recording:
         happened = len(self._world.happened)
         verdict = self._world.take(parsing.read(ACCOUNT, step.name, orjson.dumps(body), None))
         told = [self._named(recorded) for recorded in self._world.happened[happened:]]
-        reply = self._reply(orjson.loads(verdict.reply), told)
+        reply = self._reply(orjson.loads(verdict.reply()), told)
         came = reply.get("reason", reply["outcome"])
         assert came == step.comes, (step, reply)
         self.commands.append({"name": step.name, "body": body, "reply": reply})

@@ -10,8 +10,7 @@ from eventsourcing.persistence import PersistenceError
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from services.connections.commands import PAGES
-from services.connections.parsing import Domain
-from services.connections.store.ledger import Ledger
+from services.connections.store.event_store import EventStore
 from tests.deploy.production import DEPLOY, Production, RunningGuardedPostgres, Secrets
 
 ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")
@@ -132,7 +131,7 @@ def test_whoever_owns_the_database_and_may_make_roles_is_enough(folder: Path) ->
             server.tool("psql", "--dbname", "switchboard", "--command", statement)
         for _ in range(2):
             server.initialise("PGUSER=administrator", "PGPASSWORD=known")
-        Ledger(secrets.url("connections"), PAGES, Domain()).close()
+        EventStore(secrets.url("connections"), PAGES).close()
         for user in ROLES:
             expected = {one for one, users in MATRIX.items() if user in users and not IN_ROWS.search(one)}
             # What only a superuser can take away.
@@ -150,4 +149,4 @@ def test_a_writer_that_may_not_make_the_tables_says_so(guarded: Production) -> N
     server.tool("psql", "--dbname", "bare", "--file", str(DEPLOY / "postgres" / "roles.sql"))
     url = guarded.secrets.url("connections").replace("/switchboard?", "/bare?")
     with pytest.raises(PersistenceError, match="not for this role to make"):
-        Ledger(url, PAGES, Domain())
+        EventStore(url, PAGES)

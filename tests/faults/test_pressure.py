@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from services.connections import parsing
-from services.connections.replies import refused
+from services.connections.outcome import refusal_members
 from services.connections.writer import MOST_WAITING, Writer
 from services.inbox_views.projection import DEFINITION
 from shared.core.refusal import Refused
@@ -39,7 +39,7 @@ async def writer() -> Writer:
     def never() -> Any:
         raise AssertionError
 
-    return Writer(never, lambda _: None, parsing.Domain().busy, never)
+    return Writer(never, lambda _: None, never)
 
 
 def command(account: str, size: int = 0) -> bytes:
@@ -82,12 +82,12 @@ async def test_the_hint_says_how_long_the_queue_takes(writer: Writer) -> None:
 def test_busy_is_written_as_every_refusal_is(dry_run: bool) -> None:
     command_id = new_id()
     data = json.dumps({"command_id": command_id.upper(), "dry_run": dry_run, "anything": [1]}).encode()
-    written = refused(
+    written = refusal_members(
         command_id,
         Refused(Reason.BUSY, "Not decided; ask again with the same command_id.", {"retry_after_ms": 123}),
         dry_run=dry_run,
     )
-    assert json.loads(parsing.busy(data, 123)) == json.loads(written.reply)
+    assert json.loads(parsing.busy(data, 123)) == written
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from eventsourcing.persistence import StoredEvent
 
-from services.connections.store.recorded_mapper import RecordedMapper
+from services.connections.store.rows import RecordedMapper
 from shared.core.decider import Page
 from shared.language.events import Aggregate, Event
 from shared.language.recorded import Recorded, named

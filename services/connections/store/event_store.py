@@ -1,0 +1,156 @@
+"""The event store's one writer in a process: an application of the eventsourcing library with its own recorder."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+import psycopg
+from eventsourcing.application import Application
+from eventsourcing.persistence import (
+    ApplicationRecorder,
+    InfrastructureFactory,
+    PersistenceError,
+    Transcoder,
+)
+from eventsourcing.postgres import PostgresFactory
+from eventsourcing.utils import Environment
+from psycopg.rows import dict_row
+
+from services.connections.store.recorder import GroupRecorder
+from services.connections.store.rows import JournaledReply, JournalEntry, ReadSet, RecordedMapper, Rows
+from services.connections.store.set_rules import Bringing, SetRules
+from services.connections.store.state_cache import StateCache, UnreadableStreams, set_of
+from services.connections.store.unit_of_work import UnitOfWork
+from shared.core.decider import Page
+from shared.language.events import Aggregate
+from shared.process.postgres import Direct, reason_of
+
+
+def unsafe_switch() -> str | None:
+    """Why nothing may be written: the library's path without a lock is switched on in the environment."""
+    if os.environ.get("POSTGRES_ENABLE_DB_FUNCTIONS", "").lower() in ("y", "yes", "t", "true", "on", "1"):
+        return "POSTGRES_ENABLE_DB_FUNCTIONS is set: that path takes no lock and readers lose events; unset it"
+    return None
+
+
+class EventStore(Application[UUID]):
+    """Opens the store and makes what is missing; `begin` starts a unit of work.
+
+    Args:
+        url: PostgreSQL, as a libpq URL; the schema is made when it is not there.
+        pages: how each kind of aggregate is rebuilt.
+        unreadable: collects the streams with an event that this release cannot read.
+        set_rules: the version of the constraint sets; sets of former versions are migrated before anything is decided.
+
+    Raises:
+        ValueError: the library's unsafe path (POSTGRES_ENABLE_DB_FUNCTIONS) is switched on.
+        eventsourcing.persistence.PersistenceError: PostgreSQL does not answer.
+    """
+
+    name = "connections"
+    env: ClassVar[dict[str, str]] = {
+        "PERSISTENCE_MODULE": "eventsourcing.postgres",
+        # Placeholders: the whole of the URL, sslmode and the like too, is given to the pool in construct_factory.
+        "POSTGRES_DBNAME": "-",
+        "POSTGRES_HOST": "-",
+        "POSTGRES_USER": "-",
+        "POSTGRES_PASSWORD": "-",
+        "POSTGRES_SCHEMA": "connections",
+        "POSTGRES_POOL_SIZE": "0",
+        "POSTGRES_MAX_OVERFLOW": "2",
+        "POSTGRES_CONNECT_TIMEOUT": "5",
+    }
+
+    def __init__(
+        self,
+        url: str,
+        pages: Mapping[Aggregate, Page],
+        unreadable: UnreadableStreams | None = None,
+        set_rules: SetRules | None = None,
+    ) -> None:
+        if trouble := unsafe_switch():
+            raise ValueError(trouble)
+        self._url = url
+        self._require_answer()
+        super().__init__()
+        if set_rules is not None:
+            self._bring_over(set_rules, pages)
+        self.cache = StateCache(pages, self._recorder.since, self._mapper, unreadable or UnreadableStreams())
+
+    def _require_answer(self) -> None:
+        """The library's pool would say after five seconds that there is no connection, and not why."""
+        try:
+            Direct.connect(self._url).close()
+        except psycopg.Error as error:
+            raise PersistenceError(reason_of(error)) from error
+
+    def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
+        try:
+            with Direct.connect(self._url, autocommit=True) as connection:
+                Bringing(connection, self._mapper, pages, set_of).bring_over(rules)
+        except psycopg.Error as error:
+            self.close()
+            raise PersistenceError(reason_of(error)) from error
+
+    # ---- seams of the library
+
+    def construct_factory(self, env: Environment) -> InfrastructureFactory[Any]:
+        factory = super().construct_factory(env)
+        datastore = cast(PostgresFactory, factory).datastore
+        datastore.pool.connection_class = Direct
+        datastore.pool.conninfo = self._url
+        datastore.pool.kwargs = {"row_factory": dict_row}
+        return factory
+
+    def construct_mapper(self) -> RecordedMapper:
+        factory = cast(PostgresFactory, self.factory)
+        return cast(RecordedMapper, factory.mapper(self.construct_transcoder(), RecordedMapper))
+
+    def construct_transcoder(self) -> Transcoder:
+        return self.factory.transcoder()
+
+    def construct_recorder(self) -> ApplicationRecorder:
+        datastore = cast(PostgresFactory, self.factory).datastore
+        recorder = GroupRecorder(datastore, events_table_name="events")
+        recorder.url = self._url
+        recorder.create_table()
+        return recorder
+
+    def close(self) -> None:
+        if hasattr(self, "recorder"):
+            cast(GroupRecorder, self.recorder).close()
+        super().close()
+
+    def probe(self) -> None:
+        """Returns when the store answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        self._recorder.since(ReadSet({}, {}))
+
+    # ---- one group after another
+
+    def begin(self) -> UnitOfWork:
+        return UnitOfWork(self.cache, self._recorder, self._mapper)
+
+    def journaled(self, commands: Sequence[tuple[str, str]]) -> list[JournaledReply]:
+        """As `GroupRecorder.journaled`."""
+        return self._recorder.journaled(commands)
+
+    def journal(self, entry: JournalEntry) -> None:
+        """Records a command alone, which nothing was decided on.
+
+        Raises:
+            StoreUnavailable, CommitOutcomeUnknown: the store does not answer.
+        """
+        self._recorder.append(Rows(ReadSet({}, {}), journal=[entry]))
+
+    @property
+    def _recorder(self) -> GroupRecorder:
+        return cast(GroupRecorder, self.recorder)
+
+    @property
+    def _mapper(self) -> RecordedMapper:
+        return cast(RecordedMapper, self.mapper)
