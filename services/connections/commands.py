@@ -18,7 +18,9 @@ from services.connections.domain.inbox import Inbox, NoInbox
 from services.connections.domain.user import NoUser, User
 from services.connections.store.set_rules import SetRules
 from shared.core.decider import Decision, Page
+from shared.core.policies import holds
 from shared.core.refusal import leave_out
+from shared.core.sending import best_first, is_identity_of, why_not_sender, why_not_sending
 from shared.language import commands as c
 from shared.language.events import (
     Aggregate,
@@ -126,7 +128,7 @@ def add_user(context: DecisionContext, command: c.AddUser) -> Outcome:
     events = users.add(former, command)
     if not isinstance(former, User):
         return events
-    back = returning(context, command.user) if "personal_email_access" in command.permissions else []
+    back = returning(context, command.user) if holds(command.permissions, "personal_email_access") else []
     warnings = [*addresses_returned(former, back), *readers.places(context, former)]
     return Decision([*events, *back], warnings)
 
@@ -171,7 +173,7 @@ def unread_without(context: DecisionContext, user: User) -> Sequence[Mapping[str
 def reactivate_user(context: DecisionContext, command: c.ReactivateUser) -> Outcome:
     user = users.found(context.user(command.user), command.user)
     events = users.reactivate(user)
-    if not events or user.status != "removed" or "personal_email_access" not in user.permissions:
+    if not events or user.status != "removed" or not holds(user.permissions, "personal_email_access"):
         return events
     return [*events, *returning(context, user.id)]
 
@@ -216,33 +218,40 @@ def claimed_at(state: AddressState) -> str | None:
 def may_send_as(context: DecisionContext, user: User, address: str) -> bool:
     """Right now: a condition of the claim that was lost since makes it ineffective (A4)."""
     claim = context.primary(context.address(address))
-    if not user.active or not isinstance(claim, Personal | Team) or not may_send(claim):
+    if not isinstance(claim, Personal | Team) or not is_usable(user, claim):
         return False
     if isinstance(claim, Personal):
-        return claim.owner == user.id and "personal_email_access" in user.permissions
+        return is_identity_of(user.id, claim.owner, None)
     inbox = context.inbox(claim.inbox)
-    return isinstance(inbox, Inbox) and not inbox.archived and inbox.admits(user.id, context.account())
+    if not isinstance(inbox, Inbox) or inbox.archived:
+        return False
+    return is_identity_of(user.id, None, inbox.membership(context.account()))
+
+
+def is_usable(user: User, claim: Personal | Team) -> bool:
+    lacks = why_not_sender(user.status, user.permissions, personal=isinstance(claim, Personal))
+    link = claim.link
+    return not lacks and not why_not_sending(orphaned=False, reauthenticate=link.reauthenticate, sending=link.sending)
 
 
 def usable_identities(context: DecisionContext, user: User) -> list[str]:
-    """What the user may send as: own addresses by age, those of his inboxes by name, aliases of both.
+    """The addresses that the user may send as, best first.
 
     Of thousands of team addresses the first ones: the answer lists a hundred, and everybody waits for the thread.
     """
     if not user.active:
         return []
-    effective = context.owned(user.id) if "personal_email_access" in user.permissions else []
-    own_claims = sorted((p for p in effective if may_send(p)), key=lambda p: (p.since, p.address))
+    owned = [claim for claim in context.owned(user.id) if is_usable(user, claim)]
     admitting = [inbox.id for inbox in context.open_inboxes() if inbox.admits(user.id, context.account())]
     connected = context.connected_to_all(admitting, at_most=LOOKED_AT).values()
-    teams = sorted(claim.address for claims in connected for claim in claims if may_send(claim))
-    primaries = [*(p.address for p in own_claims), *teams]
-    aliases = context.aliases_of_all(primaries).values()
-    return [*primaries, *(alias.address for of_one in aliases for alias in of_one)]
-
-
-def may_send(claim: Personal | Team) -> bool:
-    return claim.link.sending and not claim.link.reauthenticate
+    team = [claim for claims in connected for claim in claims if is_usable(user, claim)]
+    aliases = context.aliases_of_all([*(one.address for one in owned), *(one.address for one in team)])
+    found = best_first(
+        ((claim.since, claim.address, None) for claim in owned),
+        ((claim.address, None) for claim in team),
+        ((primary, alias.address) for primary, of_one in aliases.items() for alias in of_one),
+    )
+    return [identity.address for identity in found]
 
 
 def own(context: DecisionContext, user: str) -> User:

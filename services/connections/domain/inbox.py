@@ -57,13 +57,13 @@ class Inbox:
     archived: bool = False
 
     def admits(self, user: str, account: Account) -> bool:
-        return self._membership(account).admits(user)
+        return self.membership(account).admits(user)
 
     def named(self, account: Account) -> list[str]:
         """The users who are members by name or through a team, by id; none when it is open to everyone."""
-        return sorted(self._membership(account).names)
+        return sorted(self.membership(account).names)
 
-    def _membership(self, account: Account) -> Membership:
+    def membership(self, account: Account) -> Membership:
         return Membership(self.access, self.members, self.teams, account.teams)
 
     def rule_names(self, user: str) -> bool:

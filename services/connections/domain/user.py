@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from shared.core.policies import holds
 from shared.core.refusal import LISTED, NextAction, Refused, next_action
 from shared.language.commands import (
     AddUser,
@@ -112,7 +113,7 @@ def owner(user: UserState, name: str) -> User:
             {"user": name, "status": "deactivated"},
             [next_action(ReactivateUser, "Reactivate the user first.")],
         )
-    if "personal_email_access" not in known.permissions:
+    if not holds(known.permissions, "personal_email_access"):
         raise Refused(
             Reason.PERMISSION_MISSING,
             f"The user {name} lacks the permission personal_email_access.",
@@ -135,7 +136,7 @@ def add(user: UserState, command: AddUser) -> list[Event]:
 
 
 def set_permissions(user: User, command: SetPermissions, *, last_super_admin: bool) -> list[Event]:
-    if last_super_admin and "super_admin" not in command.permissions:
+    if last_super_admin and not holds(command.permissions, "super_admin"):
         refuse_last_super_admin(user)
     if user.permissions == frozenset(command.permissions):
         return []
@@ -209,7 +210,7 @@ def way_to_send(user: User, usable: list[str]) -> NextAction:
         return next_action(SetDefaultSender, "Choose one of the usable identities.")
     if not user.active:
         return next_action(ReactivateUser, "Reactivate the user first.")
-    if "personal_email_access" not in user.permissions:
+    if not holds(user.permissions, "personal_email_access"):
         return next_action(SetPermissions, "Give the user personal_email_access.")
     return next_action(
         ConnectPersonal,
@@ -291,6 +292,6 @@ def evolve(state: UserState, event: UserEvent, time: str) -> UserState:
 
 def memberships(state: UserState) -> frozenset[str]:
     """Active super admins are a set, so that the last one can be told (D1)."""
-    if isinstance(state, User) and state.active and "super_admin" in state.permissions:
+    if isinstance(state, User) and state.active and holds(state.permissions, "super_admin"):
         return frozenset((SUPER_ADMINS,))
     return frozenset()

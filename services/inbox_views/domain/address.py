@@ -3,6 +3,7 @@
 from typing import Final
 
 from services.inbox_views.domain.document import Doc, require_started
+from shared.core import sending
 from shared.language.events import (
     AddressEvent,
     AddressOrphaned,
@@ -179,9 +180,7 @@ def state_of(doc: Doc) -> str:
 
 
 def why_not_sending(doc: Doc) -> str | None:
-    """What of the connection itself keeps everybody from sending as the address."""
-    if doc["orphaned"]:
-        return "ADDRESS_ORPHANED"
-    if doc["reauthenticate"]:
-        return "REAUTH_REQUIRED"
-    return None if doc["sending"] else "CONNECTION_PAUSED"
+    """The state of the connection that keeps everybody from sending as the address."""
+    return sending.why_not_sending(
+        orphaned=doc["orphaned"], reauthenticate=doc["reauthenticate"], sending=doc["sending"]
+    )

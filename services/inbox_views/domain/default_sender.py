@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from services.inbox_views.domain.document import Doc
-from services.inbox_views.domain.identities import by_claim, why_not_usable
+from services.inbox_views.domain.identities import why_not_usable
 from shared.core.policies import Membership
+from shared.core.sending import by_claim, is_identity_of
 
 
 class Choice(NamedTuple):
@@ -38,12 +39,10 @@ def is_valid(choice: Choice, doc: Doc, claim: Doc) -> bool:
 
 
 def may_send_as(user: Doc, claim: Doc, members_by_inbox: Mapping[str, Membership]) -> bool:
-    """Whether the user may send as the address now; `places` are the open inboxes."""
+    """Whether the user may send as the address now; `members_by_inbox` has the open inboxes."""
     if why_not_usable(user, claim) is not None:
         return False
-    if claim["kind"] == "personal":
-        return bool(claim["owner"] == user["user"])
-    return claim["inbox"] in members_by_inbox and members_by_inbox[claim["inbox"]].admits(user["user"])
+    return is_identity_of(user["user"], claim["owner"], members_by_inbox.get(claim["inbox"]))
 
 
 def first_usable(user: Doc, own: Iterable[Doc], inboxes: Iterable[tuple[str, Membership]]) -> str | None:
@@ -54,7 +53,7 @@ def first_usable(user: Doc, own: Iterable[Doc], inboxes: Iterable[tuple[str, Mem
     """
     if user["status"] != "active":
         return None
-    for doc in by_claim(own):
+    for _, _, doc in by_claim((doc["since"], doc["address"], doc) for doc in own):
         if why_not_usable(user, doc) is None:
             return str(doc["address"])
     return next((address for address, membership in inboxes if membership.admits(user["user"])), None)

@@ -1,45 +1,26 @@
-"""What a user may send as: their own addresses, those of their inboxes, and the aliases of both; one is the default."""
+"""The identities of a user as answers show them: their own addresses, those of their inboxes, the aliases of both."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from services.inbox_views.domain.address import why_not_sending
 from services.inbox_views.domain.document import Doc
-from shared.core.policies import why_without_effect
+from shared.core.sending import Identity, best_first, why_not_sender
 
 
-class Sender(NamedTuple):
-    """An address that a user may send as; of an alias, `claim` is its primary's."""
+def senders(own: Iterable[Doc], team: Iterable[Doc], aliases: Iterable[Doc]) -> Iterator[Identity[Doc]]:
+    """All of one user's, best first.
 
-    address: str
-    via: str
-    claim: Doc
-
-
-def by_claim(own: Iterable[Doc]) -> list[Doc]:
-    """Personal addresses in the order of their claims."""
-    return sorted(own, key=lambda doc: (doc["since"], doc["address"]))
-
-
-def senders(own: Iterable[Doc], team: Iterable[Doc], aliases: Iterable[Doc]) -> Iterator[Sender]:
-    """All of one user's, best first: personal by time of claim, inbox addresses by name, aliases in the same order.
-
-    `own` are the user's personal addresses, `team` those of the user's inboxes by name, `aliases` of all these by name.
+    `own` are the user's personal addresses, `team` those of the user's inboxes, `aliases` of all these by name.
     """
-    names: dict[str, list[str]] = {}
-    for alias in aliases:
-        names.setdefault(alias["primary"], []).append(alias["address"])
-    primaries = [
-        *(Sender(doc["address"], "personal", doc) for doc in by_claim(own)),
-        *(Sender(doc["address"], "inbox", doc) for doc in team),
-    ]
-    yield from primaries
-    for one in primaries:
-        for name in names.get(one.address, ()):
-            yield Sender(name, "alias", one.claim)
+    return best_first(
+        ((doc["since"], doc["address"], doc) for doc in own),
+        ((doc["address"], doc) for doc in team),
+        ((doc["primary"], doc["address"]) for doc in aliases),
+    )
 
 
-def to_answer(user: Doc, sender: Sender, inbox: Doc | None, default: str | None) -> dict[str, Any]:
+def to_answer(user: Doc, sender: Identity[Doc], inbox: Doc | None, default: str | None) -> dict[str, Any]:
     why_not = why_not_usable(user, sender.claim)
     return {
         "address": sender.address,
@@ -54,9 +35,6 @@ def to_answer(user: Doc, sender: Sender, inbox: Doc | None, default: str | None)
 
 
 def why_not_usable(user: Doc, claim: Doc) -> str | None:
-    """What keeps the user from sending as this address now."""
-    if user["status"] != "active":
-        return "OWNER_NOT_ACTIVE"
-    if claim["kind"] == "personal" and (lost := why_without_effect(user["status"], user["permissions"])):
-        return lost
-    return why_not_sending(claim)
+    """The reason why the user cannot send as this address now."""
+    lacks = why_not_sender(user["status"], user["permissions"], personal=claim["kind"] == "personal")
+    return lacks or why_not_sending(claim)

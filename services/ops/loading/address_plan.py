@@ -9,6 +9,7 @@ from services.ops.loading.draft import Draft, Held
 from services.ops.loading.people_plan import firsts, where_of
 from services.ops.loading.plan import Thing
 from shared.core.address import AddressInvalid, canonical
+from shared.core.policies import holds
 
 
 class Wanted(NamedTuple):
@@ -136,7 +137,7 @@ def _why_not_held(draft: Draft, wanted: Wanted) -> str:
         return f"names an owner {wanted.row.owner} who is no user"
     if not owner.active:
         return f"names an owner {wanted.row.owner} who is deactivated"
-    if "personal_email_access" not in owner.permissions:
+    if not holds(owner.permissions, "personal_email_access"):
         return f"names an owner {wanted.row.owner} who lacks personal_email_access"
     return ""
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from services.ops.loading.plan import Clash, Plan, Present, Step, Thing, Told
 from shared.core.names import name_key
+from shared.core.policies import holds
 from shared.language.commands import COMMANDS
 from shared.messaging.reading import problems_of
 
@@ -66,7 +67,7 @@ class Draft:
 
     @property
     def super_admins(self) -> set[str]:
-        return {name for name, user in self.users.items() if user.active and "super_admin" in user.permissions}
+        return {name for name, user in self.users.items() if user.active and holds(user.permissions, "super_admin")}
 
     def step(
         self,

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from shared.core.address import AddressInvalid, canonical
 from shared.core.names import name_key
+from shared.core.policies import holds
 from shared.language.commands import AddUser
 from shared.language.permissions import PERMISSIONS
 
@@ -68,7 +69,7 @@ def _unnamed(command: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str
     if command == "CreateInbox":
         yield "name of an inbox", name_key(str(fields.get("name")))
     permissions = fields.get("permissions")
-    if command in OF_ADMINISTRATORS or (isinstance(permissions, list) and "super_admin" in permissions):
+    if command in OF_ADMINISTRATORS or (isinstance(permissions, list) and holds(permissions, "super_admin")):
         yield "administrators", ""
 
 

@@ -9,6 +9,7 @@ from services.ops.loading.directory import Directory, InboxRow, TeamRow, UserRow
 from services.ops.loading.draft import Draft, DraftInbox, DraftUser
 from services.ops.loading.plan import Thing, Told
 from shared.core.names import name_key
+from shared.core.policies import holds
 from shared.language.answers import InboxEntry, UserEntry
 from shared.language.text import IN_WORDS, NEW_ID
 
@@ -20,7 +21,7 @@ Row = TypeVar("Row")
 def plan_users(draft: Draft, found: Directory) -> None:
     """New administrators come first, so that one is left when another stops to be one."""
     first = firsts(found.users, lambda row: row.user)
-    for row in sorted(found.users, key=lambda row: "super_admin" not in (row.permissions or ())):
+    for row in sorted(found.users, key=lambda row: not holds(row.permissions or (), "super_admin")):
         added = {"user": row.user, "name": row.name, "permissions": list(row.permissions or row.at_first)}
         if why := _why_no_id(row, row.user, "user", first):
             draft.clash(row, row.user, why, "AddUser", added)
@@ -39,9 +40,9 @@ def _add(draft: Draft, row: UserRow, former: UserEntry | None) -> None:
         return
     permissions = list(row.permissions or row.at_first)
     added = {"user": row.user, "name": row.name, "permissions": permissions}
-    back = _coming_back(draft, row.user) if "personal_email_access" in permissions else []
+    back = _coming_back(draft, row.user) if holds(permissions, "personal_email_access") else []
     things: list[Thing] = [("user", row.user), *(("address", name) for name in back)]
-    if "super_admin" in permissions:
+    if holds(permissions, "super_admin"):
         things.append(ADMINISTRATORS)
     if not draft.step(row, row.user, "AddUser", added, makes=things):
         return
@@ -93,14 +94,14 @@ def _compare_user(draft: Draft, row: UserRow, entry: UserEntry) -> None:
 def _set_permissions(draft: Draft, row: UserRow) -> None:
     wanted = frozenset(row.permissions or ())
     fields = {"user": row.user, "permissions": list(row.permissions or ())}
-    if "super_admin" not in wanted and draft.super_admins == {row.user}:
+    if not holds(wanted, "super_admin") and draft.super_admins == {row.user}:
         draft.clash(row, row.user, "is the last super_admin and stays one", "SetPermissions", fields)
     elif draft.step(row, row.user, "SetPermissions", fields, makes=_of_admin(draft, row)):
         draft.change_user(row.user, permissions=wanted)
 
 
 def _of_admin(draft: Draft, row: UserRow) -> list[Thing]:
-    admin = "super_admin" in (*(row.permissions or ()), *draft.users[row.user].permissions)
+    admin = holds((*(row.permissions or ()), *draft.users[row.user].permissions), "super_admin")
     return [("user", row.user), *([ADMINISTRATORS] if admin else [])]
 
 
