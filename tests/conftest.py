@@ -34,6 +34,7 @@ def pytest_xdist_auto_num_workers() -> int:
 # Costly to start, and shared by several tests: those stay together, on one worker.
 SHARED = (
     "guarded", "guarded_nats", "shared_launcher", "furnished", "second_writer", "cluster", "spreading_nats", "evidence",
+    "seen",
 )  # fmt: skip
 
 

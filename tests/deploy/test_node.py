@@ -52,12 +52,12 @@ class Follower:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def until(self, type_: str) -> list[tuple[int, str]]:
-        """Positions and types that it prints, up to the first of the type."""
+    async def until(self, type_: str, position: int = 1) -> list[tuple[int, str]]:
+        """Positions and types that it prints, up to the first of the type from the position on."""
         assert self._process.stdout is not None
         found: list[tuple[int, str]] = []
         async with asyncio.timeout(60):
-            while not found or found[-1][1] != f"switchboard.{type_}.v1":
+            while not found or found[-1][1] != f"switchboard.{type_}.v1" or found[-1][0] < position:
                 line = (await self._process.stdout.readline()).decode()
                 assert line, "it ended"
                 if match := re.fullmatch(r"([0-9]+) (\S+) (\{.*\})\n", line):
@@ -107,8 +107,8 @@ async def test_a_node_program_follows_events_under_the_allow_lists_and_acknowled
 async def test_a_node_program_goes_on_over_a_stream_that_was_lost(guarded: Production, packages: Path) -> None:
     async with following(packages, program(guarded, "audit")) as follower:
         async with guarded.nats.connected_as("ops") as ops:
-            await ops.command("acme", "AddUser", TRUSTED, user="before", name="Before", permissions=[])
-            before = await follower.until("UserAdded")
+            added = await ops.command("acme", "AddUser", TRUSTED, user="before", name="Before", permissions=[])
+            before = await follower.until("UserAdded", added.position)
             assert await ops.client.jetstream().delete_stream(STREAM)
             reply = await ops.command("acme", "CreateTeam", TRUSTED, team="after", name="After")
         told = await follower.until("TeamCreated")

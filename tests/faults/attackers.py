@@ -101,12 +101,15 @@ class Flood:
         self.connections = 0
         self.heard: Counter[str] = Counter()
 
-    def run(self, seconds: float) -> None:
-        """Connects again whenever it is cut off."""
-        self._end = time.monotonic() + seconds
-        while time.monotonic() < self._end:
+    def run(self, seconds: float, least: int = 0) -> None:
+        """Sends for so long, and at least so many. Connects again whenever it is cut off."""
+        self._end, self._least = time.monotonic() + seconds, least
+        while self._goes_on():
             with suppress(OSError), self._connected() as connection:
                 self._flood(connection)
+
+    def _goes_on(self) -> bool:
+        return time.monotonic() < self._end or self.sent < self._least
 
     def _connected(self) -> socket.socket:
         self.connections += 1
@@ -117,8 +120,8 @@ class Flood:
 
     def _flood(self, connection: socket.socket) -> None:
         began, sent = time.monotonic(), 0
-        while (now := time.monotonic()) < self._end:
-            due = min(AT_ONCE, int((now - began) * self._rate) - sent) if self._rate else AT_ONCE
+        while self._goes_on():
+            due = min(AT_ONCE, int((time.monotonic() - began) * self._rate) - sent) if self._rate else AT_ONCE
             if due > 0:
                 connection.sendall(b"".join([self._frame() for _ in range(due)]))
                 sent += due
@@ -149,11 +152,11 @@ def address_of(url: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 4222
 
 
-def send_too_large(url: str, account: str, rate: float, seconds: float) -> dict[str, int]:
+def send_too_large(url: str, account: str, rate: float, seconds: float, least: int) -> dict[str, int]:
     """Bodies beyond what NATS takes: it cuts whoever sends one. At `rate` a second, 0 being without a pause."""
     began, tries, cut = time.monotonic(), 0, 0
     head = f"PUB switchboard.command.v1.{account}.Disconnect {LARGE_BODY}\r\n".encode()
-    while (now := time.monotonic()) < began + seconds:
+    while (now := time.monotonic()) < began + seconds or tries < least:
         if rate and now < began + tries / rate:
             time.sleep(began + tries / rate - now)
         with socket.create_connection(address_of(url), timeout=2) as connection:
@@ -203,15 +206,17 @@ def hold_half_open(url: str, seconds: float) -> dict[str, int]:
     return {"sent": opened, "closed_by_server": closed}
 
 
-def attack(kind: str, url: str, accounts: Sequence[str], rate: float, seconds: float) -> dict[str, object]:
+def attack(
+    kind: str, url: str, accounts: Sequence[str], rate: float, seconds: float, least: int = 0
+) -> dict[str, object]:
     """What it did and heard."""
     match kind:
         case "too_large":
-            return dict(send_too_large(url, accounts[0], rate, seconds))
+            return dict(send_too_large(url, accounts[0], rate, seconds, least))
         case "half_open":
             return dict(hold_half_open(url, seconds))
     flood = Flood(url, FLOODS["lists" if kind == "deaf" else kind](accounts), rate, deaf=kind == "deaf")
-    flood.run(seconds)
+    flood.run(seconds, least)
     return {"sent": flood.sent, "connections": flood.connections, "heard": dict(+flood.heard)}
 
 
@@ -225,11 +230,12 @@ def main() -> None:
     parse.add_argument("--accounts", required=True, nargs="+")
     parse.add_argument("--rate", type=float, default=0.0, help="messages a second; 0: as fast as NATS takes them")
     parse.add_argument("--seconds", type=float, default=8.0)
+    parse.add_argument("--least", type=int, default=0, help="messages to send, however long it takes")
     options = parse.parse_args()
     # As if on another machine: it takes what processor the services leave.
     os.nice(19)
     print("attacking", flush=True)
-    print(json.dumps(attack(options.kind, options.url, options.accounts, options.rate, options.seconds)))
+    print(json.dumps(attack(options.kind, options.url, options.accounts, options.rate, options.seconds, options.least)))
 
 
 if __name__ == "__main__":

@@ -28,17 +28,18 @@ def furnished() -> Iterator[RunningSwitchboard]:
 @contextmanager
 def under_attack(url: str, kind: str) -> Iterator[None]:
     """Returns when the attacker is at work; asserts in the end that it was."""
-    argv = attacker_of(kind, url, RATES.get(kind, RATE), ATTACK_SECONDS)
+    least = least_sent(kind, ATTACK_SECONDS) * (1 if kind in UNRATED or kind in RATES else RATE / RATED)
+    argv = [*attacker_of(kind, url, RATES.get(kind, RATE), ATTACK_SECONDS), "--least", str(round(least))]
     attacker = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert attacker.stdout is not None
         attacker.stdout.readline()
         yield
-        told = json.loads(attacker.communicate(timeout=30)[0])
+        told = json.loads(attacker.communicate(timeout=60)[0])
     finally:
         attacker.kill()
         attacker.wait()
-    assert told["sent"] >= least_sent(kind, ATTACK_SECONDS) * (1 if kind in UNRATED or kind in RATES else RATE / RATED)
+    assert told["sent"] >= least
     assert told.get("cut_by_server", told["sent"]) == told["sent"]
 
 
