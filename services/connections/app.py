@@ -168,7 +168,7 @@ class Commands:
     async def _reply(self, replies: Sequence[Reply], *, committed: bool) -> None:
         await self.endpoint.reply(replies)
         if committed:
-            await self.endpoint.hint(subjects.COMMITTED)
+            await self.endpoint.notify(subjects.COMMITTED)
 
 
 def reply_of(envelope: CommandEnvelope, decided: Outcome) -> Reply:

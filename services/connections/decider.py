@@ -19,7 +19,7 @@ from services.connections.store.unit_of_work import TooLarge, UnitOfWork, larges
 from shared.core.decider import Reads
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
-from shared.messaging.message_size import SPARE
+from shared.messaging.message_size import HEADERS_MARGIN
 from shared.process import unexpected_errors
 from shared.process.clock import new_id
 
@@ -224,7 +224,7 @@ class _Attempt:
 
     def too_large(self, limit: int) -> list[tuple[CommandEnvelope, TooLarge]]:
         """The accepted commands with an event, or a reply, that no message carries."""
-        room, stored = limit - SPARE, self.unit.events
+        room, stored = limit - HEADERS_MARGIN, self.unit.events
         large_events = max([len(event.state) for event in stored], default=0) > room
         large_replies = max([len(entry.reply) for entry in self.unit.journal], default=0) > room
         found = []

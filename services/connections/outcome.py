@@ -15,7 +15,7 @@ from shared.core.refusal import NextAction, Refused
 from shared.language.commands import COMMANDS
 from shared.language.events import Event
 from shared.language.reasons import Reason
-from shared.messaging.reading import problem
+from shared.messaging.json_body import problem
 
 LISTED_EVENTS: Final = 100
 

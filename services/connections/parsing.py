@@ -18,7 +18,7 @@ from shared.language import commands as c
 from shared.language.commands import COMMANDS, Command
 from shared.language.events import Aggregate
 from shared.language.text import SERVICE
-from shared.messaging.reading import ACCOUNT, fields_of, printable, problem, problems_of
+from shared.messaging.json_body import ACCOUNT, parse_body, printable, problem, problems_of
 from shared.process import unexpected_errors
 from shared.process.clock import new_id, now
 
@@ -83,7 +83,7 @@ def _id_of(given: object) -> str | None:
 def _read(envelope: CommandEnvelope, data: bytes, headers: Mapping[str, str] | None) -> None:
     validate = _VALIDATE.get(envelope.name)
     too_large = len(data) > LARGEST_BODY
-    fields, problems = ({}, ()) if too_large else fields_of(data)
+    fields, problems = ({}, ()) if too_large else parse_body(data)
     envelope.command_id = _id_of(fields.get("command_id"))
     envelope.dry_run = fields.get("dry_run") is True
     if validate is None:

@@ -21,7 +21,13 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
     """
     import asyncio
 
-    from shared.messaging.stream_report import NoNats, NoStream, UnfitNats, delete_stream, stream_report
+    from shared.messaging.stream_report import (
+        NatsTooOldError,
+        NatsUnavailableError,
+        StreamMissingError,
+        delete_stream,
+        stream_report,
+    )
 
     where = url or settings().nats_url_to_ask()
     if delete and not yes:
@@ -35,11 +41,11 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
         if delete:
             asyncio.run(delete_stream(where))
         report = {"deleted": True} if delete else asyncio.run(stream_report(where))
-    except UnfitNats as error:
+    except NatsTooOldError as error:
         _failed(f"{error}.", "no_answer", NO_ANSWER, as_json=as_json)
-    except NoNats as error:
+    except NatsUnavailableError as error:
         _failed(f"{error}. Is Switchboard running (`switchboard run`)?", "no_answer", NO_ANSWER, as_json=as_json)
-    except NoStream as error:
+    except StreamMissingError as error:
         why = f"{error}. The relay makes it when it runs (`switchboard run relay`)."
         _failed(why, "refused", REFUSED, as_json=as_json)
     if as_json:

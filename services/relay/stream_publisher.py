@@ -25,7 +25,7 @@ from services.relay.errors import (
 from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.messaging import bus
-from shared.messaging.message_size import SPARE, expecting, look_at_limit, payload_of
+from shared.messaging.message_size import HEADERS_MARGIN, expect, payload_of, refresh_limit
 from shared.process import failpoints
 from shared.wire import frames, permissions
 from shared.wire.cloud_events import PUBLISHED_BY_RELAY
@@ -193,9 +193,9 @@ class StreamEnd:
             nats.errors.Error: nobody knows how many are stored; read the tail again.
         """
         client, refusals = self._live_client(), self.refusals
-        expecting(messages[0][1], sequence=tail.sequence)
+        expect(messages[0][1], sequence=tail.sequence)
         for (_, before, _), (_, headers, _) in pairwise(messages):
-            expecting(headers, after=before[Ce.ID])
+            expect(headers, after=before[Ce.ID])
         messages = await self._carried(messages)
         # Only the last asks for an answer: it goes behind its predecessor, which is there only if all before it are.
         written = [frames.frame(subject, body, headers) for subject, headers, body in messages[:-1]]
@@ -220,7 +220,7 @@ class StreamEnd:
         count = self._fitting(messages)
         if not count:
             # It may have been raised since.
-            await look_at_limit(self._live_client())
+            await refresh_limit(self._live_client())
             count = self._fitting(messages)
         if not count:
             _, headers, body = messages[0]
@@ -234,7 +234,7 @@ class StreamEnd:
     def _fitting(self, messages: Sequence[WireMessage]) -> int:
         limit = self._live_client().max_payload
         for count, (_, headers, body) in enumerate(messages):
-            if len(body) > limit - SPARE and payload_of(headers, body) > limit:
+            if len(body) > limit - HEADERS_MARGIN and payload_of(headers, body) > limit:
                 return count
         return len(messages)
 

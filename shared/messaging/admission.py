@@ -4,7 +4,7 @@ from typing import Final
 
 from shared.process.bounded import evict_oldest
 
-# One share for all accounts without an accepted command or an answer, whatever names a flood makes up.
+# One share for all accounts without an accepted command or an answer: a flood may make up any names.
 UNKNOWN_TENANT: Final = ""
 # A large message counts for several: each of these many bytes counts for one more.
 BYTES_OF_ONE: Final = 4_096

@@ -1,7 +1,7 @@
 """Requests in, replies out, when they are ready: endpoints of a NATS micro service whose answers may come later.
 
 `nats.micro` waits for a request's handler before it takes the next, which rules out answering in groups; so discovery
-(`$SRV.PING`, `INFO`, `STATS`, ADR-32 of NATS) is spoken here, with figures that count until the reply has left.
+(`$SRV.PING`, `INFO`, `STATS`, ADR-32 of NATS) is spoken here, with statistics that count until the reply was sent.
 """
 
 import asyncio
@@ -22,13 +22,11 @@ from nats.aio.subscription import Subscription
 from shared import __version__
 from shared.language.reasons import CODES, Reason
 from shared.messaging.bus import error_headers
-from shared.messaging.shortened import shortened
+from shared.messaging.truncated_reply import truncated_reply
 from shared.process import unexpected_errors
 from shared.process.clock import new_id, now
 from shared.process.histograms import DURATIONS, Histogram
 from shared.wire import frames
-
-DRAIN_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +59,10 @@ class Reply:
 class Endpoint:
     """One subject, shared by the processes of its queue group.
 
-    `handle` says whether it takes the request, or leaves it to another service in silence. Before, `refuse` is asked
-    with the subject and the body as they came: the body of a BUSY when there is no room, else None.
-    Refusing must cost much less than asking, or a flood keeps everybody behind it from being read.
-    When one of them raises, the caller hears INTERNAL_ERROR; `failed` makes the body of that reply from the request's.
+    `refuse` gets the subject and the body as they arrived; it returns the body of a BUSY without capacity, else None.
+    It must cost much less than an answer, or a flood keeps the requests behind it from being read. `handle` returns
+    whether it takes the request, or silently leaves it to another service. When one of them raises, the reply is
+    INTERNAL_ERROR; `failed` makes its body from the body of the request.
     """
 
     name: str
@@ -79,29 +77,30 @@ class Endpoint:
     last_error: str = ""
     # Nanoseconds from a request's arrival to its reply.
     durations: Histogram = field(default_factory=lambda: Histogram(DURATIONS), repr=False)
+    drain_seconds: float = 5.0
     _client: Client | None = field(default=None, repr=False)
     _subscription: Subscription | None = field(default=None, repr=False)
     _refusals: list[bytes] = field(default_factory=list, repr=False)
-    _saying: "asyncio.Task[None] | None" = field(default=None, repr=False)
+    _sending_refusals: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     async def open(self, client: Client) -> None:
         self._client = client
         self._subscription = await frames.subscribe(client, self.subject, self._take, self.queue)
 
     async def drain(self) -> None:
-        """Takes no more, and returns when everything routed here has gone through `handle`."""
+        """Take no more requests; return when all that arrived have gone through `handle`."""
         if self._subscription is None or self._client is None:
             return
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(self.drain_seconds):
                 await frames.drain(self._client, self._subscription)
         except (nats.errors.Error, TimeoutError) as error:
             log.warning("endpoint.drained_partly", endpoint=self.name, error=repr(error))
         self._subscription = None
-        await self.said()
+        await self.refusals_sent()
 
     async def reply(self, replies: Sequence[Reply]) -> None:
-        """Sends them; a caller who wanted no reply, or a bus that is away, loses only the reply."""
+        """Send the replies; without a reply subject, or without a connection, only the reply is lost."""
         assert self._client is not None
         now, largest = time.perf_counter_ns(), self._client.max_payload
         self.durations.observe([now - reply.request.began for reply in replies])
@@ -113,27 +112,27 @@ class Endpoint:
                 block = _block_of(reply.error) if reply.error else b""
                 data = reply.data
                 if len(block) + len(data) > largest:
-                    data = shortened(data, largest - len(block))
+                    data = truncated_reply(data, largest - len(block))
                     log.warning(
                         "reply.shortened", subject=reply.request.subject, bytes=len(reply.data), max_payload=largest
                     )
                 written.append(frames.frame_of(reply.request.reply_to, data, block))
         await self._send(written)
 
-    async def said(self) -> None:
-        """Returns when whoever was refused has been told."""
-        if self._saying is not None:
-            await self._saying
+    async def refusals_sent(self) -> None:
+        """Return when all refused callers have their replies."""
+        if self._sending_refusals is not None:
+            await self._sending_refusals
 
-    def _say(self, reply: bytes, block: bytes, data: bytes) -> None:
-        """With all that are refused in the same step of the loop."""
+    def _queue_refusal(self, reply: bytes, block: bytes, data: bytes) -> None:
+        """Send it together with all refusals of the same step of the loop."""
         if reply:
             size = len(block)
             self._refusals.append(b"HPUB %b %d %d\r\n%b%b\r\n" % (reply, size, size + len(data), block, data))
-        if self._saying is None or self._saying.done():
-            self._saying = asyncio.create_task(self._say_all())
+        if self._sending_refusals is None or self._sending_refusals.done():
+            self._sending_refusals = asyncio.create_task(self._send_refusals())
 
-    async def _say_all(self) -> None:
+    async def _send_refusals(self) -> None:
         while self._refusals:
             refusals, self._refusals = self._refusals, []
             await self._send(refusals)
@@ -145,8 +144,8 @@ class Endpoint:
         except nats.errors.Error as error:
             log.warning("reply.lost", endpoint=self.name, error=repr(error), replies=len(written))
 
-    async def hint(self, subject: str) -> None:
-        """An empty message to whoever listens now; nobody relies on it."""
+    async def notify(self, subject: str) -> None:
+        """Publish an empty message for current subscribers; no correctness depends on it."""
         assert self._client is not None
         try:
             with frames.breaking():
@@ -159,19 +158,19 @@ class Endpoint:
             refusal = self.refuse(subject, data)
             if refusal is not None:
                 self.count_refused()
-                self._say(reply, _BUSY_BLOCK, refusal)
+                self._queue_refusal(reply, _BUSY_BLOCK, refusal)
                 return
             readable = subject.decode(errors="backslashreplace")
             request = Request(readable, data, headers, reply.decode(errors="surrogateescape"), time.perf_counter_ns())
             self.requests += self.handle(request)
-        except Exception as error:  # noqa: BLE001  the caller hears that it is our fault
+        except Exception as error:  # noqa: BLE001  the caller gets INTERNAL_ERROR
             unexpected_errors.record(error, "reading", endpoint=self.name)
             self.requests += 1
             self._count_error(INTERNAL_ERROR)
-            self._say(reply, _INTERNAL_ERROR_BLOCK, self.failed(data))
+            self._queue_refusal(reply, _INTERNAL_ERROR_BLOCK, self.failed(data))
 
     def count_refused(self) -> None:
-        """One request more that there was no room for, here or at an endpoint that this one is told for."""
+        """Count a request that was refused for lack of capacity, here or at an endpoint that is counted here."""
         self.requests += 1
         self._count_error(_BUSY)
 
@@ -184,7 +183,7 @@ class Endpoint:
         return {"name": self.name, "subject": self.subject, "queue_group": self.queue, "metadata": {}}
 
     def stats(self) -> dict[str, Any]:
-        """Times in nanoseconds, from the request's arrival to its reply; `data` says how many heard BUSY."""
+        """Times in nanoseconds, from the request's arrival to its reply; `data` has the number of BUSY."""
         spent = self.durations.sum
         return {
             "name": self.name,
@@ -214,7 +213,7 @@ def _block_of(error: tuple[int, str]) -> bytes:
 async def discoverable(
     client: Client, name: str, description: str, endpoints: Sequence[Endpoint]
 ) -> AsyncIterator[None]:
-    """Answers the discovery of the NATS micro protocol for these endpoints."""
+    """Answer the discovery of the NATS micro protocol for these endpoints."""
     identity = {"name": name, "id": new_id().replace("-", ""), "version": __version__, "metadata": {}}
     started = now()
 
@@ -228,12 +227,12 @@ async def discoverable(
             case _:
                 return identity | kind
 
-    async def tell(message: Msg) -> None:
+    async def respond(message: Msg) -> None:
         if message.reply:
             await message.respond(orjson.dumps(answer(message.subject.split(".")[1])))
 
     subscriptions = [
-        await client.subscribe(f"$SRV.{verb}{to}", cb=tell)
+        await client.subscribe(f"$SRV.{verb}{to}", cb=respond)
         for verb in ("PING", "INFO", "STATS")
         for to in ("", f".{name}", f".{name}.{identity['id']}")
     ]

@@ -1,6 +1,7 @@
-"""What fits into one message: NATS carries at most `max_payload` bytes, headers and body together.
+"""Sizes of messages: NATS carries at most `max_payload` bytes, headers and body together.
 
-An event that no message carries would hold the relay up for good, so the writer measures it as the relay publishes it.
+An event that is too large for a message would stop the relay for ever. So the writer measures each event as the relay
+will publish it.
 """
 
 import asyncio
@@ -17,22 +18,21 @@ from shared.language.subjects import Ce
 from shared.wire.cloud_events import stored_to_wire
 from shared.wire.frames import block_of
 
-# What a message has beside its body is shorter than this; what is smaller by so much needs no closer look.
-SPARE: Final = 4_096
+# More than the headers of a message: a body that is smaller than the limit by this needs no exact measure.
+HEADERS_MARGIN: Final = 4_096
 LARGEST_NUMBER: Final = 2**63 - 1
-# The body of a command is at most 256 KiB, and an event keeps what the command says.
-LARGEST_EVENT: Final = 256 * 1024 + SPARE
+# The body of a command is at most 256 KiB, and an event has the fields of the command.
+LARGEST_EVENT: Final = 256 * 1024 + HEADERS_MARGIN
 INFO_SECONDS: Final = 1.0
-LOOK_SECONDS: Final = 10.0
 
 
 def payload_of(headers: Mapping[str, str], body: bytes) -> int:
-    """The bytes that NATS counts."""
+    """Return the size that NATS counts, in bytes."""
     return len(block_of(headers)) + len(body)
 
 
-def expecting(headers: dict[str, str], *, sequence: int | None = None, after: str = "") -> dict[str, str]:
-    """The headers with what the relay expects of the stream: where it ends, or the id of the event before."""
+def expect(headers: dict[str, str], *, sequence: int | None = None, after: str = "") -> dict[str, str]:
+    """Add what the relay expects of the stream to the headers: its last sequence, or the id of the event before."""
     if sequence is not None:
         headers[subjects.EXPECTED_SEQUENCE] = str(sequence)
     else:
@@ -41,16 +41,16 @@ def expecting(headers: dict[str, str], *, sequence: int | None = None, after: st
 
 
 def published_size(stream: UUID, version: int, topic: str, state: bytes) -> int:
-    """The bytes of the event's message, whatever position it gets."""
+    """Return the largest size in bytes of the event's message, for any position."""
     _, headers, body = stored_to_wire(stream, version, topic, state, LARGEST_NUMBER)
-    after = payload_of(expecting(dict(headers), after=headers[Ce.ID]), body)
-    return max(after, payload_of(expecting(headers, sequence=LARGEST_NUMBER), body))
+    after = payload_of(expect(dict(headers), after=headers[Ce.ID]), body)
+    return max(after, payload_of(expect(headers, sequence=LARGEST_NUMBER), body))
 
 
-async def look_at_limit(client: Client) -> None:
-    """Has the client know the `max_payload` of now: a server that was reloaded tells new connections only.
+async def refresh_limit(client: Client) -> None:
+    """Update the `max_payload` of the client: after a reload a server announces it to new connections only.
 
-    A server that does not answer, or not before a TLS handshake, changes nothing.
+    Nothing changes when the server does not answer, or only after a TLS handshake.
     """
     url = client.connected_url
     if url is None or not client.is_connected or url.scheme in ("ws", "wss"):
@@ -67,8 +67,8 @@ async def look_at_limit(client: Client) -> None:
             client._max_payload = limit
 
 
-async def keep_looking_at_limit(client: Client) -> None:
-    """Until it is cancelled."""
+async def keep_limit_current(client: Client, interval_seconds: float = 10.0) -> None:
+    """Refresh the limit again and again, until it is cancelled."""
     while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        await look_at_limit(client)
+        await asyncio.sleep(interval_seconds)
+        await refresh_limit(client)

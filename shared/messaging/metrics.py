@@ -7,5 +7,5 @@ from shared.wire import permissions
 
 
 async def refusals() -> Sequence[Metric]:
-    told = "What NATS did not allow this process, by what was wanted."
-    return [counter("switchboard_nats_refused_total", told, ("verb",), permissions.PROCESS.counts)]
+    description = "Permissions that NATS denied this process, by verb."
+    return [counter("switchboard_nats_refused_total", description, ("verb",), permissions.PROCESS.counts)]

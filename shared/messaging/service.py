@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from shared.language import subjects
 from shared.messaging import bus
-from shared.messaging.message_size import keep_looking_at_limit
+from shared.messaging.message_size import keep_limit_current
 from shared.messaging.metrics import refusals
 from shared.process import failpoints, logs, metrics, unexpected_errors
 from shared.process.health import Health, HostUnavailableError, PortUnavailableError, Probe, examine, serve_http
@@ -298,7 +298,7 @@ async def _connected(service: Service) -> AsyncIterator[None]:
         await message.respond(page)
 
     connection = await service.connected()
-    looking = asyncio.create_task(keep_looking_at_limit(connection))
+    looking = asyncio.create_task(keep_limit_current(connection))
     try:
         await connection.subscribe(subjects.health(service.name), queue=service.name, cb=tell_health)
         await connection.subscribe(metrics.subject(service.name, os.getpid()), cb=tell_metrics)

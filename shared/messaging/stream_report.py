@@ -1,4 +1,4 @@
-"""The stream of events as NATS has it, beside what is declared, for tools."""
+"""A report about the stream of events, for tools: its state, its differences from the declaration, its consumers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,33 +19,33 @@ from shared.wire.permissions import Permissions, user_of
 from shared.wire.urls import servers_of
 
 
-class NoStream(Exception):
-    """There is no stream of events."""
+class StreamMissingError(Exception):
+    """The stream of events does not exist."""
 
 
-class NoNats(Exception):
+class NatsUnavailableError(Exception):
     """NATS cannot be reached, or its JetStream does not answer."""
 
 
-class UnfitNats(NoNats):
-    """NATS is there, and of a release that cannot serve."""
+class NatsTooOldError(NatsUnavailableError):
+    """The release of NATS is too old."""
 
 
 async def stream_report(url: str) -> dict[str, Any]:
-    """Name, subjects, storage, replicas, what it holds, `drift` by field as (declared, found), and its readers.
+    """Return name, subjects, storage, replicas, state, `drift` by field as (declared, found), and the consumers.
 
     Raises:
-        NoStream: it was not made yet.
-        NoNats: nobody answers.
+        StreamMissingError: it was not created yet.
+        NatsUnavailableError: NATS does not answer.
     """
 
     async with _jetstream(url) as js:
         found = await js.stream_info(str(EVENT_STREAM.name))
-        return told(found, await _consumers(js))
+        return as_fields(found, await _consumers(js))
 
 
 async def _consumers(js: JetStreamContext) -> list[ConsumerInfo]:
-    """All of them; NATS tells 256 at a time."""
+    """Read all consumers; NATS returns 256 at a time."""
     found: list[ConsumerInfo] = []
     while more := await js.consumers_info(str(EVENT_STREAM.name), offset=len(found)):
         found += more
@@ -53,11 +53,12 @@ async def _consumers(js: JetStreamContext) -> list[ConsumerInfo]:
 
 
 async def delete_stream(url: str) -> None:
-    """Deletes the stream with all readers' places in it; the relay makes it anew and publishes the whole log again.
+    """Delete the stream with its consumers; the relay creates it again and publishes the whole log.
+
 
     Raises:
-        NoStream: there is none.
-        NoNats: nobody answers.
+        StreamMissingError: it does not exist.
+        NatsUnavailableError: NATS does not answer.
     """
     async with _jetstream(url) as js:
         await js.delete_stream(str(EVENT_STREAM.name))
@@ -69,7 +70,7 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
     refusals = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
 
     async def on_error(error: Exception) -> None:
-        """What counts is raised; nats-py would also write it to the log. What is not allowed is told here only."""
+        """Remember denied permissions; all other errors are raised, while nats-py would log them, too."""
         refusals.on_error(error)
 
     try:
@@ -84,22 +85,22 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
             )
         )
     except (NatsError, OSError, TimeoutError) as error:
-        raise NoNats(f"No NATS at {without_password(url)}: {error}") from error
+        raise NatsUnavailableError(f"No NATS at {without_password(url)}: {error}") from error
     try:
         if why := too_old(client):
-            raise UnfitNats(why)
+            raise NatsTooOldError(why)
         yield client.jetstream(timeout=3)
     except NotFoundError as error:
-        raise NoStream(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
+        raise StreamMissingError(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
     except (NatsError, JetStreamError, TimeoutError) as error:
-        raise NoNats(
+        raise NatsUnavailableError(
             f"JetStream at {without_password(url)} does not answer: {refusals.cause(0, '$js.') or error}"
         ) from error
     finally:
         await close(client)
 
 
-def told(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:
+def as_fields(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:
     config, state = found.config, found.state
     return {
         "name": config.name,

@@ -10,7 +10,7 @@ import orjson
 from shared.language.questions import ListQuestion
 from shared.language.reasons import CODES, QuestionError
 from shared.messaging.endpoint import Reply, Request
-from shared.messaging.reading import problem
+from shared.messaging.json_body import problem
 from shared.projections.cooperative import cooperatively
 
 LARGEST_PAGE: Final = 800_000

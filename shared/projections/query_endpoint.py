@@ -25,8 +25,8 @@ from shared.language.text import SERVICE
 from shared.messaging.admission import Admission, KnownTenants, weight_of
 from shared.messaging.endpoint import Endpoint, Reply, Request
 from shared.messaging.fair_queue import FairQueue
-from shared.messaging.message_size import SPARE
-from shared.messaging.reading import ACCOUNT, fields_of, printable, problem, problems_of
+from shared.messaging.json_body import ACCOUNT, parse_body, printable, problem, problems_of
+from shared.messaging.message_size import HEADERS_MARGIN
 from shared.process import metrics, unexpected_errors
 from shared.process.histograms import DURATIONS, OTHER, Histogram
 from shared.projections.answers import (
@@ -337,7 +337,7 @@ class QueryEndpoint:
             raise
         incomplete = await snapshot.incomplete_since()
         limit = min(LARGEST_REPLY, self._max_payload())
-        reply = await render_answer(snapshot.position, result, incomplete, min(LARGEST_PAGE, limit - SPARE))
+        reply = await render_answer(snapshot.position, result, incomplete, min(LARGEST_PAGE, limit - HEADERS_MARGIN))
         if len(written := orjson.dumps(reply)) > limit:
             raise too_large(len(written), limit, result, reply)
         return written
@@ -377,9 +377,9 @@ def parse_question(questions: Mapping[str, type[Question]], account: str, name: 
         )
     if not ACCOUNT.match(account):
         raise invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
-    fields, problems = fields_of(data)
+    fields, problems = parse_body(data)
     if problems and message.any_text and (repaired := replace_lone_surrogates(data)) is not None:
-        fields, problems = fields_of(repaired)
+        fields, problems = parse_body(repaired)
     if problems and not fields:
         raise invalid(problems)
     try:

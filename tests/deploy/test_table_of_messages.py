@@ -47,9 +47,9 @@ NEVER_SAID: Final = {
     "NotParked": "of a verb of the command line",
     "Occupied": "of a verb of the command line",
     "_NotYet": "of a verb of the command line",
-    "NoStream": "of a verb of the command line",
-    "NoNats": "of a verb of the command line",
-    "UnfitNats": "of a verb of the command line",
+    "StreamMissingError": "of a verb of the command line",
+    "NatsUnavailableError": "of a verb of the command line",
+    "NatsTooOldError": "of a verb of the command line",
 }
 # They answer with text or None, and it is no trouble of the process.
 NO_PROBES: Final = {"without_lone_surrogates", "log_of"}

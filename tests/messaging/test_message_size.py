@@ -9,8 +9,8 @@ from services.relay.stream_publisher import Tail
 from shared.language import subjects
 from shared.language.events import EVENTS, Event
 from shared.language.recorded import Recorded, stream_id
-from shared.messaging.message_size import LARGEST_NUMBER, SPARE, look_at_limit, payload_of, published_size
-from shared.messaging.shortened import shortened
+from shared.messaging.message_size import HEADERS_MARGIN, LARGEST_NUMBER, payload_of, published_size, refresh_limit
+from shared.messaging.truncated_reply import truncated_reply
 from shared.process import clock
 from shared.process.stored_events import to_state
 from shared.wire.cloud_events import stored_to_wire
@@ -57,7 +57,7 @@ async def test_the_size_is_that_of_the_message_and_headers_take_less_than_is_spa
         _, headers, body = stored_to_wire(*row, LARGEST_NUMBER)  # type: ignore[arg-type]
         headers |= {subjects.EXPECTED_SEQUENCE if sequence else subjects.EXPECTED_MESSAGE_ID: str(sequence or after)}
         assert payload_of(headers, body) <= size
-        assert size - len(body) < SPARE
+        assert size - len(body) < HEADERS_MARGIN
 
 
 async def test_an_event_of_exactly_that_size_is_published_and_one_byte_more_is_not(private_nats: RunningNats) -> None:
@@ -106,17 +106,17 @@ async def test_a_limit_that_a_reload_changes_is_known_without_a_new_connection(p
         reload(private_nats, limit)
         async with asyncio.timeout(10):
             while client.max_payload != limit:
-                await look_at_limit(client)
+                await refresh_limit(client)
     await client.close()
 
 
 def test_a_reply_that_is_shortened_says_what_became_of_the_command() -> None:
     refused = b'{"outcome":"refused","command_id":"c","reason":"R","message":"m","details":{"errors":["%b"]}}'
-    assert shortened(refused % (b"x" * 900), 500) == (
+    assert truncated_reply(refused % (b"x" * 900), 500) == (
         b'{"outcome":"refused","command_id":"c","reason":"R","message":"m",'
         b'"details":{"shortened":true,"bytes":991,"max_payload":500}}'
     )
     accepted = b'{"outcome":"accepted","command_id":"c","position":7,"events":["%b"],"event_count":1,"warnings":[]}'
-    assert shortened(accepted % (b"x" * 900), 500) == (
+    assert truncated_reply(accepted % (b"x" * 900), 500) == (
         b'{"outcome":"accepted","command_id":"c","position":7,"events":[],"event_count":1,"warnings":[]}'
     )

@@ -17,7 +17,7 @@ from services.relay.app import wire as relay_wire
 from shared.language import subjects
 from shared.messaging import bus as bus_
 from shared.messaging.service import Service
-from shared.messaging.stream_report import NoNats, stream_report
+from shared.messaging.stream_report import NatsUnavailableError, stream_report
 from shared.wire import permissions
 from shared.wire.connection import connect_to_nats, flush_confirmed
 from shared.wire.permissions import MOST_LOGGED, PermissionDenied, Permissions, ProcessDenials, pattern_of
@@ -178,7 +178,7 @@ async def test_a_relay_that_is_refused_what_it_needs_is_not_ready_and_names_it(
 
 async def test_a_server_that_does_not_allow_its_questions_is_told_by_tools(folder: Path) -> None:
     async with strict(folder, deny("$JS.API.>")) as (server, _):
-        with pytest.raises(NoNats, match="does not let this user publish to"):
+        with pytest.raises(NatsUnavailableError, match="does not let this user publish to"):
             await stream_report(server.url)
         assert "publish to $JS.API.INFO (user strict" in str(await nats_answers(server.url))
 

@@ -41,7 +41,7 @@ from services.ops.terminal import (
     print_json,
 )
 from shared.language.text import SERVICE
-from shared.messaging.reading import ACCOUNT
+from shared.messaging.json_body import ACCOUNT
 
 MOST_SHOWN: Final = 200
 

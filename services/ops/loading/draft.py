@@ -10,7 +10,7 @@ from services.ops.loading.plan import Clash, Plan, Present, Step, Thing, Told
 from shared.core.names import name_key
 from shared.core.policies import holds
 from shared.language.commands import COMMANDS
-from shared.messaging.reading import problems_of
+from shared.messaging.json_body import problems_of
 
 
 @dataclass(frozen=True)

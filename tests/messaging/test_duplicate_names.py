@@ -1,4 +1,4 @@
-"""A name that stands twice is found however it is written, and no body is refused that has none."""
+"""A duplicate name is found however it is written, and no body without one is refused."""
 
 import json
 from typing import Any
@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messaging.named_twice import named_twice
+from shared.messaging.duplicate_names import duplicate_names
 
 
 def found_in(text: str) -> set[str]:
     data = text.encode()
-    return {".".join(map(str, path)) for path in named_twice(data, orjson.loads(data))}
+    return {".".join(map(str, path)) for path in duplicate_names(data, orjson.loads(data))}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def found_in(text: str) -> set[str]:
         ('{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"a":{"b":1,"b":1}}}}}}}}}}}', {"a.a.a.a.a.a.a.a"}),
     ],
 )
-def test_a_name_that_stands_twice_is_found_with_its_path(text: str, expected: set[str]) -> None:
+def test_a_duplicate_name_is_found_with_its_path(text: str, expected: set[str]) -> None:
     assert found_in(text) == expected
 
 
