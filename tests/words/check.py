@@ -17,8 +17,17 @@ LONGEST_README: Final = 900
 LONGEST_DECISION: Final = 80
 # Names are judged here; prose everywhere below.
 NAMED: Final = ("shared", "services")
-PROSE: Final = ("*.md", "deploy/**/*", "findings/*", "shared/**/*", "services/**/*", "tests/**/*.md", "Makefile")
-SUFFIXES: Final = {".md", ".py", ".sql", ".yaml", ".yml", ".conf", ".sh", ".json", ""}
+PROSE: Final = (
+    "*.md",
+    "pyproject.toml",
+    "deploy/**/*",
+    "findings/*",
+    "shared/**/*",
+    "services/**/*",
+    "tests/**/*.md",
+    "Makefile",
+)
+SUFFIXES: Final = {".md", ".py", ".sql", ".yaml", ".yml", ".conf", ".sh", ".json", ".toml", ""}
 # Generated from what is judged, written by a run, other people's words, or no words at all.
 PASSED_OVER: Final = (
     "*/schemas/*", "*/results/*", "*/contract/style.py", "*/examples.json", "*/secrets/*", "*/__pycache__/*",

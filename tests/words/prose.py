@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 # Configuration that carries comments or descriptions for people.
-COMMENTED: Final = (".sql", ".yaml", ".yml", ".conf", ".sh")
+COMMENTED: Final = (".sql", ".yaml", ".yml", ".conf", ".sh", ".toml")
 
 _INLINE = re.compile(r"`[^`]*`")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
