@@ -1,1 +1,1 @@
-"""The published language: what may be asked, what is told, what is refused, and where it is said."""
+"""The published language: commands, questions, events, answers, refusals, and their subjects."""

@@ -1,6 +1,6 @@
-"""What Switchboard answers: the replies to commands, and the result of every question, exactly as on the wire.
+"""The replies to commands and the results of questions, exactly as on the wire.
 
-Readers ignore fields that they do not know and take words that they do not know as they are, since answers may grow.
+Readers ignore unknown fields and accept unknown words, since answers may grow.
 Times are RFC 3339 in UTC. Names are public.
 """
 
@@ -43,7 +43,7 @@ class EventTold(Answer):
 
 
 class Warned(Answer):
-    """What the caller should know although it was accepted; `inboxes`, `teams` and `rules` are those it is about.
+    """A warning about an accepted command; `inboxes`, `teams` and `rules` are those concerned.
 
     At most a hundred of each are named; `count` is how many there are.
     """
@@ -58,7 +58,7 @@ class Warned(Answer):
 
 
 class NextStep(Answer):
-    """What one does next as a rule."""
+    """The usual next step."""
 
     step: str
     command: str
@@ -66,7 +66,7 @@ class NextStep(Answer):
 
 
 class NextAction(Answer):
-    """A command that somebody in one of these roles may give next, and why it helps."""
+    """A command that a user in one of these roles may send next, and why it helps."""
 
     command: str
     by: tuple[str, ...]
@@ -74,7 +74,7 @@ class NextAction(Answer):
 
 
 class Accepted(Answer):
-    """Durable. `position` is the place in the log after which a question sees the effect; a dry run has none."""
+    """Accepted and durable. A question at `position` or later sees the effect; a dry run has no position."""
 
     outcome: Literal["accepted"] = "accepted"
     command_id: str
@@ -87,7 +87,7 @@ class Accepted(Answer):
 
 
 class Unchanged(Answer):
-    """It was so already; a warning names what was given and cannot be taken."""
+    """Nothing had to change. A warning names a value that was not applied."""
 
     outcome: Literal["unchanged"] = "unchanged"
     command_id: str
@@ -97,7 +97,7 @@ class Unchanged(Answer):
 
 
 class Refused(Answer):
-    """Nothing was changed. `reason` is a name of the language's reasons, or one of a newer release."""
+    """Nothing was changed. `reason` is a reason of the language, or of a newer release."""
 
     outcome: Literal["refused"] = "refused"
     command_id: str | None = None
@@ -116,7 +116,7 @@ AnyReply = Annotated[Reply, Field(discriminator="outcome")]
 
 
 class NotAnswered(Answer):
-    """There is no result. `error` is a name of the language's errors, or one of a newer release."""
+    """There is no result. `error` is an error of the language, or of a newer release."""
 
     error: str
     message: str
@@ -128,7 +128,7 @@ class NotAnswered(Answer):
 
 
 class AddressEntry(Answer):
-    """One address, free or held; an alias shows what it follows. `since` is when the present holder's claim began."""
+    """One address, free or held; an alias shows its primary. `since` is the beginning of the present holder's claim."""
 
     address: str
     display: str
@@ -149,7 +149,7 @@ class AddressEntry(Answer):
 
 
 class Concealed(Answer):
-    """All that this actor may know of an address that somebody holds."""
+    """Everything that this actor may know about a held address."""
 
     kind: Annotated[Kind, Grows]
     advice: str
@@ -175,7 +175,7 @@ class RoutingShown(Answer):
 
 
 class InboxEntry(Answer):
-    """`readers` are the active users who see the mail that arrives; `inactive` those members who are not active."""
+    """One inbox. `readers` are the active users who see arriving mail; `inactive` are members who are not active."""
 
     inbox: str
     name: str
@@ -189,7 +189,7 @@ class InboxEntry(Answer):
 
 
 class Identity(Answer):
-    """What a user may send as; `why_not` says what keeps him from it now."""
+    """An identity that a user may send as; `why_not` says why it is unusable now."""
 
     address: str
     from_name: str | None
@@ -202,14 +202,14 @@ class Identity(Answer):
 
 
 class FontShown(Answer):
-    """What a user writes in."""
+    """The font of a user's mail."""
 
     font: str
     size: int | None
 
 
 class LoggingShown(Answer):
-    """What is logged and followed of a user's mail."""
+    """Logging and tracking of a user's mail."""
 
     log_replies: bool
     track_opens: bool
@@ -218,7 +218,7 @@ class LoggingShown(Answer):
 
 
 class UserEntry(Answer):
-    """`default_sender` is the one in force."""
+    """One user; `default_sender` is the address in effect."""
 
     user: str
     name: str
@@ -234,7 +234,7 @@ class UserEntry(Answer):
 
 
 class TeamEntry(Answer):
-    """`inactive` are those members who are deactivated or removed; they count again once they are back."""
+    """One team. `inactive` are deactivated or removed members; they count again after their return."""
 
     team: str
     name: str
@@ -269,7 +269,7 @@ class UsageShown(Answer):
 
 
 class Impact(Answer):
-    """What a removal would leave behind: the user's addresses, aliases too, and what counts on the user.
+    """The effects of a removal: the user's addresses, aliases too, and everything that depends on the user.
 
     `inboxes` and `rules` name the user, directly or through a team. `connections` are the team addresses that the
     user connected; `last_reader_of` are the inboxes that nobody would read afterwards.
@@ -284,7 +284,7 @@ class Impact(Answer):
 
 
 class Candidate(Answer):
-    """Somebody whom a rule names; `why_not` says what keeps him from being chosen now."""
+    """A user whom a rule names; `why_not` says why routing cannot choose them now."""
 
     user: str
     eligible: bool
@@ -292,7 +292,7 @@ class Candidate(Answer):
 
 
 class RoutingEntry(Answer):
-    """`targets` of a rule `contact_owner` are those of its fallback."""
+    """The rule of an inbox. The `targets` of a rule `contact_owner` are those of its fallback."""
 
     inbox: str
     rule: Mapping[str, Any]
@@ -301,7 +301,7 @@ class RoutingEntry(Answer):
 
 
 class Destination(Answer):
-    """Where the mail to one recipient goes, who gets it and why.
+    """The destination of the mail to one recipient, its assignee, and why.
 
     `reason` says why it goes nowhere, or NO_READERS when nobody reads the inbox. `suspected` is the connected address
     that was probably meant when the recipient itself, with a `+tag`, is not connected.
@@ -318,7 +318,7 @@ class Destination(Answer):
     suspected: str | None = None
 
 
-# What a question's `result` is; of a list question, each item of it.
+# The type of a question's `result`; of a list question, that of each item.
 RESULTS: Final[Mapping[type[q.Question], Any]] = {
     q.Address: AddressEntry | Concealed,
     q.Addresses: AddressEntry,

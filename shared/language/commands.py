@@ -1,7 +1,7 @@
-"""What may be asked of Switchboard: one frozen message per command, exactly as it stands on the wire.
+"""The commands: one frozen message each, exactly as on the wire.
 
-`null` equals absent and is taken away before validation. Addresses are as typed; their canonical form is
-computed in `shared.core.address`. Class names and field names are public: the golden file pins them.
+`null` equals absent and is removed before validation. Addresses are as typed; `shared.core.address` computes their
+canonical form. Class names and field names are public: the golden file pins them.
 """
 
 from typing import Self
@@ -39,7 +39,7 @@ from shared.language.text import (
 
 
 class Command(BaseModel):
-    """Who asks, under which id; a dry run is decided in the same way and leaves no trace."""
+    """The fields of every command: the actor and the ids. A dry run is decided in the same way and writes nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -53,30 +53,36 @@ class Command(BaseModel):
 
 
 class RegisterAccount(Command):
-    """Begin an account: its first user, and the inbox `inbox`, which stays."""
+    """Begin an account with its first user and the inbox `inbox`, which cannot be archived."""
 
     plan: Plan
     admin: NewId
 
 
 class ChangePlan(Command):
-    """A plan below what is in use is allowed; nothing new until it is under it."""
+    """Change the plan. A plan below the present use is allowed; until the use is below it, nothing new is possible."""
 
     plan: Plan
 
 
 class CreateTeam(Command):
+    """Create a team with its members."""
+
     team: NewId
     name: Name
     members: Ids = ()
 
 
 class SetTeamMembers(Command):
+    """Set the members of a team; replaces all of them."""
+
     team: Id
     members: Ids
 
 
 class SetAccountNeverLog(Command):
+    """Set the addresses and domains whose mail is never logged; replaces all of them."""
+
     entries: AddressTexts
 
 
@@ -84,7 +90,7 @@ class SetAccountNeverLog(Command):
 
 
 class AddUser(Command):
-    """Also for an id that was removed: what is still orphaned from that removal comes back with it."""
+    """Add a user. With the id of a removed user, the addresses still orphaned by that removal come back."""
 
     user: NewId
     name: PersonName
@@ -92,36 +98,38 @@ class AddUser(Command):
 
 
 class SetPermissions(Command):
-    """Replaces all of them."""
+    """Replace all permissions of a user."""
 
     user: Id
     permissions: Permissions
 
 
 class AssignSeat(Command):
-    """Only who has a seat is chosen by routing."""
+    """Give a user a seat. Routing chooses only users with a seat."""
 
     user: Id
 
 
 class UnassignSeat(Command):
+    """Take a user's seat away."""
+
     user: Id
 
 
 class DeactivateUser(Command):
-    """What the user holds stays his and has no effect while he is away."""
+    """Deactivate a user. Everything that the user holds is kept, and has no effect meanwhile."""
 
     user: Id
 
 
 class ReactivateUser(Command):
-    """From deactivated or removed; what is still orphaned from that removal comes back."""
+    """Bring a deactivated or removed user back, with the addresses still orphaned by the removal."""
 
     user: Id
 
 
 class RemoveUser(Command):
-    """Only who is deactivated; the policy says what becomes of his personal addresses."""
+    """Remove a deactivated user. The policy decides about the user's personal addresses."""
 
     user: Id
     policy: Policy = "orphan"
@@ -135,7 +143,7 @@ class RemoveUser(Command):
 
 
 class SetAvailability(Command):
-    """Routing does not choose who is away."""
+    """Set whether a user is available. Routing does not choose users who are away."""
 
     user: Id
     availability: Availability
@@ -143,25 +151,29 @@ class SetAvailability(Command):
 
 
 class SetDefaultSender(Command):
-    """The address the user sends from if he does not choose; while unusable, the next one stands in."""
+    """Set the address that a user sends from by default. While it is unusable, the next one is used."""
 
     user: Id
     address: AddressText
 
 
 class SetSignature(Command):
+    """Set a user's signature."""
+
     user: Id
     signature: Signature
 
 
 class SetDefaultFont(Command):
+    """Set the font of a user's mail."""
+
     user: Id
     font: Font
     size: FontSize | None = None
 
 
 class SetLoggingPreferences(Command):
-    """What is absent stays as it is; `never_log` replaces the whole list."""
+    """Change logging and tracking of a user's mail. Absent fields stay; `never_log` replaces the whole list."""
 
     user: Id
     log_replies: bool | None = None
@@ -174,7 +186,7 @@ class SetLoggingPreferences(Command):
 
 
 class CreateInbox(Command):
-    """Open to everyone when `members` is absent, else to them, an empty list too; its mail is left unassigned."""
+    """Create an inbox: open to everyone without `members`, else to them, even to nobody. Its mail is unassigned."""
 
     inbox: NewId
     name: Name
@@ -182,12 +194,14 @@ class CreateInbox(Command):
 
 
 class RenameInbox(Command):
+    """Rename an inbox."""
+
     inbox: Id
     name: Name
 
 
 class SetInboxAccess(Command):
-    """Who sees and answers its mail; replaces members and teams."""
+    """Set the users and teams that see and answer the mail of an inbox; replaces both lists."""
 
     inbox: Id
     access: Access
@@ -202,20 +216,22 @@ class SetInboxAccess(Command):
 
 
 class SetRouting(Command):
-    """Who gets a new conversation. The users named must be active members with a seat, now."""
+    """Set the rule that assigns new conversations. The named users must be active members with a seat, now."""
 
     inbox: Id
     rule: Rule
 
 
 class ArchiveInbox(Command):
-    """It keeps its name and takes no more addresses; its place in the plan's limit is free."""
+    """Archive an inbox. It keeps its name, takes no more addresses, and no longer counts for the plan's limit."""
 
     inbox: Id
     cascade: bool = False
 
 
 class RestoreInbox(Command):
+    """Restore an archived inbox, which counts for the plan's limit again."""
+
     inbox: Id
 
 
@@ -223,7 +239,7 @@ class RestoreInbox(Command):
 
 
 class ConnectPersonal(Command):
-    """Claim an address for one user, who must be the actor; given again, what is new is applied or refused."""
+    """Claim an address for one user, who must be the actor. A repetition applies or refuses its new values."""
 
     address: AddressText
     owner: Id
@@ -233,7 +249,7 @@ class ConnectPersonal(Command):
 
 
 class ConnectTeam(Command):
-    """Claim an address for one inbox, whose team sees all its mail; given again, what is new is applied or refused."""
+    """Claim an address for one inbox, whose team sees all its mail. A repetition applies or refuses its new values."""
 
     address: AddressText
     inbox: Id
@@ -244,28 +260,28 @@ class ConnectTeam(Command):
 
 
 class Disconnect(Command):
-    """End the claim: tools are unbound, aliases go, the address is free. History stays."""
+    """End the claim: tools are unbound, aliases are removed, the address is free. Its history is kept."""
 
     address: AddressText
     note: Note | None = None
 
 
 class RequireReauthentication(Command):
-    """The mailbox no longer lets us in; the claim stays."""
+    """Report that the mailbox rejects its credentials; the claim is kept."""
 
     address: AddressText
     cause: Cause
 
 
 class Reconnect(Command):
-    """The mailbox lets us in again. Another mailbox than the pinned one changes nothing."""
+    """Report that the mailbox accepts its credentials again. Another mailbox than the pinned one is refused."""
 
     address: AddressText
     provider_identity: ProviderIdentity | None = None
 
 
 class Pause(Command):
-    """`True` for the ways that are meant; both when neither is given."""
+    """Pause receiving or sending; both when neither is given."""
 
     address: AddressText
     receive: bool | None = None
@@ -279,18 +295,18 @@ class Pause(Command):
 
 
 class Resume(Pause):
-    """`True` for the ways that are meant; both when neither is given."""
+    """Resume receiving or sending; both when neither is given."""
 
 
 class MoveTeamAddress(Command):
-    """To another inbox, in one step."""
+    """Move a team address to another inbox, in one step."""
 
     address: AddressText
     to_inbox: Id
 
 
 class ConvertConnection(Command):
-    """Personal becomes team, or team personal, in one step; an orphan becomes the team's, too."""
+    """Turn a personal address into a team address or the reverse, in one step. An orphan can become the team's, too."""
 
     address: AddressText
     to: Kind
@@ -308,21 +324,21 @@ class ConvertConnection(Command):
 
 
 class TransferOwnership(Command):
-    """A personal address, or an orphan, gets another owner; his tools and From name start anew."""
+    """Give a personal or orphaned address another owner. Tools are unbound and the From name is cleared."""
 
     address: AddressText
     new_owner: Id
 
 
 class ReclaimAddress(Command):
-    """An orphaned address gets an active user as its owner."""
+    """Give an orphaned address an active user as its owner."""
 
     address: AddressText
     new_owner: Id
 
 
 class ReleaseAddress(Command):
-    """An orphaned address becomes free."""
+    """Make an orphaned address free."""
 
     address: AddressText
 
@@ -335,30 +351,36 @@ class BindTool(Command):
 
 
 class UnbindTool(Command):
+    """Stop a tool from using a personal address."""
+
     address: AddressText
     tool: Tool
 
 
 class AddAlias(Command):
-    """A further address of the same mailbox; it is claimed like any other and follows its primary."""
+    """Add a further address of the same mailbox. It is claimed like any other address and follows its primary."""
 
     address: AddressText
     alias: AddressText
 
 
 class RemoveAlias(Command):
+    """Remove an alias of an address; the alias becomes free."""
+
     address: AddressText
     alias: AddressText
 
 
 class PromoteAlias(Command):
-    """The mailbox has a new name: an alias and its primary change places, and everything else goes along."""
+    """Report that the mailbox was renamed: an alias and its primary change places, and everything else follows."""
 
     address: AddressText
     alias: AddressText
 
 
 class SetFromName(Command):
+    """Set the From name of an address."""
+
     address: AddressText
     from_name: FromName
 

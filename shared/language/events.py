@@ -1,7 +1,7 @@
-"""What Switchboard tells: past tense, one fact each, every one of them public.
+"""The events: one fact each, in the past tense; all of them are public.
 
-A body carries the fields of the command that the fact keeps, resolved, as full sets rather than differences.
-`aggregate` names the stream's kind and stands in the subject. The stored name is `switchboard.<Event>.v<version>`:
+A body has the fields of the command that the fact keeps, resolved, as full sets rather than differences.
+`aggregate` names the stream's kind and is part of the subject. The stored name is `switchboard.<Event>.v<version>`:
 stored names are for ever, and the golden file pins them with their fields.
 """
 
@@ -50,7 +50,7 @@ class AccountEvent(Event):
 
 
 class AccountRegistered(AccountEvent):
-    """A beginning; `admin` is the first user."""
+    """An account began; `admin` is its first user."""
 
     plan: Plan
     admin: str
@@ -67,14 +67,14 @@ class TeamCreated(AccountEvent):
 
 
 class TeamMembersChanged(AccountEvent):
-    """`members` are all of them from here on."""
+    """`members` are all members from now on."""
 
     team: str
     members: tuple[str, ...] = ()
 
 
 class AccountNeverLogChanged(AccountEvent):
-    """`entries` are all of them from here on."""
+    """`entries` are all entries from now on."""
 
     entries: tuple[AddressText, ...] = ()
 
@@ -89,14 +89,14 @@ class UserEvent(Event):
 
 
 class UserAdded(UserEvent):
-    """A beginning, also when the id was used before: nothing of the earlier user is kept but places in lists."""
+    """A user began, even if the id was used before: of the earlier user only places in lists are kept."""
 
     name: PersonName
     permissions: tuple[Permission, ...] = ()
 
 
 class PermissionsChanged(UserEvent):
-    """`permissions` are all of them from here on."""
+    """`permissions` are all permissions from now on."""
 
     permissions: tuple[Permission, ...] = ()
 
@@ -110,15 +110,15 @@ class SeatUnassigned(UserEvent):
 
 
 class UserDeactivated(UserEvent):
-    """What he holds stays his and has no effect while he is away."""
+    """Everything that the user holds is kept, and has no effect meanwhile."""
 
 
 class UserReactivated(UserEvent):
-    """From deactivated or removed, with the permissions and preferences he had."""
+    """A deactivated or removed user is active again, with the former permissions and preferences."""
 
 
 class UserRemoved(UserEvent):
-    """The seat is freed with it; permissions and preferences stay for a return."""
+    """The seat is free; permissions and preferences are kept for a return."""
 
     policy: Policy
     new_owner: str | None = None
@@ -146,7 +146,7 @@ class DefaultFontChanged(UserEvent):
 
 
 class LoggingPreferencesChanged(UserEvent):
-    """All preferences from here on, also those that did not change."""
+    """All preferences from now on, also unchanged ones."""
 
     log_replies: bool
     track_opens: bool
@@ -175,7 +175,7 @@ class InboxRenamed(InboxEvent):
 
 
 class InboxAccessChanged(InboxEvent):
-    """All of it from here on; `members` and `teams` are the full sets."""
+    """The access from now on; `members` and `teams` are the full sets."""
 
     access: Access
     members: tuple[str, ...] = ()
@@ -187,7 +187,7 @@ class RoutingChanged(InboxEvent):
 
 
 class InboxArchived(InboxEvent):
-    """It keeps its name and takes no more addresses."""
+    """The inbox keeps its name and takes no more addresses."""
 
 
 class InboxRestored(InboxEvent):
@@ -204,7 +204,7 @@ class AddressEvent(Event):
 
 
 class PersonalConnected(AddressEvent):
-    """A user claims an address. `canonical_form` is the version of the rules that made `address` of `display`."""
+    """A user claims an address. `canonical_form` is the version of the rules that derived `address` from `display`."""
 
     display: AddressText
     owner: str
@@ -215,7 +215,7 @@ class PersonalConnected(AddressEvent):
 
 
 class TeamConnected(AddressEvent):
-    """An inbox claims an address. `connector` is who did it: a user id or `service:<name>`."""
+    """An inbox claims an address. `connector` connected it: a user id or `service:<name>`."""
 
     display: AddressText
     inbox: str
@@ -228,7 +228,7 @@ class TeamConnected(AddressEvent):
 
 
 class Disconnected(AddressEvent):
-    """The claim is over; `kind` with `owner` or `inbox` says whose it was."""
+    """The claim is over; `kind` with `owner` or `inbox` names its former holder."""
 
     kind: Kind
     owner: str | None = None
@@ -237,15 +237,15 @@ class Disconnected(AddressEvent):
 
 
 class ReauthenticationRequired(AddressEvent):
-    """The mailbox no longer lets us in; the claim stays."""
+    """The mailbox rejects its credentials; the claim is kept."""
 
     cause: Cause
 
 
 class Reconnected(AddressEvent):
-    """It works again. `provider_identity` is the pinned one from here on, none when there is no pin.
+    """The connection works again. `provider_identity` is the pinned one from now on, absent without a pin.
 
-    `provider` is given when it became known with the pin; `connector`, of a team address, is who reconnected it.
+    `provider` is given when it became known with the pin; `connector` of a team address is its new connector.
     """
 
     provider_identity: ProviderIdentity | None = None
@@ -254,7 +254,7 @@ class Reconnected(AddressEvent):
 
 
 class ConnectionPaused(AddressEvent):
-    """`receive` and `send`: the ways meant; `receiving` and `sending`: whether each is on afterwards."""
+    """`receive` and `send` are the changed directions; `receiving` and `sending` say whether each is on afterwards."""
 
     receive: bool
     send: bool
@@ -263,18 +263,18 @@ class ConnectionPaused(AddressEvent):
 
 
 class ConnectionResumed(ConnectionPaused):
-    """`receive` and `send`: the ways meant; `receiving` and `sending`: whether each is on afterwards."""
+    """`receive` and `send` are the changed directions; `receiving` and `sending` say whether each is on afterwards."""
 
 
 class TeamAddressMoved(AddressEvent):
-    """A team address goes from one inbox to another."""
+    """A team address moved from one inbox to another."""
 
     from_: str = Field(alias="from")
     to: str
 
 
 class ConnectionConverted(AddressEvent):
-    """To personal: `owner` is new and `inbox` was left. To team: `inbox` is new and `owner` is the former one.
+    """To personal: `owner` is new and `inbox` is the former one. To team: `inbox` is new and `owner` the former one.
 
     The From name was the former holder's and is cleared.
     """
@@ -288,20 +288,20 @@ class ConnectionConverted(AddressEvent):
 
 
 class OwnershipTransferred(AddressEvent):
-    """Between two users; for another person tools are unbound and the From name is cleared."""
+    """A personal address has another owner. For another person, tools are unbound and the From name is cleared."""
 
     from_: str = Field(alias="from")
     to: str
 
 
 class AddressOrphaned(AddressEvent):
-    """Nobody owns it now and nothing else has changed. `owner` is the user who was removed."""
+    """The address has no owner now; nothing else has changed. `owner` is the removed user."""
 
     owner: str
 
 
 class AddressReclaimed(AddressEvent):
-    """`owner` is the new one, `from` the former; for another person tools are unbound and the From name cleared."""
+    """`owner` is the new one, `from` the former. For another person, tools are unbound and the From name is cleared."""
 
     from_: str = Field(alias="from")
     owner: str
@@ -309,7 +309,7 @@ class AddressReclaimed(AddressEvent):
 
 
 class AddressReleased(AddressEvent):
-    """It is free. `owner` is the former one."""
+    """The address is free. `owner` is the former one."""
 
     owner: str
 
@@ -323,7 +323,7 @@ class ToolUnbound(AddressEvent):
 
 
 class AliasAdded(AddressEvent):
-    """`address` is the alias; it stands on the alias's own stream."""
+    """`address` is the alias; the event is on the alias's own stream."""
 
     display: AddressText
     primary: AddressText
@@ -331,16 +331,16 @@ class AliasAdded(AddressEvent):
 
 
 class AliasRemoved(AddressEvent):
-    """`address` is the alias; it stands on the alias's own stream."""
+    """`address` is the alias; the event is on the alias's own stream."""
 
     primary: AddressText
 
 
 class AliasPromoted(AddressEvent):
-    """`primary` was an alias of `former_primary` and is the primary from here on; `former_primary` is its alias.
+    """`primary` was an alias of `former_primary` and is the primary from now on; `former_primary` is its alias.
 
-    It stands on the stream of each of the two, and of each further alias, whose primary is `primary` now. The rest is
-    the claim as it goes along: whose it is, since when, and the connection.
+    The event is on the stream of both, and of each further alias, whose primary is `primary` now. The other fields are
+    the claim: its holder, its beginning, and the connection.
     """
 
     primary: AddressText

@@ -1,4 +1,4 @@
-"""What each plan allows. Plans are data: each connects addresses, and they differ in the number of inboxes (S11)."""
+"""The limits of each plan. Plans are data: each connects addresses, and they differ in the number of inboxes (S11)."""
 
 from collections.abc import Mapping
 from typing import Final

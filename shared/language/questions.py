@@ -1,4 +1,4 @@
-"""What may be asked about the present state: one frozen message per question, exactly as it stands on the wire.
+"""The questions about the present state: one frozen message each, exactly as on the wire.
 
 `null` equals absent and is taken away before validation. Addresses are in any spelling. A list takes `limit` and
 `after`, the `next` of the page before. Class names and field names are public.
@@ -20,14 +20,14 @@ State = Literal["free", "connected", "paused", "reauth_required", "orphaned"]
 
 
 class Question(BaseModel):
-    """Who asks; `at_least` is the position that the answer must have reached, waited for at most `wait_ms`.
+    """The fields of every question. The answer reflects `at_least` or later, after at most `wait_ms`.
 
     A `wait_ms` above `LONGEST_WAIT_MS` is cut to it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    # Whether its texts come from strangers' mail: what is no Unicode text is then read as U+FFFD, not refused.
+    # Whether its texts come from other people's mail: invalid Unicode is then read as U+FFFD, not refused.
     any_text: ClassVar[bool] = False
 
     actor: Actor
@@ -46,7 +46,7 @@ class ListQuestion(Question):
 
 
 class Address(Question):
-    """One address, free or held, and by whom if the actor may know."""
+    """One address, free or held, with its holder if the actor may know."""
 
     address: AddressText
 
@@ -61,7 +61,7 @@ class Addresses(ListQuestion):
 
 
 class Inbox(Question):
-    """One inbox: its addresses, members, routing, and who reads the mail that arrives."""
+    """One inbox: its addresses, members, routing, and the readers of arriving mail."""
 
     inbox: Id
 
@@ -71,13 +71,13 @@ class Inboxes(ListQuestion):
 
 
 class Identities(ListQuestion):
-    """What a user may send as, best first."""
+    """The identities that a user may send as, best first."""
 
     user: Id
 
 
 class User(Question):
-    """One user, with his teams, preferences and the default sender in force."""
+    """One user, with teams, preferences and the default sender in effect."""
 
     user: Id
 
@@ -91,7 +91,7 @@ class Teams(ListQuestion):
 
 
 class Account(Question):
-    """The plan, its limits, and what is never logged."""
+    """The plan, its limits, and the never-log list."""
 
 
 class Orphans(ListQuestion):
@@ -99,11 +99,11 @@ class Orphans(ListQuestion):
 
 
 class Usage(Question):
-    """How much of what the plan allows is in use."""
+    """The use of the plan's limits."""
 
 
 class RemovalImpact(Question):
-    """What would be left behind, and what would lose its last reader, if this user were removed."""
+    """The effects of removing this user: addresses left behind, inboxes without their last reader."""
 
     user: Id
 
@@ -112,15 +112,15 @@ class RemovalImpact(Question):
 
 
 class Routing(Question):
-    """The rule of an inbox, and whom it can choose now."""
+    """The rule of an inbox, and the users it can choose now."""
 
     inbox: Id
 
 
 class Resolve(Question):
-    """Where the mail to each recipient goes, who gets it, and why.
+    """The destination of the mail to each recipient, its assignee, and why.
 
-    `sender` is what stands in the mail, any text, an empty one too, or nothing; a `contact_owner` whom nobody knows
+    `sender` is any text from the mail, an empty one too, or nothing; a `contact_owner` whom nobody knows
     counts as absent. `turn` replaces the stable choice per sender for callers that count.
     """
 

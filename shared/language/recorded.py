@@ -1,4 +1,4 @@
-"""An event with what is known of its recording: where it stands, who caused it, when."""
+"""An event with its record: its position, its actor and its time."""
 
 import hashlib
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from shared.language.events import AddressEvent, Event, InboxEvent, UserEvent
 
-# Never to be changed: with it every stream's id is made from its name, and reused for ever.
+# Never change it: every stream's id is derived from it and a name, for ever.
 STREAMS = UUID("6f1d1f5e-6f0c-5c3c-9a43-1c6f5b0f7a11")
 _STREAMS = STREAMS.bytes
 
@@ -28,7 +28,7 @@ class Recorded(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """The `ce-subject`: `<aggregate>/<id>`; an address stands there as its stream's id."""
+        """The `ce-subject`: `<aggregate>/<id>`; an address is named by its stream's id."""
         match self.event:
             case UserEvent(user=user):
                 return f"user/{user}"

@@ -12,7 +12,7 @@ class RoutingRule(BaseModel):
 
 
 class Unassigned(RoutingRule):
-    """Nobody is chosen: the conversation waits in the inbox."""
+    """Routing chooses nobody: the conversation waits in the inbox."""
 
     kind: Literal["unassigned"] = "unassigned"
 

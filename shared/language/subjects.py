@@ -1,4 +1,4 @@
-"""Where things are said: every subject, stream and header name of the wire, spelled here only."""
+"""The subjects, streams and header names of the wire, spelled here only."""
 
 import re
 
@@ -10,11 +10,11 @@ COMMANDS = f"{COMMAND}.*.*"
 QUERIES = f"{QUERY}.*.*"
 EVENTS = f"{EVENT}.>"
 
-# Where NATS spreads accounts over writers (deploy/nats/spread.conf), the partition of its account stands behind a
-# command's public subject.
+# Where NATS spreads accounts over writers (deploy/nats/spread.conf), the subject of a command ends with the partition
+# of its account.
 PARTITIONS = 32
 
-# The queue groups of whoever answers: of several processes one gets a request.
+# The queue groups: of several processes one gets a request.
 CONNECTIONS_QUEUE = "connections"
 INBOX_VIEWS_QUEUE = "inbox_views"
 ROUTING_QUEUE = "routing"
@@ -22,11 +22,11 @@ ROUTING_QUEUE = "routing"
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
 JSON = "application/json"
-# The `$id` of each published schema is this, its room and its name, with colons between.
+# The `$id` of each published schema is this, its kind and its name, with colons between.
 SCHEMA_ID = "urn:switchboard:v1"
 
-# Within Switchboard only: a hint that the log has grown, and a process's answers to "are you ready?", to "what have you
-# counted?" and to "do you answer the questions of this view's version?", where nobody hears who does not.
+# Within Switchboard only: a notice that the log has grown; requests for health and metrics of a process; and a subject
+# on which only processes listen that answer the questions of a view's version.
 COMMITTED = "switchboard.internal.v1.committed"
 HEALTH = "switchboard.internal.v1.health"
 METRICS = "switchboard.internal.v1.metrics"
@@ -35,13 +35,13 @@ ATTENDANCE = "switchboard.internal.v1.attendance"
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
 MESSAGE_ID = "Nats-Msg-Id"
-# What the relay asks of the server for order's sake; it stays on the event.
+# The relay's expectations, which keep the order; NATS leaves them on the event.
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 EXPECTED_MESSAGE_ID = "Nats-Expected-Last-Msg-Id"
 
 
-# A name as part of a subject, and a subject that one may be asked at: without wildcards, and without what would end it
-# on the wire and begin something else.
+# A name as part of a subject, and a subject for requests: without wildcards, and without characters that would end it
+# on the wire.
 TOKEN = re.compile(r"[^\s.*>\x00-\x1f\x7f\ud800-\udfff]+")
 SUBJECT = re.compile(rf"{TOKEN.pattern}(?:\.{TOKEN.pattern})*")
 
@@ -81,7 +81,7 @@ def attendance(view: str, version: int) -> str:
 
 
 def event_schema(stored_name: str) -> str:
-    """The `$id` of the published schema of an event, which its stored name tells, known here or not."""
+    """The `$id` of the published schema of an event, derived from its stored name, known here or not."""
     return f"{SCHEMA_ID}:events:{stored_name.removeprefix('switchboard.')}"
 
 

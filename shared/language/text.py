@@ -1,4 +1,4 @@
-"""The types that text takes in messages. Lengths are in characters; nothing is converted or trimmed."""
+"""The types of text in messages. Lengths are in characters; nothing is converted or trimmed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ NOT_BLANK: Final = r"^\P{Cc}*[^\p{Cc}\s]\P{Cc}*$"
 LINES: Final = r"^(?:\r\n|[\P{Cc}\n\t])*$"
 LINES_NOT_BLANK: Final = r"^(?:\r\n|[\P{Cc}\n\t])*[^\p{Cc}\s](?:\r\n|[\P{Cc}\n\t])*$"
 NEW_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
-# Until ids of directories were taken, an id could begin with _ or -: those that are stored can still be named.
+# In earlier drafts an id could begin with _ or -; stored ones can still be named.
 ID: Final = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
-# An account's name stands in subjects, where a dot has a meaning of its own.
+# An account's name is part of subjects, where a dot has a meaning of its own.
 ACCOUNT: Final = r"^[A-Za-z0-9_-]{1,32}$"
 ACTOR: Final = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|service:[A-Za-z0-9._-]{1,64})$"
 UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 CORRELATION: Final = r"^[A-Za-z0-9._:-]{1,128}$"
 
-# What each pattern asks for, for messages: nobody should have to read a regular expression.
+# Each pattern in words, for messages: no reader should have to parse a regular expression.
 IN_WORDS: Final[Mapping[str, str]] = {
     NOT_BLANK: "text that is not blank, without line breaks or other control characters",
     LINES: "text without control characters other than line breaks and tabs",
@@ -43,12 +43,12 @@ def one_line_feed(text: Any) -> Any:
 
 @dataclass(frozen=True)
 class Personal:
-    """Marks a field as personal data of the person who is named by another field, or of whoever holds the address."""
+    """Mark a field as personal data: of the user whom another field names, or of the holder of the address."""
 
     of: Literal["holder", "user"]
 
 
-# An actor that begins so is a trusted service; any other one is a user's id.
+# An actor with this prefix is a trusted service; any other one is a user's id.
 SERVICE = "service:"
 
 Account = Annotated[str, StringConstraints(pattern=ACCOUNT)]
