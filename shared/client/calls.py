@@ -90,7 +90,7 @@ class Calls(ABC):
         """Ask for one page of any question that has a list, by its name."""
 
     async def register_account(self, plan: Plan, admin: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Begin an account: its first user, and the inbox `inbox`, which stays.
+        """Begin an account with its first user and the inbox `inbox`, which cannot be archived.
 
         Allowed: a trusted service.
 
@@ -103,7 +103,7 @@ class Calls(ABC):
         return await self.send("RegisterAccount", {"plan": plan, "admin": admin, **options})
 
     async def change_plan(self, plan: Plan, **options: Unpack[CommandOptions]) -> Reply:
-        """A plan below what is in use is allowed; nothing new until it is under it.
+        """Change the plan. A plan below the present use is allowed; until the use is below it, nothing new is possible.
 
         Allowed: `super_admin`.
 
@@ -117,7 +117,7 @@ class Calls(ABC):
     async def create_team(
         self, team: str, name: str, *, members: Sequence[str] = (), **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Create team.
+        """Create a team with its members.
 
         Allowed: `account_access`.
 
@@ -131,7 +131,7 @@ class Calls(ABC):
         return await self.send("CreateTeam", {"team": team, "name": name, "members": members, **options})
 
     async def set_team_members(self, team: str, members: Sequence[str], **options: Unpack[CommandOptions]) -> Reply:
-        """Set team members.
+        """Set the members of a team; replaces all of them.
 
         Allowed: `account_access`.
 
@@ -144,7 +144,7 @@ class Calls(ABC):
         return await self.send("SetTeamMembers", {"team": team, "members": members, **options})
 
     async def set_account_never_log(self, entries: Sequence[str], **options: Unpack[CommandOptions]) -> Reply:
-        """Set account never log.
+        """Set the addresses and domains whose mail is never logged; replaces all of them.
 
         Allowed: `account_access`.
 
@@ -158,7 +158,7 @@ class Calls(ABC):
     async def add_user(
         self, user: str, name: str, permissions: Sequence[Permission], **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Also for an id that was removed: what is still orphaned from that removal comes back with it.
+        """Add a user. With the id of a removed user, the addresses still orphaned by that removal come back.
 
         Allowed: `super_admin`.
 
@@ -174,7 +174,7 @@ class Calls(ABC):
     async def set_permissions(
         self, user: str, permissions: Sequence[Permission], **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Replaces all of them.
+        """Replace all permissions of a user.
 
         Allowed: `super_admin`.
 
@@ -187,7 +187,7 @@ class Calls(ABC):
         return await self.send("SetPermissions", {"user": user, "permissions": permissions, **options})
 
     async def assign_seat(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Only who has a seat is chosen by routing.
+        """Give a user a seat. Routing chooses only users with a seat.
 
         Allowed: `super_admin`.
 
@@ -199,7 +199,7 @@ class Calls(ABC):
         return await self.send("AssignSeat", {"user": user, **options})
 
     async def unassign_seat(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Unassign seat.
+        """Take a user's seat away.
 
         Allowed: `super_admin`.
 
@@ -211,7 +211,7 @@ class Calls(ABC):
         return await self.send("UnassignSeat", {"user": user, **options})
 
     async def deactivate_user(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
-        """What the user holds stays his and has no effect while he is away.
+        """Deactivate a user. Everything that the user holds is kept, and has no effect meanwhile.
 
         Allowed: `super_admin`.
 
@@ -223,7 +223,7 @@ class Calls(ABC):
         return await self.send("DeactivateUser", {"user": user, **options})
 
     async def reactivate_user(self, user: str, **options: Unpack[CommandOptions]) -> Reply:
-        """From deactivated or removed; what is still orphaned from that removal comes back.
+        """Bring a deactivated or removed user back, with the addresses still orphaned by the removal.
 
         Allowed: `super_admin`.
 
@@ -237,7 +237,7 @@ class Calls(ABC):
     async def remove_user(
         self, user: str, *, policy: Policy = "orphan", new_owner: str | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Only who is deactivated; the policy says what becomes of his personal addresses.
+        """Remove a deactivated user. The policy decides about the user's personal addresses.
 
         Allowed: `super_admin`.
 
@@ -253,7 +253,7 @@ class Calls(ABC):
     async def set_availability(
         self, user: str, availability: Availability, *, cause: str | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Routing does not choose who is away.
+        """Set whether a user is available. Routing does not choose users who are away.
 
         Allowed: the users themselves or `super_admin`.
 
@@ -269,7 +269,7 @@ class Calls(ABC):
         )
 
     async def set_default_sender(self, user: str, address: str, **options: Unpack[CommandOptions]) -> Reply:
-        """The address the user sends from if he does not choose; while unusable, the next one stands in.
+        """Set the address that a user sends from by default. While it is unusable, the next one is used.
 
         Allowed: the users themselves.
 
@@ -282,7 +282,7 @@ class Calls(ABC):
         return await self.send("SetDefaultSender", {"user": user, "address": address, **options})
 
     async def set_signature(self, user: str, signature: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Set signature.
+        """Set a user's signature.
 
         Allowed: the users themselves.
 
@@ -297,7 +297,7 @@ class Calls(ABC):
     async def set_default_font(
         self, user: str, font: str, *, size: int | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Set default font.
+        """Set the font of a user's mail.
 
         Allowed: the users themselves.
 
@@ -320,7 +320,7 @@ class Calls(ABC):
         never_log: Sequence[str] | None = None,
         **options: Unpack[CommandOptions],
     ) -> Reply:
-        """What is absent stays as it is; `never_log` replaces the whole list.
+        """Change logging and tracking of a user's mail. Absent fields stay; `never_log` replaces the whole list.
 
         Allowed: the users themselves.
 
@@ -348,7 +348,7 @@ class Calls(ABC):
     async def create_inbox(
         self, inbox: str, name: str, *, members: Sequence[str] | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """Open to everyone when `members` is absent, else to them, an empty list too; its mail is left unassigned.
+        """Create an inbox: open to everyone without `members`, else to them, even to nobody. Its mail is unassigned.
 
         Allowed: `account_access`.
 
@@ -362,7 +362,7 @@ class Calls(ABC):
         return await self.send("CreateInbox", {"inbox": inbox, "name": name, "members": members, **options})
 
     async def rename_inbox(self, inbox: str, name: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Rename inbox.
+        """Rename an inbox.
 
         Allowed: `account_access`.
 
@@ -383,7 +383,7 @@ class Calls(ABC):
         teams: Sequence[str] = (),
         **options: Unpack[CommandOptions],
     ) -> Reply:
-        """Who sees and answers its mail; replaces members and teams.
+        """Set the users and teams that see and answer the mail of an inbox; replaces both lists.
 
         Allowed: `account_access`.
 
@@ -400,7 +400,7 @@ class Calls(ABC):
         )
 
     async def set_routing(self, inbox: str, rule: Rule, **options: Unpack[CommandOptions]) -> Reply:
-        """Who gets a new conversation. The users named must be active members with a seat, now.
+        """Set the rule that assigns new conversations. The named users must be active members with a seat, now.
 
         Allowed: `account_access`.
 
@@ -414,7 +414,7 @@ class Calls(ABC):
         return await self.send("SetRouting", {"inbox": inbox, "rule": rule, **options})
 
     async def archive_inbox(self, inbox: str, *, cascade: bool = False, **options: Unpack[CommandOptions]) -> Reply:
-        """It keeps its name and takes no more addresses; its place in the plan's limit is free.
+        """Archive an inbox. It keeps its name, takes no more addresses, and no longer counts for the plan's limit.
 
         Allowed: `account_access`.
 
@@ -427,7 +427,7 @@ class Calls(ABC):
         return await self.send("ArchiveInbox", {"inbox": inbox, "cascade": cascade, **options})
 
     async def restore_inbox(self, inbox: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Restore inbox.
+        """Restore an archived inbox, which counts for the plan's limit again.
 
         Allowed: `account_access`.
 
@@ -448,7 +448,7 @@ class Calls(ABC):
         from_name: str | None = None,
         **options: Unpack[CommandOptions],
     ) -> Reply:
-        """Claim an address for one user, who must be the actor; given again, what is new is applied or refused.
+        """Claim an address for one user, who must be the actor. A repetition applies or refuses its new values.
 
         Allowed: `personal_email_access`, and the owner must be the actor.
 
@@ -486,7 +486,7 @@ class Calls(ABC):
         from_name: str | None = None,
         **options: Unpack[CommandOptions],
     ) -> Reply:
-        """Claim an address for one inbox, whose team sees all its mail; given again, what is new is applied or refused.
+        """Claim an address for one inbox, whose team sees all its mail. A repetition applies or refuses its new values.
 
         Allowed: `account_access`.
 
@@ -516,7 +516,7 @@ class Calls(ABC):
         )
 
     async def disconnect(self, address: str, *, note: str | None = None, **options: Unpack[CommandOptions]) -> Reply:
-        """End the claim: tools are unbound, aliases go, the address is free. History stays.
+        """End the claim: tools are unbound, aliases are removed, the address is free. Its history is kept.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for orphans)
         or `super_admin`.
@@ -530,7 +530,7 @@ class Calls(ABC):
         return await self.send("Disconnect", {"address": address, "note": note, **options})
 
     async def require_reauthentication(self, address: str, cause: str, **options: Unpack[CommandOptions]) -> Reply:
-        """The mailbox no longer lets us in; the claim stays.
+        """Report that the mailbox rejects its credentials; the claim is kept.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -546,7 +546,7 @@ class Calls(ABC):
     async def reconnect(
         self, address: str, *, provider_identity: str | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """The mailbox lets us in again. Another mailbox than the pinned one changes nothing.
+        """Report that the mailbox accepts its credentials again. Another mailbox than the pinned one is refused.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -563,7 +563,7 @@ class Calls(ABC):
     async def pause(
         self, address: str, *, receive: bool | None = None, send: bool | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """`True` for the ways that are meant; both when neither is given.
+        """Pause receiving or sending; both when neither is given.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -580,7 +580,7 @@ class Calls(ABC):
     async def resume(
         self, address: str, *, receive: bool | None = None, send: bool | None = None, **options: Unpack[CommandOptions]
     ) -> Reply:
-        """`True` for the ways that are meant; both when neither is given.
+        """Resume receiving or sending; both when neither is given.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -595,7 +595,7 @@ class Calls(ABC):
         return await self.send("Resume", {"address": address, "receive": receive, "send": send, **options})
 
     async def move_team_address(self, address: str, to_inbox: str, **options: Unpack[CommandOptions]) -> Reply:
-        """To another inbox, in one step.
+        """Move a team address to another inbox, in one step.
 
         Allowed: `account_access`.
 
@@ -618,7 +618,7 @@ class Calls(ABC):
         visibility_acknowledged: bool = False,
         **options: Unpack[CommandOptions],
     ) -> Reply:
-        """Personal becomes team, or team personal, in one step; an orphan becomes the team's, too.
+        """Turn a personal address into a team address or the reverse, in one step. An orphan can become the team's, too.
 
         Allowed: `account_access`, and the owner must be the actor; for an orphan `super_admin`.
 
@@ -647,7 +647,7 @@ class Calls(ABC):
         )
 
     async def transfer_ownership(self, address: str, new_owner: str, **options: Unpack[CommandOptions]) -> Reply:
-        """A personal address, or an orphan, gets another owner; his tools and From name start anew.
+        """Give a personal or orphaned address another owner. Tools are unbound and the From name is cleared.
 
         Allowed: `super_admin` or the owner.
 
@@ -661,7 +661,7 @@ class Calls(ABC):
         return await self.send("TransferOwnership", {"address": address, "new_owner": new_owner, **options})
 
     async def reclaim_address(self, address: str, new_owner: str, **options: Unpack[CommandOptions]) -> Reply:
-        """An orphaned address gets an active user as its owner.
+        """Give an orphaned address an active user as its owner.
 
         Allowed: `super_admin`.
 
@@ -675,7 +675,7 @@ class Calls(ABC):
         return await self.send("ReclaimAddress", {"address": address, "new_owner": new_owner, **options})
 
     async def release_address(self, address: str, **options: Unpack[CommandOptions]) -> Reply:
-        """An orphaned address becomes free.
+        """Make an orphaned address free.
 
         Allowed: `super_admin`.
 
@@ -702,7 +702,7 @@ class Calls(ABC):
         return await self.send("BindTool", {"address": address, "tool": tool, **options})
 
     async def unbind_tool(self, address: str, tool: Tool, **options: Unpack[CommandOptions]) -> Reply:
-        """Unbind tool.
+        """Stop a tool from using a personal address.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -716,7 +716,7 @@ class Calls(ABC):
         return await self.send("UnbindTool", {"address": address, "tool": tool, **options})
 
     async def add_alias(self, address: str, alias: str, **options: Unpack[CommandOptions]) -> Reply:
-        """A further address of the same mailbox; it is claimed like any other and follows its primary.
+        """Add a further address of the same mailbox. It is claimed like any other address and follows its primary.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -731,7 +731,7 @@ class Calls(ABC):
         return await self.send("AddAlias", {"address": address, "alias": alias, **options})
 
     async def remove_alias(self, address: str, alias: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Remove alias.
+        """Remove an alias of an address; the alias becomes free.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -745,7 +745,7 @@ class Calls(ABC):
         return await self.send("RemoveAlias", {"address": address, "alias": alias, **options})
 
     async def promote_alias(self, address: str, alias: str, **options: Unpack[CommandOptions]) -> Reply:
-        """The mailbox has a new name: an alias and its primary change places, and everything else goes along.
+        """Report that the mailbox was renamed: an alias and its primary change places, and everything else follows.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -759,7 +759,7 @@ class Calls(ABC):
         return await self.send("PromoteAlias", {"address": address, "alias": alias, **options})
 
     async def set_from_name(self, address: str, from_name: str, **options: Unpack[CommandOptions]) -> Reply:
-        """Set from name.
+        """Set the From name of an address.
 
         Allowed: the holder (the owner of a personal address, `account_access` for team ones, `super_admin` for
         orphans).
@@ -775,7 +775,7 @@ class Calls(ABC):
     async def address(
         self, address: str, **options: Unpack[QuestionOptions]
     ) -> QueryResult[AddressEntry | Concealed] | NotAnswered:
-        """One address, free or held, and by whom if the actor may know.
+        """One address, free or held, with its holder if the actor may know.
 
         Allowed: anybody; whose it is, administrators, the holder and the inbox's members.
 
@@ -808,7 +808,7 @@ class Calls(ABC):
         return await self.list("Addresses", {"state": state, "kind": kind, "inbox": inbox, "owner": owner, **options})
 
     async def inbox(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[InboxEntry] | NotAnswered:
-        """One inbox: its addresses, members, routing, and who reads the mail that arrives.
+        """One inbox: its addresses, members, routing, and the readers of arriving mail.
 
         Allowed: the inbox's members, administrators and services.
 
@@ -827,7 +827,7 @@ class Calls(ABC):
         return await self.list("Inboxes", options)
 
     async def identities(self, user: str, **options: Unpack[ListOptions]) -> Page[Identity] | NotAnswered:
-        """What a user may send as, best first.
+        """The identities that a user may send as, best first.
 
         Allowed: the users themselves, administrators and services.
 
@@ -839,7 +839,7 @@ class Calls(ABC):
         return await self.list("Identities", {"user": user, **options})
 
     async def user(self, user: str, **options: Unpack[QuestionOptions]) -> QueryResult[UserEntry] | NotAnswered:
-        """One user, with his teams, preferences and the default sender in force.
+        """One user, with teams, preferences and the default sender in effect.
 
         Allowed: the users themselves, administrators and services.
 
@@ -865,7 +865,7 @@ class Calls(ABC):
         return await self.list("Teams", options)
 
     async def account(self, **options: Unpack[QuestionOptions]) -> QueryResult[AccountEntry] | NotAnswered:
-        """The plan, its limits, and what is never logged.
+        """The plan, its limits, and the never-log list.
 
         Allowed: administrators and services.
         """
@@ -879,14 +879,14 @@ class Calls(ABC):
         return await self.list("Orphans", options)
 
     async def usage(self, **options: Unpack[QuestionOptions]) -> QueryResult[UsageShown] | NotAnswered:
-        """How much of what the plan allows is in use.
+        """The use of the plan's limits.
 
         Allowed: administrators and services.
         """
         return await self.query("Usage", options)
 
     async def removal_impact(self, user: str, **options: Unpack[QuestionOptions]) -> QueryResult[Impact] | NotAnswered:
-        """What would be left behind, and what would lose its last reader, if this user were removed.
+        """The effects of removing this user: addresses left behind, inboxes without their last reader.
 
         Allowed: administrators and services.
 
@@ -906,9 +906,9 @@ class Calls(ABC):
         turn: int | None = None,
         **options: Unpack[QuestionOptions],
     ) -> QueryResult[tuple[Destination, ...]] | NotAnswered:
-        """Where the mail to each recipient goes, who gets it, and why.
+        """The destination of the mail to each recipient, its assignee, and why.
 
-        `sender` is what stands in the mail, any text, an empty one too, or nothing; a `contact_owner` whom nobody knows
+        `sender` is any text from the mail, an empty one too, or nothing; a `contact_owner` whom nobody knows
         counts as absent. `turn` replaces the stable choice per sender for callers that count.
 
         Allowed: anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`.
@@ -925,7 +925,7 @@ class Calls(ABC):
         )
 
     async def routing(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[RoutingEntry] | NotAnswered:
-        """The rule of an inbox, and whom it can choose now.
+        """The rule of an inbox, and the users it can choose now.
 
         Allowed: the inbox's members, administrators and services.
 
