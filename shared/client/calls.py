@@ -618,7 +618,7 @@ class Calls(ABC):
         visibility_acknowledged: bool = False,
         **options: Unpack[CommandOptions],
     ) -> Reply:
-        """Turn a personal address into a team address or the reverse, in one step. An orphan can become the team's, too.
+        """Turn a personal address or an orphan into a team address, or a team address into a personal one, in one step.
 
         Allowed: `account_access`, and the owner must be the actor; for an orphan `super_admin`.
 

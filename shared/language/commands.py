@@ -306,7 +306,7 @@ class MoveTeamAddress(Command):
 
 
 class ConvertConnection(Command):
-    """Turn a personal address into a team address or the reverse, in one step. An orphan can become the team's, too."""
+    """Turn a personal address or an orphan into a team address, or a team address into a personal one, in one step."""
 
     address: AddressText
     to: Kind
