@@ -36,6 +36,7 @@ PASSED_OVER: Final = (
 # Docstrings that an editor shows to other teams.
 SHOWN_TO_CALLERS: Final = "shared/client/*"
 
+_MODULE = re.compile(r"`([\w/-]+\.(?:py|sql))`")
 _PARTS = re.compile(r"\*\*(Status|Context|Choice|Cost):\*\*|^(Status|Context|Choice|Cost):", re.MULTILINE)
 
 
@@ -187,6 +188,14 @@ def judge_front(path: str, text: str) -> Iterator[Offence]:
         yield Offence(path, 1, "form", f"{many} words; at most {LONGEST_README}")
 
 
+def judge_modules(root: Path, path: Path) -> Iterator[Offence]:
+    """Modules that a page names exist: from the root, below the page, or somewhere in the tree by their last part."""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for name in _MODULE.findall(line):
+            if not ((root / name).exists() or any(path.parent.rglob(name)) or any(root.glob(f"[!.]*/**/{name}"))):
+                yield Offence(path.relative_to(root).as_posix(), number, "form", f"there is no `{name}`")
+
+
 def judge(root: Path, path: Path, words: Words) -> Iterator[Offence]:
     """Everything that is wrong with one file."""
     name = path.relative_to(root).as_posix()
@@ -194,6 +203,8 @@ def judge(root: Path, path: Path, words: Words) -> Iterator[Offence]:
     if path.suffix == ".py" and name.startswith(NAMED):
         yield from judge_names(name, path.read_text(encoding="utf-8"), words)
     yield from judge_prose(name, passages(path, users=users), words)
+    if path.suffix == ".md" and path.name != "CHANGELOG.md":
+        yield from judge_modules(root, path)
     if path.name == "DECISIONS.md":
         yield from judge_decisions(name, path.read_text(encoding="utf-8"))
     if name == "README.md":

@@ -167,6 +167,13 @@ def test_the_newest_decision_comes_first() -> None:
     assert [one.kind for one in judge_decisions("DECISIONS.md", f"{head}## {older}\n## {newer}")] == ["form"]
 
 
+def test_a_page_names_modules_that_exist(tmp_path: Path, words: Words) -> None:
+    planted(tmp_path, "services/a/page.py", "", words)
+    for name in ("services/a/page.py", "page.py", "a/page.py"):
+        assert planted(tmp_path, "services/README.md", f"See `{name}`.\n", words) == [], name
+    assert planted(tmp_path, "services/README.md", "\nSee `other.py`.\n", words) == [("form", 2)]
+
+
 def test_the_front_page_is_short(tmp_path: Path, words: Words) -> None:
     text = "Some words.\n\n" * 450
     assert planted(tmp_path, "README.md", text, words) == []
