@@ -1,6 +1,6 @@
 """An address typed in any spelling has one canonical form, the same at every entry point, or is refused with the place.
 
-The canonical form is what is claimed, compared, stored and asked for. `+tag` and the dots of Gmail are never folded:
+The canonical form is claimed, compared, stored and queried. `+tag` and the dots of Gmail are never folded:
 they give a warning. A code point that this Python or the tables of `idna` do not know is refused, so another version
 of either may accept more but never gives another form.
 """
@@ -20,7 +20,7 @@ LOCAL_PART_OCTETS = 64
 LABEL_OCTETS = 63
 DOMAIN_OCTETS = 253
 ADDRESS_OCTETS = 254
-# Checking a long label takes time quadratic in its length, so that longer texts are not looked at.
+# Checking a long label takes time quadratic in its length, so longer texts are refused first.
 TYPED_CHARACTERS = 1_000
 
 SPECIAL_USE_NAMES = frozenset({"arpa", "invalid", "local", "localhost", "onion", "test"})
@@ -34,7 +34,7 @@ GMAIL_DOMAINS = frozenset({"gmail.com", "googlemail.com"})
 _ATEXT = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
 _LOCAL_PART = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
 _NOT_IN_LOCAL_PART = re.compile(rf"[^.{_ATEXT}]")
-# RFC 2047: made of characters that a dot-atom may bear, and decoded to another address by some mail software.
+# RFC 2047: made of characters that a dot-atom may have, and decoded to another address by some mail software.
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[BbQq]\?")
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -68,7 +68,7 @@ class CanonicalAddress:
 
 
 class AddressInvalid(Exception):
-    """The text is no address (or no domain) that can be claimed.
+    """The text is not an address (or not a domain) that can be claimed.
 
     `what` continues "the address …", such as "has nothing before the @"; it repeats nothing of the text but single
     characters as U+XXXX. `at` is the index of the character at fault in the text as typed, None when it is not one
@@ -242,7 +242,7 @@ def _a_label(label: str, at: int) -> str:
     except UnicodeError as error:
         raise AddressInvalid(_why_no_label(error), at) from None
     if not same:
-        raise AddressInvalid("has a label in its domain that stands for another one", at)
+        raise AddressInvalid("has a label in its domain that means another one", at)
     return encoded
 
 
@@ -257,7 +257,7 @@ def _why_no_label(error: UnicodeError) -> str:
         case "label_too_long":
             return f"has a label of more than {LABEL_OCTETS} octets in its domain"
         case "invalid_alabel" | "non_canonical_alabel":
-            return "has a label in its domain that starts with xn-- and is no A-label"
+            return "has a label in its domain that starts with xn-- and is not an A-label"
         case _ if character is not None:
             return f"has {_named(character)} in its domain, where it is not allowed"
     return "has a label in its domain that IDNA does not allow"

@@ -1,6 +1,6 @@
-"""Lists of domains and names that say something about a mailbox, from the files in `data/`.
+"""Lists of free mail domains and role names, from the files in `data/`.
 
-They are read when first asked for: most processes never ask, and starting should cost nothing for them.
+They are read at the first use: most processes never use them, and should start without that cost.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ def free_mail_domains() -> frozenset[str]:
 
 @cache
 def role_names() -> frozenset[str]:
-    """Local parts, in lower case, that stand for a task or a group of people."""
+    """Local parts, in lower case, that name a task or a group of people."""
     return _words("role_names.txt")
 
 

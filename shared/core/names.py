@@ -1,8 +1,8 @@
-"""When two names are one."""
+"""The comparison of names."""
 
 import unicodedata
 
 
 def name_key(name: str) -> str:
-    """What makes two names the same: NFC, trimmed, case-folded (B1)."""
+    """The form in which equal names are equal: NFC, trimmed, case-folded (B1)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).strip().casefold())

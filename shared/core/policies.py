@@ -1,4 +1,4 @@
-"""Rules that several services go by, each written once: permissions, who is in an inbox, who reads its mail."""
+"""Rules that several services share, each written once: permissions, members and readers of an inbox."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TypeAlias
@@ -12,12 +12,12 @@ def holds(permissions: Collection[str], permission: str) -> bool:
 
 
 def members_of(teams: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:
-    """Everybody in any of the teams that are named; `teams` are the members of each team of the account."""
+    """The members of the named teams; `teams` has the members of each team of the account."""
     return {member for name in names for member in teams.get(name, ())}
 
 
 class Membership:
-    """Who is in one inbox: everyone, or those who are named or in one of its teams."""
+    """The members of one inbox: everyone, or the named users and those of its teams."""
 
     __slots__ = ("everyone", "names")
 
@@ -32,12 +32,12 @@ class Membership:
         return self.everyone or user in self.names
 
     def readers(self, active: Iterable[str]) -> list[str]:
-        """Those of the active users who see the mail that arrives, in the same order."""
+        """The active users who see arriving mail, in the same order."""
         return list(active) if self.everyone else [user for user in active if user in self.names]
 
 
 def why_without_effect(status: str | None, permissions: Collection[str]) -> WithoutEffect | None:
-    """What of its owner keeps a personal connection from working (A4); an owner whom nobody knows has no `status`."""
+    """The reason in its owner why a personal connection does not work (A4); an unknown owner has no `status`."""
     if status != "active":
         return "OWNER_NOT_ACTIVE"
     return None if holds(permissions, "personal_email_access") else "PERMISSION_MISSING"

@@ -1,4 +1,4 @@
-"""A refusal is an answer, not an accident: a stable reason, a plain sentence, what it is about, what to do next."""
+"""Refusals: a stable reason, a plain sentence, details, and legal next steps."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ from shared.language.commands import COMMANDS, Command
 from shared.language.permissions import PERMISSIONS
 from shared.language.reasons import Reason
 
-# So many names stand in a refusal's details at most, beside their number: an answer must fit into one message.
+# The most names in a refusal's details, beside their number: an answer must fit into one message.
 LISTED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class NextAction:
-    """A command that somebody in one of the roles `by` may give next, and why it helps; it names no person."""
+    """A command that a user in one of the roles `by` may send next, and why it helps; it names no person."""
 
     command: str
     by: tuple[str, ...]
@@ -23,7 +23,7 @@ class NextAction:
 
 
 def next_action(command: type[Command], why: str) -> NextAction:
-    """The command as everybody who may give it could; where less suffices or is known, say the roles."""
+    """The command with all roles that may send it; where fewer roles apply, name them instead."""
     return NextAction(command.__name__, PERMISSIONS[command].roles, why)
 
 
@@ -39,7 +39,7 @@ class Refused(Exception):
 
 @contextmanager
 def leave_out(command: str, field: str) -> Iterator[None]:
-    """A list that names somebody or something at fault: the first advice is to give the command without it."""
+    """Add the advice to repeat the command without the entry at fault, as the first one."""
     try:
         yield
     except Refused as refused:

@@ -1,4 +1,4 @@
-"""A routing rule in one plain sentence, the same wherever it is shown."""
+"""A routing rule in one plain sentence, the same everywhere."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -7,7 +7,7 @@ from shared.language.rules import ContactOwner, Rule, Unassigned, UsersAndTeams
 
 
 def in_words(rule: Rule) -> str:
-    """Who gets a new conversation; people and teams by their ids."""
+    """The sentence for a rule; users and teams are named by their ids."""
     match rule:
         case Unassigned():
             return "New conversations wait unassigned."

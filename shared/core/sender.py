@@ -1,7 +1,7 @@
-r"""The sender of a mail as it stands in the header: any text, of which as much is read as can be.
+r"""The sender in the header of a mail: any text, read as far as possible.
 
-A mail that is there has to go somewhere, so nothing here refuses. What is read serves two ends: the key by which a
-sender keeps one person, and the names that a never-log list may know the sender by.
+Every mail has to go somewhere, so nothing here refuses. The result has two uses: the key that keeps one person for a
+sender, and the names that a never-log list may have for the sender.
 """
 
 import re
@@ -16,7 +16,7 @@ from shared.core.address import ADDRESS_OCTETS, DOMAIN_OCTETS, LABEL_OCTETS, Add
 # A header may name several; a text made to be long is not read to its end.
 MOST_ADDRESSES = 16
 MOST_PARTS = 64
-# Of an address so much is looked at, from the @ on to either side.
+# The length that is read of an address, on either side of the @.
 LONGEST_SIDE = 1_000
 
 _AT_SIGNS = str.maketrans({"\uff20": "@", "\ufe6b": "@"})
@@ -35,7 +35,7 @@ _AROUND_A_DOMAIN = ".'`!?*\u3002\uff0e\uff61"
 class Sender:
     """`key` is the canonical address where the text has one, else the text as given.
 
-    `names` is everything that stands for the sender in a never-log list: each address, its domain, the domains above.
+    `names` are the sender's possible entries in a never-log list: each address, its domain, the domains above.
     """
 
     key: str
@@ -47,7 +47,7 @@ class Sender:
 
 
 def read_sender(text: str) -> Sender:
-    """What can be read of any text; the work is bounded by its length."""
+    """Read a sender from any text; the work is bounded by its length."""
     if (whole := _canonical_or_none(text)) is not None:
         return Sender(whole, _names_of(whole))
     found = list(islice(_addresses(text), MOST_ADDRESSES))
@@ -80,7 +80,7 @@ def _addresses(text: str) -> Iterator[str]:
     if "@" not in text:
         return
     found = list(islice(_addresses_in(_without_names(text)), MOST_ADDRESSES))
-    # A quote that opens and never closes has hidden the address: the text is read without regard to quotes.
+    # An open quote has hidden the address: read the text without quotes.
     yield from found or _addresses_in(text.replace('"', " "))
 
 
@@ -90,7 +90,7 @@ def _without_names(text: str) -> str:
     def unquoted(found: re.Match[str]) -> str:
         if text[found.end() : found.end() + 1] != "@":
             return " "
-        # What only quotes allow must not be taken for the end of a shorter, different local part.
+        # A character that only quotes allow must not end a shorter, different local part.
         return _AFTER_LOCAL_PART.sub("\ufffd", found[1])
 
     text = _QUOTED.sub(unquoted, text)
@@ -116,7 +116,7 @@ def _local_part(text: str) -> str:
 
 
 def _domain(text: str) -> str:
-    """Each label in canonical form as far as it has one; empty ones are passed over, as at the end of a name."""
+    """Each label in canonical form as far as it has one; empty ones are left out, as at the end of a name."""
     text = _AFTER_DOMAIN.split(text.lstrip(), maxsplit=1)[0][-LONGEST_SIDE:].strip(_AROUND_A_DOMAIN)
     return ".".join(label for label in map(_label, _DOTS.split(text)[-DOMAIN_OCTETS // 2 :]) if label)
 
