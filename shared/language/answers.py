@@ -14,18 +14,18 @@ from shared.language.questions import State
 from shared.language.text import Access, Availability, Kind, Permission, Plan, Tool
 
 
-def _or_a_later_one(value: Any, known: ValidatorFunctionWrapHandler) -> Any:
+def _or_newer(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
     try:
-        return known(value)
+        return validate(value)
     except ValidationError:
         if isinstance(value, str):
             return value
         raise
 
 
-# A choice that a later release may have more of: a word that this one does not know stays as it is, so that one entry
-# does not make a whole page unreadable.
-Grows: Final = WrapValidator(_or_a_later_one)
+# A choice that may have more words in a later release: an unknown word is accepted, so that one entry does not make a
+# whole page unreadable.
+OpenEnum: Final = WrapValidator(_or_newer)
 
 
 class Answer(BaseModel):
@@ -132,12 +132,12 @@ class AddressEntry(Answer):
 
     address: str
     display: str
-    state: Annotated[State, Grows]
-    kind: Annotated[Kind | None, Grows]
+    state: Annotated[State, OpenEnum]
+    kind: Annotated[Kind | None, OpenEnum]
     owner: str | None
     inbox: str | None
     since: str | None
-    tools: tuple[Annotated[Tool, Grows], ...]
+    tools: tuple[Annotated[Tool, OpenEnum], ...]
     aliases: tuple[str, ...]
     primary: str | None
     from_name: str | None
@@ -145,13 +145,13 @@ class AddressEntry(Answer):
     sending: bool
     connector: str | None
     connector_gone: bool
-    health: Annotated[Literal["healthy", "degraded", "paused", "reauth_required", "orphaned", "disconnected"], Grows]
+    health: Annotated[Literal["healthy", "degraded", "paused", "reauth_required", "orphaned", "disconnected"], OpenEnum]
 
 
 class Concealed(Answer):
     """Everything that this actor may know about a held address."""
 
-    kind: Annotated[Kind, Grows]
+    kind: Annotated[Kind, OpenEnum]
     advice: str
 
 
@@ -167,7 +167,7 @@ class InboxAddress(Answer):
 class RoutingShown(Answer):
     """The rule of an inbox, and the same in words."""
 
-    kind: Annotated[Literal["unassigned", "users_and_teams", "contact_owner"], Grows]
+    kind: Annotated[Literal["unassigned", "users_and_teams", "contact_owner"], OpenEnum]
     words: str
     users: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
@@ -180,7 +180,7 @@ class InboxEntry(Answer):
     inbox: str
     name: str
     archived: bool
-    access: Annotated[Access, Grows]
+    access: Annotated[Access, OpenEnum]
     members: tuple[str, ...]
     inactive: tuple[str, ...] = ()
     addresses: tuple[InboxAddress, ...]
@@ -194,7 +194,7 @@ class Identity(Answer):
     address: str
     from_name: str | None
     signature: str
-    via: Annotated[Literal["personal", "alias", "inbox"], Grows]
+    via: Annotated[Literal["personal", "alias", "inbox"], OpenEnum]
     inbox: str | None
     default: bool
     usable: bool
@@ -222,10 +222,10 @@ class UserEntry(Answer):
 
     user: str
     name: str
-    status: Annotated[Literal["active", "deactivated", "removed"], Grows]
-    permissions: tuple[Annotated[Permission, Grows], ...]
+    status: Annotated[Literal["active", "deactivated", "removed"], OpenEnum]
+    permissions: tuple[Annotated[Permission, OpenEnum], ...]
     seat: bool
-    availability: Annotated[Availability, Grows]
+    availability: Annotated[Availability, OpenEnum]
     teams: tuple[str, ...]
     signature: str
     font: FontShown | None
@@ -247,7 +247,7 @@ class Limits(Answer):
 
 
 class AccountEntry(Answer):
-    plan: Annotated[Plan, Grows]
+    plan: Annotated[Plan, OpenEnum]
     limits: Limits
     never_log: tuple[str, ...]
 
@@ -264,7 +264,7 @@ class Used(Answer):
 
 
 class UsageShown(Answer):
-    plan: Annotated[Plan, Grows]
+    plan: Annotated[Plan, OpenEnum]
     inboxes: Used
 
 
@@ -308,7 +308,7 @@ class Destination(Answer):
     """
 
     recipient: str
-    destination: Annotated[Literal["inbox", "personal", "none"], Grows]
+    destination: Annotated[Literal["inbox", "personal", "none"], OpenEnum]
     inbox: str | None
     owner: str | None
     assignee: str | None
