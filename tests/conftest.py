@@ -16,6 +16,9 @@ from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard,
 for _name in [name for name in os.environ if name.startswith("SWITCHBOARD_")]:
     del os.environ[_name]
 
+# Nor is the width of the terminal, which pytest-xdist hands on to its workers.
+os.environ.pop("COLUMNS", None)
+
 # Hundreds of programs are started: compiled once, each starts in half the time.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
