@@ -16,6 +16,7 @@ from services.connections.envelope import CommandEnvelope
 from services.connections.outcome import Outcome
 from services.connections.partitions import Partitions
 from services.connections.store.event_store import EventStore, unsafe_switch
+from services.connections.store.library_internals import unsupported_release
 from services.connections.store.state_cache import UnreadableStreams
 from services.connections.writer import Writer
 from shared.language import subjects
@@ -196,6 +197,6 @@ async def connections(service: Service) -> AsyncIterator[None]:
 
 if __name__ == "__main__":
     # Before anything is waited for that may be away.
-    if trouble := unsafe_switch():
+    if trouble := unsafe_switch() or unsupported_release():
         sys.exit(f"connections: {trouble}")
     run("connections", connections)

@@ -112,7 +112,8 @@ class LimitTooLow(StreamUnfit):
 
 def too_old(client: Client) -> str | None:
     """Why the server that the client is connected to cannot serve; None when it can, or tells no version."""
-    version = client.connected_server_version._server_version
+    # A release of nats-py without these internals leaves the check out.
+    version = getattr(client.connected_server_version, "_server_version", "")
     told = re.match(r"(\d+)\.(\d+)\.", version)
     found = (int(told[1]), int(told[2])) if told else NO_VERSION
     if found == NO_VERSION or found >= OLDEST_NATS:
@@ -161,7 +162,8 @@ async def declare_stream(
         ForeignStream: it is another log's.
         nats.errors.Error: JetStream is off, or gave no answer.
     """
-    require_new(js._nc)
+    if (client := getattr(js, "_nc", None)) is not None:
+        require_new(client)
     declared = declared or as_set()
     try:
         found = await js.stream_info(str(declared.name))

@@ -63,7 +63,7 @@ async def refresh_limit(client: Client) -> None:
             finally:
                 writer.close()
         limit = int(orjson.loads(line.removeprefix(b"INFO "))["max_payload"])
-        if client.is_connected and client.connected_url == url:
+        if client.is_connected and client.connected_url == url and hasattr(client, "_max_payload"):
             client._max_payload = limit
 
 

@@ -5,30 +5,28 @@ the processor time of a command or an event, that was a third. This module cuts 
 passes them to their taker, and writes many frames as one piece. The rest stays nats-py's: connecting, reconnecting,
 subscriptions, requests.
 
-Tied to the insides of nats-py 2.16: `Client._ps`, `_process_msg`, `_err`, `_error_cb`, `_send_command` and
-`_flush_pending`.
+It uses internals of nats-py. A release that lacks one of them (`nats_internals.MISSING`) takes nats-py's own path.
 """
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import ProtocolError
-from nats.protocol.parser import AWAITING_CONTROL_LINE, Parser
+from nats.js.api import Header
 
-# Subject, reply subject (empty: none), headers as a block of bytes (empty: none), body.
-Take = Callable[[bytes, bytes, bytes, bytes], None]
+from shared.wire.nats_internals import MISSING, warn
 
-_PLAIN = re.compile(rb"MSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0-9]+)\r\n")
-_WITH_HEADERS = re.compile(rb"HMSG ([^ \t\r\n]+) ([0-9]+) (?:([^ \t\r\n]+) )?([0-9]+) ([0-9]+)\r\n")
+if TYPE_CHECKING or not MISSING:
+    from shared.wire.frame_parser import FrameParser, Take
+
 _HEADER = re.compile(r"([^\s:]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
 _STATUS = re.compile(rb"NATS/1\.0 +([0-9]{3}) *([^\r\n]*)\r\n")
-_NOT_ALLOWED = re.compile(rb"-ERR +'(Permissions Violation[^\"]*)(\".*)'\r\n", re.IGNORECASE)
 # Of uvloop's transport, and of nats-py's client while it has none.
 _OF_A_BROKEN_CONNECTION = (
     "unable to perform operation on",
@@ -36,92 +34,20 @@ _OF_A_BROKEN_CONNECTION = (
     "'NoneType' object has no attribute",
 )
 _FIRST_LINE = b"NATS/1.0\r\n"
-_END = b"\r\n"
 
 log = logging.getLogger(__name__)
 
 
-class FrameParser(Parser):
-    """Reads a connection's bytes; messages of the subscriptions in `takers` go to them, everything else to nats-py.
-
-    nats-py's reader ends for good on a subject that is not UTF-8 or on broken headers, and the connection stays deaf
-    until its pings go unanswered. Here such a message is handed on with a subject that can be read, without headers.
-    """
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(client)
-        self.takers: dict[int, Take] = {}
-
-    def reset(self) -> None:
-        super().reset()
-        # So many bytes make what is in the buffer whole, as far as it is known.
-        self._whole = 0
-
-    async def parse(self, data: bytes = b"") -> None:
-        chunk = data
-        if self.buf:
-            # Looked at again with every piece, a body of 1 MB was copied a hundred times.
-            self.buf += data
-            if len(self.buf) < self._whole:
-                return
-            chunk = bytes(self.buf)
-        self.buf, self._whole = bytearray(), 0
-        at, rest = 0, b""
-        while at < len(chunk) and not rest:
-            at, rest = await self._next(chunk, at)
-        self.buf += rest
-
-    async def _next(self, chunk: bytes, at: int) -> tuple[int, bytes]:
-        """Handles what begins there: where the next thing begins, and what is too little to be handled yet."""
-        headed = chunk.startswith(b"H", at)
-        found = (_WITH_HEADERS if headed else _PLAIN).match(chunk, at)
-        if found is None:
-            return await self._word(chunk, at)
-        block = found.end()
-        body = block + int(found[4]) if headed else block
-        end = block + int(found[5 if headed else 4])
-        if end + len(_END) > len(chunk):
-            self._whole = end + len(_END) - at
-            return at, chunk[at:]
-        await self._message(int(found[2]), found[1], found[3] or b"", chunk[block:body], chunk[body:end])
-        return end + len(_END), b""
-
-    async def _word(self, chunk: bytes, at: int) -> tuple[int, bytes]:
-        """A line of the protocol other than a message; nats-py knows them all, and rejects nonsense."""
-        end = chunk.find(_END, at) + len(_END)
-        if end < len(_END):
-            return at, chunk[at:]
-        if refused := _NOT_ALLOWED.fullmatch(chunk[at:end]):
-            # nats-py gives it in small letters, in which no subject can be looked for in a configuration.
-            told = f"nats: {refused[1].decode().lower()}{refused[2].decode(errors='replace')}"
-            self.nc._err = nats.errors.Error(told)
-            await self.nc._error_cb(self.nc._err)
-            return end, b""
-        await super().parse(chunk[at:end])
-        if self.buf or self.state != AWAITING_CONTROL_LINE:
-            raise ProtocolError("nats: a message that is written as no server writes it")
-        return end, b""
-
-    async def _message(self, sid: int, subject: bytes, reply: bytes, headers: bytes, body: bytes) -> None:
-        take = self.takers.get(sid)
-        try:
-            if take is None:
-                await self.nc._process_msg(sid, subject, reply, body, headers)
-            else:
-                take(subject, reply, headers, body)
-        except Exception as error:
-            log.exception("nats.unreadable_message", extra={"error": type(error).__name__, "bytes": len(body)})
-            if take is None:
-                await self.nc._process_msg(sid, _readable(subject), _readable(reply), body, b"")
-
-
 def framed(client: Client) -> Client:
     """Make the client survive everything that it reads; best before its first subscription."""
-    _parser(client)
+    if MISSING:
+        warn()
+    else:
+        _parser(client)
     return client
 
 
-def _parser(client: Client) -> FrameParser:
+def _parser(client: Client) -> "FrameParser":
     if not isinstance(client._ps, FrameParser):
         read = bytes(client._ps.buf)
         client._ps = FrameParser(client)
@@ -129,18 +55,31 @@ def _parser(client: Client) -> FrameParser:
     return client._ps
 
 
-async def subscribe(client: Client, subject: str, take: Take, queue: str = "") -> Subscription:
-    """Every message goes to `take` as soon as it is read; `take` must not wait."""
-    parser = _parser(client)
+async def subscribe(client: Client, subject: str, take: "Take", queue: str = "") -> Subscription:
+    """Pass every message to `take` as soon as it is read; `take` must not wait."""
 
     async def before(message: Msg) -> None:
-        """Between the subscription and the next line nats-py would have it."""
-        headers = block_of(message.headers) if message.headers else b""
+        """Messages between the subscription and the next line, and all of them on nats-py's own path."""
+        headers = _received_block(message.headers) if message.headers else b""
         take(message.subject.encode(), message.reply.encode(), headers, message.data)
 
+    framed(client)
     subscription = await client.subscribe(subject, queue=queue, cb=before)
-    parser.takers[subscription._id] = take
+    if not MISSING:
+        _parser(client).takers[subscription._id] = take
     return subscription
+
+
+def _forget(client: Client, subscription: Subscription) -> None:
+    if not MISSING:
+        _parser(client).takers.pop(subscription._id, None)
+
+
+def _received_block(headers: Mapping[str, str]) -> bytes:
+    """The block that nats-py read the headers from; it makes two of them of a status of the server."""
+    if (code := headers.get(Header.STATUS)) is None:
+        return block_of(headers)
+    return b"NATS/1.0 %b %b\r\n\r\n" % (code.encode(), headers.get(Header.DESCRIPTION, "").encode())
 
 
 class ConnectionBroke(nats.errors.Error):
@@ -176,7 +115,7 @@ async def drain(client: Client, subscription: Subscription) -> None:
         with breaking():
             await subscription.drain()  # type: ignore[no-untyped-call]
     finally:
-        _parser(client).takers.pop(subscription._id, None)
+        _forget(client, subscription)
 
 
 async def unsubscribe(client: Client, subscription: Subscription) -> None:
@@ -187,7 +126,7 @@ async def unsubscribe(client: Client, subscription: Subscription) -> None:
     except nats.errors.Error as error:
         log.info("nats.left_uncleanly", extra={"error": str(error)})
     finally:
-        _parser(client).takers.pop(subscription._id, None)
+        _forget(client, subscription)
 
 
 async def close(client: Client) -> None:
@@ -197,10 +136,6 @@ async def close(client: Client) -> None:
             await client.close()
     except nats.errors.Error as error:
         log.info("nats.closed_uncleanly", extra={"error": str(error)})
-
-
-def _readable(subject: bytes) -> bytes:
-    return subject.decode(errors="backslashreplace").encode()
 
 
 def headers_of(block: bytes) -> dict[str, str]:
@@ -250,6 +185,9 @@ async def send(client: Client, frames: Iterable[bytes]) -> None:
     piece = b"".join(frames)
     if not piece:
         return
+    if MISSING:
+        await _publish(client, piece)
+        return
     if client.is_closed:
         raise nats.errors.ConnectionClosedError
     if client.is_draining_pubs:
@@ -260,3 +198,21 @@ async def send(client: Client, frames: Iterable[bytes]) -> None:
     with breaking():
         await client._send_command(piece)
         await client._flush_pending()
+
+
+async def _publish(client: Client, piece: bytes) -> None:
+    """Publish each frame of the piece by nats-py's own path."""
+    with breaking():
+        while piece:
+            subject, reply, block, body, piece = _first_frame(piece)
+            await client.publish(subject, body, reply=reply, headers=headers_of(block) if block else None)
+
+
+def _first_frame(piece: bytes) -> tuple[str, str, bytes, bytes, bytes]:
+    """Subject, reply subject, headers, body of the first frame, and the rest of the piece."""
+    line, _, rest = piece.partition(b"\r\n")
+    verb, *to, size = line.split(b" ")
+    head = int(to.pop()) if verb == b"HPUB" else 0
+    subject, reply = (one.decode(errors="surrogateescape") for one in [*to, b""][:2])
+    end = int(size)
+    return subject, reply, rest[:head], rest[head:end], rest[end + 2 :]

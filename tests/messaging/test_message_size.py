@@ -15,9 +15,9 @@ from shared.process import clock
 from shared.process.stored_events import to_state
 from shared.wire.cloud_events import stored_to_wire
 from shared.wire.connection import connect_to_nats
-from tests.messaging.test_cloud_events import specimen
 from tests.real_servers import RunningNats
 from tests.relay.test_relay import Log, all_told, not_ready, ready, relaying, stored, stream_end, wire_messages
+from tests.wire.test_cloud_events import specimen
 
 
 def configured(nats: RunningNats, limit: int) -> None:

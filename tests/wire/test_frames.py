@@ -11,6 +11,7 @@ from nats.errors import ConnectionClosedError, ProtocolError
 
 from shared.wire import frames
 from shared.wire.connection import connect_to_nats
+from shared.wire.frame_parser import FrameParser
 from tests.real_servers import RunningNats
 
 WIDE = st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]))
@@ -24,7 +25,7 @@ class Taken:
         self.messages: list[tuple[bytes, ...]] = []
         self.others: list[int] = []
         self.words: list[str] = []
-        self.parser = frames.FrameParser(self)  # type: ignore[arg-type]
+        self.parser = FrameParser(self)  # type: ignore[arg-type]
         self.parser.takers[7] = lambda *message: self.messages.append(message)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
@@ -37,7 +38,7 @@ class Taken:
         self.words.append("PONG")
 
 
-class Looked(frames.FrameParser):
+class Looked(FrameParser):
     """How often something was looked at from its beginning."""
 
     looks = 0
