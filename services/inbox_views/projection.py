@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.inbox_views.domain.projection import fold
-from shared.projections.view import ProjectionDefinition
+from shared.projections.definition import ProjectionDefinition
 
 # Raised with every change of what the folds make: the rows are then made anew from the event log.
 VERSION: Final = 2

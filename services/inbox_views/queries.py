@@ -19,7 +19,7 @@ from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.projections.answers import Page, QuestionRefusedError, cursor_key, not_allowed
 from shared.projections.cooperative import cooperatively
-from shared.projections.view import Snapshot
+from shared.projections.snapshot import Snapshot
 
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:

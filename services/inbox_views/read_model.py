@@ -30,7 +30,7 @@ from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
 from shared.projections.answers import QuestionRefusedError, cursor_key, not_allowed
 from shared.projections.cooperative import cooperatively
-from shared.projections.view import Snapshot
+from shared.projections.snapshot import Snapshot
 
 
 class ReadModel:
@@ -53,14 +53,14 @@ class ReadModel:
     # ---- users
 
     async def user(self, name: str) -> Doc:
-        self._snapshot.looked_at("user", name)
+        self._snapshot.depends_on("user", name)
         rows = await self._select("SELECT doc FROM users WHERE account = %(account)s AND key = %(key)s", key=name)
         if not rows:
             raise QuestionRefusedError(QuestionError.USER_NOT_FOUND, f"There is no user {name}.", {"user": name})
         return cast(Doc, rows[0][0])
 
     async def users(self, after_key: str, limit: int) -> list[Doc]:
-        self._snapshot.looked_at("user")
+        self._snapshot.depends_on("user")
         return await self._docs(USERS, after=after_key, limit=limit)
 
     async def active_among(self, members: Iterable[Membership]) -> list[str]:
@@ -68,7 +68,7 @@ class ReadModel:
         listed = list(members)
         if not any(one.everyone for one in listed):
             return sorted(await self.active(await users_named(listed)))
-        self._snapshot.looked_at("user")
+        self._snapshot.depends_on("user")
         return [name for (name,) in await self._select(ACTIVE + "ORDER BY key")]
 
     async def active(self, names: Iterable[str]) -> set[str]:
@@ -76,7 +76,7 @@ class ReadModel:
         wanted = list(names)
         if not wanted:
             return set()
-        self._snapshot.looked_at("user", *wanted)
+        self._snapshot.depends_on("user", *wanted)
         return {name for (name,) in await self._select(ACTIVE + "AND key = ANY(%(names)s)", names=wanted)}
 
     async def unread_inboxes(self, members: Mapping[str, Membership], besides: str | None = None) -> set[str]:
@@ -91,7 +91,7 @@ class ReadModel:
 
     async def _any_active_user(self, besides: str | None) -> bool:
         """Whether there is an active user but this one."""
-        self._snapshot.looked_at("user")
+        self._snapshot.depends_on("user")
         return bool(await self._select(ACTIVE + "AND key IS DISTINCT FROM %(besides)s LIMIT 1", besides=besides))
 
     # ---- inboxes
@@ -103,20 +103,20 @@ class ReadModel:
         return found[0]
 
     async def inboxes(self) -> list[Doc]:
-        self._snapshot.looked_at("inbox")
+        self._snapshot.depends_on("inbox")
         return await self._docs("SELECT doc FROM inboxes WHERE account = %(account)s ORDER BY key")
 
     async def inboxes_named(self, names: Iterable[str]) -> list[Doc]:
         wanted = list(names)
         if not wanted:
             return []
-        self._snapshot.looked_at("inbox", *wanted)
+        self._snapshot.depends_on("inbox", *wanted)
         return await self._docs(
             "SELECT doc FROM inboxes WHERE account = %(account)s AND key = ANY(%(names)s) ORDER BY key", names=wanted
         )
 
     async def open_inboxes(self) -> int:
-        self._snapshot.looked_at("inbox")
+        self._snapshot.depends_on("inbox")
         rows = await self._select(
             "SELECT count(*) FROM inboxes WHERE account = %(account)s AND NOT (doc->>'archived')::boolean"
         )
@@ -126,7 +126,7 @@ class ReadModel:
 
     async def address(self, name: CanonicalAddress) -> tuple[Doc, AddressContext, Doc | None]:
         """What is known of an address, free when nothing is; and its inbox."""
-        self._snapshot.looked_at("address", name.address)
+        self._snapshot.depends_on("address", name.address)
         rows = await self._select(ONE_ADDRESS, key=name.address)
         if not rows:
             return {"address": name.address, "display": name.display} | addresses.FREE, AddressContext(), None
@@ -134,15 +134,15 @@ class ReadModel:
         doc, around = address_row((*row, aliases))
         claim = claim_of(doc, around)
         if doc["primary"] is not None:
-            self._snapshot.looked_at("address", doc["primary"])
+            self._snapshot.depends_on("address", doc["primary"])
         if claim["inbox"] is not None:
-            self._snapshot.looked_at("inbox", claim["inbox"])
-        self._snapshot.looked_at("user", *(user for user in (claim["owner"], claim["connector"]) if user))
+            self._snapshot.depends_on("inbox", claim["inbox"])
+        self._snapshot.depends_on("user", *(user for user in (claim["owner"], claim["connector"]) if user))
         return doc, around, inbox
 
     async def addresses(self, question: q.Addresses) -> list[tuple[Doc, AddressContext]]:
-        self._snapshot.looked_at("address")
-        self._snapshot.looked_at("user")
+        self._snapshot.depends_on("address")
+        self._snapshot.depends_on("user")
         rows = await self._select(
             SOME_ADDRESSES,
             after=cursor_key(question),
@@ -156,8 +156,8 @@ class ReadModel:
 
     async def addresses_in(self, names: Iterable[str]) -> list[tuple[Doc, AddressContext]]:
         """The addresses connected to these inboxes, by name, without their aliases."""
-        self._snapshot.looked_at("address")
-        self._snapshot.looked_at("user")
+        self._snapshot.depends_on("address")
+        self._snapshot.depends_on("user")
         return await self._with_aliases(await self._select(ADDRESSES_IN, inboxes=list(names)))
 
     async def _with_aliases(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Doc, AddressContext]]:
@@ -169,42 +169,42 @@ class ReadModel:
 
     async def team(self, names: Iterable[str]) -> list[Doc]:
         """The same without what they are shown with."""
-        self._snapshot.looked_at("address")
+        self._snapshot.depends_on("address")
         return await self._docs(TEAM, inboxes=list(names))
 
     async def first_senders(self) -> list[tuple[str, str]]:
         """The first address of each inbox that can send, with the inbox, by address."""
-        self._snapshot.looked_at("address")
+        self._snapshot.depends_on("address")
         return [(address, inbox) for address, inbox in await self._select(FIRST_SENDERS)]
 
     async def owned(self, users: Iterable[str]) -> list[Doc]:
         """The personal addresses of these users, orphaned ones not among them."""
-        self._snapshot.looked_at("address")
+        self._snapshot.depends_on("address")
         return await self._docs(OWNED, owners=list(users))
 
     async def connected_by(self, user: str) -> list[str]:
         """The team addresses whose connector the user is, by name."""
-        self._snapshot.looked_at("address")
+        self._snapshot.depends_on("address")
         return [name for (name,) in await self._select(CONNECTED_BY, connector=user)]
 
     async def aliases(self, primaries: Iterable[str]) -> list[Doc]:
         """The aliases of these addresses, by name."""
-        self._snapshot.looked_at("address")
+        self._snapshot.depends_on("address")
         return await self._docs(ALIASES, primaries=list(primaries))
 
     async def claims(self, names: Iterable[str]) -> dict[str, tuple[Doc, Doc]]:
         """These addresses, as far as anything is known of them, each with where its state stands."""
         wanted = list(names)
-        self._snapshot.looked_at("address", *wanted)
+        self._snapshot.depends_on("address", *wanted)
         found = {}
         for doc, primary in await self._select(CLAIMS, names=wanted):
             if doc["primary"] is not None:
-                self._snapshot.looked_at("address", doc["primary"])
+                self._snapshot.depends_on("address", doc["primary"])
             found[doc["address"]] = (doc, primary or doc)
         return found
 
     async def orphans(self, after_key: str, limit: int) -> list[Doc]:
-        self._snapshot.looked_at("address")
+        self._snapshot.depends_on("address")
         return await self._docs(ORPHANS, after=after_key, limit=limit)
 
     async def _docs(self, query: LiteralString, **params: Any) -> list[Doc]:

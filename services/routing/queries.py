@@ -18,7 +18,7 @@ from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import ID, SERVICE
 from shared.projections.answers import QuestionRefusedError, not_allowed
-from shared.projections.view import Snapshot
+from shared.projections.snapshot import Snapshot
 
 IS_ID: Final = re.compile(ID.removesuffix("$") + r"\Z")
 
@@ -63,13 +63,13 @@ async def read_rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) ->
     match aggregate:
         case "address":
             query = "SELECT key, doc FROM addresses WHERE account = %(account)s AND key = ANY(%(names)s)"
-            snapshot.looked_at("address", *wanted)
+            snapshot.depends_on("address", *wanted)
         case "inbox":
             query = "SELECT key, doc FROM inboxes WHERE account = %(account)s AND key = ANY(%(names)s)"
-            snapshot.looked_at("inbox", *wanted)
+            snapshot.depends_on("inbox", *wanted)
         case _:
             query = "SELECT key, doc FROM users WHERE account = %(account)s AND key = ANY(%(names)s)"
-            snapshot.looked_at("user", *wanted)
+            snapshot.depends_on("user", *wanted)
     return dict(cast(list[tuple[str, Doc]], await snapshot.select(query, {"names": wanted})))
 
 
@@ -97,7 +97,7 @@ async def read_inboxes(snapshot: Snapshot, inboxes: Collection[Inbox], users: Ma
     for inbox in unclear:
         reader = readers.get(inbox.name)
         if ids := [reader] if reader else inbox.membership.names:
-            snapshot.looked_at("user", *ids)
+            snapshot.depends_on("user", *ids)
     return {inbox.name for inbox in inboxes} - {inbox.name for inbox in unclear if inbox.name not in readers}
 
 

@@ -1,7 +1,7 @@
-"""Which event stands at the position of a view's rows, and whether the log still holds that event there.
+"""The checkpoint of a view's rows, position and event id, and whether the log still has that event at the position.
 
-A position alone does not say which log it counts in: a log that was restored from an older backup gives the same
-positions to other events. The id of the event at the position does.
+A position alone does not identify its log: a log that was restored from an older backup assigns the same positions to
+other events. The id of the event at the position does.
 """
 
 from typing import Any, Final, LiteralString, NamedTuple
@@ -10,10 +10,10 @@ from uuid import UUID
 from psycopg import AsyncCursor
 
 from shared.process.log_reader import LogReader
-from shared.projections.projection_store import named
+from shared.projections.tables import named
 from shared.wire.event_body import Undecodable
 
-# As JSON, so that rows of a release that kept no ids can be asked, too.
+# As JSON, since rows of an earlier release lack the columns of the id.
 READ_CHECKPOINT: Final[LiteralString] = "SELECT to_jsonb(v) FROM {schema}.view v"
 RECORD_EVENT_ID: Final[LiteralString] = """
 UPDATE {schema}.view SET event = %s, event_at = position WHERE position = %s AND event_at IS DISTINCT FROM position
@@ -21,7 +21,7 @@ UPDATE {schema}.view SET event = %s, event_at = position WHERE position = %s AND
 
 
 class LogMismatchError(Exception):
-    """The log holds another event at the position of the rows, or ends before it."""
+    """The log has another event at the position of the rows, or ends before it."""
 
 
 class Checkpoint(NamedTuple):
@@ -33,24 +33,25 @@ class Checkpoint(NamedTuple):
 
 
 async def read_checkpoint(cursor: AsyncCursor[Any], schema: str) -> Checkpoint:
-    """
+    """Read the checkpoint of the rows in a schema.
+
     Raises:
         psycopg.errors.UndefinedTable: there are no such rows.
     """
     await cursor.execute(named(READ_CHECKPOINT, schema))
     ((row,),) = await cursor.fetchall()
-    # A release that kept no ids moves the position and leaves the id of an earlier event behind.
+    # A release without ids moves the position and leaves the id of an earlier event behind.
     event = row.get("event") if row.get("event_at") == row["position"] else None
     return Checkpoint(row["design"], row["position"], UUID(event) if event else None)
 
 
 async def record_event_id(cursor: AsyncCursor[Any], schema: str, position: int, event: str) -> None:
-    """Writes down which event stands at the position, where that is not known yet."""
+    """Record the id of the event at the position, where it is missing."""
     await cursor.execute(named(RECORD_EVENT_ID, schema), (UUID(event), position))
 
 
 async def log_mismatch(log: LogReader, checkpoint: Checkpoint) -> str | None:
-    """Why the rows cannot be of this log; None when they can, and where there is no log.
+    """Say why the rows cannot be of this log; None when they can, and where there is no log.
 
     Raises:
         psycopg.Error: PostgreSQL does not answer.
@@ -62,7 +63,7 @@ async def log_mismatch(log: LogReader, checkpoint: Checkpoint) -> str | None:
     if not end and await log.identity() is None:
         return None
     if end < position:
-        return f"the log ends at position {end}, the rows stand at {position}: {restored}"
+        return f"the log ends at position {end}, the rows are at {position}: {restored}"
     try:
         logged = await log.id_at(position)
     except Undecodable:

@@ -1,6 +1,6 @@
-"""How long the event loop was busy with one thing among many that take turns on it.
+"""Measure the processor time that one awaitable takes on the event loop, among many.
 
-In time of the processor: what another process takes of it in between is nobody's doing here.
+Time that another process takes of the processor in between does not count.
 """
 
 import time
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class CpuTimed(Awaitable[T], Generic[T]):
-    """Awaits as it is; `seconds` of its own steps add up, those of others in between do not."""
+    """Awaits the awaitable; `seconds` adds up its own steps, without those of other tasks in between."""
 
     def __init__(self, awaitable: Awaitable[T]) -> None:
         self._awaitable = awaitable
@@ -23,7 +23,7 @@ class CpuTimed(Awaitable[T], Generic[T]):
         while True:
             began = time.thread_time()
             try:
-                # What `await` yields are futures, and what comes back is None or an error.
+                # `await` yields futures, and gets None or an error back.
                 step = next(steps) if thrown is None else steps.throw(thrown)
             except StopIteration as end:
                 result: T = end.value
@@ -33,5 +33,5 @@ class CpuTimed(Awaitable[T], Generic[T]):
             try:
                 thrown = None
                 yield step
-            except BaseException as error:  # noqa: BLE001  it is for what is awaited
+            except BaseException as error:  # noqa: BLE001  the awaitable handles it
                 thrown = error

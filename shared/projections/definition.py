@@ -1,4 +1,4 @@
-"""What one view is: its name and version, the fold that makes its rows, the indexes that its questions need."""
+"""The definition of a view: its name and version, the fold that makes its rows, the indexes of its queries."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ Fold = Callable[[Doc | None, Recorded], Doc]
 
 @dataclass(frozen=True)
 class ProjectionDefinition:
-    """What one view is: the name of its schema and of its consumer, its fold, the indexes its questions need.
+    """A view: `name` is also its schema's and its consumer's, `fold` is pure and returns a new document.
 
-    `fold` is pure and returns a new document. An index is what follows `CREATE INDEX ON`, its table without schema.
-    Rows of one `version` are written and read by code of that version only; a higher one makes them anew.
+    An index is the text after `CREATE INDEX ON`, its table without schema. Rows of one `version` are written and read
+    by code of that version only; code of a higher version rebuilds them.
     """
 
     name: str

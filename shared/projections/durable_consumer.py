@@ -1,4 +1,4 @@
-"""The durable consumer of one view: made where the view stands, and made again whenever it may keep something back."""
+"""The durable consumer of one view: created at the view's position, and again whenever it may keep events back."""
 
 import re
 import time
@@ -20,9 +20,9 @@ from shared.wire.connection import flush_confirmed
 from shared.wire.permissions import ACKNOWLEDGEMENTS, PermissionDenied
 
 ACK_WAIT_SECONDS: Final = 30.0
-# So many looks in a row at which something was due, and nothing came in between.
+# So many checks in a row found events due and none delivered in between.
 MAX_IDLE_CHECKS: Final = 2
-# Messages of somebody else that are passed over at the end of the stream.
+# Messages of others than the relay that are skipped at the end of the stream.
 FOREIGN_MESSAGES: Final = 100
 
 POSITION: Final = re.compile("[1-9][0-9]{0,17}")
@@ -31,21 +31,21 @@ log = structlog.get_logger(__name__)
 
 
 class DurableConsumer:
-    """The consumer called like its view. `calm` says whether the last look found that nothing is due."""
+    """The consumer with the view's name. `idle` says whether the last check found nothing due."""
 
     def __init__(self, client: Client, js: JetStreamContext, view: str) -> None:
         self._client = client
         self._js = js
         self._view = view
         self._permissions = permissions.of(client)
-        # So many refusals there had been when acknowledgements were last known to be taken.
+        # The number of refusals when acknowledgements were last known to be accepted.
         self._accepted_at = self._permissions.count
         self._checked_at = 0.0
         self._idle_checks = 0
         self.idle = False
 
     async def bind(self, position: int, *, distrusted: bool) -> None:
-        """There is a consumer, of the shape written here, and not ahead of the view; made again when `mistrusted`."""
+        """Make sure of a consumer as configured here and not ahead of the view; create it again when `distrusted`."""
         self._checked_at, self._idle_checks, self.idle = 0.0, 0, False
         try:
             info = await self._js.consumer_info(subjects.EVENT_STREAM, self._view)
@@ -53,18 +53,18 @@ class DurableConsumer:
             await self._create(position)
             return
         except (nats.js.errors.APIError, TimeoutError) as error:
-            # It is there and nobody leads it, for good when it was lost with the nodes that held it.
+            # It exists without a leader; for good when the nodes that held it are lost.
             log.warning("consumer.not_led", view=self._view, error=f"{type(error).__name__}: {error}")
             await self.recreate(position)
             return
         floor = info.ack_floor.stream_seq if info.ack_floor else 0
-        # Who carried events before, for this version or another, may still hold some or take the next.
+        # The former consumer process, of this version or another, may still hold events or take the next.
         in_use = info.num_waiting or info.num_ack_pending
         if distrusted or in_use or why_withheld(info) or (await self._position_at(floor) or 0) > position:
             await self.recreate(position)
 
     async def recreate(self, position: int, *, exactly: bool = False) -> None:
-        """Where the view stands; `exactly` where no shorter way than from the stream's start is trusted."""
+        """Create it again at the view's position; `exactly`: from the stream's start unless the sequence is certain."""
         try:
             await self._js.delete_consumer(subjects.EVENT_STREAM, self._view)
         except nats.js.errors.NotFoundError:
@@ -73,7 +73,7 @@ class DurableConsumer:
 
     async def _create(self, position: int, *, exactly: bool = False) -> None:
         config = consumer_config(self._view)
-        # Mostly a message stands at the sequence that is its position, or later; from there on all of them come.
+        # Mostly a message has its position as its sequence, or a later one: from there on all of them come.
         found = await self._position_at(position + 1)
         if position and (found == position + 1 or (not exactly and (found is None or found <= position))):
             config.deliver_policy, config.opt_start_seq = DeliverPolicy.BY_START_SEQUENCE, position + 1
@@ -83,14 +83,14 @@ class DurableConsumer:
             raise bus.within_limits(error, f"the consumer {self._view}") from error
         log.info("consumer.made", view=self._view, position=position, start=config.opt_start_seq or 1)
 
-    # ---- nothing comes
+    # ---- while idle
 
     def messages_arrived(self) -> None:
-        """Something has come since."""
+        """Record that messages have arrived since the last check."""
         self._idle_checks = 0
 
     def checked_within(self, seconds: float) -> bool:
-        """Whether the last look was so short a time ago; if not, this is one."""
+        """Return whether the last check is more recent than that; if not, a check begins now."""
         now = time.monotonic()
         if now - self._checked_at < seconds:
             return True
@@ -98,9 +98,9 @@ class DurableConsumer:
         return False
 
     async def repair(self, position: int) -> str | None:
-        """Nothing comes: is that because there is nothing? Else why, and the consumer was made again.
+        """Check that the consumer has not skipped events; if it has, create it again and return the reason.
 
-        Called while nothing that has come waits to be committed.
+        Call it while no delivered event waits for its commit.
         """
         await self._retry_acknowledging()
         info = await self._js.consumer_info(subjects.EVENT_STREAM, self._view)
@@ -108,7 +108,7 @@ class DurableConsumer:
         if why is None and (info.num_pending or info.num_ack_pending):
             self._idle_checks += 1
             if self._idle_checks < MAX_IDLE_CHECKS and self.ack_refusal is None:
-                # It may be on its way.
+                # Messages may be on their way.
                 return None
             why = (
                 f"the consumer delivers nothing, though {info.num_pending or 0} messages are due and "
@@ -128,11 +128,11 @@ class DurableConsumer:
 
     @property
     def ack_refusal(self) -> PermissionDenied | None:
-        """NATS has refused an acknowledgement, and taken none since as far as is known."""
+        """The last acknowledgement that NATS refused, unless one was accepted since."""
         return self._permissions.since(self._accepted_at, ACKNOWLEDGEMENTS)
 
     async def _retry_acknowledging(self) -> None:
-        """Finds out whether what was refused is taken by now: the same subject, and a word that changes nothing."""
+        """Publish on the refused subject again, with a message that changes nothing, to see if NATS accepts it now."""
         if (ack_refusal := self.ack_refusal) is None:
             return
         before = self._permissions.count
@@ -145,12 +145,12 @@ class DurableConsumer:
     # ---- the stream
 
     async def newest_headers(self, state: StreamState) -> AsyncIterator[Mapping[str, str]]:
-        """The headers of the newest messages, the last first, so many as may be somebody else's."""
+        """Yield the headers of the newest messages, the last first, at most `FOREIGN_MESSAGES`."""
         for sequence in range(state.last_seq, max(state.first_seq, state.last_seq - FOREIGN_MESSAGES) - 1, -1):
             yield await self._headers_at(sequence)
 
     async def last_position(self) -> int:
-        """Of the last event that the stream has; 0 when it has none."""
+        """Return the position of the stream's last event; 0 when it has none."""
         async for headers in self.newest_headers((await self._js.stream_info(subjects.EVENT_STREAM)).state):
             if (position := as_position(headers.get(Ce.POSITION))) is not None:
                 return position
@@ -170,7 +170,7 @@ class DurableConsumer:
 
 
 def consumer_config(name: str) -> ConsumerConfig:
-    """Acknowledging a message means all before it too; each is redelivered for ever until then."""
+    """An acknowledgement covers all earlier messages; until then each is redelivered, without a limit."""
     return ConsumerConfig(
         durable_name=name,
         description="Acknowledged is what the view has committed; the view's own position counts.",
@@ -178,21 +178,21 @@ def consumer_config(name: str) -> ConsumerConfig:
         ack_policy=AckPolicy.ALL,
         ack_wait=ACK_WAIT_SECONDS,
         max_deliver=-1,
-        # Everything that was delivered and not acknowledged is held in memory by the feed, so this bounds it.
+        # The event consumer holds unacknowledged messages in memory, so this bounds them.
         max_ack_pending=Settings().max_ack_pending,
         replay_policy=ReplayPolicy.INSTANT,
     )
 
 
 def why_withheld(info: ConsumerInfo) -> str | None:
-    """Why the consumer delivers nothing, or not everything, whatever is due."""
+    """Return why the consumer delivers nothing, or not everything; None when it delivers all."""
     if info.paused:
         return f"the consumer is paused until {info.config.pause_until}"
-    return None if same_shape(info) else "somebody gave the consumer another shape"
+    return None if same_shape(info) else "the configuration of the consumer was changed"
 
 
 def same_shape(info: ConsumerInfo) -> bool:
-    """Whether it delivers all events, whole, at once, and again until they are acknowledged."""
+    """Return whether it delivers all events, whole, at once, and again until they are acknowledged."""
     ours, theirs = consumer_config(info.name), info.config
     fields = ("ack_policy", "ack_wait", "max_deliver", "max_ack_pending", "replay_policy", "deliver_subject")
     limits = (

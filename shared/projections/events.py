@@ -1,4 +1,4 @@
-"""Events on their way into a view, in the order of their positions, each readable or with the reason why it is not."""
+"""Events on their way into a view, by position: each is decoded, or has the reason why it cannot be read."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ from shared.wire.event_body import Undecodable
 
 
 class IncomingEvent(ABC):
-    """One event of the log. `event` is None when it cannot be read here, and `error` says why."""
+    """One event of the log. `recorded` is None when this code cannot read it; `error` says why."""
 
-    __slots__ = ("account", "aggregate", "error", "event", "position", "stream", "type")
+    __slots__ = ("account", "aggregate", "error", "position", "recorded", "stream", "type")
 
     def __init__(self, position: int, stream: UUID, aggregate: str, account: str, type_: str) -> None:
         self.position = position
@@ -23,20 +23,20 @@ class IncomingEvent(ABC):
         self.aggregate = aggregate
         self.account = account
         self.type = type_
-        self.event: Recorded | None = None
+        self.recorded: Recorded | None = None
         self.error = ""
 
     @abstractmethod
     def id(self) -> UUID | None:
-        """The event's id; None when it bears none that is one."""
+        """Return the event's id; None when there is no valid one."""
 
     @abstractmethod
-    def evidence(self) -> tuple[Mapping[str, str], bytes]:
-        """Headers and body of the CloudEvent, as kept while parked."""
+    def as_cloud_event(self) -> tuple[Mapping[str, str], bytes]:
+        """Return headers and body of the CloudEvent, as they are kept while the event is parked."""
 
 
 class DeliveredEvent(IncomingEvent):
-    """An event as it came over the bus, or as it was parked."""
+    """An event as the stream delivered it, or as it was parked."""
 
     __slots__ = ("_body", "_headers")
 
@@ -49,19 +49,19 @@ class DeliveredEvent(IncomingEvent):
         self._headers = headers
         self._body = body
         try:
-            self.event = from_wire(headers, body, self.stream)
+            self.recorded = from_wire(headers, body, self.stream)
         except Undecodable as error:
             self.error = str(error)
 
     def id(self) -> UUID | None:
-        return _uuid(self._headers.get(Ce.ID, ""))
+        return _uuid_or_none(self._headers.get(Ce.ID, ""))
 
-    def evidence(self) -> tuple[Mapping[str, str], bytes]:
+    def as_cloud_event(self) -> tuple[Mapping[str, str], bytes]:
         return self._headers, self._body
 
 
 class LoggedEvent(IncomingEvent):
-    """An event as it stands in the event log."""
+    """An event as the event log has it."""
 
     __slots__ = ("_stored",)
 
@@ -69,21 +69,21 @@ class LoggedEvent(IncomingEvent):
         super().__init__(stored.position, stored.stream, "", "", stored.topic)
         self._stored = stored
         try:
-            event = self.event = from_state(*stored)
-            self.aggregate, self.account = event.event.aggregate, event.account
+            recorded = self.recorded = from_state(*stored)
+            self.aggregate, self.account = recorded.event.aggregate, recorded.account
         except Undecodable as error:
             self.error = str(error)
-            headers, _ = self.evidence()
+            headers, _ = self.as_cloud_event()
             self.aggregate = headers.get(Ce.SUBJECT, "").partition("/")[0]
             self.account = headers.get(Ce.ACCOUNT, "")
 
     def id(self) -> UUID | None:
         try:
-            return _uuid(id_in_state(self._stored.state))
+            return _uuid_or_none(id_in_state(self._stored.state))
         except Undecodable:
             return None
 
-    def evidence(self) -> tuple[Mapping[str, str], bytes]:
+    def as_cloud_event(self) -> tuple[Mapping[str, str], bytes]:
         try:
             _, headers, body = stored_to_wire(*self._stored)
         except Undecodable:
@@ -91,7 +91,7 @@ class LoggedEvent(IncomingEvent):
         return headers, body
 
 
-def _uuid(text: str) -> UUID | None:
+def _uuid_or_none(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
@@ -99,20 +99,20 @@ def _uuid(text: str) -> UUID | None:
 
 
 def key_of(recorded: Recorded) -> str:
-    """The aggregate's name within its account: an id, or a canonical address."""
-    # An event bears the name of its aggregate in the field that is called like the aggregate's kind.
+    """Return the aggregate's name within its account: an id, or a canonical address."""
+    # The field with the aggregate's name is called like the aggregate's kind.
     kind = recorded.event.aggregate
     key: str = recorded.account if kind == "account" else getattr(recorded.event, kind)
     return key
 
 
-def contiguous(entries: Iterable[IncomingEvent], position: int) -> list[IncomingEvent]:
-    """The entries that follow the position one by one; known ones are left out, and those behind a gap."""
+def contiguous(events: Iterable[IncomingEvent], position: int) -> list[IncomingEvent]:
+    """Return the events that follow the position without a gap; earlier ones and those behind a gap are left out."""
     run: list[IncomingEvent] = []
-    for entry in entries:
-        if entry.position == position + 1:
-            run.append(entry)
+    for event in events:
+        if event.position == position + 1:
+            run.append(event)
             position += 1
-        elif entry.position > position:
+        elif event.position > position:
             break
     return run

@@ -17,7 +17,7 @@ from shared.projections.view import View
 async def of_view(
     view: View, consumer: EventConsumer, client: Client, postgres_url: str
 ) -> AsyncIterator[Sequence[Source]]:
-    """Of the live rows, whoever carries events to them."""
+    """Metrics of the live rows and of the consumer, in every process of the view."""
     meter, name, js = LagMeter(postgres_url), view.definition.name, client.jetstream(timeout=5)
 
     async def carrying() -> Sequence[Metric]:
@@ -25,7 +25,7 @@ async def of_view(
         return [gauge("switchboard_view_carrying", description, consumer.carries, view=name)]
 
     async def lag() -> Sequence[Metric]:
-        position, parked, given_up = await view.dead_letter_counts()
+        position, parked, given_up = await view.position_and_dead_letters()
         found = await meter.lag_of(position)
         waiting = "Events that could not be applied, and those behind them."
         lacking = "Dead letters given up since the rows were made: the rows lack them."

@@ -4,43 +4,29 @@ import asyncio
 import gc
 import signal
 import sys
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import nats.errors
 import orjson
-import psycopg
 import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
-from shared.language import subjects
 from shared.language.questions import Question
-from shared.messaging.endpoint import Endpoint, discoverable
+from shared.messaging.endpoint import discoverable
 from shared.messaging.service import Service, run
 from shared.process import failpoints, logs
-from shared.process.cancellation import cancellation_requested
 from shared.process.settings import Settings
 from shared.projections import metrics
 from shared.projections.consumer import EventConsumer
 from shared.projections.definition import ProjectionDefinition
 from shared.projections.query_endpoint import QueryEndpoint, QuestionHandler
 from shared.projections.rebuild.admin import run_verb
-from shared.projections.rebuild.rebuild import rebuild
+from shared.projections.rebuild.rebuild import rebuild, restore_rows
+from shared.projections.serving_state import ServingState
 from shared.projections.view import View
-from shared.wire import frames
 
 STOP_SECONDS = 5.0
-# How soon a process hears that the rows are of another version now, and of its own again; and how long those of the
-# former version still answer from the rows that are kept at most, while those of the new one are not there yet.
-CHECK_SECONDS = 0.2
-CHECK_FROM_STANDBY_SECONDS = 0.04
-MAX_HANDOVER_SECONDS = 4.0
-CHECK_SUCCESSOR_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -48,10 +34,28 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class ProjectionService:
-    """A projection service: its public name, its view, and what it answers on which subjects.
+class ServiceLimits:
+    """
+    Args:
+        answer_seconds: how long the database may take for an answer.
+        questions_in_progress: the most questions at once, in weights: one each, and one more for every 4 KiB.
+        stalled_seconds: the longest time that a step of the event consumer takes.
+        handover_seconds: how long a process goes on to answer after a cutover, while no successor does.
+        standby_check_seconds: how soon a process on standby notices that its version is live.
+    """
 
-    `foreign` are names on those subjects that another service answers.
+    answer_seconds: float = 8.0
+    questions_in_progress: int = 1_024
+    stalled_seconds: float = 10.0
+    handover_seconds: float = 4.0
+    standby_check_seconds: float = 0.04
+
+
+@dataclass(frozen=True)
+class ProjectionService:
+    """A projection service: its public name, its view, and the questions that it answers on which subjects.
+
+    Another service answers the questions in `ignored` on the same subjects.
     """
 
     name: str
@@ -61,10 +65,11 @@ class ProjectionService:
     answer: QuestionHandler
     subjects: tuple[str, ...]
     ignored: frozenset[str] = frozenset()
+    limits: ServiceLimits = ServiceLimits()
 
 
 def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncContextManager[None]]:
-    """What `service.run` takes: serves the room while it is entered."""
+    """Return the context manager for `service.run` within which the projection is served."""
 
     @asynccontextmanager
     async def wire(service: Service) -> AsyncIterator[None]:
@@ -82,21 +87,29 @@ def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncCon
 
 @asynccontextmanager
 async def _serve(service: Service, projection: ProjectionService, view: View) -> AsyncIterator[None]:
-    client = service.broker.connection
-    consumer = EventConsumer(client, service.postgres_url, view)
+    client, limits = service.broker.connection, projection.limits
+    consumer = EventConsumer(
+        client, service.postgres_url, view, lambda: restore_rows(service.postgres_url, view), limits.stalled_seconds
+    )
     query_endpoint = QueryEndpoint(
-        view, projection.questions, projection.answer, projection.ignored, lambda: client.max_payload
+        view,
+        projection.questions,
+        projection.answer,
+        projection.ignored,
+        lambda: client.max_payload,
+        limits.answer_seconds,
+        limits.questions_in_progress,
     )
     queue = projection.definition.name
     endpoints = [
         query_endpoint.endpoint(f"questions-{n}", subject, queue) for n, subject in enumerate(projection.subjects, 1)
     ]
-    serving_state = ServingState(view, client, endpoints)
-    service.parts |= {"events": consumer.ready, "view": lambda: _readable(serving_state, query_endpoint)}
-    await serving_state.check()
-    following, checking = asyncio.create_task(consumer.run()), asyncio.create_task(serving_state.run())
-    for task in (following, checking):
-        task.add_done_callback(lambda ended: _on_end(service, ended))
+    state = ServingState(view, client, endpoints, limits.handover_seconds, limits.standby_check_seconds)
+    service.parts |= {"events": consumer.ready, "view": lambda: _readable(state, query_endpoint)}
+    await state.check()
+    consuming, checking = asyncio.create_task(consumer.run()), asyncio.create_task(state.run())
+    for task in (consuming, checking):
+        task.add_done_callback(lambda ended: _stop_on_error(service, ended))
     try:
         async with (
             metrics.of_view(view, consumer, client, service.postgres_url) as sources,
@@ -105,138 +118,37 @@ async def _serve(service: Service, projection: ProjectionService, view: View) ->
             service.metric_sources += [query_endpoint.collect_metrics, *sources]
             yield
     finally:
-        # First, or it might open again what is drained.
+        # First, since it might open again the endpoints that are drained.
         checking.cancel()
         await asyncio.wait({checking}, timeout=STOP_SECONDS)
-        await serving_state.stop_announcing()
+        await state.stop_announcing()
         for endpoint in endpoints:
             await endpoint.drain()
         await query_endpoint.drain()
-        following.cancel()
-        await asyncio.wait({following}, timeout=STOP_SECONDS)
+        consuming.cancel()
+        await asyncio.wait({consuming}, timeout=STOP_SECONDS)
 
 
-async def _readable(serving_state: "ServingState", query_endpoint: QueryEndpoint) -> str | None:
-    return serving_state.standby or await query_endpoint.ready()
+async def _readable(state: ServingState, query_endpoint: QueryEndpoint) -> str | None:
+    return state.standby or await query_endpoint.ready()
 
 
-def _on_end(service: Service, task: "asyncio.Task[None]") -> None:
-    """These never end by themselves: what they did not expect ends the process, and a new one begins."""
+def _stop_on_error(service: Service, task: "asyncio.Task[None]") -> None:
+    """Stop the process after an unexpected error, so that its supervisor starts a new one."""
     if not task.cancelled() and (error := task.exception()):
         log.error("service.part_failed", exc_info=error)
         service.given_up = True
         service.stopping.set()
 
 
-class ServingState:
-    """Takes questions while the live rows are of this code's version, and leaves them to others while they are not.
-
-    A process that steps aside is not ready; it answers again as soon as the rows are of its version again.
-    """
-
-    def __init__(self, view: View, client: Client, endpoints: Sequence[Endpoint]) -> None:
-        self.standby: str | None = None
-        self._view = view
-        self._client = client
-        self._endpoints = endpoints
-        self._serving = False
-        self._migrated = False
-        self._unfit: str | None = None
-        self._announced: Subscription | None = None
-
-    async def run(self) -> None:
-        """Until it is cancelled."""
-        while not cancellation_requested():
-            await asyncio.sleep(CHECK_SECONDS if self._serving or self._unfit else CHECK_FROM_STANDBY_SECONDS)
-            await self.check()
-
-    async def check(self) -> None:
-        """Asks the database, and acts on it; one that does not answer changes nothing."""
-        ours, unfit = self._view.definition.version, None
-        try:
-            version = await self._view.version()
-            if version == ours and not self._serving:
-                unfit = await self._why_unfit()
-        except psycopg.Error:
-            # Away, or the view is not made yet: who asks is told so.
-            version = None
-        if version is not None:
-            self.standby = None if version == ours else f"the live rows are of version {version}, this code of {ours}"
-        elif self._unfit is not None:
-            # They are dropped by now, and whoever asks is told that the view is being made.
-            self.standby = None
-        if unfit is not None and unfit != self._unfit:
-            log.warning("view.contradicts_log", view=self._view.definition.name, why=unfit)
-        self._unfit = unfit
-        if unfit is not None:
-            # Whoever carries events drops them; until then nobody is answered from them here.
-            self.standby = unfit
-        elif self.standby is None:
-            await self._start_serving()
-        else:
-            await self._stop_serving(version)
-
-    async def _why_unfit(self) -> str | None:
-        """Why nobody may be answered from rows that this process has not answered from so far."""
-        if not self._migrated:
-            await self._view.migrate()
-            self._migrated = True
-        return await self._view.log_mismatch()
-
-    async def _start_serving(self) -> None:
-        if not self._serving:
-            for endpoint in self._endpoints:
-                await endpoint.open(self._client)
-            definition = self._view.definition
-            # Behind them on one connection: where this is answered questions are, too.
-            self._announced = await self._client.subscribe(
-                subjects.attendance(definition.name, definition.version), cb=_respond
-            )
-            self._serving = True
-            self._view.version_is_live()
-            log.info("view.attends", view=self._view.definition.name, version=self._view.definition.version)
-
-    async def _stop_serving(self, version: int | None) -> None:
-        if self._serving and version is not None:
-            self._serving = False
-            log.warning("view.steps_aside", view=self._view.definition.name, why=self.standby)
-            await self.stop_announcing()
-            reason = await self._wait_for_successor(version)
-            for endpoint in self._endpoints:
-                await endpoint.drain()
-            log.info("view.has_left", view=self._view.definition.name, because=reason)
-
-    async def stop_announcing(self) -> None:
-        """Nobody is told any more that questions are answered here; they are until they are drained."""
-        announced, self._announced = self._announced, None
-        if announced is not None:
-            await frames.unsubscribe(self._client, announced)
-
-    async def _wait_for_successor(self, version: int) -> str:
-        """Returns when a process of that version answers, when there is none that could, or when they are too slow."""
-        name, end = self._view.definition.name, time.monotonic() + MAX_HANDOVER_SECONDS
-        while time.monotonic() < end and not cancellation_requested():
-            # Nobody hears it, or NATS is away.
-            with suppress(nats.errors.Error), frames.breaking():
-                await self._client.request(subjects.attendance(name, version), timeout=CHECK_SECONDS)
-                return f"version {version} answers"
-            with suppress(psycopg.Error):
-                if not await self._view.count_readers(version):
-                    return f"there is nobody of version {version}"
-            await asyncio.sleep(CHECK_SUCCESSOR_SECONDS)
-        return f"version {version} does not answer for {MAX_HANDOVER_SECONDS:g} s"
-
-
-async def _respond(message: Msg) -> None:
-    await message.respond(b"")
-
-
-# ---- by hand
+# ---- the command line
 
 
 def main(projection: ProjectionService) -> None:
-    """Serves the room. `--rebuild` makes its rows anew from the event log, switches to them and ends; `views <verb>
-    <arguments>` does one of `view_verbs.VERBS` and ends.
+    """Serve the projection until the process is stopped.
+
+    `--rebuild` instead rebuilds its rows from the event log and makes them live; `views <verb> <arguments>` runs one
+    of `admin.VERBS`.
     """
     match sys.argv[1:]:
         case ["--rebuild"]:
@@ -257,11 +169,11 @@ def _run_once(projection: ProjectionService, work: Callable[[str, ProjectionDefi
     # A million events leave no cycles, and looking for them would take two fifths of the time.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
-    return asyncio.run(_until_asked_to_end(work(settings.postgres_url, projection.definition)))
+    return asyncio.run(_cancelled_by_sigterm(work(settings.postgres_url, projection.definition)))
 
 
-async def _until_asked_to_end(work: Coroutine[Any, Any, T]) -> T:
-    """SIGTERM ends it as Ctrl-C does, so that it leaves nothing."""
+async def _cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
+    """Let SIGTERM end the work as Ctrl-C does, so that it can clean up."""
     task = asyncio.current_task()
     assert task is not None, "this runs in one"
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

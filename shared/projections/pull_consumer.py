@@ -16,16 +16,16 @@ HEARTBEAT_SECONDS = 1.0
 SILENCE_SECONDS = 2.5
 CHECK_CONNECTION_SECONDS = 0.1
 REQUEST_SECONDS = 30.0
-# Whoever leads the consumer next answers the next request.
+# The next leader of the consumer answers the next request.
 LEADER_CHANGED = "leadership change"
 
 
 class ConsumerLostError(Exception):
-    """The consumer is gone, silent, or not where the view needs it."""
+    """The consumer is gone, silent, or not at the position that the view needs."""
 
 
 class PullRefusedError(ConsumerLostError):
-    """The server gives no messages of this consumer to such a request."""
+    """The server refuses such a request to this consumer."""
 
 
 class StreamMessage(NamedTuple):
@@ -41,7 +41,7 @@ class PullConsumer:
 
     nats-py's `fetch` waits for a full batch or its timeout, and FastStream's batch subscriber drops what it has fetched
     when the rest of its time is under 0.1 ms (the server refuses the negative expiry), until it is redelivered out of
-    order. Here one request stands at the server all the time, and what has come is handed over at once.
+    order. Here one request waits at the server all the time, and messages are handed over as they arrive.
     """
 
     def __init__(self, client: Client, stream: str, consumer: str, batch: int = BATCH) -> None:
@@ -65,10 +65,10 @@ class PullConsumer:
         self._subscription = None
 
     async def receive(self, within: float = SILENCE_SECONDS) -> list[StreamMessage]:
-        """What has come; nothing on a heartbeat, or when `within` is over and shorter than the server may be silent.
+        """Return the messages that have come; none on a heartbeat, or after a short `within`.
 
         Raises:
-            ConsumerLost: the consumer is gone, the server fell silent, or the connection it knew us by was lost.
+            ConsumerLostError: the consumer is gone, the server is silent, or the connection of the request was lost.
         """
         if self._wanted <= 0:
             await self._request()
@@ -83,7 +83,7 @@ class PullConsumer:
         return messages
 
     async def _wait_for_message(self, within: float) -> bool:
-        """Whether anything came in time."""
+        """Return whether a message or status came in time."""
         until = time.monotonic() + within
         while not self._arrived.is_set():
             if self._client.stats["reconnects"] != self._reconnects:
@@ -116,7 +116,7 @@ class PullConsumer:
     def _on_status(self, status: str, description: str) -> None:
         if status == "100":
             return
-        # The request has ended: its time is over (408), or the server says why it gives no more.
+        # The request has ended: its time is over (408), or the server gives a reason.
         self._wanted = 0
         if status != "408" and description.lower() != LEADER_CHANGED:
             self._last_error = f"{status} {description or 'no such consumer'}"

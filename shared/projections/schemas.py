@@ -1,8 +1,8 @@
-"""Rows beside the live ones of a view: what their schemas are called, and what stands where.
+"""The schemas of a view: live rows, and other rows that a rebuild builds or that a cutover retired.
 
-The name says what rows are: `<view>` is live, `<view>_building` is being filled and nobody's to read, `<view>_new` is
-complete and waits to be switched to, `<view>_old` was live before the last switch, `<view>_discarded` is about to be
-dropped.
+The name says the state: `<view>` is live, `<view>_building` is being filled and read by no one, `<view>_new` is
+complete and staged for a cutover, `<view>_old` was live before the last cutover and is retired, `<view>_discarded` is
+about to be dropped.
 """
 
 from collections.abc import AsyncIterator
@@ -17,10 +17,9 @@ from psycopg.types.json import set_json_loads
 
 from shared.process.postgres import DirectAsync
 from shared.projections.definition import Row
-from shared.projections.projection_store import drop, exists, named
+from shared.projections.tables import drop, exists, named
 
-# For the session of one rebuild: nothing of it counts before all of it does, and a plan that was made while the tables
-# were small is kept while they grow.
+# For the session of one rebuild: no row counts before all do, and plans are kept while the tables grow.
 SESSION_SETTINGS = {
     "synchronous_commit": "off",
     "maintenance_work_mem": "256MB",
@@ -29,16 +28,14 @@ SESSION_SETTINGS = {
     "enable_mergejoin": "off",
     "jit": "off",
 }
-# The session of who did it last ends a moment after him.
-LOCK_TIMEOUT_MS = 3_000
 
 
 class PreconditionFailedError(Exception):
-    """What was asked for cannot be done as things stand; nothing was changed, and the message says why."""
+    """The operation is not possible in the present state; nothing was changed, and the message says why."""
 
 
 class SchemasInUseError(PreconditionFailedError):
-    """Somebody else works on rows beside the live ones of this view."""
+    """Another rebuild, comparison or cutover of this view is in progress."""
 
 
 def building(view: str) -> str:
@@ -68,7 +65,7 @@ class SchemaInfo:
 
 @dataclass(frozen=True)
 class SchemaStatus:
-    """What there is of one view; `building` says whether somebody fills rows at this moment, or left them unfilled."""
+    """The schemas of one view; `building` is one that is being filled, or that is orphaned."""
 
     live: SchemaInfo | None
     staged: SchemaInfo | None
@@ -76,23 +73,23 @@ class SchemaStatus:
     building: SchemaInfo | None
 
     def has_staged(self, version: int) -> bool:
-        """Whether rows of this version are complete and wait to be switched to."""
+        """Return whether rows of this version wait for a cutover."""
         return self.staged is not None and self.staged.version == version
 
     def staged_message(self, version: int) -> str:
         live = self.live and self.live.version
         return (
-            f"the live rows are of version {live}; those of {version} stand beside them until they are switched to or "
+            f"the live rows are of version {live}; those of {version} are staged until they are switched to or "
             f"dropped (`switchboard views`)"
         )
 
     def inactive_schema(self, version: int) -> str | None:
-        """The rows beside the live ones that are complete and of this version."""
+        """Return the schema of complete rows of this version that are not live."""
         return next((rows.schema for rows in (self.retired, self.staged) if rows and rows.version == version), None)
 
 
 async def schema_status(cursor: AsyncCursor[Any], view: str) -> SchemaStatus:
-    """Asked now, in the transaction of the cursor if it has one."""
+    """Read the status, in the transaction of the cursor if it has one."""
     return SchemaStatus(
         live=await schema_info(cursor, view),
         staged=await schema_info(cursor, staged(view)),
@@ -102,7 +99,7 @@ async def schema_status(cursor: AsyncCursor[Any], view: str) -> SchemaStatus:
 
 
 async def schema_info(cursor: AsyncCursor[Any], schema: str) -> SchemaInfo | None:
-    """None when there are none."""
+    """Read version and position of a schema's rows; None when there is no such schema."""
     if not await exists(cursor, schema):
         return None
     await cursor.execute(named("SELECT design, position FROM {schema}.view", schema))
@@ -111,12 +108,12 @@ async def schema_info(cursor: AsyncCursor[Any], schema: str) -> SchemaInfo | Non
 
 
 def reader_application_name(view: str, version: int) -> str:
-    """The name by which PostgreSQL knows the connections of processes that answer this version's questions."""
+    """Return PostgreSQL's name for connections of processes that answer questions from rows of this version."""
     return f"{view}-questions-v{version}"
 
 
 async def count_readers(cursor: AsyncCursor[Row], view: str, version: int) -> int:
-    """How many connections of such processes there are."""
+    """Count the connections of such processes."""
     await cursor.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s",
         (reader_application_name(view, version),),
@@ -125,53 +122,54 @@ async def count_readers(cursor: AsyncCursor[Row], view: str, version: int) -> in
     return int(row[0]) if row else 0
 
 
-# ---- one at a time
-
-
-async def try_lock_rebuild(connection: AsyncConnection[Any], view: str) -> None:
-    """For the session, nobody else works on rows beside the live ones.
-
-    Raises:
-        Occupied: somebody does.
-    """
-    await connection.execute(f"SET lock_timeout = {LOCK_TIMEOUT_MS}".encode())
-    try:
-        await lock_rebuild(connection, view)
-    except LockNotAvailable as error:
-        raise SchemasInUseError(
-            f"Rows of {view} are being made, compared or switched elsewhere at this moment."
-        ) from error
-    await connection.execute("SET lock_timeout = 0")
+# ---- one rebuild at a time
 
 
 @asynccontextmanager
 async def rebuild_connection(postgres_url: str) -> AsyncIterator[AsyncConnection[Any]]:
-    """A connection that fills rows and exchanges them."""
+    """A connection for a rebuild, a comparison or a cutover."""
     async with await DirectAsync.connect(postgres_url, settings=SESSION_SETTINGS, autocommit=True) as connection:
         set_json_loads(orjson.loads, connection)
         yield connection
 
 
-def _lock_key(view: str) -> str:
-    return f"{view} beside"
+async def try_lock_rebuild(connection: AsyncConnection[Any], view: str, timeout_ms: int) -> None:
+    """Exclude other work on the view's schemas until the session ends.
+
+    Raises:
+        SchemasInUseError: other work is in progress, for all of the timeout.
+    """
+    await connection.execute(f"SET lock_timeout = {timeout_ms:d}".encode())
+    try:
+        await lock_rebuild(connection, view)
+    except LockNotAvailable as error:
+        raise SchemasInUseError(
+            f"Rows of {view} are being rebuilt, compared or switched by another process at this moment."
+        ) from error
+    await connection.execute("SET lock_timeout = 0")
 
 
 async def lock_rebuild(connection: AsyncConnection[Row], view: str) -> None:
-    """For the session: who else works on rows beside the live ones of this view waits until this one is through."""
+    """Wait until no other work on the view's schemas is in progress, and exclude it until the session ends."""
     await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (_lock_key(view),))
 
 
 async def drop_orphaned(cursor: AsyncCursor[Row], view: str, *, wait: bool = False) -> None:
-    """Drops what a rebuild that ended early has left; one that is at work is left alone, or waited for."""
+    """Drop the schemas of a rebuild that was killed; `wait` for a rebuild in progress, or else leave it alone."""
     for schema in (building(view), discarded(view)):
         if await exists(cursor, schema) and await _lock_rebuild_in_transaction(cursor, view, wait=wait):
             await drop(cursor, schema)
 
 
 async def _lock_rebuild_in_transaction(cursor: AsyncCursor[Row], view: str, *, wait: bool) -> bool:
-    """Whether, to the end of the transaction, nobody else works on rows beside the live ones."""
+    """Exclude other work on the view's schemas until the end of the transaction; return whether that succeeded."""
     lock = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0)) IS NOT NULL"
     attempt = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
     await cursor.execute(lock if wait else attempt, (_lock_key(view),))
     row = await cursor.fetchone()
     return row is not None and bool(row[0])
+
+
+def _lock_key(view: str) -> str:
+    # Processes of earlier releases lock this key, too.
+    return f"{view} beside"

@@ -1,7 +1,7 @@
-"""Questions that wait at the same moment share one snapshot: each then costs little more than its own rows.
+"""Questions that wait at the same moment share one snapshot: each costs little more than its own rows.
 
-Accounts are served in turn, and a snapshot is not kept for long: what is left then waits for the next, in front. While
-there are several accounts none has all of the snapshots, nor all of the event loop's time.
+Accounts take turns, and a snapshot ends soon: questions that are left wait for the next one, in front. While there are
+several accounts, none has all of the snapshots, nor all of the event loop's time.
 """
 
 import asyncio
@@ -17,29 +17,25 @@ from shared.messaging.admission import KnownTenants, Throughput
 from shared.messaging.fair_queue import FairQueue
 from shared.process.pacing import pause_after
 from shared.projections.cpu_time import CpuTimed
-from shared.projections.view import READERS, Snapshot, View
+from shared.projections.snapshot import Snapshot
+from shared.projections.view import View
 
-LARGEST_GROUP = 64
-# Of one account, while there are others.
-MAX_OF_ONE = 16
 # A snapshot whose answers have kept the event loop busy for so long begins no further one.
 SLICE_SECONDS = 0.01
 # After a snapshot an account rests, beside others, for so many times as long as its answers kept the loop busy.
 REST_TIMES = 8.0
-# Who took no more than that of it need not.
+# An account that took no more of it does not rest.
 MIN_REST_AFTER_SECONDS = 0.002
-# What a question takes of the loop besides: to be read, begun and replied to.
+# The time on the loop that a question takes besides: to be parsed, begun and replied to.
 OVERHEAD_SECONDS = 0.0002
-# Who has waited for so long is not looked for any more: most have given up, and those behind have not.
-MAX_WAIT_SECONDS = 4.0
-# What is supposed before the first group is measured.
+# The estimate before the first group is measured.
 FIRST_THROUGHPUT = 1_000.0
 
 T = TypeVar("T")
 
 
 class OverloadedError(Exception):
-    """Too many were before it."""
+    """Too many questions were before it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,7 +46,7 @@ class QueuedQuestion:
     answer: "asyncio.Future[Any]"
     arrived: float
     weight: int = 1
-    # What it took of the event loop.
+    # The time that it took on the event loop.
     seconds: float = 0.0
 
     def fail(self, error: BaseException) -> None:
@@ -59,23 +55,34 @@ class QueuedQuestion:
 
 
 class SharedSnapshots:
-    """At most `READERS` snapshots are open at once; who comes while they are in use waits for the next."""
+    """Groups questions into snapshots, of which the view has at most `readers` at once.
 
-    def __init__(self, view: View, accounts: KnownTenants) -> None:
+    Args:
+        max_wait_seconds: after so long a question fails: most callers have given up, and those behind it have not.
+        group: the most questions of one snapshot.
+        of_one: the most of one account, while there are others.
+    """
+
+    def __init__(
+        self, view: View, accounts: KnownTenants, max_wait_seconds: float = 4.0, group: int = 64, of_one: int = 16
+    ) -> None:
         self._view = view
+        self.max_wait_seconds = max_wait_seconds
+        self._group = group
+        self._of_one = of_one
         self._accounts = accounts
         self._waiting: FairQueue[QueuedQuestion] = FairQueue(accounts)
         self.throughput = Throughput(FIRST_THROUGHPUT)
         self._reading: set[asyncio.Task[None]] = set()
-        # In how many snapshots each line is now, those that it rests after among them.
+        # In how many snapshots each line is now, including those that it rests after.
         self._in_use: Counter[str] = Counter()
 
     async def read(self, account: str, actor: str, read: Callable[[Snapshot], Awaitable[T]]) -> T:
-        """What `look` makes of a snapshot that was taken after this was called.
+        """Return the result of `read` from a snapshot that was taken after this call.
 
         Raises:
-            Crowded: its turn did not come in time.
-            psycopg.Error: the database is away or refused; besides, whatever `look` raises.
+            OverloadedError: its turn did not come in time.
+            psycopg.Error: the database is away or refused; `read` may raise others.
         """
         waiting = QueuedQuestion(account, actor, read, asyncio.get_running_loop().create_future(), time.monotonic())
         self._waiting.put(waiting)
@@ -83,24 +90,24 @@ class SharedSnapshots:
         try:
             answer: T = await waiting.answer
         except asyncio.CancelledError:
-            # Nobody takes it while the readers hang: it must not stay until they do.
+            # While the readers hang, no group takes it: it must not stay until one does.
             self._waiting.remove_expired(lambda other: other.answer.done())
             raise
         return answer
 
     def _start(self) -> None:
-        if len(self._reading) < READERS:
+        if len(self._reading) < self._view.readers:
             reading = asyncio.create_task(self._read())
             self._reading.add(reading)
             reading.add_done_callback(self._reading.discard)
 
     async def _read(self) -> None:
-        while taken := self._waiting.take(LARGEST_GROUP, MAX_OF_ONE, self._in_use, READERS):
+        while taken := self._waiting.take(self._group, self._of_one, self._in_use, self._view.readers):
             began = time.monotonic()
             lines = [self._waiting.share_of(waiting) for waiting in taken]
             self._in_use.update(set(lines))
             try:
-                if group := deque([one for one in taken if self._still_waits(one, began - MAX_WAIT_SECONDS)]):
+                if group := deque([one for one in taken if self._still_waits(one, began - self.max_wait_seconds)]):
                     await self._serve_group(group, began)
             finally:
                 spent: dict[str, float] = dict.fromkeys(lines, 0.0)
@@ -113,7 +120,7 @@ class SharedSnapshots:
         try:
             await self._answer_group(group)
         except psycopg.Error as error:
-            # The snapshot was not to be had.
+            # There was no snapshot.
             for waiting in group:
                 waiting.fail(error)
         else:
@@ -122,7 +129,7 @@ class SharedSnapshots:
             self.throughput.observe((size - len(group)) * len(self._reading), time.monotonic() - began)
 
     def _release(self, spent: Mapping[str, float]) -> None:
-        """One that asks for much leaves the event loop to the others for most of the time."""
+        """Let an account that asks for much leave the event loop to the others for most of the time."""
         loop, contended = asyncio.get_running_loop(), self._waiting.contended()
         for line, seconds in spent.items():
             if contended and seconds > MIN_REST_AFTER_SECONDS:
@@ -141,13 +148,13 @@ class SharedSnapshots:
             self._start()
 
     def _still_waits(self, waiting: QueuedQuestion, limit: float) -> bool:
-        """Whoever has heard otherwise meanwhile costs nothing any more."""
+        """Return whether the caller still waits; questions that came before the limit fail."""
         if waiting.arrived < limit:
             waiting.fail(OverloadedError())
         return not waiting.answer.done()
 
     async def _answer_group(self, group: deque[QueuedQuestion]) -> None:
-        """Takes each out of the group as it is answered; the one that breaks the transaction fails alone."""
+        """Take each out of the group as it is answered; the one that breaks the transaction fails alone."""
         async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
             met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
             if new_accounts := {account for account in met if account not in self._accounts}:
@@ -159,7 +166,7 @@ class SharedSnapshots:
                     return
 
     async def _answer_one(self, group: deque[QueuedQuestion], snapshot: Snapshot) -> float:
-        """Seconds that it kept the event loop busy."""
+        """Answer the first of the group; return the seconds that it kept the event loop busy."""
         waiting = group.popleft()
         timed = CpuTimed(waiting.read(snapshot))
         try:
@@ -169,7 +176,7 @@ class SharedSnapshots:
             self._waiting.put_back(group)
             group.clear()
             raise
-        except Exception as error:  # noqa: BLE001  it is the asker's to hear
+        except Exception as error:  # noqa: BLE001  the caller handles it
             waiting.fail(error)
         else:
             if not waiting.answer.done():

@@ -1,4 +1,4 @@
-"""Who waits for a position is woken when it is reached, and nobody else."""
+"""Waiting until a view reaches a position, without waking others."""
 
 import asyncio
 import heapq
@@ -6,7 +6,10 @@ from itertools import count
 
 
 class PositionWaiters:
-    """The position last known in this process; another process of the same view may be ahead."""
+    """The view's position as this process knows it, and tasks that wait for later ones.
+
+    Another process of the same view may be ahead.
+    """
 
     def __init__(self) -> None:
         self.position = 0
@@ -15,11 +18,11 @@ class PositionWaiters:
 
     @property
     def has_waiters(self) -> bool:
-        """Whether anybody waits."""
+        """Whether any task waits."""
         return bool(self._waiting)
 
     def advance(self, position: int) -> None:
-        """Wakes those whose position is reached, and nobody else."""
+        """Set the position, and wake the tasks that waited for it or an earlier one."""
         self.position = position
         while self._waiting and self._waiting[0][0] <= position:
             future = heapq.heappop(self._waiting)[2]
@@ -27,7 +30,7 @@ class PositionWaiters:
                 future.set_result(None)
 
     async def wait_for(self, position: int, seconds: float) -> bool:
-        """Whether the position is reached within the time."""
+        """Return whether the position is reached within the time."""
         if position <= self.position:
             return True
         future = asyncio.get_running_loop().create_future()

@@ -18,8 +18,9 @@ from services.inbox_views.projection import DEFINITION as INBOX_VIEWS
 from services.routing.projection import DEFINITION as ROUTING
 from shared.process import log_reader
 from shared.projections.definition import TABLES, ProjectionDefinition
+from shared.projections.document_cache import DocumentCache
 from shared.projections.events import IncomingEvent, LoggedEvent, key_of
-from shared.projections.projection_store import CachedState, fold_events
+from shared.projections.folding import fold_events
 from tests.faults.verdict import Stored, Verdict
 
 VIEWS: Final = {definition.name: definition for definition in (INBOX_VIEWS, ROUTING)}
@@ -90,14 +91,18 @@ def replayed(view: str, log: Iterable[Stored]) -> Rows:
         LoggedEvent(log_reader.StoredEvent(UUID(one.stream), one.version, one.topic, one.state, one.position))
         for one in log
     ]
-    folded = fold_events(definition.fold, entries, CachedState())
+    result = fold_events(definition.fold, entries, DocumentCache())
     rows = {
         Place(TABLES[last.event.aggregate], str(stream)): Row(
-            last.account, key_of(last), orjson.loads(orjson.dumps(folded.docs[stream])), last.version, last.position
+            last.account,
+            key_of(last),
+            orjson.loads(orjson.dumps(result.documents[stream])),
+            last.version,
+            last.position,
         )
-        for stream, last in folded.last.items()
+        for stream, last in result.last.items()
     }
-    return Rows(entries[-1].position if entries else 0, rows, [one.position for one in folded.parked])
+    return Rows(entries[-1].position if entries else 0, rows, [one.position for one in result.parked])
 
 
 def of_the_rows(log: Sequence[Stored], views: Mapping[str, Rows]) -> Verdict:

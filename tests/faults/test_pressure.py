@@ -17,9 +17,10 @@ from shared.core.refusal import Refused
 from shared.language.reasons import Reason
 from shared.messaging.admission import KnownTenants
 from shared.process.clock import new_id
-from shared.projections.query_endpoint import MAX_UNDER_WAY
-from shared.projections.snapshots import LARGEST_GROUP, OverloadedError, SharedSnapshots
-from shared.projections.view import READERS, Snapshot, View
+from shared.projections.projection_service import ServiceLimits
+from shared.projections.snapshot import Snapshot
+from shared.projections.snapshots import OverloadedError, SharedSnapshots
+from shared.projections.view import View
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
 from tests.real_servers import RunningSwitchboard, running_switchboard
 
@@ -188,7 +189,7 @@ async def test_a_locked_view_delays_neither_commands_nor_the_other_view_and_boun
     with locked(running, "LOCK TABLE inbox_views.view IN ACCESS EXCLUSIVE MODE"):
         flood = ask_all(wire, question_subject(bad, "Address"), [body(ADMIN, address)] * FLOOD)
         waits = asyncio.create_task(wire.question(good, "Address", ADMIN, **address))
-        refusals = await some_done(flood, FLOOD - MAX_UNDER_WAY // 2 - 64)
+        refusals = await some_done(flood, FLOOD - ServiceLimits().questions_in_progress // 2 - 64)
         assert all(map(busy_with_hint, refusals))
         reply = await wire.command(good, "ConnectPersonal", ADMIN, owner=ADMIN, address=f"{new_id()}@good.example")
         assert reply.outcome == "accepted"
@@ -201,11 +202,9 @@ async def test_a_locked_view_delays_neither_commands_nor_the_other_view_and_boun
     assert (await wire.question(bad, "Address", ADMIN, **address)).error is None
 
 
-async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
-    database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(database: str) -> None:
     view = View(database, DEFINITION)
-    snapshots = SharedSnapshots(view, KnownTenants())
+    snapshots = SharedSnapshots(view, KnownTenants(), group=64)
     looked = 0
 
     async def look(_: Snapshot) -> int:
@@ -225,11 +224,11 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(
             await asyncio.sleep(0.1)
             for task in given_up:
                 task.cancel()
-            monkeypatch.setattr("shared.projections.snapshots.MAX_WAIT_SECONDS", 0.0)
+            longest, snapshots.max_wait_seconds = snapshots.max_wait_seconds, 0.0
         assert {type(end) for end in await asyncio.gather(*late, return_exceptions=True)} == {OverloadedError}
-        monkeypatch.undo()
+        snapshots.max_wait_seconds = longest
         # Whose group had begun already are answered though nobody hears it.
-        assert looked <= READERS * LARGEST_GROUP
+        assert looked <= view.readers * 64
         assert await snapshots.read("acme", ADMIN, look) == looked
     finally:
         await view.close()
@@ -259,7 +258,7 @@ async def test_who_waits_for_a_position_keeps_nobody_from_an_answer(wire: Wire, 
     fields = {"address": "nobody@good.example"}
     far = body(ADMIN, fields | {"at_least": 2**60, "wait_ms": 6_000})
     waiting = ask_all(wire, question_subject(bad, "Address"), [far] * FLOOD)
-    refusals = await some_done(waiting, FLOOD - MAX_UNDER_WAY // 2 - 64)
+    refusals = await some_done(waiting, FLOOD - ServiceLimits().questions_in_progress // 2 - 64)
     assert all(map(busy_with_hint, refusals))
     for _ in range(20):
         assert (await wire.question(good, "Address", ADMIN, **fields)).error is None

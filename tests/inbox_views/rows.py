@@ -10,7 +10,9 @@ from services.inbox_views.projection import DEFINITION
 from services.inbox_views.queries import answer
 from shared.language.questions import QUESTIONS
 from shared.projections.answers import QuestionRefusedError, render_answer
-from shared.projections.view import DeliveredEvent, Snapshot, View
+from shared.projections.events import DeliveredEvent
+from shared.projections.snapshot import Snapshot
+from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Story
 

@@ -29,8 +29,9 @@ from shared.messaging import bus
 from shared.messaging.service import Service, Wire
 from shared.process import clock
 from shared.process.settings import Settings
+from shared.projections.definition import Fold
+from shared.projections.events import key_of
 from shared.projections.projection_service import ProjectionService, serve
-from shared.projections.view import Fold, key_of
 from shared.wire.cloud_events import to_wire
 
 ALL = ("account_access", "personal_email_access", "super_admin")

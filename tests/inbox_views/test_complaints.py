@@ -9,7 +9,7 @@ import pytest
 from shared.language import events as e
 from shared.projections.cooperative import ROWS_AT_ONCE
 from shared.projections.definition import Row
-from shared.projections.view import Snapshot
+from shared.projections.snapshot import Snapshot
 from tests.inbox_views.rows import Rows, rows_of
 from tests.inbox_views.stories import beginning, personal, team, time_at
 

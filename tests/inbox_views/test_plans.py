@@ -15,7 +15,7 @@ from services.inbox_views import statements
 from services.inbox_views.projection import DEFINITION
 from shared.process.clock import new_id
 from shared.process.postgres import options_of
-from shared.projections import view as views
+from shared.projections import snapshot
 from shared.projections.view import PLANS, View
 
 Row = tuple[str, str, dict[str, Any]]
@@ -41,7 +41,7 @@ ASKED: Final[Sequence[tuple[str, LiteralString, dict[str, Any]]]] = [
     ("of an owner", statements.OWNED, {"owners": ["u00001"]}),
     (
         "who asks",
-        views.HEADS,
+        snapshot.HEADS,
         {"accounts": [ACCOUNT] * 64, "actors": [f"u{n:05}" for n in range(64)], "design": DEFINITION.version},
     ),
 ]

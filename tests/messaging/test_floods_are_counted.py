@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from services.connections.app import connections
 from services.inbox_views.app import INBOX_VIEWS
 from shared.language import subjects
 from shared.messaging.service import Service
-from shared.projections import query_endpoint
+from shared.projections.projection_service import ServiceLimits
 from tests.inbox_views.stories import eventually, is_ready, on_bus, service_open, service_running
 from tests.metrics_page import Page
 from tests.real_servers import RunningNats
@@ -65,12 +66,10 @@ async def test_commands_that_there_is_no_room_for_are_counted(
     assert (stats["num_requests"], stats["num_errors"], stats["data"]) == (FLOOD, FLOOD, {"busy": heard["BUSY"]})
 
 
-async def test_questions_that_there_is_no_room_for_are_counted(
-    private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(query_endpoint, "MAX_UNDER_WAY", ROOM_FOR)
+async def test_questions_that_there_is_no_room_for_are_counted(private_nats: RunningNats, database: str) -> None:
+    small = replace(INBOX_VIEWS, limits=ServiceLimits(questions_in_progress=ROOM_FOR))
     async with (
-        service_running(INBOX_VIEWS, private_nats.url, database) as service,
+        service_running(small, private_nats.url, database) as service,
         on_bus(private_nats.url) as bus,
     ):
         await bus.publish([])

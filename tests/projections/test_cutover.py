@@ -20,21 +20,22 @@ from services.inbox_views.app import INBOX_VIEWS
 from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
-from shared.projections import projection_service, schemas
+from shared.projections import schemas
 from shared.projections.definition import Doc, ProjectionDefinition, VersionMismatchError
-from shared.projections.projection_service import ProjectionService
+from shared.projections.projection_service import ProjectionService, ServiceLimits
 from shared.projections.rebuild import parked
 from shared.projections.rebuild.cutover import cutover, drop_inactive, rollback
 from shared.projections.rebuild.diff import compare
+from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.rebuild import build, rebuild
-from shared.projections.rebuild.replay import BATCH, LogIncompleteError
-from shared.projections.schemas import PreconditionFailedError
+from shared.projections.rebuild.replay import LogIncompleteError
+from shared.projections.schemas import PreconditionFailedError, SchemasInUseError
 from shared.projections.view import View
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, is_ready, on_bus, personal, service_running
 from tests.projections.running_views import apply, reached, rows_of, schemas_of, story, write_log
 from tests.real_servers import ROOT, RunningNats
 
-MANY = 8 * BATCH
+MANY = 8 * LIMITS.batch
 
 
 def marked(doc: Doc | None, recorded: Recorded) -> Doc:
@@ -75,11 +76,10 @@ async def run_sql(url: str, *statements: str) -> None:
 
 
 async def test_a_rebuild_equals_the_live_rows_whatever_is_on_the_way(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    database: str,
 ) -> None:
     """Documents forgotten and read again, small batches, texts that COPY would cut, events that are parked."""
-    monkeypatch.setattr("shared.projections.rebuild.replay.BATCH", 7)
-    monkeypatch.setattr("shared.projections.rebuild.replay.CACHED_DOCUMENTS", 5)
+    small = RebuildLimits(batch=7, cached_documents=5)
     told = story(30)
     for number in range(30):
         address = f"{number}@acme.example"
@@ -93,7 +93,7 @@ async def test_a_rebuild_equals_the_live_rows_whatever_is_on_the_way(
     )  # fmt: skip
     async with prepared(database, told) as view:
         live = await rows_of(database)
-        assert await rebuild(database, view) == told.end
+        assert await rebuild(database, view, limits=small) == told.end
         assert await rows_of(database) == live
         assert await rows_of(database, schemas.retired(DEFINITION.name)) == live
         assert [row[0] for row in live["parked"]] == [told.end - 3, told.end - 2, told.end - 1]
@@ -187,9 +187,8 @@ async def test_a_rebuild_that_loses_its_connection_leaves_nothing(database: str)
 
 
 async def test_a_log_that_ends_long_before_the_view_is_found_out_at_once(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    database: str,
 ) -> None:
-    monkeypatch.setattr("shared.projections.rebuild.cutover.MAX_REMAINING", 3)
     told = story(20)
     await write_log(database, told.recorded[:10])
     view = View(database, DEFINITION)
@@ -198,20 +197,20 @@ async def test_a_log_that_ends_long_before_the_view_is_found_out_at_once(
     await apply(view, told.recorded)
     before = await rows_of(database)
     with pytest.raises(LogIncompleteError, match="the log ends at 10"):
-        await rebuild(database, view)
+        await rebuild(database, view, limits=RebuildLimits(max_remaining=3))
     await view.close()
     assert await rows_of(database) == before
     assert await schemas_of(database, "inbox_views") == {"inbox_views"}
 
 
-async def test_one_works_beside_a_view_at_a_time(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_works_beside_a_view_at_a_time(database: str) -> None:
     async with prepared(database, story(10)), schemas.rebuild_connection(database) as connection:
         await build(database, DEFINITION)
         await schemas.lock_rebuild(connection, DEFINITION.name)
-        monkeypatch.setattr("shared.projections.schemas.LOCK_TIMEOUT_MS", 20)
-        for work in (build, compare, cutover, rollback, drop_inactive):
-            with pytest.raises(PreconditionFailedError, match="elsewhere"):
-                await work(database, DEFINITION)
+        works: list[Callable[..., Awaitable[Any]]] = [build, compare, cutover, rollback, drop_inactive]
+        for work in works:
+            with pytest.raises(SchemasInUseError, match="by another process"):
+                await work(database, DEFINITION, limits=RebuildLimits(in_use_timeout_ms=20))
 
 
 # ---- comparing
@@ -307,27 +306,26 @@ async def test_a_switch_waits_for_an_answer_under_way_and_holds_up_nobody_meanwh
 
 
 async def test_who_waits_too_long_for_others_gives_up_and_changes_nothing(
-    database: str, monkeypatch: pytest.MonkeyPatch
+    database: str,
 ) -> None:
-    monkeypatch.setattr("shared.projections.rebuild.cutover.MAX_WAIT_SECONDS", 0.2)
-    monkeypatch.setattr("shared.projections.rebuild.diff.MAX_WAIT_SECONDS", 0.2)
+    impatient = RebuildLimits(max_wait_seconds=0.2, catch_up_seconds=0.2)
     told = story(20)
     async with prepared(database, beginning()) as view:
         await write_log(database, told.recorded[5:])
         await build(database, DEFINITION)
         with pytest.raises(PreconditionFailedError, match="does the service run"):
-            await compare(database, DEFINITION)
+            await compare(database, DEFINITION, limits=impatient)
         before = await rows_of(database)
         async with view.snapshots([("acme", "ana")]):
             with pytest.raises(PreconditionFailedError, match="never free"):
-                await cutover(database, DEFINITION)
+                await cutover(database, DEFINITION, limits=impatient)
         assert await rows_of(database) == before
         assert (await cutover(database, DEFINITION)).position == told.end
         # Nor is what was kept for the way back lost to a switch that does not happen.
         await build(database, DEFINITION)
         async with view.snapshots([("acme", "ana")]):
             with pytest.raises(PreconditionFailedError, match="never free"):
-                await cutover(database, DEFINITION)
+                await cutover(database, DEFINITION, limits=impatient)
         assert (await rollback(database, DEFINITION)).position == told.end
 
 
@@ -397,23 +395,27 @@ async def test_a_newer_process_makes_its_rows_and_takes_over_by_itself(
 
 @asynccontextmanager
 async def switching(
-    bus: Bus, private_nats: RunningNats, database: str, *, relief: bool
+    bus: Bus, private_nats: RunningNats, database: str, limits: ServiceLimits, *, successor: bool
 ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """A process at work, and rows of the next version beside, with a process that waits for them if there is `relief`.
-    What comes switches to them.
+    """A serving process, and staged rows of the next version, with a `successor` on standby for them if wanted.
+
+    The yielded function cuts over to them.
     """
     told = story(20)
     await write_log(database, told.recorded)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(service_running(INBOX_VIEWS, private_nats.url, database))
+        await stack.enter_async_context(
+            service_running(replace(INBOX_VIEWS, limits=limits), private_nats.url, database)
+        )
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         await build(database, NEXT)
-        if relief:
-            await stack.enter_async_context(service_running(NEXT_SERVICE, private_nats.url, database))
+        if successor:
+            later = replace(NEXT_SERVICE, limits=limits)
+            await stack.enter_async_context(service_running(later, private_nats.url, database))
 
         async def go() -> None:
-            await cutover(database, NEXT, force=not relief)
+            await cutover(database, NEXT, force=not successor)
 
         yield go
 
@@ -427,10 +429,11 @@ async def nobody_answers(bus: Bus) -> bool:
 
 
 async def test_a_former_process_answers_until_a_newer_one_does(
-    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
-    monkeypatch.setattr(projection_service, "CHECK_FROM_STANDBY_SECONDS", 2.0)
-    async with switching(bus, private_nats, database, relief=True) as go, asking(bus, 0) as seen:
+    # The former process waits for longer than the successor takes to notice that its version is live.
+    limits = ServiceLimits(handover_seconds=30.0, standby_check_seconds=2.0)
+    async with switching(bus, private_nats, database, limits, successor=True) as go, asking(bus, 0) as seen:
         await go()
         with capture_logs() as logs:
             await eventually(lambda: said(logs, "view.has_left"))
@@ -442,20 +445,19 @@ async def test_a_former_process_answers_until_a_newer_one_does(
 
 
 async def test_a_former_process_leaves_at_once_when_nobody_comes(
-    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
-    monkeypatch.setattr(projection_service, "MAX_HANDOVER_SECONDS", 60.0)
-    async with switching(bus, private_nats, database, relief=False) as go:
+    limits = ServiceLimits(handover_seconds=60.0)
+    async with switching(bus, private_nats, database, limits, successor=False) as go:
         await go()
         await eventually(lambda: nobody_answers(bus), 10)
 
 
 async def test_a_former_process_does_not_wait_for_ever_for_one_that_does_not_answer(
-    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
-    monkeypatch.setattr(projection_service, "CHECK_FROM_STANDBY_SECONDS", 60.0)
-    monkeypatch.setattr(projection_service, "MAX_HANDOVER_SECONDS", 0.5)
-    async with switching(bus, private_nats, database, relief=True) as go:
+    limits = ServiceLimits(handover_seconds=0.5, standby_check_seconds=60.0)
+    async with switching(bus, private_nats, database, limits, successor=True) as go:
         await go()
         await eventually(lambda: nobody_answers(bus), 10)
 
@@ -520,7 +522,7 @@ async def test_rows_that_were_switched_back_from_are_not_made_again_by_themselve
         await rollback(database, DEFINITION, force=True)
         later = View(database, NEXT)
         await later.open()
-        with pytest.raises(VersionMismatchError, match="stand beside"):
+        with pytest.raises(VersionMismatchError, match="are staged"):
             await later.prepare()
         await drop_inactive(database, NEXT)
         assert not await later.prepare()
@@ -555,11 +557,10 @@ async def test_a_parked_event_that_is_given_up_lets_those_behind_it_through(data
     assert rows["late@acme.example"][4:] == (3, first + 2)
 
 
-async def test_what_is_tried_again_in_steps_keeps_its_order(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.projections.rebuild.parked.BATCH", 2)
+async def test_what_is_tried_again_in_steps_keeps_its_order(database: str) -> None:
     told = story(3).tell(*[e.ToolBound(address="no@acme.example", tool="meetings") for _ in range(5)])
     async with prepared(database, told) as view:
         before = (await rows_of(database))["parked"]
-        assert await parked.retry_parked(view) == (0, 5)
+        assert await parked.retry_parked(view, batch=2) == (0, 5)
         assert (await rows_of(database))["parked"] == before
         assert [one.error for one in await parked.list_parked(view)][1:] == [f"behind position {told.end - 4}"] * 4

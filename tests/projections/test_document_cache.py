@@ -9,7 +9,8 @@ from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
 from shared.projections.definition import Doc
-from shared.projections.view import DeliveredEvent, View
+from shared.projections.events import DeliveredEvent
+from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import beginning, personal
 

@@ -14,9 +14,10 @@ from shared.messaging.endpoint import Endpoint, Request
 from shared.process.clock import new_id
 from shared.projections.cooperative import ROWS_AT_ONCE
 from shared.projections.cpu_time import CpuTimed
-from shared.projections.query_endpoint import STARTED_OF_ONE, QueryEndpoint
+from shared.projections.question_admission import PendingQuestion, QuestionAdmission
+from shared.projections.snapshot import Snapshot
 from shared.projections.snapshots import SharedSnapshots
-from shared.projections.view import READERS, Snapshot, View
+from shared.projections.view import View
 
 ADMIN = "admin"
 BAD, GOOD = "bad", "good"
@@ -63,7 +64,7 @@ async def test_another_accounts_question_is_answered_before_the_heavy_lists_of_o
         for _ in range(20):
             assert await snapshots.read(GOOD, ADMIN, light) == "answered"
     assert not any(task.done() for task in lists)
-    assert at_work <= READERS // 2
+    assert at_work <= view.readers // 2
     may_end.set()
     await asyncio.gather(*lists)
     assert at_work == len(lists)
@@ -76,7 +77,7 @@ async def test_one_account_alone_has_all_of_the_snapshots(view: View) -> None:
     async def heavy(_: Snapshot) -> None:
         nonlocal at_work
         at_work += 1
-        if at_work == READERS:
+        if at_work == view.readers:
             may_end.set()
         await may_end.wait()
 
@@ -122,24 +123,22 @@ async def test_a_long_list_lets_others_have_the_loop_while_it_is_read(view: View
     assert passes - before >= 1_000 // ROWS_AT_ONCE - 1
 
 
-async def test_what_came_in_one_piece_is_not_all_begun_before_whoever_comes_next(
-    view: View, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = QueryEndpoint(view, {}, lambda *_: asyncio.sleep(0))
-    for account in (BAD, GOOD):
-        answers._snapshots._accounts.add(account)
-    require_started: list[str] = []
+async def test_what_came_in_one_piece_is_not_all_begun_before_whoever_comes_next() -> None:
+    begun: list[str] = []
 
-    async def reply(_: Endpoint, request: Request) -> None:
-        require_started.append(request.subject.split(".")[3])
+    async def answer(pending: PendingQuestion) -> None:
+        begun.append(pending.account)
 
-    monkeypatch.setattr(answers, "_answer_and_count", reply)
-    endpoint = answers.endpoint("questions", "switchboard.query.v1.*.*", "q")
+    admission = QuestionAdmission(known(), answer, started_of_one=2)
+    endpoint = Endpoint(
+        "questions", "switchboard.query.v1.*.*", "q", lambda _: True, lambda *_: None, lambda data: data
+    )
     for account in [*[BAD] * 500, GOOD]:
-        assert endpoint.handle(Request(f"switchboard.query.v1.{account}.Address", b"{}", b"", new_id(), 0))
-    await answers.drain()
-    assert require_started.index(GOOD) <= STARTED_OF_ONE
-    assert require_started.count(BAD) == 500
+        subject = f"switchboard.query.v1.{account}.Address"
+        admission.enter(account, "Address", endpoint, Request(subject, b"{}", b"", new_id(), 0))
+    await admission.drain(10)
+    assert begun.index(GOOD) <= 2
+    assert begun.count(BAD) == 500
 
 
 async def test_only_own_steps_are_counted_and_errors_pass() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from shared.messaging.service import Service
 from shared.process import clock
 from shared.process.lease import Lease
 from shared.projections.durable_consumer import consumer_config
+from shared.projections.projection_service import ServiceLimits
 from shared.projections.rebuild.admin import show
 from shared.projections.rebuild.cutover import cutover
 from shared.projections.rebuild.rebuild import build
@@ -232,12 +234,10 @@ async def test_a_consumer_made_again_does_not_read_the_whole_stream(
         assert (info.config.opt_start_seq, info.num_pending) == (told.end + 1, 0)
 
 
-async def test_a_feed_whose_step_never_ends_is_not_ready(
-    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("shared.projections.consumer.STALLED_SECONDS", 1.0)
+async def test_a_feed_whose_step_never_ends_is_not_ready(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(3)
-    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
+    quickly_stalled = replace(INBOX_VIEWS, limits=ServiceLimits(stalled_seconds=1.0))
+    async with service_running(quickly_stalled, private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         async with await psycopg.AsyncConnection.connect(database) as connection:
@@ -308,9 +308,7 @@ async def test_a_log_restored_in_place_leaves_no_ghosts_in_a_view_that_was_furth
     }
 
 
-async def test_nobody_is_answered_from_ghosts_after_a_start(
-    bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nobody_is_answered_from_ghosts_after_a_start(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(20)
     await log_of(database, told)
     async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):

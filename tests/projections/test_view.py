@@ -17,11 +17,15 @@ from services.inbox_views.projection import DEFINITION
 from services.routing.app import ROUTING
 from shared.language import events as e
 from shared.language import subjects
+from shared.language.questions import Question
 from shared.messaging.service import Service
 from shared.process.unexpected_errors import UnexpectedErrors
 from shared.projections.events import DeliveredEvent, contiguous
+from shared.projections.projection_service import ServiceLimits
 from shared.projections.rebuild import parked as parking
 from shared.projections.rebuild import rebuild as rebuilding
+from shared.projections.rebuild.replay import LogIncompleteError
+from shared.projections.snapshot import Snapshot
 from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, service_running
@@ -164,11 +168,11 @@ async def test_a_database_that_goes_away_and_comes_back_loses_nothing(
 
 
 async def test_a_database_that_hangs_is_answered_for(
-    bus: Bus, private_nats: RunningNats, private_postgres: RunningPostgres, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, private_nats: RunningNats, private_postgres: RunningPostgres
 ) -> None:
-    monkeypatch.setattr("shared.projections.query_endpoint.ANSWER_SECONDS", 0.5)
+    impatient = replace(INBOX_VIEWS, limits=ServiceLimits(answer_seconds=0.5))
     told = story(5)
-    async with service_running(INBOX_VIEWS, private_nats.url, private_postgres.url) as service:
+    async with service_running(impatient, private_nats.url, private_postgres.url) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         backends = await backends_of(private_postgres.url)
@@ -383,7 +387,7 @@ async def test_a_log_that_ends_too_soon_leaves_the_live_rows_alone(
         await reached(bus, told.end)
     before = await rows_of(database)
     await write_log(database, told.recorded[:10])
-    with pytest.raises(rebuilding.LogIncompleteError):
+    with pytest.raises(LogIncompleteError):
         await rebuilding.rebuild(database, View(database, DEFINITION))
     assert await rows_of(database) == before
 
@@ -402,20 +406,25 @@ def test_only_what_follows_without_a_gap_is_taken() -> None:
 async def test_a_question_at_which_our_code_fails_is_answered_as_such_and_not_as_busy(
     bus: Bus, private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def require_actor(_snapshot: Any, _actor: str) -> None:
-        raise KeyError(BOB)
+    broken = False
+
+    async def answer(snapshot: Snapshot, question: Question) -> Any:
+        if broken:
+            raise KeyError(BOB)
+        return await INBOX_VIEWS.answer(snapshot, question)
 
     told = story(5)
-    async with service_running(INBOX_VIEWS, private_nats.url, database) as service:
+    async with service_running(replace(INBOX_VIEWS, answer=answer), private_nats.url, database) as service:
         await bus.publish(told.recorded)
         await reached(bus, told.end)
         monkeypatch.setattr("shared.process.unexpected_errors.record", (errors := UnexpectedErrors()).record)
-        with monkeypatch.context() as fault, capture_logs() as logs:
-            fault.setattr("shared.projections.query_endpoint.require_actor", require_actor)
+        broken = True
+        with capture_logs() as logs:
             replies = [await bus.ask(name) for name in ("Usage", "Usage", "Users")]
         assert [(reply.error, reply.body["error"]) for reply in replies] == [
             ((500, "INTERNAL_ERROR"), "INTERNAL_ERROR")
         ] * 3
+        broken = False
         assert (await bus.ask("Usage")).error is None
         assert await is_ready(service)
     (line,) = [line for line in logs if line["event"] == "error.unexpected"]

@@ -1,9 +1,8 @@
-"""What can be done with a view from outside, as a process: a verb in, lines of JSON out, the last of them the outcome.
+"""The administration of a view, as a process: a verb in, lines of JSON out, the last of them the outcome.
 
-`python -m services.<room>.app views <verb> '<arguments as JSON>'` prints one object a line: `{"step": …}` while it goes
-on, and at the end `{"done": …}` (exit code 0), `{"refused": "why"}` or `{"interrupted": "by a signal"}` (1), or
-`{"no_answer": "why"}` (3). This is for `switchboard views`; it needs PostgreSQL only, and works whether the view's
-service runs or not.
+`python -m services.<service>.app views <verb> '<arguments as JSON>'` prints one object a line: `{"step": …}` while it
+works, and at the end `{"done": …}` (exit code 0), `{"refused": "why"}` or `{"interrupted": "by a signal"}` (1), or
+`{"no_answer": "why"}` (3). `switchboard views` calls it. It needs PostgreSQL only, whether the service runs or not.
 """
 
 import asyncio
@@ -24,7 +23,6 @@ from shared.process.postgres import reason_of
 from shared.projections import schemas
 from shared.projections.checkpoint import log_mismatch, read_checkpoint
 from shared.projections.definition import ProjectionDefinition, VersionMismatchError
-from shared.projections.projection_store import named
 from shared.projections.rebuild import parked
 from shared.projections.rebuild.cutover import cutover, drop_inactive, rollback
 from shared.projections.rebuild.diff import compare
@@ -33,6 +31,7 @@ from shared.projections.rebuild.progress import ProgressStep
 from shared.projections.rebuild.rebuild import build
 from shared.projections.rebuild.replay import LogIncompleteError
 from shared.projections.schemas import PreconditionFailedError
+from shared.projections.tables import named
 from shared.projections.view import View
 
 DONE: Final = 0
@@ -47,7 +46,7 @@ Verb = Callable[[str, ProjectionDefinition, Arguments], Awaitable[Any]]
 
 
 async def show(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
-    """Where the view stands, whether and how far that is behind the log, what is parked, what stands beside it."""
+    """Report position, lag behind the log, parked events, and schemas that are not live."""
     async with LogReader(url) as events, schemas.rebuild_connection(url) as connection, connection.cursor() as cursor:
         status = await schemas.schema_status(cursor, definition.name)
         live = status.live
@@ -78,13 +77,13 @@ async def show(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
 
 
 async def dead_letters(cursor: AsyncCursor[Any], schema: str) -> tuple[int, int]:
-    """How many wait, and how many were given up since the rows were made."""
+    """Count parked events, and those given up since the rows were built."""
     await cursor.execute(named("SELECT count(*) FROM {schema}.parked", schema))
     ((waiting,),) = await cursor.fetchall()
     await cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (f"{schema}.given_up",))
     ((counted,),) = await cursor.fetchall()
     if not counted:
-        # Rows of a release that left no marks.
+        # An earlier release kept no record of them.
         return waiting, 0
     await cursor.execute(named("SELECT count(*) FROM {schema}.given_up", schema))
     ((given_up,),) = await cursor.fetchall()
@@ -167,7 +166,7 @@ VERBS: Final[Mapping[str, Verb]] = {
 
 
 async def run_verb(url: str, definition: ProjectionDefinition, verb: str, arguments: Arguments) -> int:
-    """Does it and says so; the exit code."""
+    """Do it, print the outcome, and return the exit code."""
     try:
         write_line({"done": await VERBS[verb](url, definition, arguments)})
     except (PreconditionFailedError, ParkedEventNotFoundError, VersionMismatchError, LogIncompleteError) as error:
@@ -179,12 +178,10 @@ async def run_verb(url: str, definition: ProjectionDefinition, verb: str, argume
         )
         return REFUSED
     except (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction) as error:
-        write_line(
-            {"refused": f"This role may not ({reason_of(error)}): give it as the view's own, where its service runs."}
-        )
+        write_line({"refused": f"This role may not ({reason_of(error)}): use the role of the view's own service."})
         return REFUSED
     except BrokenPipeError:
-        # Who gave the verb is gone; what was begun is cleared away by now.
+        # The caller is gone; a rebuild has dropped its schema by now.
         return NO_ANSWER
     except (psycopg.OperationalError, OSError) as error:
         write_line({"no_answer": reason_of(error)})
@@ -215,7 +212,7 @@ async def open_view(url: str, definition: ProjectionDefinition) -> AsyncIterator
 
 
 def readable_body(body: bytes) -> Any:
-    """The body as JSON if it is that, else in base 64."""
+    """Return the body as JSON if it is that, else in base 64."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,7 +1,7 @@
-"""Rows that stand beside the live ones take their place in one step; those that were live are kept.
+"""Exchange other rows with the live ones in one step (blue/green); the rows that were live are kept for a rollback.
 
-Who reads or writes the live rows waits for the step, which holds them for some milliseconds: it begins when next to
-nothing of the log is left to apply, and gives up at once, to try again, when somebody else holds them.
+Readers and writers of the live rows wait for the step, which holds them for some milliseconds. It begins when next to
+nothing of the log is left to apply, and tries again later when others hold the rows.
 """
 
 import asyncio
@@ -17,16 +17,11 @@ from shared.process import failpoints
 from shared.process.log_reader import LogReader
 from shared.projections import schemas
 from shared.projections.definition import ProjectionDefinition, Row
-from shared.projections.projection_store import drop, exists, lock_schema
+from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
 from shared.projections.rebuild.replay import LogIncompleteError, Replay, resume_replay
 from shared.projections.schemas import PreconditionFailedError
-
-# How many events may be left when the rows are held, and how long the step waits for those who hold them.
-MAX_REMAINING = 500
-LOCK_MS = 40
-PAUSE_SECONDS = 0.1
-MAX_WAIT_SECONDS = 60.0
+from shared.projections.tables import drop, exists, lock_schema
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +32,7 @@ class _TooFarBehindError(Exception):
 
 @dataclass(frozen=True)
 class CutoverResult:
-    """`locked_out_ms` is how long readers and writers were made to wait at most; `tries` counts from 1."""
+    """`locked_out_ms` is the longest time that readers and writers had to wait; `tries` counts from 1."""
 
     version: int
     position: int
@@ -51,16 +46,17 @@ async def cutover(
     on_progress: OnProgress = ignore_progress,
     *,
     force: bool = False,
+    limits: RebuildLimits = LIMITS,
 ) -> CutoverResult:
-    """The rows that were built beside go live. Readers are of their version, or one of them is there already; `force`
-    does it for nobody.
+    """Make the staged rows live. Processes of their version must be running, unless `force` is given.
 
     Raises:
-        NotPossible: there are none, they are of another version than this code, or nobody would answer from them.
-        LogTooShort: the log does not reach to where the live rows stand.
+        PreconditionFailedError: no rows are staged, they are of another version than this code, no process would
+            answer from them, or others held the live rows for too long.
+        LogIncompleteError: the log ends before the position of the live rows.
     """
     staged, retired = schemas.staged(definition.name), schemas.retired(definition.name)
-    return await _cutover_to(postgres_url, definition, on_progress, staged, retired_as=retired, force=force)
+    return await _cutover_to(postgres_url, definition, on_progress, staged, retired, limits, force=force)
 
 
 async def rollback(
@@ -69,10 +65,11 @@ async def rollback(
     on_progress: OnProgress = ignore_progress,
     *,
     force: bool = False,
+    limits: RebuildLimits = LIMITS,
 ) -> CutoverResult:
-    """The rows that were live before the last switch are brought up to date and go live again; as `switch`."""
+    """Bring the rows that were live before the last cutover up to date and make them live again; else as `cutover`."""
     staged, retired = schemas.staged(definition.name), schemas.retired(definition.name)
-    return await _cutover_to(postgres_url, definition, on_progress, retired, retired_as=staged, force=force)
+    return await _cutover_to(postgres_url, definition, on_progress, retired, staged, limits, force=force)
 
 
 async def _cutover_to(
@@ -80,8 +77,9 @@ async def _cutover_to(
     definition: ProjectionDefinition,
     on_progress: OnProgress,
     schema: str,
-    *,
     retired_as: str,
+    limits: RebuildLimits,
+    *,
     force: bool,
 ) -> CutoverResult:
     async with (
@@ -89,15 +87,15 @@ async def _cutover_to(
         LogReader(postgres_url) as events,
         LogReader(postgres_url) as end,
     ):
-        await schemas.try_lock_rebuild(connection, definition.name)
-        replay = await resume_replay(connection, events, definition, schema)
+        await schemas.try_lock_rebuild(connection, definition.name, limits.in_use_timeout_ms)
+        replay = await resume_replay(connection, events, definition, schema, limits)
         replay.on_position = ProgressReporter(definition.name, end, on_progress, replay.position).advanced
         if not force:
-            await _require_answers(connection, definition)
+            await _require_readers(connection, definition)
         return await exchange_schemas(replay, retired_as)
 
 
-async def _require_answers(connection: AsyncConnection[Row], definition: ProjectionDefinition) -> None:
+async def _require_readers(connection: AsyncConnection[Row], definition: ProjectionDefinition) -> None:
     async with connection.cursor() as cursor:
         live = await schemas.schema_info(cursor, definition.name)
         if live is None or live.version == definition.version:
@@ -109,19 +107,21 @@ async def _require_answers(connection: AsyncConnection[Row], definition: Project
             )
 
 
-async def drop_inactive(postgres_url: str, definition: ProjectionDefinition) -> list[schemas.SchemaInfo]:
-    """Drops all rows beside the live ones, and returns what they were.
+async def drop_inactive(
+    postgres_url: str, definition: ProjectionDefinition, limits: RebuildLimits = LIMITS
+) -> list[schemas.SchemaInfo]:
+    """Drop all rows but the live ones, and return what they were.
 
     Raises:
-        NotPossible: there are none, or somebody works on them.
+        PreconditionFailedError: there are none, or other work on them is in progress.
     """
     async with schemas.rebuild_connection(postgres_url) as connection:
-        await schemas.try_lock_rebuild(connection, definition.name)
+        await schemas.try_lock_rebuild(connection, definition.name, limits.in_use_timeout_ms)
         async with connection.transaction(), connection.cursor() as cursor:
             status = await schemas.schema_status(cursor, definition.name)
             found = [rows for rows in (status.staged, status.retired, status.building) if rows]
             if not found:
-                raise PreconditionFailedError(f"No rows stand beside those of {definition.name}.")
+                raise PreconditionFailedError(f"{definition.name} has no rows but the live ones.")
             for rows in found:
                 await drop(cursor, rows.schema)
     log.info("view.beside_dropped", view=definition.name, schemas=[rows.schema for rows in found])
@@ -129,30 +129,30 @@ async def drop_inactive(postgres_url: str, definition: ProjectionDefinition) -> 
 
 
 async def exchange_schemas(replay: Replay, retired_as: str) -> CutoverResult:
-    """The filling's rows go live, at the log's end or later than the live rows; those are kept in the schema `kept`.
+    """Make the replay's rows live at the log's end; the former live rows are kept in the schema `retired_as`.
 
     Raises:
-        LogTooShort: the log does not reach to where the live rows stand; they stay as they are.
-        NotPossible: others held the rows for all of `PATIENCE_SECONDS`.
+        LogIncompleteError: the log ends before the position of the live rows; they stay as they are.
+        PreconditionFailedError: others held the live rows for too long.
     """
-    connection, discarded = replay.connection, schemas.discarded(replay.definition.name)
+    connection, limits, discarded = replay.connection, replay.limits, schemas.discarded(replay.definition.name)
     await _drop_discarded(connection, discarded)
     failpoints.reached("switch.filled")
-    until, end = time.monotonic() + MAX_WAIT_SECONDS, -1
+    until, end = time.monotonic() + limits.max_wait_seconds, -1
     for tries in count(1):
         former, end = end, await replay.run()
         try:
             seconds = await _exchange(connection, replay, retired_as)
         except (LockNotAvailable, _TooFarBehindError) as error:
-            # What was applied while the rows were held is undone with the rest.
+            # Events that were applied while the rows were held are rolled back with the rest.
             replay.reset_to(end)
             if isinstance(error, _TooFarBehindError) and end == former:
                 raise LogIncompleteError(f"the log ends at {end}: {error}") from error
             if time.monotonic() > until:
                 raise PreconditionFailedError(
-                    f"the rows were never free within {MAX_WAIT_SECONDS:g} s: {error}"
+                    f"the rows were never free within {limits.max_wait_seconds:g} s: {error}"
                 ) from error
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(limits.pause_seconds)
         else:
             result = CutoverResult(replay.definition.version, replay.position, round(seconds * 1_000, 1), tries)
             log.info("view.switched", view=replay.definition.name, **vars(result))
@@ -162,17 +162,17 @@ async def exchange_schemas(replay: Replay, retired_as: str) -> CutoverResult:
 
 
 async def _drop_discarded(connection: AsyncConnection[Row], discarded: str) -> None:
-    """Drops what was kept before and is no more; what was filled is on disk before anybody has to wait for it."""
+    """Drop the rows of an earlier cutover; the commit also puts replayed rows on disk before others have to wait."""
     async with connection.transaction(), connection.cursor() as cursor:
         await cursor.execute("SET LOCAL synchronous_commit = on")
         await drop(cursor, discarded)
 
 
 async def _exchange(connection: AsyncConnection[Row], replay: Replay, retired_as: str) -> float:
-    """How many seconds the rows were held, from when they were asked for."""
+    """Exchange the schemas; return for how many seconds the live rows were locked or waited for."""
     live = replay.definition.name
     async with connection.transaction(), connection.cursor(binary=True) as cursor:
-        await cursor.execute(f"SET LOCAL lock_timeout = {LOCK_MS}")
+        await cursor.execute(f"SET LOCAL lock_timeout = {replay.limits.lock_timeout_ms:d}".encode())
         await cursor.execute("SET LOCAL synchronous_commit = on")
         await lock_schema(cursor, live)
         if await exists(cursor, retired_as):
@@ -189,11 +189,11 @@ async def _exchange(connection: AsyncConnection[Row], replay: Replay, retired_as
 
 
 async def _lock_live(cursor: AsyncCursor[Row], live: str) -> int | None:
-    """Where the live rows stand, and from here on nobody reads or writes them; None when there are none."""
+    """Lock the live rows for readers and writers, and return their position; None when there are none."""
     try:
         async with cursor.connection.transaction():
             table = sql.Identifier(live, "view")
-            # Answers hold this table from their first statement on, so none sees half of each.
+            # Answers hold this table from their first statement on, so no answer sees half of each.
             await cursor.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
             await cursor.execute(sql.SQL("SELECT position FROM {}").format(table))
             row = await cursor.fetchone()
@@ -203,8 +203,9 @@ async def _lock_live(cursor: AsyncCursor[Row], live: str) -> int | None:
 
 
 async def _catch_up(replay: Replay, live_position: int) -> None:
-    if live_position - replay.position > MAX_REMAINING:
-        raise _TooFarBehindError(f"the view stands at {live_position}, {live_position - replay.position} events later")
+    remaining = live_position - replay.position
+    if remaining > replay.limits.max_remaining:
+        raise _TooFarBehindError(f"the view is at {live_position}, {remaining} events later")
     await replay.run_to(live_position)
 
 

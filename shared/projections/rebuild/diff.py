@@ -1,4 +1,4 @@
-"""What a switch would change, at one same position: rows added, removed and changed by table, with examples."""
+"""Compare live and staged rows at one position: rows added, removed and changed by table, with examples."""
 
 import asyncio
 import time
@@ -13,18 +13,16 @@ from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync
 from shared.projections import schemas
 from shared.projections.definition import TABLES, ProjectionDefinition, Row
-from shared.projections.projection_store import named
-from shared.projections.rebuild.cutover import MAX_REMAINING
+from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
 from shared.projections.rebuild.replay import Replay, resume_replay
 from shared.projections.schemas import PreconditionFailedError
+from shared.projections.tables import named
 
 EXAMPLES = 5
-# How long the live rows may take to get to where the new ones are already.
-MAX_WAIT_SECONDS = 10.0
 RETRY_SECONDS = 0.05
 
-# What is the same on both sides is left out: it may be a million rows.
+# Equal rows are left out: there may be a million of them.
 DIFFERENT: Final[LiteralString] = """
 CREATE TEMPORARY TABLE different ON COMMIT DROP AS
 SELECT coalesce(l.account, n.account) AS account, coalesce(l.key, n.key) AS key,
@@ -55,7 +53,7 @@ SELECT (SELECT count(*) FROM {live}.parked), (SELECT count(*) FROM {new}.parked)
 
 @dataclass(frozen=True)
 class Example:
-    """One row that differs: `fields` maps each field that does to what it is live and what it would be."""
+    """One row that differs: `fields` has each field that differs, with its live and its new value."""
 
     account: str
     key: str
@@ -64,7 +62,7 @@ class Example:
 
 @dataclass
 class Table:
-    """What differs in one table. `fields` counts the changed rows by the field that differs."""
+    """The differences in one table. `fields` counts the changed rows by the field that differs."""
 
     rows: int = 0
     added: int = 0
@@ -89,7 +87,7 @@ class Report:
 
     @property
     def same(self) -> bool:
-        """Whether nobody would see a difference."""
+        """Whether no answer would differ."""
         tables = self.tables.values()
         return not (
             any(table.added or table.removed or table.changed for table in tables)
@@ -99,15 +97,19 @@ class Report:
 
 
 async def compare(
-    postgres_url: str, definition: ProjectionDefinition, on_progress: OnProgress = ignore_progress
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress = ignore_progress,
+    limits: RebuildLimits = LIMITS,
 ) -> Report:
-    """Brings the rows that were built beside to the position of the live ones, and compares them there.
+    """Bring the staged rows to the position of the live ones, and compare them there.
 
-    The view goes on: its writer waits only for what is left to apply, its readers not at all.
+    The view's writer waits while the last events are applied; its readers do not wait.
 
     Raises:
-        NotPossible: there are none, they are of another version than this code, or the live rows do not get to them.
-        LogTooShort: the log does not reach to where the live rows stand.
+        PreconditionFailedError: no rows are staged, they are of another version than this code, or the live rows do
+            not reach their position.
+        LogIncompleteError: the log ends before the position of the live rows.
     """
     async with (
         schemas.rebuild_connection(postgres_url) as connection,
@@ -116,8 +118,8 @@ async def compare(
         await DirectAsync.connect(postgres_url, autocommit=True) as holder,
         await DirectAsync.connect(postgres_url) as reader,
     ):
-        await schemas.try_lock_rebuild(connection, definition.name)
-        replay = await resume_replay(connection, events, definition, schemas.staged(definition.name))
+        await schemas.try_lock_rebuild(connection, definition.name, limits.in_use_timeout_ms)
+        replay = await resume_replay(connection, events, definition, schemas.staged(definition.name), limits)
         reporter = ProgressReporter(definition.name, end, on_progress, replay.position)
         replay.on_position = reporter.advanced
         set_json_loads(orjson.loads, reader)
@@ -129,13 +131,14 @@ async def compare(
 
 
 async def _at_one_position(replay: Replay, holder: AsyncConnection[Any], reader: AsyncConnection[Any]) -> None:
-    """Returns when `reader` sees both as of one position."""
-    until = time.monotonic() + MAX_WAIT_SECONDS
+    """Return when `reader` sees both as of one position."""
+    seconds = replay.limits.catch_up_seconds
+    until = time.monotonic() + seconds
     while not await _reached_together(replay, holder, reader):
         if time.monotonic() > until:
             raise PreconditionFailedError(
-                f"The live rows did not get to position {replay.position}, where the rows beside are, within "
-                f"{MAX_WAIT_SECONDS:g} s: does the service run?"
+                f"The live rows did not reach position {replay.position} of the staged rows within {seconds:g} s: does "
+                "the service run?"
             )
         await asyncio.sleep(RETRY_SECONDS)
 
@@ -145,9 +148,9 @@ async def _reached_together(replay: Replay, holder: AsyncConnection[Any], reader
     async with holder.cursor() as cursor:
         await replay.run_to(await _position(cursor, "SELECT position FROM {schema}.view", live))
         async with holder.transaction():
-            # From here to the end of this transaction the live rows stay where they are.
+            # No other process moves the live rows until the end of this transaction.
             live_position = await _position(cursor, "SELECT position FROM {schema}.view FOR UPDATE", live)
-            if live_position < replay.position or live_position - replay.position > MAX_REMAINING:
+            if live_position < replay.position or live_position - replay.position > replay.limits.max_remaining:
                 return False
             await replay.run_to(live_position)
             async with reader.cursor() as reading:
@@ -170,7 +173,7 @@ async def _report(cursor: AsyncCursor[Row], replay: Replay) -> Report:
         await schemas.schema_info(cursor, replay.schema),
     )
     assert live is not None, "its position was read"
-    assert new is not None, "filled just now"
+    assert new is not None, "built before"
     await cursor.execute("SET LOCAL work_mem = '128MB'")
     report = Report(new.position, live.version, new.version, {})
     for table in TABLES.values():
@@ -195,7 +198,7 @@ async def _compare(cursor: AsyncCursor[Row], live: str, new: str, table: str) ->
 
 
 def example(account: str, key: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> Example:
-    """The fields that differ; all of them when the row is on one side only."""
+    """Return the fields that differ; all of them when the row is on one side only."""
     was, would = before or {}, after or {}
     names = sorted(was.keys() | would.keys())
     return Example(account, key, {n: (was.get(n), would.get(n)) for n in names if was.get(n) != would.get(n)})

@@ -1,5 +1,6 @@
-"""Events that could not be applied wait with their reason, in order, and whatever follows on the same aggregate behind
-them: they can be looked at, tried again by newer code, or given up by hand.
+"""Parked events (dead letters): list them, apply them again with newer code, or give one up.
+
+An event that cannot be applied waits here with its reason, and later events of its aggregate wait behind it.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from shared.language.subjects import Ce
 from shared.process import clock
 from shared.projections.definition import Row
 from shared.projections.events import DeliveredEvent
-from shared.projections.projection_store import add_missing_columns, named, write_or_park
+from shared.projections.projection_store import write_or_park
+from shared.projections.tables import add_missing_columns, named
 from shared.projections.view import View
 
 BATCH = 1_000
@@ -59,7 +61,7 @@ class ParkedEventNotFoundError(Exception):
 
 @dataclass(frozen=True)
 class ParkedEvent:
-    """A parked event; `error` is why, `parked_at` when."""
+    """A parked event; `error` says why, `parked_at` when."""
 
     position: int
     stream: UUID
@@ -81,59 +83,60 @@ class ParkedEventDetail:
 
 
 async def list_parked(view: View, after: int = 0, limit: int = BATCH) -> list[ParkedEvent]:
-    """What is parked after a position, in order."""
+    """Return the events that are parked after a position, in order."""
     async with view.writing() as cursor:
         await cursor.execute(named(LIST, view.definition.name), (after, limit))
         return [ParkedEvent(*row) for row in await cursor.fetchall()]
 
 
 async def show_parked(view: View, position: int) -> ParkedEventDetail:
-    """
+    """Return the event that is parked at a position.
+
     Raises:
-        NotParked: none is parked there.
+        ParkedEventNotFoundError: none is parked there.
     """
     async with view.writing() as cursor:
         return await _find(cursor, view.definition.name, position)
 
 
-async def retry_parked(view: View, position: int | None = None) -> tuple[int, int]:
-    """Applies what this code can apply by now, each aggregate in its order; how many came through, how many are left.
+async def retry_parked(view: View, position: int | None = None, batch: int = BATCH) -> tuple[int, int]:
+    """Apply parked events again, each aggregate's in order; return how many were applied and how many are left.
 
-    Of all that is parked, or of the one aggregate whose event is parked at the position.
+    Takes all of them, or those of the one aggregate whose event is parked at the position.
 
     Raises:
-        NotParked: none is parked there.
-        DesignChanged: the rows are of another version.
+        ParkedEventNotFoundError: none is parked there.
+        VersionMismatchError: the rows are of another version.
     """
     async with view.writing() as cursor:
         await view.lock_position(cursor)
         stream = None if position is None else (await _find(cursor, view.definition.name, position)).parked.stream
-        return await _retry(cursor, view, stream)
+        return await _retry(cursor, view, stream, batch)
 
 
 async def give_up(view: View, position: int) -> tuple[int, int]:
-    """Drops the event for good, and tries those behind it: how many of these came through, how many are left.
+    """Drop the event for good and apply those behind it; return how many were applied and how many are left.
 
-    A mark of it stays until the rows are made anew: answers that touch its aggregate are incomplete since then.
+    Answers that touch the aggregate are incomplete until a rebuild.
 
     Raises:
-        NotParked: none is parked there.
-        DesignChanged: the rows are of another version.
+        ParkedEventNotFoundError: none is parked there.
+        VersionMismatchError: the rows are of another version.
     """
     schema = view.definition.name
     async with view.writing() as cursor:
         await view.lock_position(cursor)
         await add_missing_columns(cursor, schema)
         detail = await _find(cursor, schema, position)
-        found = detail.parked
+        parked = detail.parked
         await cursor.execute(named(GIVE_UP, schema), (position, clock.now()))
-        applied, left = await _retry(cursor, view, found.stream)
+        applied, left = await _retry(cursor, view, parked.stream, BATCH)
     log.warning(
         "event.given_up",
         view=schema,
         position=position,
-        type=found.type,
-        stream=str(found.stream),
+        type=parked.type,
+        stream=str(parked.stream),
         command_id=detail.headers.get(Ce.CAUSATION_ID),
         correlation_id=detail.headers.get(Ce.CORRELATION_ID),
     )
@@ -148,13 +151,12 @@ async def _find(cursor: AsyncCursor[Row], schema: str, position: int) -> ParkedE
     return ParkedEventDetail(ParkedEvent(*row[:7]), orjson.loads(row[7]), row[8], row[9])
 
 
-async def _retry(cursor: AsyncCursor[Any], view: View, stream: UUID | None) -> tuple[int, int]:
-    """In steps: what of one step stays parked is behind the next."""
+async def _retry(cursor: AsyncCursor[Any], view: View, stream: UUID | None, batch: int) -> tuple[int, int]:
+    """Apply in batches: events of one batch that are parked again block those of the next."""
     schema, after, taken = view.definition.name, 0, 0
-    while rows := await _take(cursor, schema, stream, after):
-        await write_or_park(
-            cursor, view.definition, schema, [DeliveredEvent(at, orjson.loads(h), body) for at, h, body in rows]
-        )
+    while rows := await _take(cursor, schema, stream, after, batch):
+        events = [DeliveredEvent(position, orjson.loads(headers), body) for position, headers, body in rows]
+        await write_or_park(cursor, view.definition, schema, events)
         after, taken = rows[-1][0], taken + len(rows)
     await cursor.execute(named(COUNT, schema), {"stream": stream})
     row = await cursor.fetchone()
@@ -162,6 +164,6 @@ async def _retry(cursor: AsyncCursor[Any], view: View, stream: UUID | None) -> t
     return taken - left, left
 
 
-async def _take(cursor: AsyncCursor[Any], schema: str, stream: UUID | None, after: int) -> list[Row]:
-    await cursor.execute(named(TAKE, schema), {"after": after, "stream": stream, "limit": BATCH})
+async def _take(cursor: AsyncCursor[Any], schema: str, stream: UUID | None, after: int, limit: int) -> list[Row]:
+    await cursor.execute(named(TAKE, schema), {"after": after, "stream": stream, "limit": limit})
     return await cursor.fetchall()

@@ -1,4 +1,4 @@
-"""How far rows are that are being filled, how fast they go on, and how long it will take."""
+"""Progress of a replay: its position, its rate, and the time that is left."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class ProgressStep:
-    """How far it is: `end` is the log's, `left` the seconds to go at this rate, None while it is not known."""
+    """`end` is the log's end, `left` the remaining seconds at this rate; None while that is unknown."""
 
     phase: str
     position: int
@@ -34,7 +34,7 @@ def ignore_progress(_step: ProgressStep) -> None:
 
 
 class ProgressReporter:
-    """Says how far it is: to `heard` after every batch, to the log every `LOG_SECONDS`."""
+    """Reports progress to `on_progress` after every batch, and to the log every `LOG_SECONDS`."""
 
     def __init__(self, view: str, events: LogReader, on_progress: OnProgress, start: int = 0) -> None:
         self._view = view

@@ -1,7 +1,7 @@
-"""A view made anew from the event log equals the live one, and the live one answers and follows meanwhile.
+"""Rebuild a view from the event log in a schema of its own, while the live rows answer and follow events.
 
-It is filled in a schema that nobody reads. However the filling ends, but by being complete, nothing of it is left: who
-is cancelled drops it, and what a killed one left is dropped by the next, or by the service.
+A rebuild that fails or is cancelled drops its schema. The schema of a killed one is orphaned; the next rebuild, or the
+service, drops it.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,13 +18,12 @@ from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync
 from shared.projections import schemas
 from shared.projections.definition import TABLES, ProjectionDefinition, Row, VersionMismatchError
-from shared.projections.projection_store import create, create_indexes, create_without_indexes, drop, lock_schema, named
 from shared.projections.rebuild.cutover import exchange_schemas, rename
+from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
 from shared.projections.rebuild.replay import LogIncompleteError, Replay
+from shared.projections.tables import create, create_indexes, create_without_indexes, drop, lock_schema, named
 from shared.projections.view import View
-
-__all__ = ["LogIncompleteError", "build", "rebuild", "recreate_empty"]
 
 DROP_TIMEOUT_SECONDS = 5
 
@@ -37,15 +36,17 @@ CreateTables = Callable[[AsyncCursor[Row], ProjectionDefinition, str], Awaitable
 # ---- the two ways to use it
 
 
-async def rebuild(postgres_url: str, view: View, on_progress: OnProgress = ignore_progress) -> int:
-    """Makes the rows anew beside the live ones and puts them in their place; returns the position reached.
+async def rebuild(
+    postgres_url: str, view: View, on_progress: OnProgress = ignore_progress, limits: RebuildLimits = LIMITS
+) -> int:
+    """Rebuild the rows and make them live at once; return the position reached. The former live rows are kept.
 
-    Who else works on rows beside the live ones is waited for. The rows that were live are kept.
+    It waits while other work on the view's schemas is in progress.
 
     Raises:
-        LogTooShort: the log does not reach to where the live rows stand; they stay as they are.
-        NotPossible: others held the live rows for too long.
-        DesignChanged: somebody has built rows of this version meanwhile, and they wait to be switched to.
+        LogIncompleteError: the log ends before the position of the live rows; they stay as they are.
+        PreconditionFailedError: others held the live rows for too long.
+        VersionMismatchError: rows of this version were built meanwhile, and wait for a cutover.
     """
     definition = view.definition
     async with (
@@ -53,37 +54,42 @@ async def rebuild(postgres_url: str, view: View, on_progress: OnProgress = ignor
         schemas.rebuild_connection(postgres_url) as connection,
     ):
         await schemas.lock_rebuild(connection, definition.name)
-        await _require_none_waiting(connection, definition)
-        async with _replayed(connection, postgres_url, definition, on_progress) as replay:
+        await _require_none_staged(connection, definition)
+        async with _replayed(connection, postgres_url, definition, on_progress, limits) as replay:
             result = await exchange_schemas(replay, schemas.retired(definition.name))
     view.waiters.advance(result.position)
     log.info("view.rebuilt", view=definition.name, position=result.position)
     return result.position
 
 
-async def _require_none_waiting(connection: AsyncConnection[Any], definition: ProjectionDefinition) -> None:
+async def _require_none_staged(connection: AsyncConnection[Any], definition: ProjectionDefinition) -> None:
     async with connection.cursor() as cursor:
         status = await schemas.schema_status(cursor, definition.name)
     if status.live and status.live.version != definition.version and status.has_staged(definition.version):
         raise VersionMismatchError(status.staged_message(definition.version))
 
 
-async def build(postgres_url: str, definition: ProjectionDefinition, on_progress: OnProgress = ignore_progress) -> int:
-    """Makes the rows anew and leaves them beside the live ones, to be compared and switched to; the position reached.
+async def build(
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress = ignore_progress,
+    limits: RebuildLimits = LIMITS,
+) -> int:
+    """Rebuild the rows and stage them, for a comparison and a cutover; return the position reached.
 
-    Rows that stood there from an earlier time are dropped.
+    Rows that were staged before are dropped.
 
     Raises:
-        Occupied: somebody else works on rows beside the live ones.
-        LogTooShort: the log has a hole.
+        SchemasInUseError: other work on the view's schemas is in progress.
+        LogIncompleteError: the log has a gap.
     """
     staged = schemas.staged(definition.name)
     async with (
         _dropped_on_failure(postgres_url, definition.name),
         schemas.rebuild_connection(postgres_url) as connection,
     ):
-        await schemas.try_lock_rebuild(connection, definition.name)
-        async with _replayed(connection, postgres_url, definition, on_progress) as replay:
+        await schemas.try_lock_rebuild(connection, definition.name, limits.in_use_timeout_ms)
+        async with _replayed(connection, postgres_url, definition, on_progress, limits) as replay:
             position = await replay.run()
         failpoints.reached("rebuild.filled")
         async with connection.transaction(), connection.cursor() as cursor:
@@ -93,57 +99,55 @@ async def build(postgres_url: str, definition: ProjectionDefinition, on_progress
     return position
 
 
-# ---- filling
+# ---- replaying
 
 
 @asynccontextmanager
 async def _replayed(
-    connection: AsyncConnection[Any], postgres_url: str, definition: ProjectionDefinition, on_progress: OnProgress
+    connection: AsyncConnection[Any],
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress,
+    limits: RebuildLimits,
 ) -> AsyncIterator[Replay]:
-    """Rows that stand, with their indexes, shortly before the log's end."""
+    """Rows with their indexes, as of shortly before the log's end."""
     async with LogReader(postgres_url) as events, LogReader(postgres_url) as end:
+        replay = Replay(connection, events, definition, schemas.building(definition.name), limits)
         reporter = ProgressReporter(definition.name, end, on_progress)
+        replay.on_position = reporter.advanced
         try:
-            replay = await _replay_log(connection, events, definition, reporter, create_without_indexes)
+            await _replay_log(replay, create_without_indexes)
             reporter.report("indexes", replay.position)
-            await _create_indexes(connection, definition, replay.schema)
+            await _create_indexes(replay)
         except UniqueViolation as error:
-            # Two aggregates bear one name: which events are at fault is found while they come.
+            # Two aggregates have one name: with the indexes in place the replay parks the events at fault.
             log.warning("view.filled_again", view=definition.name, error=str(error).splitlines()[0])
-            replay = await _replay_log(connection, events, definition, reporter, create)
+            replay.reset_to(0)
+            await _replay_log(replay, create)
         for table in TABLES.values():
             await connection.execute(named("ANALYZE {schema}.{table}", replay.schema, table))
         yield replay
 
 
-async def _replay_log(
-    connection: AsyncConnection[Any],
-    events: LogReader,
-    definition: ProjectionDefinition,
-    reporter: ProgressReporter,
-    create_tables: CreateTables,
-) -> Replay:
-    schema = schemas.building(definition.name)
-    async with connection.transaction(), connection.cursor() as cursor:
-        await drop(cursor, schema)
-        await create_tables(cursor, definition, schema)
-    replay = Replay(connection, events, definition, schema, 0, reporter.advanced)
+async def _replay_log(replay: Replay, create_tables: CreateTables) -> None:
+    async with replay.connection.transaction(), replay.connection.cursor() as cursor:
+        await drop(cursor, replay.schema)
+        await create_tables(cursor, replay.definition, replay.schema)
     await replay.run()
-    return replay
 
 
-async def _create_indexes(connection: AsyncConnection[Any], definition: ProjectionDefinition, schema: str) -> None:
-    async with connection.transaction(), connection.cursor() as cursor:
-        await create_indexes(cursor, definition, schema)
+async def _create_indexes(replay: Replay) -> None:
+    async with replay.connection.transaction(), replay.connection.cursor() as cursor:
+        await create_indexes(cursor, replay.definition, replay.schema)
 
 
 @asynccontextmanager
 async def _dropped_on_failure(postgres_url: str, view: str) -> AsyncIterator[None]:
-    """Whatever ends what is done within, cancelling it too, half-filled rows are dropped."""
+    """Drop the half-built schema when the block fails or is cancelled."""
     try:
         yield
     except schemas.SchemasInUseError:
-        # What is half filled is somebody else's.
+        # The half-built schema belongs to another process.
         raise
     except BaseException:
         await _drop_building(postgres_url, view)
@@ -156,15 +160,29 @@ async def _drop_building(postgres_url: str, view: str) -> None:
             await DirectAsync.connect(postgres_url) as connection,
             connection.cursor() as cursor,
         ):
-            # The session that filled them ends a moment after its connection was closed.
+            # The session of the replay ends a moment after its connection was closed.
             await cursor.execute(f"SET LOCAL lock_timeout = '{DROP_TIMEOUT_SECONDS}s'")
             await schemas.drop_orphaned(cursor, view, wait=True)
     except psycopg.Error as error:
         log.warning("view.ruins_left", view=view, error=type(error).__name__)
 
 
-async def recreate_empty(view: View) -> None:
-    """Drops the rows; the stream, read from its start, makes them again."""
+async def restore_rows(postgres_url: str, view: View) -> None:
+    """Rebuild the live rows from the log; where the log is incomplete, begin with empty rows.
+
+    Raises:
+        PreconditionFailedError: others held the live rows for too long.
+        VersionMismatchError: rows of this version were built meanwhile, and wait for a cutover.
+    """
+    try:
+        await rebuild(postgres_url, view)
+    except LogIncompleteError as error:
+        log.warning("view.not_from_log", view=view.definition.name, error=str(error))
+        await _recreate_empty(view)
+
+
+async def _recreate_empty(view: View) -> None:
+    """Drop the rows and begin with none: the stream, read from its start, supplies them again."""
     async with view.writing() as cursor:
         await lock_schema(cursor, view.definition.name)
         await drop(cursor, view.definition.name)
