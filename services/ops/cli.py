@@ -8,7 +8,7 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 
-from services.ops import asking, config, demo, describing, streams
+from services.ops import config, demo, describe, send, streams
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
@@ -30,8 +30,8 @@ app = typer.Typer(
 )
 
 
-def _tell(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -43,7 +43,7 @@ def _services(incomplete: str) -> list[str]:
 @app.callback()
 def switchboard(
     _version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", callback=_tell, is_eager=True)
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Which e-mail address is connected to whom, as what, and where does its mail go?"""
@@ -70,9 +70,9 @@ def run(
     raise typer.Exit(launch(held, programs))
 
 
-app.command()(asking.command)
-app.command()(asking.query)
-app.command()(describing.describe)
+app.command()(send.command)
+app.command()(send.query)
+app.command()(describe.describe)
 app.command()(demo.demo)
 app.command()(loading.load)
 app.command()(directory_command.load_directory)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import typer
 from pydantic import SecretStr
 
-from services.ops.showing import plain_table
+from services.ops.render import plain_table
 from services.ops.terminal import Json, err, out, print_json, settings
 from shared.process.settings import Settings
 from shared.process.urls import without_password

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from services.ops import showing
+from services.ops import render
 from services.ops.terminal import Url, done, fail, out, reached
 from shared.client import Account, Switchboard
 from shared.process.clock import new_id
@@ -24,7 +24,7 @@ Pause = Annotated[float, typer.Option(min=0, max=10, help="Seconds to rest after
 Called = Annotated[str | None, typer.Option("--account", help="The account to play it in, a new one if left out.")]
 
 
-class Surprise(Exception):
+class DemoFailed(Exception):
     """The story went otherwise than it is told."""
 
 
@@ -45,15 +45,15 @@ class Stage:
         """Gives a command that comes out so.
 
         Raises:
-            Surprise: it did not.
+            DemoFailed: it did not.
         """
         self._typed("command", actor, command, fields)
         reply = await self._account.acting_as(actor).send(command, fields)
         told = reply.model_dump(mode="json", exclude_none=True)
-        out.print(Padding(showing.reply_of(command, told), (0, 0, 0, 2)), soft_wrap=False)
+        out.print(Padding(render.reply_of(command, told), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
         if told["outcome"] != outcome:
-            raise Surprise(f"{command} was {told['outcome']}, not {outcome}")
+            raise DemoFailed(f"{command} was {told['outcome']}, not {outcome}")
         return told
 
     async def see(self, question: str, *keys: str, **fields: Any) -> None:
@@ -61,13 +61,13 @@ class Stage:
         self._typed("query", CRM, question, fields)
         answer = await self._account.acting_as(CRM).query_raw(question, fields)
         if "error" in answer:
-            raise Surprise(f"{question} was not answered: {answer['message']}")
+            raise DemoFailed(f"{question} was not answered: {answer['message']}")
         shown = dict(answer)
         if keys and isinstance(answer["result"], list):
             shown["result"] = [{key: one.get(key) for key in keys} for one in answer["result"]]
         elif keys:
             shown["result"] = {key: answer["result"].get(key) for key in keys}
-        out.print(Padding(showing.answer_of(shown), (0, 0, 0, 2)), soft_wrap=False)
+        out.print(Padding(render.answer_of(shown), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
 
     def _typed(self, verb: str, actor: str, name: str, fields: Mapping[str, Any]) -> None:
@@ -136,7 +136,7 @@ def demo(account: Called = None, pause: Pause = PAUSE_SECONDS, url: Url = None) 
     """
     try:
         done(_played(url, account or f"demo-{new_id()[-8:]}", pause))
-    except Surprise as error:
+    except DemoFailed as error:
         fail(f"The story went otherwise: {error}. Is {account} an account that is there already?", 1)
 
 

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from services.ops.showing import plain_table
+from services.ops.render import plain_table
 from services.ops.terminal import DONE, NO_ANSWER, REFUSED, Json, Url, Yes, fail, out, print_json, settings
 
 Delete = Annotated[

@@ -1,4 +1,4 @@
-"""JSON as it is typed, or stands in a file, and nothing else."""
+"""Strict JSON, for command lines and files: no duplicate keys, no NaN."""
 
 import json
 import math
@@ -6,16 +6,16 @@ from collections import Counter
 from typing import Any, Final
 
 
-class NamedTwice(ValueError):
-    """A name stands twice in one object, and only one of its values could be taken."""
+class DuplicateKeyError(ValueError):
+    """An object has a name twice, and only one of the two values could be used."""
 
 
 def parsed(text: str) -> Any:
-    """The value; whole numbers of any size and lone surrogates too, which a message may not be able to bear.
+    """The value, including integers of any size and lone surrogates, which a message may not be able to carry.
 
     Raises:
-        NamedTwice: an object in it has a name twice.
-        ValueError: it is no JSON, such as NaN or 1e999, or is nested too deeply to be read.
+        DuplicateKeyError: an object in it has a name twice.
+        ValueError: it is not JSON, such as NaN or 1e999, or is nested too deeply.
     """
     try:
         return _DECODER.decode(text)
@@ -23,23 +23,23 @@ def parsed(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    told = dict(pairs)
-    if len(told) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise NamedTwice(f"{twice} is named twice in one JSON object: leave one")
-    return told
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise DuplicateKeyError(f"{name} is named twice in one JSON object: leave one")
+    return members
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _whole(text: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise ValueError(f"a number of {len(text):,} digits is longer than any that is taken") from error
+        raise ValueError(f"a number of {len(text):,} digits is too long") from error
 
 
 def _finite(text: str) -> float:
@@ -50,5 +50,5 @@ def _finite(text: str) -> float:
 
 
 _DECODER: Final = json.JSONDecoder(
-    parse_constant=_no_number, parse_int=_whole, parse_float=_finite, object_pairs_hook=_once
+    parse_constant=_no_number, parse_int=_whole, parse_float=_finite, object_pairs_hook=_unique
 )

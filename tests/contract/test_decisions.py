@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from services.ops.contract import meanings
-from services.ops.contract.decisions import ANSWERED, DECIDED, errors, refusals
+from services.ops.contract.decisions import COMMAND_RULES, QUESTION_RULES, errors, refusals
 from services.ops.contract.headers import cloud_event, error, traced
 from services.ops.contract.schemas import messages
 from shared.language import commands as c
@@ -78,31 +78,31 @@ def test_no_command_is_refused_for_a_reason_that_is_not_named(seen: Seen) -> Non
 def test_every_named_reason_is_given_by_its_command(seen: Seen) -> None:
     never = {
         command.__name__: {str(reason) for reason in told.refused} - seen.reasons[command]
-        for command, told in DECIDED.items()
+        for command, told in COMMAND_RULES.items()
     }
     assert not {name: found for name, found in never.items() if found}
 
 
 def test_no_command_tells_an_event_that_is_not_named(seen: Seen) -> None:
     unnamed = {
-        command.__name__: found - {event.__name__ for event in DECIDED[command].events}
+        command.__name__: found - {event.__name__ for event in COMMAND_RULES[command].events}
         for command, found in seen.events.items()
     }
     assert not {name: found for name, found in unnamed.items() if found}
 
 
 def test_every_named_event_is_told_by_its_command(seen: Seen) -> None:
-    named = {(command.__name__, event.__name__) for command, told in DECIDED.items() for event in told.events}
+    named = {(command.__name__, event.__name__) for command, told in COMMAND_RULES.items() for event in told.events}
     assert named == {(command.__name__, event) for command, found in seen.events.items() for event in found}
 
 
 def test_every_command_and_question_is_described() -> None:
-    assert list(DECIDED) == list(COMMANDS.values())
-    assert set(ANSWERED) == set(QUESTIONS.values())
+    assert list(COMMAND_RULES) == list(COMMANDS.values())
+    assert set(QUESTION_RULES) == set(QUESTIONS.values())
 
 
 def test_every_event_reason_and_error_is_named_somewhere() -> None:
-    assert {event for told in DECIDED.values() for event in told.events} == set(EVENTS.values())
+    assert {event for told in COMMAND_RULES.values() for event in told.events} == set(EVENTS.values())
     named = {reason for command in COMMANDS.values() for reason in refusals(command)}
     assert named == set(Reason) - {Reason.COMMAND_UNKNOWN}
     found = {error for question in QUESTIONS.values() for error in errors(question)}

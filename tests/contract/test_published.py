@@ -64,8 +64,8 @@ def test_a_file_that_is_missing_or_left_over_is_named(folder: Path) -> None:
     ("table", "name", "told"),
     [
         ("services.ops.contract.meanings.FIELDS", "tool", "What BindTool.tool means"),
-        ("services.ops.contract.decisions.DECIDED", COMMANDS["BindTool"], "What becomes of BindTool"),
-        ("services.ops.contract.decisions.ANSWERED", QUESTIONS["Usage"], "What becomes of Usage"),
+        ("services.ops.contract.decisions.COMMAND_RULES", COMMANDS["BindTool"], "BindTool has no entry"),
+        ("services.ops.contract.decisions.QUESTION_RULES", QUESTIONS["Usage"], "Usage has no entry"),
     ],
 )
 def test_what_nobody_has_described_yet_is_told_with_the_place(
@@ -115,7 +115,7 @@ def shown() -> Read:
 
 
 def test_the_page_has_a_place_for_every_message_and_reason(shown: Read) -> None:
-    assert {f"{message.room}.{message.name}" for message in messages()} <= set(shown.ids) | {"answers.NotAnswered"}
+    assert {f"{message.group}.{message.name}" for message in messages()} <= set(shown.ids) | {"answers.NotAnswered"}
     assert {f"reasons.{name}" for name in CODES} <= set(shown.ids)
     assert len(set(shown.ids)) == len(shown.ids)
 

@@ -29,7 +29,7 @@ TABLES: Final = ("deploy/RUNBOOK.md", "services/relay/README.md")
 SAID_AS: Final = {
     "PortUnavailableError": "set SWITCHBOARD_HTTP_PORT",
     "HostUnavailableError": "set SWITCHBOARD_HTTP_HOST",
-    "ServerTrouble": "Switchboard cannot start",
+    "ServerStartError": "Switchboard cannot start",
     "StreamNotUnderstood": "which this release cannot read",
     "SettingsNotApplied": "did not take this connection's settings",
     "LockNotHeld": "a lock is not seen as this connection's own",

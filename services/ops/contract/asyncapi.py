@@ -101,11 +101,11 @@ def _channel(subject: str, message: str) -> dict[str, Any]:
     return {"address": subject, "parameters": PARAMETERS, "messages": {message: _message_ref(message)}}
 
 
-def _inbox(room: str, names: list[str]) -> dict[str, Any]:
+def _inbox(group: str, names: list[str]) -> dict[str, Any]:
     return {
         "address": None,
         "description": "The reply subject that the request names.",
-        "messages": {f"{room}.{name}": _message_ref(f"{room}.{name}") for name in names},
+        "messages": {f"{group}.{name}": _message_ref(f"{group}.{name}") for name in names},
     }
 
 
@@ -118,7 +118,7 @@ def _message_ref(message: str) -> dict[str, str]:
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, command in COMMANDS.items():
-        decided = decisions.decided(command)
+        decided = decisions.rules_of_command(command)
         yield (
             f"commands.{name}",
             _received(f"commands.{name}", "replies", ["Accepted", "Unchanged", "Refused"])
@@ -137,7 +137,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             _received(f"questions.{name}", "answers", [name, "NotAnswered"])
             | {
                 "bindings": _queue(queue),
-                "x-who": decisions.answered(question).who,
+                "x-who": decisions.rules_of_question(question).who,
                 "x-errors": {str(error): CODES[error] for error in decisions.errors(question)},
             },
         )
@@ -154,9 +154,9 @@ def _operation(action: str, channel: str) -> dict[str, Any]:
     return {"action": action, "channel": {"$ref": where}, "messages": [{"$ref": f"{where}/messages/{channel}"}]}
 
 
-def _received(channel: str, room: str, names: list[str]) -> dict[str, Any]:
-    where = f"#/channels/{room}"
-    replies = [{"$ref": f"{where}/messages/{room}.{name}"} for name in names]
+def _received(channel: str, group: str, names: list[str]) -> dict[str, Any]:
+    where = f"#/channels/{group}"
+    replies = [{"$ref": f"{where}/messages/{group}.{name}"} for name in names]
     return _operation("receive", channel) | {"reply": {"channel": {"$ref": where}, "messages": replies}}
 
 
@@ -168,7 +168,7 @@ def _queue(name: str) -> dict[str, Any]:
 
 
 def key(message: Message) -> str:
-    return f"{message.room}.{message.name}"
+    return f"{message.group}.{message.name}"
 
 
 def event_key(event: type[Event]) -> str:
@@ -180,17 +180,17 @@ def message_object(message: Message) -> dict[str, Any]:
         "name": message.name,
         "title": message.schema["title"],
         "contentType": JSON,
-        "x-eventcatalog-message-type": CATALOGUED[message.room],
+        "x-eventcatalog-message-type": CATALOGUED[message.group],
         "x-eventcatalog-role": "provider",
     }
     if "description" in message.schema:
         found["summary"] = message.schema["description"]
-    return found | {"payload": _schema_ref(key(message))} | _rest(message)
+    return found | {"payload": _schema_ref(key(message))} | _details(message)
 
 
-def _rest(message: Message) -> dict[str, Any]:
+def _details(message: Message) -> dict[str, Any]:
     """Headers, the field by which a reply or an event is known for what it belongs to, and an example."""
-    match message.room:
+    match message.group:
         case "commands":
             found = examples.of_command(message.name)[0]
             return {"headers": headers.traced(), "correlationId": _correlation("command")} | _example(found.body)
@@ -233,16 +233,16 @@ def _schema_ref(name: str) -> dict[str, str]:
 def embedded(message: Message) -> Iterator[tuple[str, Schema]]:
     """The message's schema and those it refers to, by the names they have among the document's components."""
     own = {word: value for word, value in message.schema.items() if word not in ("$schema", "$id", "$defs")}
-    yield key(message), _referring(own, message.room)
+    yield key(message), _referring(own, message.group)
     for name, schema in message.schema.get("$defs", {}).items():
-        yield f"{message.room}.{name}", _referring(schema, message.room)
+        yield f"{message.group}.{name}", _referring(schema, message.group)
 
 
-def _referring(schema: Any, room: str) -> Any:
+def _referring(schema: Any, group: str) -> Any:
     if isinstance(schema, list):
-        return [_referring(one, room) for one in schema]
+        return [_referring(one, group) for one in schema]
     if not isinstance(schema, dict):
         return schema
     if isinstance(target := schema.get("$ref"), str):
-        return _schema_ref(f"{room}.{target.removeprefix('#/$defs/')}")
-    return {word: _referring(value, room) for word, value in schema.items()}
+        return _schema_ref(f"{group}.{target.removeprefix('#/$defs/')}")
+    return {word: _referring(value, group) for word, value in schema.items()}

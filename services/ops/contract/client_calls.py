@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 
 import shared
-from services.ops.contract.decisions import answered, errors, refusals, who_may
+from services.ops.contract.decisions import errors, refusals, rules_of_question, who_may
 from services.ops.contract.meanings import of_field
 from shared.language import answers, commands, questions
 from shared.language.answers import RESULTS
@@ -146,7 +146,7 @@ def calls() -> Iterator[Call]:
         )
         returns = f"{container}[{type_name(RESULTS[question])}] | NotAnswered"
         codes = [str(one) for one in errors(question) if one not in FAILED_ALWAYS]
-        yield Call(question, base, questions, verb, options, returns, codes, answered(question).who)
+        yield Call(question, base, questions, verb, options, returns, codes, rules_of_question(question).who)
 
 
 def parameters(call: Call) -> Iterator[Parameter]:

@@ -1,4 +1,4 @@
-"""What becomes of each command, and what keeps a question from its answer: who may, refused why, told how.
+"""What becomes of each command, and what keeps a question from its answer: who may, refused why, _rules_of how.
 
 The decisions themselves are made in the services; a test plays random histories and compares what it saw with this.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from services.ops.contract.meanings import Untold
+from services.ops.contract.meanings import MissingDescription
 from shared.language import commands as c
 from shared.language import events as e
 from shared.language import questions as q
@@ -31,7 +31,7 @@ ROLES: Final[Mapping[Role, str]] = {
 
 
 @dataclass(frozen=True)
-class Decided:
+class CommandRules:
     """`refused` are its own reasons in the order in which they are looked at; `unchanged` says when."""
 
     refused: Sequence[Reason]
@@ -40,7 +40,7 @@ class Decided:
 
 
 @dataclass(frozen=True)
-class Answered:
+class QuestionRules:
     who: str
     errors: Sequence[QuestionError]
 
@@ -64,40 +64,46 @@ HELD_ALREADY: Final = (Reason.REAUTH_REQUIRED, Reason.CONNECTION_PAUSED)
 _SAME: Final = "it is the same already"
 _SO: Final = "it is so already"
 
-DECIDED: Final[Mapping[type[c.Command], Decided]] = {
-    c.RegisterAccount: Decided((Reason.ACCOUNT_EXISTS,), (e.AccountRegistered, e.UserAdded, e.InboxCreated), None),
-    c.ChangePlan: Decided((), (e.PlanChanged,), _SAME),
-    c.CreateTeam: Decided((Reason.USER_NOT_FOUND, Reason.TEAM_EXISTS), (e.TeamCreated,), None),
-    c.SetTeamMembers: Decided((Reason.TEAM_NOT_FOUND, Reason.USER_NOT_FOUND), (e.TeamMembersChanged,), "the same set"),
-    c.SetAccountNeverLog: Decided((), (e.AccountNeverLogChanged,), "the same set"),
-    c.AddUser: Decided((Reason.USER_EXISTS,), (e.UserAdded, e.AddressReclaimed), None),
-    c.SetPermissions: Decided(
+COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
+    c.RegisterAccount: CommandRules((Reason.ACCOUNT_EXISTS,), (e.AccountRegistered, e.UserAdded, e.InboxCreated), None),
+    c.ChangePlan: CommandRules((), (e.PlanChanged,), _SAME),
+    c.CreateTeam: CommandRules((Reason.USER_NOT_FOUND, Reason.TEAM_EXISTS), (e.TeamCreated,), None),
+    c.SetTeamMembers: CommandRules(
+        (Reason.TEAM_NOT_FOUND, Reason.USER_NOT_FOUND), (e.TeamMembersChanged,), "the same set"
+    ),
+    c.SetAccountNeverLog: CommandRules((), (e.AccountNeverLogChanged,), "the same set"),
+    c.AddUser: CommandRules((Reason.USER_EXISTS,), (e.UserAdded, e.AddressReclaimed), None),
+    c.SetPermissions: CommandRules(
         (Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.PermissionsChanged,), "the same set"
     ),
-    c.AssignSeat: Decided((Reason.USER_NOT_FOUND,), (e.SeatAssigned,), _SO),
-    c.UnassignSeat: Decided((Reason.USER_NOT_FOUND,), (e.SeatUnassigned,), _SO),
-    c.DeactivateUser: Decided((Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.UserDeactivated,), _SO),
-    c.ReactivateUser: Decided((Reason.USER_NOT_FOUND,), (e.UserReactivated, e.AddressReclaimed), "the user is active"),
-    c.RemoveUser: Decided(
+    c.AssignSeat: CommandRules((Reason.USER_NOT_FOUND,), (e.SeatAssigned,), _SO),
+    c.UnassignSeat: CommandRules((Reason.USER_NOT_FOUND,), (e.SeatUnassigned,), _SO),
+    c.DeactivateUser: CommandRules((Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.UserDeactivated,), _SO),
+    c.ReactivateUser: CommandRules(
+        (Reason.USER_NOT_FOUND,), (e.UserReactivated, e.AddressReclaimed), "the user is active"
+    ),
+    c.RemoveUser: CommandRules(
         (Reason.USER_NOT_FOUND, Reason.USER_NOT_DEACTIVATED, Reason.OWNER_NOT_ACTIVE),
         (e.UserRemoved, e.AddressOrphaned, e.AddressReleased, e.OwnershipTransferred, e.AliasRemoved),
         "the user was removed before",
     ),
-    c.SetAvailability: Decided((Reason.USER_NOT_FOUND,), (e.AvailabilityChanged,), _SAME),
-    c.SetDefaultSender: Decided((Reason.USER_NOT_FOUND, Reason.IDENTITY_NOT_USABLE), (e.DefaultSenderChanged,), _SAME),
-    c.SetSignature: Decided((Reason.USER_NOT_FOUND,), (e.SignatureChanged,), _SAME),
-    c.SetDefaultFont: Decided((Reason.USER_NOT_FOUND,), (e.DefaultFontChanged,), _SAME),
-    c.SetLoggingPreferences: Decided((Reason.USER_NOT_FOUND,), (e.LoggingPreferencesChanged,), _SAME),
-    c.CreateInbox: Decided(
+    c.SetAvailability: CommandRules((Reason.USER_NOT_FOUND,), (e.AvailabilityChanged,), _SAME),
+    c.SetDefaultSender: CommandRules(
+        (Reason.USER_NOT_FOUND, Reason.IDENTITY_NOT_USABLE), (e.DefaultSenderChanged,), _SAME
+    ),
+    c.SetSignature: CommandRules((Reason.USER_NOT_FOUND,), (e.SignatureChanged,), _SAME),
+    c.SetDefaultFont: CommandRules((Reason.USER_NOT_FOUND,), (e.DefaultFontChanged,), _SAME),
+    c.SetLoggingPreferences: CommandRules((Reason.USER_NOT_FOUND,), (e.LoggingPreferencesChanged,), _SAME),
+    c.CreateInbox: CommandRules(
         (Reason.USER_NOT_FOUND, Reason.INBOX_EXISTS, Reason.INBOX_NAME_TAKEN, Reason.INBOX_LIMIT_REACHED),
         (e.InboxCreated,),
         None,
     ),
-    c.RenameInbox: Decided((Reason.INBOX_NOT_FOUND, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
-    c.SetInboxAccess: Decided(
+    c.RenameInbox: CommandRules((Reason.INBOX_NOT_FOUND, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
+    c.SetInboxAccess: CommandRules(
         (*INBOX, Reason.USER_NOT_FOUND, Reason.TEAM_NOT_FOUND), (e.InboxAccessChanged,), "the same sets"
     ),
-    c.SetRouting: Decided(
+    c.SetRouting: CommandRules(
         (
             *INBOX,
             Reason.USER_NOT_FOUND,
@@ -109,13 +115,15 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.RoutingChanged,),
         _SAME,
     ),
-    c.ArchiveInbox: Decided(
+    c.ArchiveInbox: CommandRules(
         (Reason.INBOX_NOT_FOUND, Reason.DEFAULT_INBOX, Reason.INBOX_IN_USE),
         (e.Disconnected, e.AliasRemoved, e.InboxArchived),
         _SO,
     ),
-    c.RestoreInbox: Decided((Reason.INBOX_NOT_FOUND, Reason.INBOX_LIMIT_REACHED), (e.InboxRestored,), "it is open"),
-    c.ConnectPersonal: Decided(
+    c.RestoreInbox: CommandRules(
+        (Reason.INBOX_NOT_FOUND, Reason.INBOX_LIMIT_REACHED), (e.InboxRestored,), "it is open"
+    ),
+    c.ConnectPersonal: CommandRules(
         (
             Reason.OWNER_MUST_BE_ACTOR,
             *OWNER,
@@ -129,7 +137,7 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.PersonalConnected, e.FromNameChanged, e.Reconnected),
         "it is the owner's and healthy, and nothing that is given differs",
     ),
-    c.ConnectTeam: Decided(
+    c.ConnectTeam: CommandRules(
         (
             *INBOX,
             Reason.ADDRESS_ALREADY_PERSONAL,
@@ -143,19 +151,19 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.TeamConnected, e.FromNameChanged, e.Reconnected),
         "it is connected to this inbox and healthy, and nothing that is given differs",
     ),
-    c.Disconnect: Decided((Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "it is free"),
-    c.RequireReauthentication: Decided(CONNECTED, (e.ReauthenticationRequired,), _SO),
-    c.Reconnect: Decided(
+    c.Disconnect: CommandRules((Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "it is free"),
+    c.RequireReauthentication: CommandRules(CONNECTED, (e.ReauthenticationRequired,), _SO),
+    c.Reconnect: CommandRules(
         (*CONNECTED, Reason.REAUTH_IDENTITY_MISMATCH, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.Reconnected,),
         "it is not broken",
     ),
-    c.Pause: Decided(CONNECTED, (e.ConnectionPaused,), _SO),
-    c.Resume: Decided(CONNECTED, (e.ConnectionResumed,), _SO),
-    c.MoveTeamAddress: Decided(
+    c.Pause: CommandRules(CONNECTED, (e.ConnectionPaused,), _SO),
+    c.Resume: CommandRules(CONNECTED, (e.ConnectionResumed,), _SO),
+    c.MoveTeamAddress: CommandRules(
         (*INBOX, *CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL), (e.TeamAddressMoved,), "it is in this inbox"
     ),
-    c.ConvertConnection: Decided(
+    c.ConvertConnection: CommandRules(
         (
             Reason.OWNER_MUST_BE_ACTOR,
             *OWNER,
@@ -171,7 +179,7 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.ConnectionConverted,),
         "it is of that kind and holder",
     ),
-    c.TransferOwnership: Decided(
+    c.TransferOwnership: CommandRules(
         (
             *OWNER,
             Reason.NOT_CONNECTED,
@@ -182,7 +190,7 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.OwnershipTransferred,),
         "the new owner owns it already",
     ),
-    c.ReclaimAddress: Decided(
+    c.ReclaimAddress: CommandRules(
         (
             *OWNER,
             Reason.NOT_CONNECTED,
@@ -193,12 +201,12 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.AddressReclaimed,),
         "the new owner owns it already",
     ),
-    c.ReleaseAddress: Decided(
+    c.ReleaseAddress: CommandRules(
         (Reason.ADDRESS_IS_ALIAS, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.AddressReleased, e.AliasRemoved),
         "it is free",
     ),
-    c.BindTool: Decided(
+    c.BindTool: CommandRules(
         (
             Reason.ADDRESS_IS_ALIAS,
             Reason.ADDRESS_ORPHANED,
@@ -208,56 +216,56 @@ DECIDED: Final[Mapping[type[c.Command], Decided]] = {
         (e.ToolBound,),
         "it is bound",
     ),
-    c.UnbindTool: Decided(CONNECTED, (e.ToolUnbound,), "it is not bound"),
-    c.AddAlias: Decided(
+    c.UnbindTool: CommandRules(CONNECTED, (e.ToolUnbound,), "it is not bound"),
+    c.AddAlias: CommandRules(
         (*CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.AliasAdded,),
         "it is its alias already",
     ),
-    c.RemoveAlias: Decided(CONNECTED, (e.AliasRemoved,), None),
-    c.PromoteAlias: Decided(CONNECTED, (e.AliasPromoted,), None),
-    c.SetFromName: Decided(CONNECTED, (e.FromNameChanged,), _SAME),
+    c.RemoveAlias: CommandRules(CONNECTED, (e.AliasRemoved,), None),
+    c.PromoteAlias: CommandRules(CONNECTED, (e.AliasPromoted,), None),
+    c.SetFromName: CommandRules(CONNECTED, (e.FromNameChanged,), _SAME),
 }
 
 ADMINS: Final = "administrators and services"
 MEMBERS: Final = f"the inbox's members, {ADMINS}"
 
-ANSWERED: Final[Mapping[type[q.Question], Answered]] = {
-    q.Address: Answered(
+QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
+    q.Address: QuestionRules(
         "anybody; whose it is, administrators, the holder and the inbox's members", (QuestionError.ADDRESS_INVALID,)
     ),
-    q.Addresses: Answered(ADMINS, ()),
-    q.Inbox: Answered(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
-    q.Inboxes: Answered("anybody: administrators and services all of them, others those they are in", ()),
-    q.Identities: Answered(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
-    q.User: Answered(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
-    q.Users: Answered(ADMINS, ()),
-    q.Teams: Answered(ADMINS, ()),
-    q.Account: Answered(ADMINS, ()),
-    q.Orphans: Answered(ADMINS, ()),
-    q.Usage: Answered(ADMINS, ()),
-    q.RemovalImpact: Answered(ADMINS, (QuestionError.USER_NOT_FOUND,)),
-    q.Resolve: Answered("anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`", ()),
-    q.Routing: Answered(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
+    q.Addresses: QuestionRules(ADMINS, ()),
+    q.Inbox: QuestionRules(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
+    q.Inboxes: QuestionRules("anybody: administrators and services all of them, others those they are in", ()),
+    q.Identities: QuestionRules(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
+    q.User: QuestionRules(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
+    q.Users: QuestionRules(ADMINS, ()),
+    q.Teams: QuestionRules(ADMINS, ()),
+    q.Account: QuestionRules(ADMINS, ()),
+    q.Orphans: QuestionRules(ADMINS, ()),
+    q.Usage: QuestionRules(ADMINS, ()),
+    q.RemovalImpact: QuestionRules(ADMINS, (QuestionError.USER_NOT_FOUND,)),
+    q.Resolve: QuestionRules("anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`", ()),
+    q.Routing: QuestionRules(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
 }
 
 # The fields whose text must be an address, or for a list addresses and domains.
 _ADDRESSES: Final = frozenset({"address", "alias", "entries", "never_log"})
 
 
-def decided(command: type[c.Command]) -> Decided:
-    """Raises `Untold` for one that is new."""
-    return told(DECIDED, command)
+def rules_of_command(command: type[c.Command]) -> CommandRules:
+    """Raises `MissingDescription` for one that is new."""
+    return _rules_of(COMMAND_RULES, command)
 
 
-def answered(question: type[q.Question]) -> Answered:
-    """Raises `Untold` for one that is new."""
-    return told(ANSWERED, question)
+def rules_of_question(question: type[q.Question]) -> QuestionRules:
+    """Raises `MissingDescription` for one that is new."""
+    return _rules_of(QUESTION_RULES, question)
 
 
-def told(table: Mapping[type[M], T], message: type[M]) -> T:
+def _rules_of(table: Mapping[type[M], T], message: type[M]) -> T:
     if message not in table:
-        raise Untold(f"What becomes of {message.__name__} is not said yet: services/ops/contract/decisions.py")
+        raise MissingDescription(f"{message.__name__} has no entry yet: services/ops/contract/decisions.py")
     return table[message]
 
 
@@ -277,9 +285,9 @@ def refusals(command: type[c.Command]) -> list[Reason]:
     readable = [Reason.COMMAND_INVALID, *([Reason.ADDRESS_INVALID] if _ADDRESSES & command.model_fields.keys() else [])]
     every = [one for one in EVERY_COMMAND if command is not c.RegisterAccount or one is not Reason.ACCOUNT_NOT_FOUND]
     at_any_time = (Reason.STREAM_NOT_UNDERSTOOD, Reason.BUSY, Reason.INTERNAL_ERROR)
-    return [*readable, *every, *decided(command).refused, *at_any_time]
+    return [*readable, *every, *rules_of_command(command).refused, *at_any_time]
 
 
 def errors(question: type[q.Question]) -> list[QuestionError]:
     """Every error that an answer to this question may bear."""
-    return [*EVERY_QUESTION, *answered(question).errors]
+    return [*EVERY_QUESTION, *rules_of_question(question).errors]

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from services.ops.contract.meanings import Untold
+from services.ops.contract.meanings import MissingDescription
 from shared.language.events import Event
 
 ACCOUNT: Final = "acme"
@@ -19,7 +19,7 @@ Body = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Asked:
+class Exchange:
     """A command with its reply, or a question with its answer."""
 
     name: str
@@ -28,7 +28,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Told:
+class EventExample:
     headers: Mapping[str, str]
     body: Body
 
@@ -39,36 +39,36 @@ def _story() -> Mapping[str, Any]:
     return found
 
 
-def of_command(name: str) -> list[Asked]:
+def of_command(name: str) -> list[Exchange]:
     """Accepted first; then how it was unchanged, tried or refused, where the story tells of it."""
-    found = _asked("commands", name)
+    found = _exchanges("commands", name)
     return sorted(found, key=lambda one: one.reply["outcome"] != "accepted" or "dry_run" in one.body)
 
 
-def of_question(name: str) -> list[Asked]:
-    return _asked("questions", name)
+def of_question(name: str) -> list[Exchange]:
+    return _exchanges("questions", name)
 
 
-def _asked(room: str, name: str) -> list[Asked]:
-    """Raises `Untold` when there is none."""
-    found = [Asked(**one) for one in _story()[room] if one["name"] == name]
+def _exchanges(group: str, name: str) -> list[Exchange]:
+    """Raises `MissingDescription` when there is none."""
+    found = [Exchange(**one) for one in _story()[group] if one["name"] == name]
     if not found:
-        raise Untold(f"The story does not tell of {name} yet: tests/contract/story.py")
+        raise MissingDescription(f"The story does not tell of {name} yet: tests/contract/story.py")
     return found
 
 
-def of_outcome(outcome: str) -> Iterator[Asked]:
+def of_outcome(outcome: str) -> Iterator[Exchange]:
     """Commands that were replied to so."""
-    return (Asked(**one) for one in _story()["commands"] if one["reply"]["outcome"] == outcome)
+    return (Exchange(**one) for one in _story()["commands"] if one["reply"]["outcome"] == outcome)
 
 
-def not_answered() -> Asked:
+def not_answered() -> Exchange:
     """A question that got an error."""
-    return next(Asked(**one) for one in _story()["questions"] if "error" in one["reply"])
+    return next(Exchange(**one) for one in _story()["questions"] if "error" in one["reply"])
 
 
-def of_event(event: type[Event]) -> Told:
+def of_event(event: type[Event]) -> EventExample:
     found = _story()["events"].get(event.stored_name())
     if found is None:
-        raise Untold(f"In the story {event.__name__} does not happen yet: tests/contract/story.py")
-    return Told(**found)
+        raise MissingDescription(f"In the story {event.__name__} does not happen yet: tests/contract/story.py")
+    return EventExample(**found)

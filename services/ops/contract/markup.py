@@ -22,16 +22,16 @@ def text(plain: str) -> str:
     return escape(plain, quote=False)
 
 
-def anchor(room: str, name: str) -> str:
-    return f"{room}.{name}"
+def anchor(group: str, name: str) -> str:
+    return f"{group}.{name}"
 
 
-def link(room: str, name: str, plain: str) -> str:
-    return f'<a href="#{anchor(room, name)}">{text(plain)}</a>'
+def link(group: str, name: str, plain: str) -> str:
+    return f'<a href="#{anchor(group, name)}">{text(plain)}</a>'
 
 
-def links(room: str, names: Iterable[str]) -> str:
-    return " ".join(link(room, name, name) for name in names)
+def links(group: str, names: Iterable[str]) -> str:
+    return " ".join(link(group, name, name) for name in names)
 
 
 def code(plain: str) -> str:
@@ -76,7 +76,7 @@ def fields(schema: Schema, without: Iterable[str] = ()) -> str:
 
 
 def field_table(schema: Schema, names: Iterable[str]) -> str:
-    """What is optional is not also said to be null: that is the same."""
+    """What is optional is not also default_text to be null: that is the same."""
     required = schema.get("required", ())
     properties = {name: schema["properties"][name] for name in names if name in schema["properties"]}
     return table(
@@ -89,8 +89,8 @@ def field_table(schema: Schema, names: Iterable[str]) -> str:
 
 def meaning(schema: Schema) -> str:
     default = schema.get("default")
-    said = "" if default is None else f" Default: {code(json.dumps(default))}."
-    return inline(schema.get("description", "")) + said
+    default_text = "" if default is None else f" Default: {code(json.dumps(default))}."
+    return inline(schema.get("description", "")) + default_text
 
 
 def type_of(schema: Schema) -> str:
@@ -124,11 +124,11 @@ def word_of(name: str, schema: Schema) -> str:
 # ---- examples
 
 
-def exchange(subject: str, asked: examples.Asked) -> str:
+def exchange(subject: str, example: examples.Exchange) -> str:
     """What one would type, and what comes back."""
     verb = f"nats req {subject}"
-    request = f"{verb} {shlex.quote(as_json(asked.body, taken=len(verb)))}"
-    return f"<pre>{code(request)}</pre>\n{reply(asked.reply)}"
+    request = f"{verb} {shlex.quote(as_json(example.body, taken=len(verb)))}"
+    return f"<pre>{code(request)}</pre>\n{reply(example.reply)}"
 
 
 def reply(body: Mapping[str, Any]) -> str:

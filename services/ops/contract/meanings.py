@@ -292,18 +292,20 @@ RULES: Final = ("Unassigned", "UsersAndTeams", "ContactOwner")
 
 
 def title_of_choice(words: Sequence[str]) -> str:
-    """Raises `Untold` for a choice that is new."""
+    """Raises `MissingDescription` for a choice that is new."""
     title = CHOICES.get(frozenset(words))
     if title is None:
-        raise Untold(f"The choice of {', '.join(words)} has no title yet: services/ops/contract/meanings.py")
+        raise MissingDescription(
+            f"The choice of {', '.join(words)} has no title yet: services/ops/contract/meanings.py"
+        )
     return title.title().replace(" ", "")
 
 
 def title_of_item(message: str, field: str) -> str:
-    """Raises `Untold` for a list whose items have no title yet."""
+    """Raises `MissingDescription` for a list whose items have no title yet."""
     title = ITEMS.get(f"{message}.{field}") or ITEMS.get(field)
     if title is None:
-        raise Untold(f"The items of {message}.{field} have no title yet: services/ops/contract/meanings.py")
+        raise MissingDescription(f"The items of {message}.{field} have no title yet: services/ops/contract/meanings.py")
     return title
 
 
@@ -315,7 +317,7 @@ def title_of_rule(name: str) -> str:
     return f"{name}Rule" if name in RULES else name
 
 
-class Untold(Exception):
+class MissingDescription(Exception):
     """Something new that nobody has described yet; says where to."""
 
 
@@ -323,9 +325,9 @@ def of_field(message: str, field: str) -> str:
     """What the field of a class means, by its name on the wire.
 
     Raises:
-        Untold: nobody has said it yet.
+        MissingDescription: nobody has said it yet.
     """
     found = FIELDS.get(f"{message}.{field}") or FIELDS.get(field)
     if found is None:
-        raise Untold(f"What {message}.{field} means is not said yet: services/ops/contract/meanings.py")
+        raise MissingDescription(f"What {message}.{field} means is not said yet: services/ops/contract/meanings.py")
     return found

@@ -15,9 +15,9 @@ from shared.language.events import EVENTS, Event, TeamConnected
 from shared.language.questions import QUESTIONS
 from shared.language.reasons import CODES
 
-Rooms = Mapping[str, Mapping[str, Message]]
+Groups = Mapping[str, Mapping[str, Message]]
 
-# Fields that every message of the room has are shown once.
+# Fields that every message of the group has are shown once.
 OF_ALL_COMMANDS: Final = ("actor", "command_id", "correlation_id", "dry_run")
 OF_ALL_QUESTIONS: Final = ("actor", "at_least", "wait_ms", "limit", "after")
 OF_ALL_ANSWERS: Final = ("position", "next", "incomplete_since")
@@ -37,31 +37,34 @@ MOST_EXAMPLES: Final = 3
 
 def page() -> str:
     """The whole page."""
-    rooms: dict[str, dict[str, Message]] = {}
+    groups: dict[str, dict[str, Message]] = {}
     for message in messages():
-        rooms.setdefault(message.room, {})[message.name] = message
+        groups.setdefault(message.group, {})[message.name] = message
     parts = {
-        "commands": commands(rooms),
-        "replies": replies(rooms),
-        "questions": questions(rooms),
-        "events": events(rooms),
+        "commands": commands(groups),
+        "replies": replies(groups),
+        "questions": questions(groups),
+        "events": events(groups),
         "reasons": reasons(),
     }
     sections = "".join(
-        f'<section id="{room}">\n<h2>{TITLES[room]}</h2>\n{"".join(found)}</section>\n' for room, found in parts.items()
+        f'<section id="{group}">\n<h2>{TITLES[group]}</h2>\n{"".join(found)}</section>\n'
+        for group, found in parts.items()
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>Switchboard: the contract</title>\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>{CSS}</style>\n</head>\n<body>\n'
-        f"{contents(rooms)}<main>\n{beginning()}{sections}</main>\n</body>\n</html>\n"
+        f"{contents(groups)}<main>\n{beginning()}{sections}</main>\n</body>\n</html>\n"
     )
 
 
-def contents(rooms: Rooms) -> str:
+def contents(groups: Groups) -> str:
     parts = []
-    for room, title in TITLES.items():
-        listed = "".join(f"<li>{m.link(room, name, title_of(one))}</li>" for name, one in rooms.get(room, {}).items())
-        parts.append(f'<h2><a href="#{room}">{title}</a></h2>\n<ul>{listed}</ul>\n')
+    for group, title in TITLES.items():
+        listed = "".join(
+            f"<li>{m.link(group, name, title_of(one))}</li>" for name, one in groups.get(group, {}).items()
+        )
+        parts.append(f'<h2><a href="#{group}">{title}</a></h2>\n<ul>{listed}</ul>\n')
     return f'<nav aria-label="Contents"><p class="name">Switchboard</p>\n{"".join(parts)}</nav>\n'
 
 
@@ -71,7 +74,7 @@ def title_of(message: Message) -> str:
 
 def article(message: Message, *parts: str) -> str:
     said = m.prose(message.schema.get("description", ""))
-    name = m.anchor(message.room, message.name)
+    name = m.anchor(message.group, message.name)
     return f'<article id="{name}">\n<h3>{title_of(message)}</h3>\n{said}{"".join(parts)}</article>\n'
 
 
@@ -95,22 +98,22 @@ def beginning() -> str:
     )
 
 
-# ---- rooms
+# ---- groups
 
 
-def commands(rooms: Rooms) -> Iterator[str]:
+def commands(groups: Groups) -> Iterator[str]:
     yield m.prose(
         "Give each command an id of its own, and it may be asked again as often as one likes: the first answer stands. "
         "Every command takes, beside its own fields:"
     )
-    yield m.field_table(rooms["commands"][A_COMMAND].schema, OF_ALL_COMMANDS)
-    for message in rooms["commands"].values():
+    yield m.field_table(groups["commands"][A_COMMAND].schema, OF_ALL_COMMANDS)
+    for message in groups["commands"].values():
         yield command(message)
 
 
 def command(message: Message) -> str:
     named = COMMANDS[message.name]
-    decided = decisions.decided(named)
+    decided = decisions.rules_of_command(named)
     rows = [
         ("subject", m.code(subjects.command("<account>", message.name))),
         ("who may", m.inline(decisions.who_may(named))),
@@ -123,24 +126,24 @@ def command(message: Message) -> str:
     return article(message, m.facts(rows), m.fields(message.schema, OF_ALL_COMMANDS), *shown)
 
 
-def replies(rooms: Rooms) -> Iterator[str]:
+def replies(groups: Groups) -> Iterator[str]:
     yield m.prose("One of three. Accepted means durable: the events are on disk before the reply leaves.")
-    for message in rooms["replies"].values():
+    for message in groups["replies"].values():
         example = next(examples.of_outcome(message.schema["properties"]["outcome"]["enum"][0]))
         yield article(message, m.fields(message.schema), m.reply(example.reply))
 
 
-def questions(rooms: Rooms) -> Iterator[str]:
+def questions(groups: Groups) -> Iterator[str]:
     yield m.prose(
         "An answer shows what its actor may see, as of the position that it tells. Every question takes, beside its "
         "own fields (`limit` and `after` only where the answer is a list):"
     )
-    yield m.field_table(rooms["questions"][A_LIST].schema, OF_ALL_QUESTIONS)
+    yield m.field_table(groups["questions"][A_LIST].schema, OF_ALL_QUESTIONS)
     yield m.prose("Every answer bears, beside its `result` (`next` only where it is a page):")
-    yield m.field_table(rooms["answers"][A_LIST].schema, OF_ALL_ANSWERS)
+    yield m.field_table(groups["answers"][A_LIST].schema, OF_ALL_ANSWERS)
     for name in QUESTIONS:
-        yield question(rooms["questions"][name], rooms["answers"][name])
-    failed = rooms["answers"]["NotAnswered"]
+        yield question(groups["questions"][name], groups["answers"][name])
+    failed = groups["answers"]["NotAnswered"]
     yield article(failed, m.fields(failed.schema), m.reply(examples.not_answered().reply))
 
 
@@ -148,7 +151,7 @@ def question(message: Message, answer: Message) -> str:
     kind = QUESTIONS[message.name]
     rows = (
         ("subject", m.code(subjects.query("<account>", message.name))),
-        ("who may", m.inline(decisions.answered(kind).who)),
+        ("who may", m.inline(decisions.rules_of_question(kind).who)),
         ("errors", m.links("reasons", map(str, decisions.errors(kind)))),
     )
     subject = subjects.query(examples.ACCOUNT, message.name)
@@ -162,7 +165,7 @@ def question(message: Message, answer: Message) -> str:
     )
 
 
-def events(rooms: Rooms) -> Iterator[str]:
+def events(groups: Groups) -> Iterator[str]:
     yield m.prose(
         f"CloudEvents 1.0 in binary mode, in the JetStream stream `{subjects.EVENT_STREAM}`, kept without limit. "
         "Delivery is at least once; `ce-id` and `ce-position` make it once. Every event bears these headers; here they "
@@ -171,15 +174,15 @@ def events(rooms: Rooms) -> Iterator[str]:
     heads = headers.cloud_event(TeamConnected)
     yield m.field_table(heads, heads["properties"])
     for kind in EVENTS.values():
-        yield event(rooms["events"][event_name(kind)], kind)
+        yield event(groups["events"][event_name(kind)], kind)
 
 
 def event(message: Message, kind: type[Event]) -> str:
-    told_by = [command.__name__ for command, told in decisions.DECIDED.items() if kind in told.events]
+    published_by = [command.__name__ for command, told in decisions.COMMAND_RULES.items() if kind in told.events]
     rows = (
         ("subject", m.code(subjects.event("<account>", kind.aggregate, kind.__name__))),
         ("stored as", m.code(kind.stored_name())),
-        ("told by", m.links("commands", told_by)),
+        ("told by", m.links("commands", published_by)),
     )
     example = examples.of_event(kind)
     return article(message, m.facts(rows), m.fields(message.schema), m.message(example.headers, example.body))

@@ -38,38 +38,38 @@ PORTABLE: Final = {
 }
 
 
-class Way(Enum):
-    ASKED = auto()
-    TOLD = auto()
-    ANSWERED = auto()
+class Direction(Enum):
+    REQUEST = auto()
+    EVENT = auto()
+    REPLY = auto()
 
 
 @dataclass(frozen=True)
 class Message:
-    """`name` is unique in its room; `schema` stands alone."""
+    """`name` is unique in its group; `schema` stands alone."""
 
-    room: str
+    group: str
     name: str
     schema: Schema
 
     @property
     def path(self) -> str:
-        return f"{self.room}/{self.name}.json"
+        return f"{self.group}/{self.name}.json"
 
 
 def messages() -> Iterator[Message]:
     """Every message of the contract, in the order in which it is declared."""
     for command in COMMANDS.values():
-        yield _message("commands", command.__name__, command, Way.ASKED)
+        yield _message("commands", command.__name__, command, Direction.REQUEST)
     for reply in REPLIES:
-        yield _message("replies", reply.__name__, reply, Way.ANSWERED)
+        yield _message("replies", reply.__name__, reply, Direction.REPLY)
     for question in QUESTIONS.values():
-        yield _message("questions", question.__name__, question, Way.ASKED)
+        yield _message("questions", question.__name__, question, Direction.REQUEST)
     for question in QUESTIONS.values():
-        yield _message("answers", question.__name__, answer_to(question), Way.ANSWERED)
-    yield _message("answers", NotAnswered.__name__, NotAnswered, Way.ANSWERED)
+        yield _message("answers", question.__name__, answer_to(question), Direction.REPLY)
+    yield _message("answers", NotAnswered.__name__, NotAnswered, Direction.REPLY)
     for event in EVENTS.values():
-        yield _message("events", event_name(event), event, Way.TOLD)
+        yield _message("events", event_name(event), event, Direction.EVENT)
 
 
 def event_name(event: type[Event]) -> str:
@@ -87,19 +87,19 @@ def answer_to(question: type[Question]) -> type[BaseModel]:
     return create_model(f"{question.__name__}Answer", __base__=Answer, __doc__=said, **fields)
 
 
-def _message(room: str, name: str, message: type[BaseModel], way: Way) -> Message:
-    head = {"$schema": DIALECT, "$id": f"{subjects.SCHEMA_ID}:{room}:{name}"}
-    return Message(room, name, head | schema_of(message, way))
+def _message(group: str, name: str, message: type[BaseModel], direction: Direction) -> Message:
+    head = {"$schema": DIALECT, "$id": f"{subjects.SCHEMA_ID}:{group}:{name}"}
+    return Message(group, name, head | schema_of(message, direction))
 
 
-def schema_of(message: type[BaseModel], way: Way) -> Schema:
+def schema_of(message: type[BaseModel], direction: Direction) -> Schema:
     """The schema of one class, with what it refers to in `$defs`."""
-    return _Reading(way).whole(TypeAdapter(message).json_schema())
+    return _SchemaReader(direction).whole(TypeAdapter(message).json_schema())
 
 
-class _Reading:
-    def __init__(self, way: Way) -> None:
-        self._way = way
+class _SchemaReader:
+    def __init__(self, direction: Direction) -> None:
+        self._direction = direction
 
     def whole(self, raw: Schema) -> Schema:
         defs = {name: self._object(one) for name, one in raw.pop("$defs", {}).items()}
@@ -113,13 +113,13 @@ class _Reading:
             for field, one in raw.get("properties", {}).items()
         }
         always = [field for field, one in fields.items() if field in required or is_constant(one)]
-        found: Schema = {"title": meanings.title_of_rule(name) if self._way is Way.TOLD else name}
+        found: Schema = {"title": meanings.title_of_rule(name) if self._direction is Direction.EVENT else name}
         if "description" in raw:
             found["description"] = cleandoc(raw["description"])
         found |= {"type": "object", "properties": fields}
         if always:
             found["required"] = always
-        if self._way is Way.ASKED:
+        if self._direction is Direction.REQUEST:
             found["additionalProperties"] = False
         return found
 
@@ -129,9 +129,9 @@ class _Reading:
         if name in TIMES:
             found["format"] = "date-time"
         if not required and not is_constant(found):
-            if self._way is Way.ASKED:
+            if self._direction is Direction.REQUEST:
                 found = nullable(found)
-            elif self._way is Way.TOLD:
+            elif self._direction is Direction.EVENT:
                 found = without_null(found)
             if default not in (None, [], {}):
                 found["default"] = default

@@ -1,19 +1,19 @@
-"""Addresses of a directory and their aliases, compared with those that are there."""
+"""Addresses of a directory and their aliases, compared with the account."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from services.ops.loading.directory import AddressRow, Directory
-from services.ops.loading.draft import Draft, Held
+from services.ops.loading.draft import Draft, DraftAddress
 from services.ops.loading.people_plan import firsts, where_of
 from services.ops.loading.plan import Thing
 from shared.core.address import AddressInvalid, canonical
 from shared.core.policies import holds
 
 
-class Wanted(NamedTuple):
-    """A row whose address can be one: `address` is its canonical form."""
+class WantedAddress(NamedTuple):
+    """A row with a valid address; `address` is its canonical form."""
 
     row: AddressRow
     address: str
@@ -28,7 +28,7 @@ class Wanted(NamedTuple):
 
     @property
     def connect(self) -> tuple[str, dict[str, Any]]:
-        """The command that would connect it if nobody had it."""
+        """The command that connects the address when it is free."""
         row = self.row
         fields: dict[str, Any] = {"address": row.address}
         if self.team:
@@ -36,28 +36,30 @@ class Wanted(NamedTuple):
         else:
             fields["owner"] = row.owner
         fields |= {name: value for name in ("provider", "from_name") if (value := getattr(row, name))}
-        # Of a kind that is neither there is no such command.
+        # For another kind this command does not exist, and the row is refused.
         return f"Connect{row.kind.title()}", fields
 
 
-def plan_addresses(draft: Draft, found: Directory) -> None:
-    """All primary addresses before all aliases: what is the primary of one row is no alias of another."""
-    connected: list[Wanted] = []
-    rows = [row for row in found.addresses if not row.trouble and _is_address(row.address)]
+def plan_addresses(draft: Draft, directory: Directory) -> None:
+    """Plan primary addresses before aliases: the primary address of one row cannot be an alias of another."""
+    connected: list[WantedAddress] = []
+    rows = [row for row in directory.addresses if not row.error and _is_address(row.address)]
     first = firsts(rows, lambda row: canonical(row.address).address)
-    for row in found.addresses:
-        if row.trouble:
-            draft.clash(row, row.address, row.trouble, *Wanted(row, "").connect)
+    for row in directory.addresses:
+        if row.error:
+            draft.clash(row, row.address, row.error, *WantedAddress(row, "").connect)
             continue
         try:
-            wanted = Wanted(row, canonical(row.address).address)
+            wanted = WantedAddress(row, canonical(row.address).address)
         except AddressInvalid as error:
-            draft.clash(row, row.address, f"is no e-mail address: {error.what}", *Wanted(row, "").connect)
+            draft.clash(
+                row, row.address, f"is not a valid e-mail address: {error.what}", *WantedAddress(row, "").connect
+            )
             continue
         earlier = first[wanted.address]
         if earlier is not row:
             same = (earlier.owner, earlier.inbox) == (row.owner, row.inbox)
-            other = "too" if same else f"for {Wanted(earlier, '').holder}"
+            other = "too" if same else f"for {WantedAddress(earlier, '').holder}"
             draft.clash(row, row.address, f"is in {where_of(earlier, row.file)} {other}", *wanted.connect)
         elif _plan_primary(draft, wanted, first):
             connected.append(wanted)
@@ -74,12 +76,12 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _plan_primary(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow]) -> bool:
-    """Whether the address will be the holder's, so that its aliases can be his."""
+def _plan_primary(draft: Draft, wanted: WantedAddress, first: Mapping[str, AddressRow]) -> bool:
+    """Plan the address; return whether it will be the holder's, so that its aliases can follow."""
     row, address = wanted.row, wanted.address
     steps = len(draft.plan.steps)
     held = draft.addresses.get(address)
-    if why := _why_not_said(draft, wanted):
+    if why := _row_error(draft, wanted):
         draft.clash(row, row.address, why, *wanted.connect)
         return False
     if (former := _renamed(draft, wanted, first)) is not None:
@@ -90,12 +92,12 @@ def _plan_primary(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow])
         return False
     theirs = held is not None and not held.orphaned and (held.owner, held.inbox) == _holder(wanted)
     if not theirs:
-        if why := _why_not_held(draft, wanted):
+        if why := _owner_error(draft, wanted):
             return _cannot(draft, wanted, why)
         if not _hand_over(draft, wanted, held):
             return False
         held = draft.addresses[address]
-    assert held is not None, "it is theirs now"
+    assert held is not None, "the step before connected it"
     if row.from_name and held.from_name != row.from_name:
         fields = {"address": row.address, "from_name": row.from_name}
         if draft.step(row, row.address, "SetFromName", fields, needs=[("address", address)]):
@@ -105,36 +107,36 @@ def _plan_primary(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow])
     return True
 
 
-def _holder(wanted: Wanted) -> tuple[str | None, str | None]:
+def _holder(wanted: WantedAddress) -> tuple[str | None, str | None]:
     return (None, wanted.row.inbox) if wanted.team else (wanted.row.owner, None)
 
 
-def _why_not_said(draft: Draft, wanted: Wanted) -> str:
-    """What is wrong with the row, whatever is there."""
+def _row_error(draft: Draft, wanted: WantedAddress) -> str:
+    """An error of the row itself, whatever the account has."""
     row = wanted.row
     match row.kind:
         case "team" if row.owner or not row.inbox:
-            return "is team and names an inbox, no owner"
+            return "is a team address: it needs an inbox, and no owner"
         case "team" if row.inbox not in draft.inboxes:
-            return f"names an inbox {row.inbox} that is not there"
+            return f"names an inbox {row.inbox} that does not exist"
         case "team" if draft.inboxes[row.inbox].archived:
             return f"names an inbox {row.inbox} that is archived"
         case "personal" if row.inbox or not row.owner:
-            return "is personal and names an owner, no inbox"
+            return "is a personal address: it needs an owner, and no inbox"
         case "personal" if row.owner not in draft.users and not row.lenient:
-            return f"names an owner {row.owner} who is no user"
+            return f"names an owner {row.owner} who is not a user"
         case "team" | "personal":
             return ""
-    return f"is neither personal nor team but {row.kind or 'nothing'}"
+    return f"has the kind {row.kind or '(empty)'}, which is neither personal nor team"
 
 
-def _why_not_held(draft: Draft, wanted: Wanted) -> str:
-    """Why nothing can become the owner's now."""
+def _owner_error(draft: Draft, wanted: WantedAddress) -> str:
+    """The reason why the owner cannot hold addresses now."""
     if wanted.team:
         return ""
     owner = draft.users.get(wanted.row.owner)
     if owner is None:
-        return f"names an owner {wanted.row.owner} who is no user"
+        return f"names an owner {wanted.row.owner} who is not a user"
     if not owner.active:
         return f"names an owner {wanted.row.owner} who is deactivated"
     if not holds(owner.permissions, "personal_email_access"):
@@ -142,7 +144,7 @@ def _why_not_held(draft: Draft, wanted: Wanted) -> str:
     return ""
 
 
-def _cannot(draft: Draft, wanted: Wanted, why: str) -> bool:
+def _cannot(draft: Draft, wanted: WantedAddress, why: str) -> bool:
     if wanted.row.lenient:
         draft.left(wanted.row, wanted.row.address, why)
         draft.plan.unchanged += 1
@@ -151,26 +153,26 @@ def _cannot(draft: Draft, wanted: Wanted, why: str) -> bool:
     return False
 
 
-def _hand_over(draft: Draft, wanted: Wanted, held: Held | None) -> bool:
-    """Plan the command that makes it the holder's; whether there is one."""
+def _hand_over(draft: Draft, wanted: WantedAddress, held: DraftAddress | None) -> bool:
+    """Plan the command that gives it to the holder; return whether one exists."""
     row = wanted.row
-    new = Held("team" if wanted.team else "personal", *_holder(wanted))
+    new = DraftAddress("team" if wanted.team else "personal", *_holder(wanted))
     match held:
         case None:
             command, fields = wanted.connect
             new = replace(new, from_name=row.from_name)
-        case Held(kind="team", orphaned=False) if wanted.team:
+        case DraftAddress(kind="team", orphaned=False) if wanted.team:
             command, fields = "MoveTeamAddress", {"address": row.address, "to_inbox": row.inbox}
             new = replace(held, inbox=row.inbox)
-        case Held(kind="personal", orphaned=False) if not wanted.team:
+        case DraftAddress(kind="personal", orphaned=False) if not wanted.team:
             command, fields = "TransferOwnership", {"address": row.address, "new_owner": row.owner}
-        case Held(orphaned=True) if not wanted.team:
+        case DraftAddress(orphaned=True) if not wanted.team:
             command, fields = "ReclaimAddress", {"address": row.address, "new_owner": row.owner}
-        case Held(orphaned=True):
+        case DraftAddress(orphaned=True):
             command = "ConvertConnection"
             fields = {"address": row.address, "to": "team", "inbox": row.inbox, "visibility_acknowledged": True}
-        case Held():
-            why = f"is connected to {held.holder} already: make it {row.kind} with ConvertConnection, or Disconnect it"
+        case DraftAddress():
+            why = f"is already connected to {held.holder}: convert it with ConvertConnection, or disconnect it"
             draft.clash(row, row.address, why, *wanted.connect)
             return False
     holder: Thing = ("inbox", row.inbox) if wanted.team else ("user", row.owner)
@@ -180,8 +182,8 @@ def _hand_over(draft: Draft, wanted: Wanted, held: Held | None) -> bool:
     return True
 
 
-def _renamed(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow]) -> str | None:
-    """The former primary address of the mailbox: an alias in the directory, and the primary here."""
+def _renamed(draft: Draft, wanted: WantedAddress, first: Mapping[str, AddressRow]) -> str | None:
+    """The former primary address of a renamed mailbox: an alias in the directory, the primary one here."""
     held = draft.addresses.get(wanted.address)
     for alias in wanted.row.aliases:
         former = canonical(alias).address if _is_address(alias) else ""
@@ -194,7 +196,7 @@ def _renamed(draft: Draft, wanted: Wanted, first: Mapping[str, AddressRow]) -> s
     return None
 
 
-def _promote(draft: Draft, wanted: Wanted, former: str) -> None:
+def _promote(draft: Draft, wanted: WantedAddress, former: str) -> None:
     row = wanted.row
     things: list[Thing] = [("address", former), ("address", wanted.address)]
     fields = {"address": former, "alias": row.address}
@@ -209,13 +211,13 @@ def _promote(draft: Draft, wanted: Wanted, former: str) -> None:
     draft.addresses[wanted.address] = held
 
 
-def _plan_alias(draft: Draft, wanted: Wanted, alias: str, first: Mapping[str, AddressRow]) -> None:
+def _plan_alias(draft: Draft, wanted: WantedAddress, alias: str, first: Mapping[str, AddressRow]) -> None:
     row = wanted.row
     fields = {"address": row.address, "alias": alias}
     try:
         name = canonical(alias).address
     except AddressInvalid as error:
-        draft.clash(row, alias, f"is no e-mail address: {error.what}", "AddAlias", fields)
+        draft.clash(row, alias, f"is not a valid e-mail address: {error.what}", "AddAlias", fields)
         return
     held = draft.addresses.get(name)
     if name == wanted.address:
@@ -223,17 +225,17 @@ def _plan_alias(draft: Draft, wanted: Wanted, alias: str, first: Mapping[str, Ad
     if held is not None and held.primary == wanted.address:
         draft.plan.unchanged += 1
     elif held is not None and held.primary is not None:
-        draft.clash(row, alias, f"is an alias of {held.primary} already", "AddAlias", fields)
+        draft.clash(row, alias, f"is already an alias of {held.primary}", "AddAlias", fields)
     elif held is not None:
-        orphaned = "is orphaned, and was" if held.orphaned else "is"
-        why = f"cannot be an alias of {wanted.address}: it {orphaned} an address of {held.holder} itself"
+        orphaned = "an orphaned" if held.orphaned else "an"
+        why = f"cannot be an alias of {wanted.address}: it is {orphaned} address of {held.holder} itself"
         draft.clash(row, alias, why, "AddAlias", fields)
     elif name in first:
-        why = f"is the address of {where_of(first[name], row.file)}, and an alias of {wanted.address}"
+        why = f"is an alias of {wanted.address}, but also the address in {where_of(first[name], row.file)}"
         draft.clash(row, alias, why, "AddAlias", fields)
     else:
         both: list[Thing] = [("address", name)]
         if draft.step(row, alias, "AddAlias", fields, needs=[("address", wanted.address)], makes=both):
-            draft.addresses[name] = Held(
+            draft.addresses[name] = DraftAddress(
                 "team" if wanted.team else "personal", *_holder(wanted), primary=wanted.address
             )

@@ -1,4 +1,4 @@
-"""A cell of a table as a field of a command has it: read by the field's type, and never guessed or left out."""
+"""The cells of a table as fields of a command: read by the type of the field, never guessed and never dropped."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from services.ops.strict_json import NamedTwice, parsed
+from services.ops.strict_json import DuplicateKeyError, parsed
 from shared.language.commands import COMMANDS
 from shared.language.text import IN_WORDS
 
@@ -16,12 +16,12 @@ LIST_SEPARATOR: Final = ";"
 SWITCH: Final[Mapping[str, bool]] = {"true": True, "false": False}
 WHOLE_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 LONGEST_SHOWN: Final = 100
-# In which a text may well go over several lines.
+# Fields whose texts often have several lines.
 OF_LINES: Final = frozenset(("signature", "note", "cause", "rule"))
 
 
-class Misfit(Exception):
-    """The field cannot take the cell; says what would fit."""
+class InvalidCellError(Exception):
+    """The field does not take the cell; the message says what it takes."""
 
 
 class Field:
@@ -40,7 +40,7 @@ class Field:
     def value(self, cell: str) -> Any:
         """
         Raises:
-            Misfit: the field cannot take it.
+            InvalidCellError: the field does not take it.
         """
         match self._type:
             case "boolean":
@@ -54,7 +54,7 @@ class Field:
             case _:
                 value = cell if self._takes(cell) else cell.strip()
         if value is None or not self._takes(tuple(value) if isinstance(value, list) else value):
-            raise Misfit(self.words)
+            raise InvalidCellError(self.words)
         return value
 
     def _takes(self, value: Any) -> bool:
@@ -65,20 +65,20 @@ class Field:
         return True
 
     def _object(self, cell: str) -> dict[str, Any]:
-        """What stands within it is the service's to judge, and to name."""
+        """Check that it is an object; the service checks its content."""
         try:
             value = parsed(cell)
-        except NamedTwice as error:
-            raise Misfit(f"{self.words}, and {error}") from error
+        except DuplicateKeyError as error:
+            raise InvalidCellError(f"{self.words}, and {error}") from error
         except ValueError as error:
-            raise Misfit(f"{self.words}, and this is no JSON: {error}") from error
+            raise InvalidCellError(f"{self.words}, and this is not JSON: {error}") from error
         if not isinstance(value, dict):
-            raise Misfit(self.words)
+            raise InvalidCellError(self.words)
         return value
 
 
 def _parts(cell: str) -> list[Any]:
-    """The parts of a list; one may be written as in JSON, too, and the empty one as `;` or `[]`."""
+    """The parts of a list, written as JSON too; the empty list is `;` or `[]`."""
     if cell.lstrip().startswith("["):
         try:
             found = parsed(cell)
@@ -94,7 +94,7 @@ def parts(cell: str | None) -> list[str]:
 
 
 def words(schema: Mapping[str, Any]) -> str:
-    """What a field takes, as a person says it."""
+    """The values that a field takes, in words."""
     match schema.get("type", "object"):
         case "boolean":
             return "true or false"
@@ -124,28 +124,30 @@ def fields_of(command: str) -> Mapping[str, Field] | None:
 
 
 def read(command: str, cells: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """The fields that a row's cells say, and a sentence for each cell that cannot be one; such a cell stays as it is.
+    """The fields of a row, and a sentence for each cell that its field does not take; that cell stays text.
 
-    Of a command that does not exist, all is kept as it stands, for the service to refuse.
+    The cells of an unknown command stay text; the service refuses it.
     """
     fields = fields_of(command)
     if fields is None:
         return dict(cells), []
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     faults = []
     for name, cell in cells.items():
         field = fields.get(name)
-        told[name] = cell
+        values[name] = cell
         if field is None:
             its = ", ".join(fields)
-            faults.append(f'{name} is no field of {command} and has the value "{_shown(cell)}"; its fields are {its}')
+            faults.append(
+                f'{name} is no field of {command} and has the value "{_shortened(cell)}"; its fields are {its}'
+            )
             continue
         try:
-            told[name] = field.value(cell)
-        except Misfit as wanted:
-            faults.append(f'{name} cannot be "{_shown(cell)}": it takes {wanted}')
-    return told, faults
+            values[name] = field.value(cell)
+        except InvalidCellError as wanted:
+            faults.append(f'{name} cannot be "{_shortened(cell)}": it takes {wanted}')
+    return values, faults
 
 
-def _shown(cell: str) -> str:
+def _shortened(cell: str) -> str:
     return cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}…"

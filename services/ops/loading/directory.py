@@ -1,4 +1,4 @@
-"""What a directory says: users, teams, inboxes and addresses, out of CSV files in a folder or another system's export.
+"""A directory: users, teams, inboxes and addresses, from CSV files in a folder or an export of another system.
 
 | file | header (`?` may be left out) |
 |---|---|
@@ -7,10 +7,10 @@
 | `inboxes.csv` | `inbox,name,members?,teams?` - separated by `;`; without any it is open to everyone |
 | `addresses.csv` | `address,kind,owner?,inbox?,provider?,from_name?,aliases?` - `personal` or `team` |
 
-Each file may be missing. A personal address names an owner, one of a team an inbox; a switch is `true` or `false`. A
-column in the header speaks of every row: without permissions a user has none, without members an inbox is open to
-everyone, and with `;` as its members for nobody. A column that is left out, and an empty seat, active, provider or
-from_name, say nothing about what is there.
+Each file may be missing. A personal address names an owner, a team address an inbox; a switch is `true` or `false`. A
+column in the header applies to every row: an empty permissions cell means no permissions, an empty members cell an
+inbox open to everyone, and `;` an inbox without members. A missing column, and an empty seat, active, provider or
+from_name, leave the account as it is.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from services.ops.loading.cells import LIST_SEPARATOR
-from services.ops.loading.encodings import Unreadable
+from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.proxies import is_type_name, is_typed, proxies
 from services.ops.loading.tables import plain, read_table
 
@@ -33,7 +33,7 @@ HEADERS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 
 class UserRow(NamedTuple):
-    """`permissions`, `seat` and `active` are None where nothing is said; `at_first` are those of a new user."""
+    """`permissions`, `seat` and `active` are None without a value; `at_first` are the permissions of a new user."""
 
     file: str
     line: int
@@ -54,7 +54,7 @@ class TeamRow(NamedTuple):
 
 
 class InboxRow(NamedTuple):
-    """`closed`: without members it is for nobody. `at_first`: it is made when missing, and never changed."""
+    """`closed`: without members nobody has access. `at_first`: it is created when missing, and never changed."""
 
     file: str
     line: int
@@ -67,7 +67,7 @@ class InboxRow(NamedTuple):
 
     @property
     def access(self) -> dict[str, Any]:
-        """Whom it admits, as fields of SetInboxAccess."""
+        """The access, as fields of SetInboxAccess."""
         if not (self.members or self.teams or self.closed):
             return {"access": "everyone"}
         lists = {"members": list(self.members or ()), "teams": list(self.teams or ())}
@@ -75,7 +75,7 @@ class InboxRow(NamedTuple):
 
 
 class AddressRow(NamedTuple):
-    """`trouble` says why the row cannot be meant. `lenient`: what its owner may not have is left, and is no clash."""
+    """`error` says what is wrong with the row. `lenient`: a row whose owner may not hold it is no clash."""
 
     file: str
     line: int
@@ -86,13 +86,13 @@ class AddressRow(NamedTuple):
     provider: str | None = None
     from_name: str | None = None
     aliases: tuple[str, ...] = ()
-    trouble: str = ""
+    error: str = ""
     lenient: bool = False
 
 
 @dataclass
 class Directory:
-    """All rows, in order; `files` are those that were there. `left_out` counts what is not taken over, by kind."""
+    """All rows, in order; `files` are the files that exist. `left_out` counts skipped entries by kind."""
 
     users: list[UserRow] = field(default_factory=list)
     teams: list[TeamRow] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Directory:
 
 
 class Cells:
-    """One row of a file: its cells by plain names, and which columns there are."""
+    """One row of a file: its cells by plain names, and the columns of the file."""
 
     def __init__(self, file: str, line: int, titles: frozenset[str], cells: Mapping[str, str]) -> None:
         self.file = file
@@ -115,18 +115,18 @@ class Cells:
         return self._cells.get(name, "")
 
     def parts(self, name: str) -> tuple[str, ...] | None:
-        """A list; None when there is no such column."""
+        """A list; None without that column."""
         return parts(self.text(name)) if name in self._titles else None
 
     def switch(self, name: str) -> bool | None:
         """`true` or `false` in any letters; None when the cell is empty.
 
         Raises:
-            Unreadable: it is something else.
+            UnreadableFileError: it has another value.
         """
         word = self.text(name).lower()
         if word not in ("", "true", "false"):
-            raise Unreadable(
+            raise UnreadableFileError(
                 f"line {self.line} of {self.file} has {'an' if name[0] in 'aeiou' else 'a'} {name} "
                 f"{self.text(name)!r}; it is true or false"
             )
@@ -137,11 +137,11 @@ def read(folder: Path) -> Directory:
     """Read the files of a folder to their end.
 
     Raises:
-        Unreadable: nothing is there, a header is not as documented, or a file cannot be read as a table.
+        UnreadableFileError: no file exists, a header is not as documented, or a file is not a table.
     """
     found = Directory(files=tuple(name for name in HEADERS if (folder / name).exists()))
     if not found.files:
-        raise Unreadable(f"{folder} has none of {', '.join(HEADERS)}")
+        raise UnreadableFileError(f"{folder} has none of {', '.join(HEADERS)}")
     makers: Mapping[str, Callable[[Cells], None]] = {
         "users.csv": lambda cells: found.users.append(_user(cells)),
         "teams.csv": lambda cells: found.teams.append(_team(cells)),
@@ -163,7 +163,7 @@ def _rows(path: Path) -> Iterator[Cells]:
     wrong += [f"has an unknown {one}" for one in sorted(titles - {*needed, *more})]
     if wrong:
         known = ",".join((*needed, *more))
-        raise Unreadable(f"the header of {path.name} {' and '.join(wrong)}; it is {known}")
+        raise UnreadableFileError(f"the header of {path.name} {' and '.join(wrong)}; it is {known}")
     for line, cells in table.rows():
         yield Cells(path.name, line, titles, {names[title]: text.strip() for title, text in cells.items()})
 
@@ -182,33 +182,33 @@ def _team(cells: Cells) -> TeamRow:
 
 def _inbox(cells: Cells) -> InboxRow:
     members, teams = cells.parts("members"), cells.parts("teams")
-    # A list without parts is nobody; an empty cell is no list.
+    # A list without parts admits nobody; an empty cell is not a list.
     closed = bool(cells.text("members")) and not members
     return InboxRow(cells.file, cells.line, cells.text("inbox"), cells.text("name"), members, teams, closed)
 
 
 def _address(cells: Cells, left_out: Counter[str]) -> AddressRow:
-    address, aliases, trouble = mailbox_of(cells.text("address"), cells.text("aliases"), left_out)
+    address, aliases, error = mailbox_of(cells.text("address"), cells.text("aliases"), left_out)
     return AddressRow(
         cells.file, cells.line, address, cells.text("kind").lower(), cells.text("owner"), cells.text("inbox"),
-        cells.text("provider").lower() or None, cells.text("from_name") or None, aliases, trouble,
+        cells.text("provider").lower() or None, cells.text("from_name") or None, aliases, error,
     )  # fmt: skip
 
 
 def mailbox_of(address: str, aliases: str, left_out: Counter[str]) -> tuple[str, tuple[str, ...], str]:
-    """The primary address, its aliases, and why these cannot be meant so; either cell may be typed as proxyAddresses.
+    """The primary address, its aliases and an error; either cell may have the form of proxyAddresses.
 
-    Entries of another type than SMTP are no addresses of mail: they are counted in `left_out`.
+    Entries of another type than SMTP are not mail addresses: they are counted in `left_out`.
     """
     if is_type_name(aliases):
-        return address, (), f"has {aliases} as aliases, the name of a type: export the addresses, joined by ;"
+        return address, (), f"has {aliases} as aliases, which is the name of a type: export the addresses, joined by ;"
     listed = proxies(aliases)
     names = [address]
     if is_typed(address):
         own = proxies(address)
         names = list(own.primaries)
         if not names:
-            return address, (), "has no primary address: smtp: marks an alias, and goes to the column aliases"
+            return address, (), "has no primary address: smtp: marks an alias, which goes to the column aliases"
         listed = listed._replace(aliases=(*own.aliases, *listed.aliases), others=own.others + listed.others)
     left_out.update({f"{kind} addresses": count for kind, count in listed.others.items()})
     mains = {one.lower() for one in (*names, *listed.primaries)}

@@ -1,4 +1,4 @@
-"""`switchboard load-directory`, as it is typed and as it tells what it does."""
+"""`switchboard load-directory`: its options and its report."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,21 +11,21 @@ from rich.text import Text
 
 from services.ops.loading.command import Anew, InFlight, Refused
 from services.ops.loading.directory_run import (
-    Compared,
-    Outcome,
+    Comparison,
+    DirectoryResult,
     carry_out,
+    clear_previous_run,
     compare,
-    make_room,
-    reached_before,
+    position_of_stopped_run,
     require_own,
     source_of,
 )
-from services.ops.loading.encodings import Unreadable
+from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.exports import READERS
 from services.ops.loading.load import IN_FLIGHT
-from services.ops.loading.plan import Told
-from services.ops.loading.through import Wanted
-from services.ops.showing import plain_table
+from services.ops.loading.load_run import LoadRequest
+from services.ops.loading.plan import RowNote
+from services.ops.render import plain_table
 from services.ops.terminal import (
     DONE,
     INTERRUPTED,
@@ -47,14 +47,18 @@ MOST_SHOWN: Final = 200
 
 Paths = Annotated[
     list[Path],
-    typer.Argument(metavar="FOLDER|FILE...", exists=True, readable=True, help="Its files; with --from, the export's."),
+    typer.Argument(
+        metavar="FOLDER|FILE...", exists=True, readable=True, help="A folder of CSV files; with --from, exported files."
+    ),
 ]
-Into = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account, registered already.")]
-# One choice for each reader there is.
+Into = Annotated[str, typer.Argument(metavar="ACCOUNT", help="A registered account.")]
+# One choice for each reader.
 Kind = StrEnum("Kind", list(READERS))  # type: ignore[misc]
-From = Annotated[Kind | None, typer.Option("--from", help="What the FILEs are an export of.")]
-As = Annotated[str, typer.Option("--actor", help="Who gives the commands: a service, since it connects for others.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say exactly what would be done and refused; write nothing.")]
+From = Annotated[Kind | None, typer.Option("--from", help="The system that exported the FILEs.")]
+As = Annotated[
+    str, typer.Option("--actor", help="The service that gives the commands; only services connect for others.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what the load would do and refuse; write nothing.")]
 
 
 def load_directory(
@@ -69,134 +73,134 @@ def load_directory(
     url: Url = None,
     as_json: Json = False,
 ) -> None:
-    """Make an account what a directory says, as often as you like: what is so already is left alone.
+    """Make an account match a directory. Run it as often as you like: rows that match already change nothing.
 
     A FOLDER of CSV files. users.csv: user,name,permissions?,seat?,active? - teams.csv: team,name,members? -
     inboxes.csv: inbox,name,members?,teams? - addresses.csv: address,kind,owner?,inbox?,provider?,from_name?,aliases? -
-    lists within a cell are separated by ; and switches are true or false. A column that is left out says nothing about
-    what is there; what is there and in no file is left alone.
+    lists within a cell are separated by ; and switches are true or false. Values of a missing column stay as they are.
+    The load removes nothing: users, teams, inboxes and addresses in no file are left alone.
 
     Or the FILEs of an export, with --from: google (users, downloaded from the admin console), microsoft (users,
     exported from the Microsoft 365 admin center), exchange (Get-Mailbox | Export-Csv), scim (list responses), ldif.
-    Each person becomes a user who may connect personal addresses and has no seat, with the primary address and its
-    aliases; who is suspended is deactivated. A shared mailbox becomes an address of an inbox that nobody reads until
-    you say who. Rooms, equipment and guests are left out.
+    Each person becomes a user without a seat, with personal_email_access, their primary address and its aliases.
+    Suspended people are deactivated. A shared mailbox becomes an address of an inbox without readers; give them access
+    with SetInboxAccess. Rooms, equipment and guests are left out.
 
-    With it you acknowledge that a whole team sees the mail of its addresses.
+    By running it you acknowledge that a whole team sees the mail of its addresses.
 
-    The commands stand in ACCOUNT.jsonl beside the files afterwards, what was refused in ACCOUNT.jsonl.refused.jsonl.
-    A run that was stopped is given again. Exit codes are those of `load`; of a dry run 1 means that something clashes.
+    Commands go to ACCOUNT.jsonl beside the files, refused rows to ACCOUNT.jsonl.refused.jsonl. Run the same command
+    again after an interruption. The exit codes are those of load; for a dry run, 1 means that rows clash.
     """
     if not ACCOUNT.fullmatch(account):
-        fail(f"{account!r} is no name of an account: 1 to 32 of A-Z a-z 0-9 _ -", USAGE)
+        fail(f"{account!r} is not an account name: use 1 to 32 of A-Z a-z 0-9 _ -", USAGE)
     if not actor.startswith(SERVICE):
-        fail(f"--actor is a service, such as {SERVICE}directory: nobody else connects for others.", USAGE)
+        fail(f"--actor must be a service, such as {SERVICE}directory: only services connect for others.", USAGE)
     try:
-        given = source_of(paths, source)
-    except Unreadable as error:
+        files = source_of(paths, source)
+    except UnreadableFileError as error:
         fail(f"{error}.", USAGE)
-    file = given.folder / f"{account}.jsonl"
-    wanted = Wanted(file, refused, None, None, in_flight, True, url)
-    since = 0 if anew else reached_before(file)
+    file = files.folder / f"{account}.jsonl"
+    request = LoadRequest(file, refused, None, None, in_flight, True, url)
+    since = 0 if anew else position_of_stopped_run(file)
     if not anew and not dry_run:
         require_own(file)
-    compared = done(compare(given, account, actor, url, since))
+    comparison = done(compare(files, account, actor, url, since))
     if dry_run:
-        raise typer.Exit(_tell_foretold(compared, account, as_json=as_json))
-    if not compared.registered:
+        raise typer.Exit(_report_dry_run(comparison, account, as_json=as_json))
+    if not comparison.registered:
         fail(f"{_no_account(account)}.", REFUSED)
-    make_room(wanted)
-    outcome = carry_out(compared, account, actor, wanted)
-    raise typer.Exit(_tell_done(compared, outcome, as_json=as_json))
+    clear_previous_run(request)
+    result = carry_out(comparison, account, actor, request)
+    raise typer.Exit(_report_load(comparison, result, as_json=as_json))
 
 
-def _tell_foretold(compared: Compared, account: str, *, as_json: bool) -> int:
-    foretold, refusals = compared.foretold, compared.foretold.clashes
-    commands = Counter(step.command for step in foretold.steps or compared.plan.steps)
-    code = REFUSED if refusals or not compared.registered else DONE
-    numbers = {"accepted": foretold.accepted, "unchanged": foretold.unchanged, "refused": len(refusals)}
+def _report_dry_run(comparison: Comparison, account: str, *, as_json: bool) -> int:
+    dry_run, refusals = comparison.dry_run, comparison.dry_run.clashes
+    commands = Counter(step.command for step in dry_run.steps or comparison.plan.steps)
+    code = REFUSED if refusals or not comparison.registered else DONE
+    numbers = {"accepted": dry_run.accepted, "unchanged": dry_run.unchanged, "refused": len(refusals)}
     if as_json:
         clashes = [one._asdict() for one in refusals]
-        told = {"commands": commands, "registered": compared.registered, "clashes": clashes}
-        print_json({**told, **numbers, "warnings": foretold.warnings, **_told(compared)})
+        report = {"commands": commands, "registered": comparison.registered, "clashes": clashes}
+        print_json({**report, **numbers, "warnings": dry_run.warnings, **_as_json(comparison)})
         return code
-    _tell_read(compared)
+    _print_comparison(comparison)
     counts = ", ".join(f"{count:,} {name}" for name, count in commands.items())
     out.print(f"{commands.total():,} commands{': ' if counts else ''}{counts}", markup=False)
-    if not compared.registered:
+    if not comparison.registered:
         out.print(f"{_no_account(account)} …", markup=False)
     out.print(", ".join(f"{count:,} {name}" for name, count in numbers.items()))
-    if foretold.warnings:
-        out.print(f"Warnings: {_counts(foretold.warnings)}", markup=False)
-    _table("Clash", refusals)
+    if dry_run.warnings:
+        out.print(f"Warnings: {_counts(dry_run.warnings)}", markup=False)
+    _print_notes("Clash", refusals)
     out.print(f"{len(refusals):,} clashes." if refusals else "No clash.")
     return code
 
 
-def _tell_done(compared: Compared, outcome: Outcome, *, as_json: bool) -> int:
-    end, refusals = outcome.end, outcome.refusals
-    whole = end is None or end.whole
+def _report_load(comparison: Comparison, result: DirectoryResult, *, as_json: bool) -> int:
+    load, refusals = result.load, result.refusals
+    whole = load is None or load.whole
     numbers = {
-        "rows": outcome.accepted + outcome.unchanged + len(refusals), "accepted": outcome.accepted,
-        "unchanged": outcome.unchanged, "refused": len(refusals),
+        "rows": result.accepted + result.unchanged + len(refusals), "accepted": result.accepted,
+        "unchanged": result.unchanged, "refused": len(refusals),
     }  # fmt: skip
     if as_json:
-        where = str(outcome.refused_file) if outcome.refused_file else None
-        told = {"whole": whole, "refused_file": where, "clashes": [one._asdict() for one in refusals]}
-        print_json({**numbers, **told, **_told(compared)})
+        where = str(result.refused_file) if result.refused_file else None
+        report = {"whole": whole, "refused_file": where, "clashes": [one._asdict() for one in refusals]}
+        print_json({**numbers, **report, **_as_json(comparison)})
     else:
-        _tell_read(compared)
-        _table("Refused", refusals)
-        seconds = f", in {end.seconds:.1f} s" if end else ""
+        _print_comparison(comparison)
+        _print_notes("Refused", refusals)
+        seconds = f", in {load.seconds:.1f} s" if load else ""
         out.print(f"{', '.join(f'{count:,} {name}' for name, count in numbers.items())}{seconds}")
-        if outcome.refused_file:
-            out.print(f"Refused, with the reasons: {outcome.refused_file}. Mend the directory.", markup=False)
-    if end is not None and not end.whole:
-        err.print(f"Not through: {end.trouble or 'stopped'}. The same command line does the rest.", markup=False)
-        return INTERRUPTED if end.interrupted else NO_ANSWER
+        if result.refused_file:
+            out.print(f"Refused rows with reasons: {result.refused_file}. Correct the directory.", markup=False)
+    if load is not None and not load.whole:
+        err.print(f"Not finished: {load.error or 'stopped'}. Run the same command to do the rest.", markup=False)
+        return INTERRUPTED if load.interrupted else NO_ANSWER
     return REFUSED if refusals else DONE
 
 
-def _told(compared: Compared) -> Mapping[str, Any]:
+def _as_json(comparison: Comparison) -> Mapping[str, Any]:
     return {
-        "left_as_it_is": [one._asdict() for one in compared.plan.left],
-        "returning": [one._asdict() for one in compared.plan.returning],
-        "not_in_the_directory": compared.plan.beside,
-        "read": compared.read,
-        "left_out": compared.left_out,
-        "ids": compared.ids,
-        "notes": compared.notes,
+        "left_as_it_is": [one._asdict() for one in comparison.plan.left],
+        "returning": [one._asdict() for one in comparison.plan.returning],
+        "not_in_the_directory": comparison.plan.not_listed,
+        "read": comparison.read,
+        "left_out": comparison.left_out,
+        "ids": comparison.ids,
+        "notes": comparison.notes,
     }
 
 
-def _tell_read(compared: Compared) -> None:
-    """What was read, left out and mapped, and what stays as it is."""
-    if compared.read:
-        out.print(f"Read: {_counts(compared.read)}", markup=False)
-    if compared.left_out:
-        out.print(f"Left out: {_counts(compared.left_out)}", markup=False)
-    for note in compared.notes[:MOST_SHOWN]:
+def _print_comparison(comparison: Comparison) -> None:
+    """Print the rows that were read, left out and mapped, and those that stay as they are."""
+    if comparison.read:
+        out.print(f"Read: {_counts(comparison.read)}", markup=False)
+    if comparison.left_out:
+        out.print(f"Left out: {_counts(comparison.left_out)}", markup=False)
+    for note in comparison.notes[:MOST_SHOWN]:
         out.print(f"Note: {note}", markup=False)
-    if compared.ids:
-        table = plain_table("There", "Id here")
-        for own_id, mapped in list(compared.ids.items())[:MOST_SHOWN]:
+    if comparison.ids:
+        table = plain_table("In the export", "Id here")
+        for own_id, mapped in list(comparison.ids.items())[:MOST_SHOWN]:
             table.add_row(Text(own_id), Text(mapped))
         out.print(table)
-        _more(len(compared.ids))
-    _table("Left as it is", compared.plan.left)
-    _table("Comes back", compared.plan.returning)
-    if compared.plan.beside:
-        out.print(f"Here and not in the directory, left alone: {_counts(compared.plan.beside)}", markup=False)
+        _more(len(comparison.ids))
+    _print_notes("Left as it is", comparison.plan.left)
+    _print_notes("Comes back", comparison.plan.returning)
+    if comparison.plan.not_listed:
+        out.print(f"Not in the directory, left alone: {_counts(comparison.plan.not_listed)}", markup=False)
 
 
-def _table(title: str, told: Sequence[Told]) -> None:
-    if not told:
+def _print_notes(title: str, notes: Sequence[RowNote]) -> None:
+    if not notes:
         return
     table = plain_table("File", "Line", "What", title)
-    for one in told[:MOST_SHOWN]:
+    for one in notes[:MOST_SHOWN]:
         table.add_row(one.file, str(one.line), Text(one.what), Text(one.why))
     out.print(table)
-    _more(len(told))
+    _more(len(notes))
 
 
 def _more(count: int) -> None:
@@ -205,7 +209,7 @@ def _more(count: int) -> None:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    """Names of kinds stand in front, so that they are right of one, too."""
+    """Counts behind the names of kinds, so that these are right for one, too."""
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 

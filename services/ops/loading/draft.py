@@ -1,4 +1,4 @@
-"""An account as it will be while a plan is carried out, step by step: what is there, and what the steps before made."""
+"""A draft of the account: its state now, and as the planned steps change it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from services.ops.loading.plan import Clash, Plan, Present, Step, Thing, Told
+from services.ops.loading.plan import AccountState, Clash, Plan, RowNote, Step, Thing
 from shared.core.names import name_key
 from shared.core.policies import holds
 from shared.language.commands import COMMANDS
@@ -26,8 +26,8 @@ class DraftInbox:
 
 
 @dataclass(frozen=True)
-class Held:
-    """An address that somebody holds; of an alias, `primary` is whose."""
+class DraftAddress:
+    """A connected address or its alias; `primary` is the address that an alias follows."""
 
     kind: str
     owner: str | None
@@ -42,26 +42,28 @@ class Held:
 
 
 class Draft:
-    """What the rows so far make of the account, and the plan that grows with them."""
+    """The account after the rows so far, and the plan that leads there."""
 
-    def __init__(self, there: Present) -> None:
+    def __init__(self, account: AccountState) -> None:
         self.plan = Plan()
-        self.there = there
+        self.account = account
         self.users = {
             one.user: DraftUser(one.status == "active", frozenset(one.permissions))
-            for one in there.users.values()
+            for one in account.users.values()
             if one.status != "removed"
         }
-        self.teams = {one.team: one.name for one in there.teams.values()}
-        self.inboxes = {one.inbox: DraftInbox(one.name, one.archived) for one in there.inboxes.values()}
-        if not there.registered:
-            # A new account has its first inbox from the beginning.
+        self.teams = {one.team: one.name for one in account.teams.values()}
+        self.inboxes = {one.inbox: DraftInbox(one.name, one.archived) for one in account.inboxes.values()}
+        if not account.registered:
+            # RegisterAccount creates the first inbox.
             self.inboxes["inbox"] = DraftInbox("Inbox", archived=False)
         self.names = {name_key(one.name): inbox for inbox, one in self.inboxes.items()}
-        self.room = there.room
+        self.room = account.room
         self.addresses = {
-            one.address: Held(one.kind or "", one.owner, one.inbox, one.state == "orphaned", one.primary, one.from_name)
-            for one in there.addresses.values()
+            one.address: DraftAddress(
+                one.kind or "", one.owner, one.inbox, one.state == "orphaned", one.primary, one.from_name
+            )
+            for one in account.addresses.values()
         }
         self._made: dict[Thing, set[int]] = {}
 
@@ -79,8 +81,8 @@ class Draft:
         needs: Iterable[Thing] = (),
         makes: Iterable[Thing] = (),
     ) -> bool:
-        """Plan a command; whether it was planned. What the message itself does not allow is a clash."""
-        if why := _why_not_readable(command, fields):
+        """Plan a command and return True; fields that the message does not allow are a clash."""
+        if why := _message_error(command, fields):
             self.clash(row, what, why, command, fields)
             return False
         makes = tuple(makes)
@@ -91,11 +93,11 @@ class Draft:
         return True
 
     def clash(self, row: Any, what: str, why: str, command: str, fields: Mapping[str, Any]) -> None:
-        self.plan.clashes.append(Clash(Told(row.file, row.line, what, why), command, fields))
+        self.plan.clashes.append(Clash(RowNote(row.file, row.line, what, why), command, fields))
 
     def left(self, row: Any, what: str, why: str) -> None:
-        """Note a row that no command makes so."""
-        self.plan.left.append(Told(row.file, row.line, what, why))
+        """Note a row that no command can make match."""
+        self.plan.left.append(RowNote(row.file, row.line, what, why))
 
     def change_user(self, name: str, **to: Any) -> None:
         self.users[name] = replace(self.users[name], **to)
@@ -108,13 +110,13 @@ class Draft:
         self.names[name_key(name)] = inbox
 
 
-def _why_not_readable(command: str, fields: Mapping[str, Any]) -> str:
+def _message_error(command: str, fields: Mapping[str, Any]) -> str:
     message = COMMANDS.get(command)
     if message is None:
-        return f"would become {command}, and there is no such command"
+        return f"would need the command {command}, which does not exist"
     try:
         message.model_validate({"actor": "service:directory", **fields})
     except ValidationError as error:
         first = problems_of(error)[0]
-        return f"has a {first['field']} that cannot be: {first['message']}"
+        return f"has an invalid {first['field']}: {first['message']}"
     return ""

@@ -1,4 +1,4 @@
-"""How the bytes of a file are to be read as text; where that would be a guess, the first byte at fault is named."""
+"""The encoding of a text file: detected without guessing, or an error that names the first invalid byte."""
 
 import codecs
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 CHUNK: Final = 1 << 20
-# The longer marks first: one of UTF-32 begins like one of UTF-16.
+# Longer marks first: the mark of UTF-32 begins with that of UTF-16.
 MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -15,7 +15,7 @@ MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# What is saved under the wrong ending, by its first bytes.
+# The first bytes of files that often have a wrong ending.
 NO_TEXT: Final = (
     (b"PK\x03\x04", "is a workbook or an archive"),
     (b"\xd0\xcf\x11\xe0", "is a workbook"),
@@ -23,13 +23,13 @@ NO_TEXT: Final = (
 )
 
 
-class Unreadable(Exception):
-    """The file as a whole cannot be read; says what is wrong with it, where, and what to do."""
+class UnreadableFileError(Exception):
+    """The whole file cannot be read; the message says what is wrong, where, and what to do."""
 
 
 @dataclass(frozen=True)
 class Text:
-    """A file whose bytes were all read once: `encoding` is for `open`, `digest` is of the bytes."""
+    """A file that was read to its end: `encoding` for `open`, and the SHA-256 `digest` of its bytes."""
 
     encoding: str
     digest: str
@@ -39,7 +39,7 @@ def text_of(path: Path) -> Text:
     """Read a file to its end, as bytes: UTF-8, or UTF-16 and UTF-32 with a byte order mark.
 
     Raises:
-        Unreadable: it is in another encoding, or no text; names the first byte at fault, counted from 0 in the file.
+        UnreadableFileError: it has another encoding, or is not text; names the first invalid byte, counted from 0.
     """
     require_file(path)
     digest, at, lines = hashlib.sha256(), 0, 1
@@ -54,10 +54,12 @@ def text_of(path: Path) -> Text:
             try:
                 lines += decoder.decode(chunk, not chunk).count("\n")
             except UnicodeDecodeError as error:
-                # The object is what the decoder held back, if anything, and the chunk behind it.
+                # The object is the bytes that the decoder held back, and the chunk behind them.
                 held = len(error.object) - len(chunk)
                 lines += error.object[: error.start].decode(error.encoding, "ignore").count("\n")
-                raise Unreadable(_other_encoding(path, encoding, max(at - held + error.start, 0), lines)) from error
+                raise UnreadableFileError(
+                    _other_encoding(path, encoding, max(at - held + error.start, 0), lines)
+                ) from error
             if not chunk:
                 return Text(encoding, digest.hexdigest())
             at += len(chunk)
@@ -66,23 +68,25 @@ def text_of(path: Path) -> Text:
 def require_file(path: Path) -> None:
     """
     Raises:
-        Unreadable: it is read once only, as what another command writes; files are read to their end before, too.
+        UnreadableFileError: it is a pipe or the like, which cannot be read twice.
     """
     if not path.is_file():
-        raise Unreadable(f"{path.name} is no file that can be read twice, as a pipe is none: save it to a file first")
+        raise UnreadableFileError(
+            f"{path.name} cannot be read twice, because it is a pipe or a device: save it to a file first"
+        )
 
 
 def _encoding(path: Path, beginning: bytes) -> str:
     for mark, what in NO_TEXT:
         if beginning.startswith(mark):
-            raise Unreadable(f"{path.name} {what}, no text: save it as CSV in UTF-8")
+            raise UnreadableFileError(f"{path.name} {what}, not text: save it as CSV in UTF-8")
     for mark, encoding in MARKS:
         if beginning.startswith(mark):
             return encoding
     if b"\0" in beginning:
         of_two = not (beginning[1:64:2].strip(b"\0") and beginning[0:64:2].strip(b"\0"))
-        what = "seems to be UTF-16 without its mark" if of_two else "is no text"
-        raise Unreadable(f"{path.name} has a zero byte at {beginning.index(0):,} and {what}: save it as UTF-8")
+        what = "seems to be UTF-16 without its mark" if of_two else "is not text"
+        raise UnreadableFileError(f"{path.name} has a zero byte at {beginning.index(0):,} and {what}: save it as UTF-8")
     return "utf-8"
 
 

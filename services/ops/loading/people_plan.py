@@ -1,4 +1,4 @@
-"""Users, teams and inboxes of a directory, compared with those that are there."""
+"""Users, teams and inboxes of a directory, compared with the account."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from services.ops.loading.directory import Directory, InboxRow, TeamRow, UserRow
 from services.ops.loading.draft import Draft, DraftInbox, DraftUser
-from services.ops.loading.plan import Thing, Told
+from services.ops.loading.plan import RowNote, Thing
 from shared.core.names import name_key
 from shared.core.policies import holds
 from shared.language.answers import InboxEntry, UserEntry
@@ -18,15 +18,15 @@ ADMINISTRATORS: Final[Thing] = ("administrators", "")
 Row = TypeVar("Row")
 
 
-def plan_users(draft: Draft, found: Directory) -> None:
-    """New administrators come first, so that one is left when another stops to be one."""
-    first = firsts(found.users, lambda row: row.user)
-    for row in sorted(found.users, key=lambda row: not holds(row.permissions or (), "super_admin")):
+def plan_users(draft: Draft, directory: Directory) -> None:
+    """Plan users. New administrators come first, so that one is left when another loses the permission."""
+    first = firsts(directory.users, lambda row: row.user)
+    for row in sorted(directory.users, key=lambda row: not holds(row.permissions or (), "super_admin")):
         added = {"user": row.user, "name": row.name, "permissions": list(row.permissions or row.at_first)}
-        if why := _why_no_id(row, row.user, "user", first):
+        if why := _id_error(row, row.user, "user", first):
             draft.clash(row, row.user, why, "AddUser", added)
             continue
-        entry = draft.there.users.get(row.user)
+        entry = draft.account.users.get(row.user)
         if entry is None or entry.status == "removed":
             _add(draft, row, entry)
         else:
@@ -35,7 +35,7 @@ def plan_users(draft: Draft, found: Directory) -> None:
 
 def _add(draft: Draft, row: UserRow, former: UserEntry | None) -> None:
     if former is not None and row.active is False:
-        draft.left(row, row.user, "is inactive in the directory, and was removed here: stays removed")
+        draft.left(row, row.user, "is inactive in the directory and was removed here: they stay removed")
         draft.plan.unchanged += 1
         return
     permissions = list(row.permissions or row.at_first)
@@ -51,19 +51,19 @@ def _add(draft: Draft, row: UserRow, former: UserEntry | None) -> None:
         draft.addresses[name] = replace(draft.addresses[name], orphaned=False)
     if former is not None:
         count = sum(draft.addresses[name].primary is None for name in back)
-        why = f"was removed and is added again, with places in inboxes and teams and {count} addresses of before"
-        draft.plan.returning.append(Told(row.file, row.line, row.user, why))
+        why = f"was removed and is added again, with their inboxes, teams and {count} former addresses"
+        draft.plan.returning.append(RowNote(row.file, row.line, row.user, why))
     if row.seat:
         draft.step(row, row.user, "AssignSeat", {"user": row.user}, needs=[("user", row.user)])
 
 
 def _coming_back(draft: Draft, user: str) -> list[str]:
-    """The addresses that were orphaned by the last removal and come back with the id, if the write side said so."""
-    orphans = [one for one in draft.there.addresses.values() if one.state == "orphaned" and one.owner == user]
+    """The addresses orphaned by the last removal, which come back if the write side confirms their number."""
+    orphans = [one for one in draft.account.addresses.values() if one.state == "orphaned" and one.owner == user]
     own = [one for one in orphans if one.primary is None]
     last = max((one.since or "" for one in own), default="")
     names = [one.address for one in own if one.since == last]
-    if len(names) != draft.there.come_back.get(user, 0):
+    if len(names) != draft.account.come_back.get(user, 0):
         return []
     return names + [one.address for one in orphans if one.primary in names]
 
@@ -75,7 +75,7 @@ def _compare_user(draft: Draft, row: UserRow, entry: UserEntry) -> None:
         why = f"is named {row.name} in the directory and {entry.name} here: no command renames a user"
         draft.left(row, row.user, why)
     if entry.status == "deactivated" and row.active is None:
-        draft.left(row, row.user, "is deactivated, and the directory does not say that they are active")
+        draft.left(row, row.user, "is deactivated here, and the directory does not say whether they are active")
     if (
         entry.status == "deactivated"
         and row.active
@@ -95,7 +95,7 @@ def _set_permissions(draft: Draft, row: UserRow) -> None:
     wanted = frozenset(row.permissions or ())
     fields = {"user": row.user, "permissions": list(row.permissions or ())}
     if not holds(wanted, "super_admin") and draft.super_admins == {row.user}:
-        draft.clash(row, row.user, "is the last super_admin and stays one", "SetPermissions", fields)
+        draft.clash(row, row.user, "is the last super_admin, who cannot lose the permission", "SetPermissions", fields)
     elif draft.step(row, row.user, "SetPermissions", fields, makes=_of_admin(draft, row)):
         draft.change_user(row.user, permissions=wanted)
 
@@ -105,26 +105,26 @@ def _of_admin(draft: Draft, row: UserRow) -> list[Thing]:
     return [("user", row.user), *([ADMINISTRATORS] if admin else [])]
 
 
-def plan_leaving(draft: Draft, found: Directory) -> None:
-    """Who is inactive is deactivated at the end, once what they hold is connected."""
-    for row in firsts(found.users, lambda row: row.user).values():
+def plan_leaving(draft: Draft, directory: Directory) -> None:
+    """Deactivate users at the end, once their addresses are connected."""
+    for row in firsts(directory.users, lambda row: row.user).values():
         user = draft.users.get(row.user)
         if row.active is not False or user is None or not user.active:
             continue
         if draft.super_admins == {row.user}:
-            why = "is inactive in the directory, and is the last super_admin here"
+            why = "is inactive in the directory, and the last super_admin here"
             draft.clash(row, row.user, why, "DeactivateUser", {"user": row.user})
         elif draft.step(row, row.user, "DeactivateUser", {"user": row.user}, needs=_left_as_admin(draft, row.user)):
             draft.change_user(row.user, active=False)
 
 
-def plan_teams(draft: Draft, found: Directory) -> None:
-    first = firsts(found.teams, lambda row: row.team)
-    for row in found.teams:
+def plan_teams(draft: Draft, directory: Directory) -> None:
+    first = firsts(directory.teams, lambda row: row.team)
+    for row in directory.teams:
         members = list(row.members or ())
         fields = {"team": row.team, "members": members}
-        why = _why_no_id(row, row.team, "team", first) or _why_no_users(draft, members)
-        entry = draft.there.teams.get(row.team)
+        why = _id_error(row, row.team, "team", first) or _members_error(draft, members)
+        entry = draft.account.teams.get(row.team)
         if why:
             create = {"team": row.team, "name": row.name, "members": members}
             draft.clash(row, row.team, why, *(("SetTeamMembers", fields) if entry else ("CreateTeam", create)))
@@ -146,17 +146,19 @@ def _create_team(draft: Draft, row: TeamRow, members: list[str]) -> None:
         draft.teams[row.team] = row.name
 
 
-def plan_inboxes(draft: Draft, found: Directory) -> None:
-    """Names first, so that one which an inbox gives up is there for another."""
-    first = firsts(found.inboxes, lambda row: row.inbox)
+def plan_inboxes(draft: Draft, directory: Directory) -> None:
+    """Plan inboxes. Renames come first, so that a name given up by one inbox is free for another."""
+    first = firsts(directory.inboxes, lambda row: row.inbox)
     rows = []
-    for row in found.inboxes:
-        entry = draft.there.inboxes.get(row.inbox)
+    for row in directory.inboxes:
+        entry = draft.account.inboxes.get(row.inbox)
         why = (
-            _why_no_id(row, row.inbox, "inbox", first)
-            or _why_no_users(draft, row.members or ())
-            or next((f"has a team {team} that is not there" for team in row.teams or () if team not in draft.teams), "")
-            or ("is archived: give RestoreInbox, or take the row out" if entry and entry.archived else "")
+            _id_error(row, row.inbox, "inbox", first)
+            or _members_error(draft, row.members or ())
+            or next(
+                (f"has a team {team} that does not exist" for team in row.teams or () if team not in draft.teams), ""
+            )
+            or ("is archived: restore it with RestoreInbox, or remove the row" if entry and entry.archived else "")
         )
         if why:
             draft.clash(row, row.inbox, why, "CreateInbox", _created(row))
@@ -167,22 +169,22 @@ def plan_inboxes(draft: Draft, found: Directory) -> None:
     for row in rows:
         if row.inbox not in draft.inboxes:
             _create_inbox(draft, row)
-        elif row.inbox in draft.there.inboxes:
-            _set_access(draft, row, draft.there.inboxes[row.inbox])
+        elif row.inbox in draft.account.inboxes:
+            _set_access(draft, row, draft.account.inboxes[row.inbox])
     touched = {(step.file, step.line) for step in draft.plan.steps[steps:]}
-    touched |= {(one.told.file, one.told.line) for one in draft.plan.clashes[clashes:]}
+    touched |= {(one.note.file, one.note.line) for one in draft.plan.clashes[clashes:]}
     draft.plan.unchanged += sum((row.file, row.line) not in touched for row in rows)
 
 
 def _rename(draft: Draft, rows: list[InboxRow]) -> None:
-    """In an order in which each name is free when it is taken."""
+    """Rename in an order in which each name is free when it is taken."""
     waiting = [row for row in rows if draft.inboxes[row.inbox].name != row.name]
     while waiting:
         free = [row for row in waiting if draft.names.get(name_key(row.name), row.inbox) == row.inbox]
         for row in free or waiting:
             fields = {"inbox": row.inbox, "name": row.name}
             if not free:
-                why = f"has the name {row.name} that the inbox {draft.names[name_key(row.name)]} has"
+                why = f"has the name {row.name} of the inbox {draft.names[name_key(row.name)]}"
                 draft.clash(row, row.inbox, why, "RenameInbox", fields)
                 continue
             if draft.names.get(name_key(row.name), row.inbox) != row.inbox:
@@ -208,11 +210,11 @@ def _create_inbox(draft: Draft, row: InboxRow) -> None:
     fields = _created(row)
     if holder := draft.names.get(name_key(row.name)):
         archived = ", which is archived" if draft.inboxes[holder].archived else ""
-        why = f"has the name {row.name} that the inbox {holder} has{archived}"
+        why = f"has the name {row.name} of the inbox {holder}{archived}"
         draft.clash(row, row.inbox, why, "CreateInbox", fields)
         return
-    if draft.there.registered and draft.room <= 0:
-        why = f"is beyond the plan, which has room for {draft.there.room} more"
+    if draft.account.registered and draft.room <= 0:
+        why = f"exceeds the plan, which allows {draft.account.room} more inboxes"
         draft.clash(row, row.inbox, why, "CreateInbox", fields)
         return
     things: list[Thing] = [("inbox", row.inbox), ("name", name_key(row.name))]
@@ -226,13 +228,13 @@ def _create_inbox(draft: Draft, row: InboxRow) -> None:
 
 
 def _set_access(draft: Draft, row: InboxRow, entry: InboxEntry) -> None:
-    said = draft.there.access.get(row.inbox)
+    said = draft.account.access.get(row.inbox)
     same_members = (row.access["access"], set(row.members or ())) == (entry.access, set(entry.members))
     if row.at_first or said is None or (row.teams is None and (row.members is None or same_members)):
         return
     if row.teams is None and said == "teams":
         fields = {"inbox": row.inbox, "access": "members", "members": list(row.members or ())}
-        why = "has teams too, that a list of members alone would take away: name them in a column teams"
+        why = "also has teams, which a list of members alone would remove: name them in a column teams"
         draft.clash(row, row.inbox, why, "SetInboxAccess", fields)
         return
     _give_access(draft, row)
@@ -246,7 +248,7 @@ def _give_access(draft: Draft, row: InboxRow) -> None:
 
 
 def _left_as_admin(draft: Draft, user: str) -> list[Thing]:
-    """What must be done before somebody goes: of an administrator, that there is another one."""
+    """The steps before a user is deactivated: for an administrator, that another one exists."""
     return [("user", user), *([ADMINISTRATORS] if user in draft.super_admins else [])]
 
 
@@ -254,13 +256,17 @@ def _users(names: Iterable[str]) -> list[Thing]:
     return [("user", name) for name in names]
 
 
-def _why_no_users(draft: Draft, members: Iterable[str]) -> str:
-    return next((f"has a member {member} who is no user" for member in members if member not in draft.users), "")
+def _teams_error(draft: Draft, teams: Iterable[str]) -> str:
+    return next((f"has a team {team} that does not exist" for team in teams if team not in draft.teams), "")
 
 
-def _why_no_id(row: UserRow | TeamRow | InboxRow, name: str, kind: str, first: Mapping[str, Any]) -> str:
+def _members_error(draft: Draft, members: Iterable[str]) -> str:
+    return next((f"has a member {member} who is not a user" for member in members if member not in draft.users), "")
+
+
+def _id_error(row: UserRow | TeamRow | InboxRow, name: str, kind: str, first: Mapping[str, Any]) -> str:
     if not IS_ID.fullmatch(name):
-        return f"is no id of {kind}: {IN_WORDS[NEW_ID].partition(': ')[2]}"
+        return f"is not an id of {kind}: {IN_WORDS[NEW_ID].partition(': ')[2]}"
     return "" if first[name] is row else f"is in {where_of(first[name], row.file)} already"
 
 

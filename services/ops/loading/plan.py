@@ -1,4 +1,4 @@
-"""The commands that make a directory so, compared with what is there; the same plan is foretold and carried out."""
+"""The plan of a directory: the commands that make an account match it. The dry run and the load use the same plan."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from shared.core.address import AddressInvalid, canonical
 from shared.language.answers import AddressEntry, InboxEntry, TeamEntry, UserEntry
 
 ORDER: Final = list(HEADERS)
-# A user, a team, an inbox, the name of one, an address: what one step makes and another needs.
+# The kind and name of a user, team, inbox, inbox name or address that one step makes and another needs.
 Thing = tuple[str, str]
 
 
-class Told(NamedTuple):
-    """Something to know about a row: `what` names the thing that the row is about."""
+class RowNote(NamedTuple):
+    """A remark about a row; `what` names the user, team, inbox or address of the row."""
 
     file: str
     line: int
@@ -25,7 +25,7 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A command; `needs` are the steps before it without which it would be refused."""
+    """A command; without the earlier steps `needs` it would be refused."""
 
     file: str
     line: int
@@ -35,39 +35,39 @@ class Step:
     needs: frozenset[int] = frozenset()
 
     def row(self, account: str, actor: str) -> dict[str, Any]:
-        """As a line of a load; the note says which line of the directory it comes from."""
+        """The step as a line of a load; its note names the line of the directory."""
         start = {"account": account, "command": self.command, "actor": actor}
         return {**start, **self.fields, "_from": {"file": self.file, "line": self.line, "what": self.what}}
 
 
 class Clash(NamedTuple):
-    """A row that is refused before it is given, with the command that it would have been."""
+    """A row that would be refused, and its command."""
 
-    told: Told
+    note: RowNote
     command: str
     fields: Mapping[str, Any]
 
 
 @dataclass
 class Plan:
-    """`unchanged` rows are so already; `left` are those that no command can make so, and why.
+    """`unchanged` rows match already; `left` rows cannot be made to match by any command.
 
-    `beside` counts what is there and not in the directory, which is left alone.
+    `not_listed` counts what the account has and the directory does not; the load leaves it alone.
     """
 
     steps: list[Step] = field(default_factory=list)
     clashes: list[Clash] = field(default_factory=list)
-    left: list[Told] = field(default_factory=list)
-    returning: list[Told] = field(default_factory=list)
+    left: list[RowNote] = field(default_factory=list)
+    returning: list[RowNote] = field(default_factory=list)
     unchanged: int = 0
-    beside: Counter[str] = field(default_factory=Counter)
+    not_listed: Counter[str] = field(default_factory=Counter)
 
 
-class Present(NamedTuple):
-    """What is there already, by name; `room` is how many more inboxes the plan of the account has place for.
+class AccountState(NamedTuple):
+    """The account before the load, by name; `room` is how many more inboxes its plan allows.
 
-    What only the write side can say: `access` of inboxes that is another one than the directory's (`other`), or that
-    has teams beside the same members (`teams`); `come_back`, how many addresses each user has back when added again.
+    Known from dry runs only: `access` of inboxes that differs from the directory's (`other`), or that has teams beside
+    the same members (`teams`); `come_back`, the number of addresses that each user gets back when added again.
     """
 
     users: Mapping[str, UserEntry]
@@ -80,20 +80,20 @@ class Present(NamedTuple):
     come_back: Mapping[str, int] = {}
 
 
-def beside(found: Directory, there: Present) -> Counter[str]:
-    """How much of what is there stands in none of the files, of the kinds that there are files of."""
+def count_not_listed(directory: Directory, account: AccountState) -> Counter[str]:
+    """Count what the account has and no file names, for each kind that has a file."""
     counts: Counter[str] = Counter()
-    if "users.csv" in found.files:
-        named = {row.user for row in found.users}
-        counts["users"] = sum(one.status != "removed" and one.user not in named for one in there.users.values())
-    if "teams.csv" in found.files:
-        counts["teams"] = len(there.teams.keys() - {row.team for row in found.teams})
-    if "inboxes.csv" in found.files:
-        inboxes = {row.inbox for row in found.inboxes} | {row.inbox for row in found.addresses}
-        counts["inboxes"] = sum(not one.archived and one.inbox not in inboxes for one in there.inboxes.values())
-    if "addresses.csv" in found.files:
-        named = {_canonical(name) for row in found.addresses for name in (row.address, *row.aliases)}
-        counts["addresses"] = len(there.addresses.keys() - named)
+    if "users.csv" in directory.files:
+        listed = {row.user for row in directory.users}
+        counts["users"] = sum(one.status != "removed" and one.user not in listed for one in account.users.values())
+    if "teams.csv" in directory.files:
+        counts["teams"] = len(account.teams.keys() - {row.team for row in directory.teams})
+    if "inboxes.csv" in directory.files:
+        inboxes = {row.inbox for row in directory.inboxes} | {row.inbox for row in directory.addresses}
+        counts["inboxes"] = sum(not one.archived and one.inbox not in inboxes for one in account.inboxes.values())
+    if "addresses.csv" in directory.files:
+        listed = {_canonical(name) for row in directory.addresses for name in (row.address, *row.aliases)}
+        counts["addresses"] = len(account.addresses.keys() - listed)
     return +counts
 
 

@@ -1,4 +1,4 @@
-"""The addresses of one mailbox as a directory lists them: `SMTP:bob@acme.example;smtp:b.baker@acme.example;X400:…`.
+"""The address list of one mailbox in a directory: `SMTP:bob@acme.example;smtp:b.baker@acme.example;X400:…`.
 
 `SMTP:` marks the primary address and `smtp:` an alias (Microsoft Learn, "How the proxyAddresses attribute is
 populated"). Microsoft 365 separates them by `+`, Exchange by a blank, a comma or a semicolon; the values of X.400 and
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 TYPED = re.compile(r"(?:^|[\s,;+|])\s*([A-Za-z][A-Za-z0-9]{0,15}):")
 UNTYPED_SEPARATOR = re.compile(r"[\s,;|]+")
-# What Export-Csv writes where it should have written a list: System.String[], Microsoft.Exchange.Data.ProxyAddress…
+# Export-Csv writes a type in place of a list: System.String[], Microsoft.Exchange.Data.ProxyAddress…
 TYPE_NAME = re.compile(r"(System|Microsoft|Deserialized)(\.[A-Za-z]+)+(`\d)?(\[.*\])?")
 
 

@@ -1,16 +1,15 @@
-"""A table in a file: CSV as spreadsheets, shells and other systems write it, read to its end before anything is done.
+"""A table in a file: CSV as spreadsheets, shells and other systems write it, read to its end before it is used.
 
-    table = read_table(path)             # all faults of the file are raised here, and named by line
-    table.header                         # ("user", "Email Address [Required]"), as written, without blanks around
+    table = read_table(path)             # raises the first faults of the file, by line
+    table.header                         # ("user", "Email Address [Required]"), as written, stripped
     for line, cells in table.rows():     # 2, {"user": "bob", "Email Address [Required]": "bob@acme.example"}
         ...
 
-A cell that is empty or blank is absent: it is not among `cells`. A row without any cell is passed over, and is none.
-Line breaks within a quoted cell are kept, as LF. Names of columns are compared by `plain`; which there may be is the
-caller's to say.
+An empty or blank cell is absent from `cells`. A row without any cell is skipped and not counted. Line breaks within a
+quoted cell become LF. Names of columns are compared by `plain`; the caller decides which columns are allowed.
 
-Understood: UTF-8 with and without a mark, UTF-16 and UTF-32 with one; cells separated by comma, semicolon or tab, or by
-what a first line `sep=` names; a first line `#TYPE` of PowerShell.
+Supported: UTF-8 with and without a mark, UTF-16 and UTF-32 with one; cells separated by comma, semicolon or tab, or by
+the character of a first line `sep=`; a first line `#TYPE` of PowerShell.
 """
 
 import csv
@@ -22,15 +21,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
-from services.ops.loading.encodings import Unreadable, text_of
+from services.ops.loading.encodings import UnreadableFileError, text_of
 
 SEPARATORS: Final = (",", ";", "\t")
-# A rule or a list of a thousand names has its place in one cell; an open quote swallows no more than this.
+# Large enough for a rule or a list of a thousand names; an open quote swallows at most this much.
 LARGEST_CELL: Final = 1 << 20
 MOST_FAULTS: Final = 10
-# What a line without a cell may be made of.
+# The characters of a line without cells.
 BLANK: Final = ' \t\r\n,;"'
-# Some programs write their mark before one that is there.
+# Some programs write a second mark behind the first.
 MARK: Final = "\ufeff"
 NAMES_SEPARATOR: Final = re.compile(r'"?sep=([^"\w ])"?[,;\t]*\s*$', re.IGNORECASE)
 
@@ -46,7 +45,7 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A file that was read to its end. `count` is how many rows it has, `digest` is of its bytes."""
+    """A file that was read to its end: `count` rows; `digest` is the SHA-256 of its bytes."""
 
     path: Path
     header: tuple[str, ...]
@@ -56,34 +55,34 @@ class Table:
     of_lines: Collection[str]
 
     def rows(self) -> Iterator[tuple[int, Cells]]:
-        """Each row's first line in the file and its cells by the header's names; read anew, a row at a time.
+        """Read the rows again, one at a time: the first line in the file, and the cells by the header's names.
 
         Raises:
-            Unreadable: the file is no longer what it was.
+            UnreadableFileError: the file changed.
         """
         named = [(number, title) for number, title in enumerate(self.header) if title]
-        with _Reading(self.path, self.encoding) as reading:
+        with _Reader(self.path, self.encoding) as reading:
             for row in reading.rows(self.of_lines):
                 if isinstance(row, Fault):
-                    raise Unreadable(_told(self.path, [row], 1))
+                    raise UnreadableFileError(_fault_text(self.path, [row], 1))
                 line, cells = row
                 yield line, {title: _text(cells[number]) for number, title in named if cells[number].strip()}
 
 
 def plain(title: str) -> str:
-    """A column's name as it is compared: `Visibility Acknowledged ` is `visibility_acknowledged`."""
+    """The name of a column for comparison: `Visibility Acknowledged ` is `visibility_acknowledged`."""
     return "_".join(title.casefold().split())
 
 
 def read_table(path: Path, of_lines: Collection[str] = ()) -> Table:
-    """Read the whole file once; cells of columns `of_lines` (plain names) may well go over several lines.
+    """Read the whole file once; cells of the columns `of_lines` (plain names) often have several lines.
 
     Raises:
-        Unreadable: it is no text, has no header or one that names a column twice, or rows whose cells cannot be told;
-            the first of those are named by line.
+        UnreadableFileError: it is not text, has no header or one with a column twice, or has ambiguous rows; the
+            first of these are named by line.
     """
     text = text_of(path)
-    with _Reading(path, text.encoding) as reading:
+    with _Reader(path, text.encoding) as reading:
         faults: list[Fault] = []
         count = faulty = 0
         for row in reading.rows(of_lines):
@@ -92,18 +91,18 @@ def read_table(path: Path, of_lines: Collection[str] = ()) -> Table:
             elif (faulty := faulty + 1) <= MOST_FAULTS:
                 faults.append(row)
         if faults:
-            raise Unreadable(_told(path, faults, faulty))
+            raise UnreadableFileError(_fault_text(path, faults, faulty))
         return Table(path, reading.header, count, text.digest, text.encoding, of_lines)
 
 
-def _told(path: Path, faults: list[Fault], count: int) -> str:
-    told = "; ".join(f"line {fault.line:,}: {fault.what}" for fault in faults)
+def _fault_text(path: Path, faults: list[Fault], count: int) -> str:
+    lines = "; ".join(f"line {fault.line:,}: {fault.what}" for fault in faults)
     more = f"; and {count - len(faults):,} more" if count > len(faults) else ""
-    return f"{path.name} cannot be read, and nothing was begun: {told}{more}"
+    return f"{path.name} cannot be read, and nothing was started: {lines}{more}"
 
 
 class _Lines:
-    """The lines of a file one by one; those since the last row are `record`, the last one is the `number`-th."""
+    """The lines of a file; `record` has those since the last row, `number` counts all."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -117,7 +116,7 @@ class _Lines:
             yield line
 
 
-class _Reading:
+class _Reader:
     """One pass through a file, its header first."""
 
     def __init__(self, path: Path, encoding: str) -> None:
@@ -138,14 +137,14 @@ class _Reading:
         self._nameless = "" in self.header
         self._blank_quote = f'{self.separator} "'
 
-    def __enter__(self) -> "_Reading":
+    def __enter__(self) -> "_Reader":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def _first(self) -> tuple[str, str]:
-        """The header's first line, and the separator when a line before it names one."""
+        """The first line of the header, and the separator if a line before it names one."""
         named = ""
         for line in self._ordered:
             at_top = self._lines.number == 1
@@ -153,22 +152,24 @@ class _Reading:
                 named = found[1]
             elif line.strip(BLANK) and not (at_top and line.lstrip('"').startswith("#TYPE ")):
                 return line, named
-        raise Unreadable(f"the header of {self._path.name} has nothing")
+        raise UnreadableFileError(f"the header of {self._path.name} has nothing")
 
     def _header(self) -> tuple[str, ...]:
         line = self._lines.number
         try:
             titles = [" ".join(title.strip(MARK).split()) for title in next(self._csv)]
         except csv.Error as error:
-            raise Unreadable(f"the header of {self._path.name}, line {line}, is not CSV: {_words(error)}") from error
+            raise UnreadableFileError(
+                f"the header of {self._path.name}, line {line}, is not CSV: {_words(error)}"
+            ) from error
         twice = [title for title, count in Counter(map(plain, filter(None, titles))).items() if count > 1]
         if twice:
             names = " and ".join(next(title for title in titles if plain(title) == one) for one in twice)
-            raise Unreadable(f"{names} is in the header twice, in line {line} of {self._path.name}: leave one")
+            raise UnreadableFileError(f"{names} is in the header twice, in line {line} of {self._path.name}: leave one")
         return tuple(titles)
 
     def rows(self, of_lines: Collection[str]) -> Iterator[tuple[int, list[str]] | Fault]:
-        """All rows, or what is wrong with them. Behind a quote that swallowed lines no more can be told."""
+        """All rows or their faults; ends at a quote that swallowed lines, since the rest is ambiguous."""
         lines, record = self._lines, self._lines.record
         while True:
             record.clear()
@@ -197,7 +198,7 @@ class _Reading:
             return fault
         record = self._lines.record
         if self._blank_quote in record[0] and any(cell[:1] == " " and cell.lstrip()[:1] == '"' for cell in cells):
-            return Fault(line, "a blank stands before a quote, so that the quote opens nothing: take the blank out")
+            return Fault(line, "a blank before a quote keeps the quote from opening a cell: remove the blank")
         return self._swallowed(line, cells, of_lines) if len(record) > 1 else None
 
     def _torn(self, error: csv.Error) -> Fault:
@@ -206,7 +207,7 @@ class _Reading:
         line = first + _opened(record, self.separator)
         words = str(error)
         if "unexpected end" in words:
-            return Fault(line, "a quote opens and is not closed up to the end of the file")
+            return Fault(line, "a quote opens and is not closed before the end of the file")
         if "field larger" in words:
             if len(record) > 1:
                 return Fault(line, f"a quote opens and is not closed within {LARGEST_CELL:,} characters")
@@ -230,12 +231,12 @@ class _Reading:
         filled = [number for number, title in enumerate(self.header) if not title and cells[number].strip()]
         if not filled:
             return None
-        return Fault(line, f"the {filled[0] + 1}. cell has a value, and its column has no name in the header")
+        return Fault(line, f"cell {filled[0] + 1} has a value, and its column has no name in the header")
 
     def _swallowed(self, line: int, cells: list[str], of_lines: Collection[str]) -> Fault | None:
-        """Whether a quoted cell holds what looks like another row.
+        """Find a quoted cell that looks like another row.
 
-        Where text of several lines is usual, it must have a cell in common with the row: the account, the command.
+        Where texts of several lines are usual, the two must share a cell, such as the account or the command.
         """
         record = self._lines.record
         usual = all(plain(title) in of_lines for title, cell in zip(self.header, cells, strict=True) if "\n" in cell)
@@ -244,28 +245,28 @@ class _Reading:
             alike = any(mine == its and mine.strip() for mine, its in zip(cells, inner, strict=False))
             if len(inner) >= self._width > 1 and (alike or not usual):
                 opened = line + _opened(record, self.separator, first=True)
-                return Fault(opened, "a quote opens and is not closed on its line; what it takes in looks like a row")
+                return Fault(opened, "a quote opens and is not closed on its line; the quoted text looks like a row")
         return None
 
 
 def _text(cell: str) -> str:
-    """A file that ends its lines with CR LF does so within a cell, too."""
+    """Line breaks within a cell as LF."""
     return cell.replace("\r\n", "\n") if "\r" in cell else cell
 
 
 def _words(error: csv.Error) -> str:
     words = str(error)
-    return "something stands behind a closing quote" if "expected after" in words else words
+    return "text follows a closing quote" if "expected after" in words else words
 
 
 def _separator(header: str) -> str:
-    """The one that the header has most of, outside of quotes."""
+    """The one that occurs most in the header, outside of quotes."""
     unquoted = re.sub(r'"[^"]*"', "", header)
     return max(SEPARATORS, key=unquoted.count)
 
 
 def _opened(record: list[str], separator: str, *, first: bool = False) -> int:
-    """On which line of a record, from 0, the quote opened that went over a line's end: the last, or the first one."""
+    """The line of a record, from 0, on which a quote that spans lines opened: the last such quote, or the first."""
     found, opened_on = 0, 0
     quoted, closed, begins = False, False, True
     for number, line in enumerate(record):
@@ -275,7 +276,7 @@ def _opened(record: list[str], separator: str, *, first: bool = False) -> int:
             elif quoted:
                 quoted, closed = False, True
             elif closed:
-                # Doubled, it stands for itself.
+                # A doubled quote is a quote character.
                 quoted, closed = True, False
             elif begins:
                 quoted, opened_on = True, number

@@ -18,8 +18,8 @@ import structlog
 from nats.aio.client import Client
 
 from services.ops.local.children import Program
-from services.ops.local.servers import Nats, Postgres, Server, ServerTrouble, nats_answers, postgres_answers
-from services.ops.local.supervisor import Kept
+from services.ops.local.servers import Nats, Postgres, Server, ServerStartError, nats_answers, postgres_answers
+from services.ops.local.supervisor import Supervisor
 from shared.language import subjects
 from shared.messaging.metrics import refusals
 from shared.process import logs, metrics
@@ -61,7 +61,7 @@ def launch(settings: Settings, services: Mapping[str, Sequence[str]]) -> int:
         _complain(f"{trouble}. Set SWITCHBOARD_HTTP_PORT to a free port, or to 0 for none.")
     except HostUnavailableError as trouble:
         _complain(f"{trouble}. Set SWITCHBOARD_HTTP_HOST to an address of this machine, such as 127.0.0.1.")
-    except (ServerTrouble, OSError) as trouble:
+    except (ServerStartError, OSError) as trouble:
         _complain(str(trouble))
     return 1
 
@@ -78,12 +78,12 @@ class _Launcher:
             self._servers.append(postgres)
         if settings.nats_url is None:
             self._servers.append(bus)
-        self._services = {name: Kept(lambda name=name: self._service(name, services[name])) for name in services}  # type: ignore[misc]
+        self._services = {name: Supervisor(lambda name=name: self._service(name, services[name])) for name in services}  # type: ignore[misc]
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._started = False
         self._bus: Client | None = None
-        self._kept_bus: Kept | None = None
+        self._kept_bus: Supervisor | None = None
         self._no_space: str | None = None
         self._refusals = Permissions()
 
@@ -144,8 +144,8 @@ class _Launcher:
 
     async def _mind_the_stream(self) -> None:
         """A NATS of ours that met a full disk is started again: before that it stores nothing, whatever is freed."""
-        keeper = self._kept_bus
-        while keeper is not None:
+        supervisor = self._kept_bus
+        while supervisor is not None:
             await asyncio.sleep(_STREAM_LOOK_SECONDS)
             why_not = await _state(self._probe("relay")) or ""
             former, self._no_space = self._no_space, None
@@ -156,20 +156,20 @@ class _Launcher:
                 log.error("nats.no_space", error=self._no_space)
             if STREAM_STUCK in why_not and not self._no_space:
                 log.warning("nats.restarted", why=why_not)
-                keeper.restart()
+                supervisor.restart()
                 await asyncio.sleep(_RESTART_AGAIN_SECONDS)
 
     @asynccontextmanager
     async def _servers_running(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            kept = {server: Kept(server.program, server.prepare) for server in self._servers}
-            self._kept_bus = next((keeper for server, keeper in kept.items() if isinstance(server, Nats)), None)
-            for server, keeper in kept.items():
+            kept = {server: Supervisor(server.program, server.prepare) for server in self._servers}
+            self._kept_bus = next((supervisor for server, supervisor in kept.items() if isinstance(server, Nats)), None)
+            for server, supervisor in kept.items():
                 _say(f"Starting {server.title} …")
-                stack.push_async_callback(keeper.stop, SERVER_STOP_SECONDS, self._hurry)
-                await keeper.start()
-            for server, keeper in kept.items():
-                await _until_ready(server.title, server.answers, keeper)
+                stack.push_async_callback(supervisor.stop, SERVER_STOP_SECONDS, self._hurry)
+                await supervisor.start()
+            for server, supervisor in kept.items():
+                await _until_ready(server.title, server.answers, supervisor)
             await _until_ready("PostgreSQL", self._ask_postgres)
             await _until_ready("NATS", lambda: nats_answers(self._nats_url))
             yield
@@ -208,13 +208,13 @@ class _Launcher:
     async def _services_running(self) -> AsyncIterator[None]:
         _say(f"Starting {', '.join(self._services)} …")
         try:
-            for keeper in self._services.values():
-                await keeper.start()
+            for supervisor in self._services.values():
+                await supervisor.start()
             for name in self._services:
                 await _until_ready(name, self._probe(name))
             yield
         finally:
-            stops = (keeper.stop(SERVICE_STOP_SECONDS, self._hurry) for keeper in self._services.values())
+            stops = (supervisor.stop(SERVICE_STOP_SECONDS, self._hurry) for supervisor in self._services.values())
             await asyncio.gather(*stops)
 
     def _service(self, name: str, argv: Sequence[str]) -> Program:
@@ -304,14 +304,14 @@ def _no_space_in(folder: Path) -> str | None:
     )
 
 
-async def _until_ready(title: str, probe: Probe, keeper: Kept | None = None) -> None:
+async def _until_ready(title: str, probe: Probe, supervisor: Supervisor | None = None) -> None:
     """Waits for ever, saying now and then what for; gives up only on an own server that ends again and again."""
     remind = time.monotonic() + _REMIND_SECONDS
     while why_not := await _state(probe):
-        if keeper is not None and keeper.deaths >= _HOPELESS_DEATHS:
-            raise ServerTrouble(f"{title} ends as soon as it is started:\n{keeper.last_lines()}")
+        if supervisor is not None and supervisor.deaths >= _HOPELESS_DEATHS:
+            raise ServerStartError(f"{title} ends as soon as it is started:\n{supervisor.last_lines()}")
         if TOO_OLD in why_not:
-            raise ServerTrouble(f"{why_not}.")
+            raise ServerStartError(f"{why_not}.")
         if time.monotonic() > remind:
             _say(f"Waiting for {title}: {why_not}")
             remind = time.monotonic() + _REMIND_SECONDS
@@ -328,7 +328,7 @@ def _alone_in(settings: Settings) -> Iterator[None]:
     """Holds the data folder against a second launcher, when servers keep their data there.
 
     Raises:
-        ServerTrouble: another launcher holds it.
+        ServerStartError: another launcher holds it.
     """
     if settings.nats_url and settings.postgres_url:
         yield
@@ -340,7 +340,7 @@ def _alone_in(settings: Settings) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise ServerTrouble(
+            raise ServerStartError(
                 f"Another Switchboard (process {lock.read().strip() or 'unknown'}) runs with the data in {folder}. "
                 "Stop it, or set SWITCHBOARD_DATA_DIR to another folder."
             ) from None

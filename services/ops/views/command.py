@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.markup import escape
 
-from services.ops.showing import plain_table
+from services.ops.render import plain_table
 from services.ops.terminal import USAGE, Json, fail, out, print_json
 from services.ops.views import parked
 from services.ops.views.process import VIEWS, Name, Url, do, done_of, outcome_of
@@ -145,11 +145,11 @@ def drop(name: Name, url: Url = None, as_json: Json = False) -> None:
             out.print(f"Dropped {rows['schema']}: version {rows['version']} at position {rows['position']:,}.")
 
 
-def _print_switched(name: str, done: Mapping[str, Any], kept: str) -> None:
+def _print_switched(name: str, done: Mapping[str, Any], hint: str) -> None:
     tries = "" if done["tries"] == 1 else f", at the {done['tries']}. try"
     out.print(f"{name}: version {done['version']} is live, at position {done['position']:,}.")
     out.print(f"Readers and the feed waited for at most {done['locked_out_ms']:g} ms{tries}.")
-    out.print(kept)
+    out.print(hint)
 
 
 def _print_report(name: str, report: Mapping[str, Any]) -> None:

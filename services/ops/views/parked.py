@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from services.ops.showing import plain_table
+from services.ops.render import plain_table
 from services.ops.terminal import Json, Yes, err, out
 from services.ops.views.process import Name, Url, ask, do
 

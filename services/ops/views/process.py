@@ -52,16 +52,16 @@ def ask(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, 
 def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
     """
     Raises:
-        typer.Exit: it was refused, or nobody answered; both are told.
+        typer.Exit: it was refused, or nobody answered; both are output.
     """
     if "done" not in outcome:
         if as_json:
             print_json(outcome)
-        fail(*_trouble(outcome))
+        fail(*_error(outcome))
     return outcome["done"]
 
 
-def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
+def _error(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
         # With it comes the driver, which the command line otherwise does without.
         from shared.process.postgres import SETTINGS_NOT_APPLIED
@@ -73,13 +73,13 @@ def _trouble(outcome: Mapping[str, Any]) -> tuple[str, int]:
     return outcome.get("refused") or outcome["failed"], REFUSED
 
 
-Heard = Callable[[Mapping[str, Any]], None]
+OnProgress = Callable[[Mapping[str, Any]], None]
 
 
 def outcome_of(
-    name: str, verb: str, arguments: Mapping[str, Any], url: str | None, heard: Heard | None
+    name: str, verb: str, arguments: Mapping[str, Any], url: str | None, on_progress: OnProgress | None
 ) -> Mapping[str, Any]:
-    """The last line that the room's process prints; `heard` gets those before it."""
+    """The last line that the room's process prints; `on_progress` gets those before it."""
     argv = (sys.executable, "-m", VIEWS[name], "views", verb, json.dumps(dict(arguments)))
     # On a terminal its log lines would tear the bar apart; they are shown when it fails.
     with (
@@ -89,15 +89,15 @@ def outcome_of(
         outcome: Mapping[str, Any] = {}
         for line in _lines(process):
             outcome = json.loads(line)
-            if heard and "step" in outcome:
-                heard(outcome["step"])
+            if on_progress and "step" in outcome:
+                on_progress(outcome["step"])
         process.wait()
         if interrupted and process.returncode == -signal.SIGTERM:
             return {"interrupted": "Stopped before it began; nothing is left of it."}
         if process.returncode not in {0, REFUSED, NO_ANSWER} or "step" in outcome or not outcome:
             lines.seek(0)
-            told = lines.read().decode(errors="replace")
-            return {"failed": f"{told}{name}: `{verb}` ended with code {process.returncode}."}
+            output = lines.read().decode(errors="replace")
+            return {"failed": f"{output}{name}: `{verb}` ended with code {process.returncode}."}
         return outcome
 
 
@@ -151,7 +151,7 @@ def _lines(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
 
 
 @contextmanager
-def _bar() -> Iterator[Heard]:
+def _bar() -> Iterator[OnProgress]:
     """Shows steps as they come, on a terminal; elsewhere the process's own log lines tell."""
     columns = (
         TextColumn("{task.description}"),
@@ -162,7 +162,7 @@ def _bar() -> Iterator[Heard]:
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         tasks: list[TaskID] = []
 
-        def heard(step: Mapping[str, Any]) -> None:
+        def on_progress(step: Mapping[str, Any]) -> None:
             if not tasks:
                 tasks.append(progress.add_task("", total=None, rate="", left=""))
             left = "" if step["left"] is None else f"{step['left']:.0f} s left"
@@ -175,4 +175,4 @@ def _bar() -> Iterator[Heard]:
                 left=left,
             )
 
-        yield heard
+        yield on_progress

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from services.ops.loading.directory_run import Compared, Source, compare, source_of
-from services.ops.loading.plan import Told
+from services.ops.loading.directory_run import Comparison, Source, compare, source_of
+from services.ops.loading.plan import RowNote
 from shared.process.clock import new_id
 from tests.journeys.wire import Account, connected
 from tests.ops.loading.command_line import DONE, REFUSED, USAGE, put, rows_in, run
@@ -29,7 +29,7 @@ class Night(NamedTuple):
     unchanged: int
     refused: list[tuple[str, int, str]]
     whys: list[str]
-    compared: Compared
+    comparison: Comparison
     commands: list[tuple[str, str]]
 
 
@@ -48,33 +48,33 @@ class Nights:
         return code, json.loads(output)
 
     async def night(self, files: Mapping[str, str]) -> Night:
-        """Foretold and done, which are the same."""
+        """DryRunResult and done, which are the same."""
         put(self.folder, files)
-        return await self.foretold_and_done(source_of([self.folder], None))
+        return await self.dry_run_and_done(source_of([self.folder], None))
 
     async def export(self, kind: str, *names: str) -> Night:
-        return await self.foretold_and_done(source_of([EXPORTS / name for name in names], kind))
+        return await self.dry_run_and_done(source_of([EXPORTS / name for name in names], kind))
 
-    async def foretold_and_done(self, source: Source) -> Night:
+    async def dry_run_and_done(self, source: Source) -> Night:
         name, service, since = self.account.name, "service:directory", self.account.position
-        compared = await compare(source, name, service, self.url, since)
-        foretold = compared.foretold
-        accepted, unchanged, refusals = 0, compared.plan.unchanged, foretold.clashes
-        for step in foretold.steps:
+        comparison = await compare(source, name, service, self.url, since)
+        dry_run = comparison.dry_run
+        accepted, unchanged, refusals = 0, comparison.plan.unchanged, dry_run.clashes
+        for step in dry_run.steps:
             reply = await self.account.attempt(step.command, service, **step.fields)
             accepted += reply.outcome == "accepted"
             unchanged += reply.outcome == "unchanged"
             if reply.outcome == "refused":
-                refusals.append(Told(step.file, step.line, step.what, str(reply.reason)))
+                refusals.append(RowNote(step.file, step.line, step.what, str(reply.reason)))
         refused = [one[:3] for one in refusals]
-        assert (foretold.accepted, foretold.unchanged) == (accepted, unchanged), refusals
-        assert [one[:3] for one in foretold.clashes] == refused
-        commands = [(step.command, step.what) for step in foretold.steps]
-        return Night(accepted, unchanged, refused, [one.why for one in refusals], compared, commands)
+        assert (dry_run.accepted, dry_run.unchanged) == (accepted, unchanged), refusals
+        assert [one[:3] for one in dry_run.clashes] == refused
+        commands = [(step.command, step.what) for step in dry_run.steps]
+        return Night(accepted, unchanged, refused, [one.why for one in refusals], comparison, commands)
 
     async def again(self) -> Night:
         """A night later nothing is to be done."""
-        done = await self.foretold_and_done(source_of([self.folder], None))
+        done = await self.dry_run_and_done(source_of([self.folder], None))
         assert (done.accepted, done.refused) == (0, []), done
         return done
 
@@ -93,10 +93,10 @@ async def nights(running: RunningSwitchboard, folder: Path) -> Any:
 
 async def test_importing_the_same_list_twice_changes_nothing_and_one_more_is_one_accepted(nights: Nights) -> None:
     put(nights.folder, DIRECTORY)
-    foretold_code, foretold = await nights.load(str(nights.folder), "--dry-run")
+    dry_run_code, dry_run = await nights.load(str(nights.folder), "--dry-run")
     code, done = await nights.load()
     assert (code, done["accepted"], done["refused_file"]) == (DONE, 6, None)
-    assert (foretold_code, foretold["accepted"], foretold["clashes"]) == (DONE, 6, [])
+    assert (dry_run_code, dry_run["accepted"], dry_run["clashes"]) == (DONE, 6, [])
     put(nights.folder, {"users.csv": f"{USERS}dora,Dora,,\n"})
     code, done = await nights.load(str(nights.folder), "--anew")
     assert (code, done["accepted"], done["unchanged"], done["refused"]) == (DONE, 1, 5, 0)
@@ -138,7 +138,7 @@ async def test_a_rehire_gets_what_the_dry_run_says(nights: Nights) -> None:
     await a_leaver_with_an_address(nights)
     done = await nights.night(REHIRED)
     assert (done.commands, done.accepted, done.unchanged) == ([("AddUser", "bob")], 1, 2)
-    assert "1 addresses of before" in done.compared.plan.returning[0].why
+    assert "1 former addresses" in done.comparison.plan.returning[0].why
     assert (await nights.asked("Address", address="bob@acme.example"))["state"] == "connected"
     await nights.again()
 
@@ -202,7 +202,7 @@ async def test_what_differs_becomes_the_command_that_makes_it_so(nights: Nights)
         ("AddAlias", "bobby@acme.example"), ("DeactivateUser", "dora"),
     ])  # fmt: skip
     done = await nights.again()
-    assert [(one.what, "no command renames" in one.why) for one in done.compared.plan.left] == [
+    assert [(one.what, "no command renames" in one.why) for one in done.comparison.plan.left] == [
         ("cleo", True), ("closers", True),
     ]  # fmt: skip
     assert (await nights.asked("Inbox", inbox="sales"))["access"] == "everyone"
@@ -231,7 +231,7 @@ async def test_what_was_paused_or_needs_a_login_is_somebodys_still(nights: Night
     await nights.account.do("RequireReauthentication", address="help@acme.example", cause="expired")
     await nights.account.do("DeactivateUser", user="bob")
     done = await nights.again()
-    assert [(one.what, one.file) for one in done.compared.plan.left] == [("bob", "users.csv")]
+    assert [(one.what, one.file) for one in done.comparison.plan.left] == [("bob", "users.csv")]
 
 
 async def test_aliases_of_a_directory_become_aliases_and_the_primarys_own_repetition_is_none(nights: Nights) -> None:
@@ -241,7 +241,7 @@ async def test_aliases_of_a_directory_become_aliases_and_the_primarys_own_repeti
         "bob@acme.example,personal,bob,smtp:b.baker@acme.example;SMTP:bob@acme.example;X400:C=AT;A= ;P=Acme;\n"
         "SMTP:cleo@acme.example,personal,cleo,\n",
     })  # fmt: skip
-    assert (done.accepted, done.refused, done.compared.left_out) == (6, [], {"X400 addresses": 1})
+    assert (done.accepted, done.refused, done.comparison.left_out) == (6, [], {"X400 addresses": 1})
     assert (await nights.asked("Address", address="bob@acme.example"))["aliases"] == ["b.baker@acme.example"]
     await nights.again()
 
@@ -258,9 +258,9 @@ async def test_a_dry_run_lists_exactly_what_is_refused(nights: Nights) -> None:
         "x@,personal,bob,\ny@acme.example,team,,nowhere\nz@acme.example,personal,nobody,\nw@acme.example,other,bob,\n"
         "v@acme.example,personal,anew,\nu@acme.example,team,bob,\nhelp@acme.example,team,,support\n",
     })  # fmt: skip
-    foretold_code, foretold = await nights.load(str(nights.folder), "--dry-run")
+    dry_run_code, dry_run = await nights.load(str(nights.folder), "--dry-run")
     code, done = await nights.load()
-    assert (foretold_code, code, foretold["clashes"]) == (REFUSED, REFUSED, done["clashes"])
+    assert (dry_run_code, code, dry_run["clashes"]) == (REFUSED, REFUSED, done["clashes"])
     assert [(one["file"], one["line"]) for one in done["clashes"]] == [
         *(("users.csv", line) for line in range(4, 8)), ("inboxes.csv", 3), ("inboxes.csv", 4),
         *(("addresses.csv", line) for line in range(4, 13)),
@@ -372,8 +372,8 @@ async def test_a_directory_as_it_comes_is_loaded_night_after_night(
 async def test_the_command_line_takes_an_export_and_the_account_behind_it(nights: Nights) -> None:
     path = nights.folder / "exchange-mailboxes.csv"
     path.write_bytes((EXPORTS / path.name).read_bytes())
-    code, foretold = await nights.load("--from", "exchange", str(path), "--dry-run")
-    assert (code, foretold["read"]) == (DONE, {"rows": 6, "people": 2, "shared mailboxes": 1})
+    code, dry_run = await nights.load("--from", "exchange", str(path), "--dry-run")
+    assert (code, dry_run["read"]) == (DONE, {"rows": 6, "people": 2, "shared mailboxes": 1})
     code, done = await nights.load("--from", "exchange", str(path))
     assert (code, done["accepted"], done["left_out"]["rooms"]) == (DONE, 9, 1)
     box = await nights.asked("Inbox", inbox="help.desk", at_least=0)
@@ -395,7 +395,7 @@ async def test_who_has_the_address_already_is_the_person_that_google_means(night
     await nights.account.do("AddUser", user="bob", name="Bob Baker", permissions=PERMITTED)
     await nights.account.do("ConnectPersonal", "bob", address="bob.baker@acme.example", owner="bob")
     done = await nights.export("google", "google-users.csv")
-    assert (done.refused, done.compared.ids["bob.baker@acme.example"]) == ([], "bob")
+    assert (done.refused, done.comparison.ids["bob.baker@acme.example"]) == ([], "bob")
 
 
 async def test_a_shared_mailbox_stays_in_the_inbox_where_it_is(nights: Nights) -> None:
@@ -410,7 +410,7 @@ async def test_who_was_switched_off_here_by_hand_is_not_given_addresses_by_an_ex
     user = "7d9f3a52-6c1e-4b8a-9f20-3b1c5e7a9d44"
     await nights.account.do("AddUser", user=user, name="Bob Baker", permissions=[])
     done = await nights.export("microsoft", "microsoft-by-name.csv")
-    assert (done.refused, [one.what for one in done.compared.plan.left]) == ([], ["bob@acme.example"])
+    assert (done.refused, [one.what for one in done.comparison.plan.left]) == ([], ["bob@acme.example"])
 
 
 # ---- what is refused as a whole
@@ -425,7 +425,7 @@ async def test_who_was_switched_off_here_by_hand_is_not_given_addresses_by_an_ex
         (b"user,name,name\nbob,Bob,B\n", "name is in the header twice"),
         ("user,name\nbob,Björn\n".encode("latin-1"), "users.csv is not UTF-8 at byte 16"),
         (b"x" * 19 + b",user,name\n" + b"b,b,Bob\n" * 2_500 + b"b,b,Bj\xf6rn\n", "at byte 20,036"),
-        (b'user,name\nbob,"B"x\n', "line 2: something stands behind a closing quote"),
+        (b'user,name\nbob,"B"x\n', "line 2: text follows a closing quote"),
         (b'user,name\nu1,"Ugo\nu2,Uma\n', "line 2: a quote opens and is not closed"),
     ],
 )
@@ -441,11 +441,11 @@ async def test_a_file_that_would_lose_something_is_refused_as_a_whole(
 async def test_a_file_that_somebody_has_there_is_not_written_over(nats: RunningNats, folder: Path) -> None:
     put(folder, {"users.csv": "user,name\nbob,Bob\n", "acme.jsonl": "mine\n"})
     code, output = await run("load-directory", str(folder), "acme", url=nats.url)
-    assert (code, "is there already" in output) == (USAGE, True), output
+    assert (code, "exists already" in output) == (USAGE, True), output
     assert (folder / "acme.jsonl").read_text() == "mine\n"
     (folder / "acme.jsonl").rename(folder / "acme.jsonl.load")
     code, output = await run("load-directory", str(folder), "acme", url=nats.url)
-    assert (code, "is there already" in output) == (USAGE, True), output
+    assert (code, "exists already" in output) == (USAGE, True), output
 
 
 async def test_a_header_that_is_not_as_documented_is_told(nats: RunningNats, folder: Path) -> None:

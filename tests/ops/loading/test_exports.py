@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 
 from services.ops.loading.directory import AddressRow, InboxRow, UserRow
-from services.ops.loading.encodings import Unreadable
+from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.exports import READERS
 from services.ops.loading.exports.export import Export, Person, Shared
-from services.ops.loading.exports.settle import Settled, id_of, settle
-from services.ops.loading.plan import Present
+from services.ops.loading.exports.normalize import NormalizedExport, id_of, normalize
+from services.ops.loading.plan import AccountState
 from services.ops.loading.proxies import is_type_name, proxies
 
 EXPORTS = Path(__file__).parent / "directories"
-NOTHING = Present({}, {}, {}, {}, 100)
+NOTHING = AccountState({}, {}, {}, {}, 100)
 BOB = "7d9f3a52-6c1e-4b8a-9f20-3b1c5e7a9d44"
 DORA = "0b6e1f0a-11aa-4c1c-8f1d-5d1c2b3a4e5f"
 
@@ -26,8 +26,8 @@ def read(kind: str, *paths: Path) -> Export:
     return export
 
 
-def settled(kind: str, *names: str) -> Settled:
-    return settle(read(kind, *(EXPORTS / name for name in names)), NOTHING)
+def settled(kind: str, *names: str) -> NormalizedExport:
+    return normalize(read(kind, *(EXPORTS / name for name in names)), NOTHING)
 
 
 def written(folder: Path, kind: str, data: str) -> Path:
@@ -36,11 +36,11 @@ def written(folder: Path, kind: str, data: str) -> Path:
     return path
 
 
-def users_of(found: Settled) -> list[tuple[str, str, bool | None]]:
+def users_of(found: NormalizedExport) -> list[tuple[str, str, bool | None]]:
     return [(row.user, row.name, row.active) for row in found.directory.users]
 
 
-def addresses_of(found: Settled) -> list[tuple[str, str, tuple[str, ...]]]:
+def addresses_of(found: NormalizedExport) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(row.address, row.owner or row.inbox, row.aliases) for row in found.directory.addresses]
 
 
@@ -96,7 +96,7 @@ def test_a_list_that_powershell_wrote_as_the_name_of_its_type_is_not_taken_for_n
         folder, "csv", "Alias,DisplayName,PrimarySmtpAddress,EmailAddresses,RecipientTypeDetails\n"
         "bob,Bob,bob@acme.example,Microsoft.Exchange.Data.ProxyAddressCollection,UserMailbox\n",
     )  # fmt: skip
-    with pytest.raises(Unreadable, match=r"line 2 .* as Export-Csv writes lists: export them joined"):
+    with pytest.raises(UnreadableFileError, match=r"line 2 .* as Export-Csv writes lists: export them joined"):
         read("exchange", path)
 
 
@@ -107,7 +107,7 @@ def test_scim_takes_the_primary_mail_and_tells_of_pages_that_are_missing() -> No
         ("dora@acme.example", "uid-with-bars-d86c1d82d3", ()), ("eli@acme.example", "701", ()),
     ]  # fmt: skip
     assert (found.notes, found.directory.left_out) == ([], {"groups": 1, "further e-mails": 1})
-    assert "3 of 4 are here" in settled("scim", "scim-page-1.json").notes[0]
+    assert "3 of 4 are in these files" in settled("scim", "scim-page-1.json").notes[0]
 
 
 def test_pages_that_overlap_hide_no_page_that_is_missing_and_are_no_clash(folder: Path) -> None:
@@ -117,13 +117,13 @@ def test_pages_that_overlap_hide_no_page_that_is_missing_and_are_no_clash(folder
         path.write_text(json.dumps({"totalResults": 4, "Resources": people}))
         return path
 
-    found = settle(read("scim", page("1.json", "u1", "u2"), page("2.json", "u2", "u3")), NOTHING)
-    assert found.notes == ["3 of 4 are here: give the other pages as FILEs, too"]
+    found = normalize(read("scim", page("1.json", "u1", "u2"), page("2.json", "u2", "u3")), NOTHING)
+    assert found.notes == ["3 of 4 are in these files: also name the other pages as FILEs"]
     assert [user for user, _, _ in users_of(found)] == ["u1", "u2", "u3"]
     assert [address for address, _, _ in addresses_of(found)] == [f"u{n}@acme.example" for n in (1, 2, 3)]
     assert found.directory.left_out == {"repeated rows": 1}
     whole = read("scim", page("1.json", "u1", "u2"), page("2.json", "u2", "u3"), page("3.json", "u4"))
-    assert settle(whole, NOTHING).notes == []
+    assert normalize(whole, NOTHING).notes == []
 
 
 def test_ldif_is_unfolded_and_decoded() -> None:
@@ -139,7 +139,7 @@ def test_a_line_of_ldif_may_be_folded_within_a_character(folder: Path) -> None:
     path.write_bytes(entry.encode().replace(b"\xc3\xab", b"\xc3\n \xab"))
     assert [(one.own_id, one.name) for one in read("ldif", path).people] == [("zoe", "Zoë")]
     path.write_bytes(entry.encode("latin-1"))
-    with pytest.raises(Unreadable, match=r"not UTF-8 at byte 47 \(line 4\)"):
+    with pytest.raises(UnreadableFileError, match=r"not UTF-8 at byte 47 \(line 4\)"):
         read("ldif", path)
 
 
@@ -166,24 +166,24 @@ def test_an_active_directory_says_which_address_is_the_primary_one() -> None:
         (
             "google",
             "Email Address [Required],email address\na@acme.example,b@acme.example\n",
-            "two columns of one name",
+            "two columns with one name",
         ),
         ("scim", '{"Resources": 1}', "no list of Resources"),
-        ("scim", '{"Resources": [{"id": "1", "active": "perhaps"}]}', "1. resource .*'perhaps' as active"),
+        ("scim", '{"Resources": [{"id": "1", "active": "perhaps"}]}', "resource 1 .*'perhaps' as active"),
         ("scim", '{"Resources": [{"userName": "a", "userName": "b"}]}', "userName"),
         ("scim", "{", "is not JSON"),
-        ("ldif", "dn: uid=bob\nobjectClass person\n", "line 2 .*no line of LDIF"),
-        ("ldif", "dn: uid=bob\nuid:: YWJj*\n", "line 2 .*base64 that is broken"),
-        ("ldif", "dn: uid=bob\nuid:: /////w==\n", "line 2 .*no UTF-8"),
+        ("ldif", "dn: uid=bob\nobjectClass person\n", "line 2 .*is not LDIF"),
+        ("ldif", "dn: uid=bob\nuid:: YWJj*\n", "line 2 .*broken base64"),
+        ("ldif", "dn: uid=bob\nuid:: /////w==\n", "line 2 .*not UTF-8"),
         ("ldif", "dn: uid=bob\njpegPhoto:< file:///tmp/photo\n", "line 2 .*at file:///tmp/photo"),
         ("ldif", "dn: uid=bob\nchangetype: modify\nreplace: mail\nmail: x@acme.example\n", "line 1 .*a change"),
-        ("ldif", " folded\n", "line 1 .*goes on with nothing"),
+        ("ldif", " folded\n", "line 1 .*continues no line"),
         ("ldif", "uid: bob\nmail: bob@acme.example\n", "line 1 .*without its dn"),
         ("ldif", "version: 2\ndn: uid=bob\n", "version 2"),
     ],
 )
 def test_what_is_no_such_export_is_refused_with_the_place(kind: str, data: str, why: str, folder: Path) -> None:
-    with pytest.raises(Unreadable, match=why):
+    with pytest.raises(UnreadableFileError, match=why):
         read(kind, written(folder, kind, data))
 
 
@@ -236,7 +236,7 @@ def test_two_people_never_become_one() -> None:
         Person("a.csv", 2, "b@acme.example", "B", "b@acme.example"),
         Person("a.csv", 3, "b_acme.example", "Another B", "other@acme.example"),
     ])  # fmt: skip
-    assert [row.line for row in settle(export, NOTHING).directory.users] == [2, 3]
+    assert [row.line for row in normalize(export, NOTHING).directory.users] == [2, 3]
 
 
 def test_what_a_person_cannot_connect_is_left_out_and_named() -> None:
@@ -244,7 +244,7 @@ def test_what_a_person_cannot_connect_is_left_out_and_named() -> None:
         people=[Person("a.csv", 2, "bob", "Bob", "bob@acme.local", ("b@acme.example",))],
         shared=[Shared("a.csv", 3, "help", "Help", "help@acme.example", ("HELP@acme.example", "x@"))],
     )
-    found = settle(export, NOTHING)
+    found = normalize(export, NOTHING)
     assert found.directory.users == [
         UserRow("a.csv", 2, "bob", "Bob", active=True, at_first=("personal_email_access",))
     ]

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from rich.progress import Progress
 
-from services.ops.loading.bar import pace_of
+from services.ops.loading.progress_bar import throughput_text
 from services.ops.loading.rows import read
 from shared.process.clock import new_id
 from tests.journeys.wire import Account, Wire, connected
@@ -152,7 +152,7 @@ async def test_no_file_that_is_there_is_written_over(nats: RunningNats, folder: 
     before = texts_in(folder)
     for more in (("--refused", str(path)), ("--refused", str(folder / "notes.txt")), ()):
         code, output = await run("load", str(path), *more, url=nats.url)
-        assert (code, "is there already" in output) == (USAGE, True), output
+        assert (code, "exists already" in output) == (USAGE, True), output
     assert texts_in(folder) == before
 
 
@@ -168,7 +168,7 @@ async def test_a_load_goes_on_with_the_options_it_was_begun_with_and_no_others(
     await process.communicate()
     assert process.returncode == INTERRUPTED
     code, output = await run("load", str(path), "--actor", "bob", url=running.nats_url)
-    assert (code, "begun with" in output, "--actor ana" in output) == (USAGE, True, True), output
+    assert (code, "started with" in output, "--actor ana" in output) == (USAGE, True, True), output
     assert (await run("load", str(path), "--actor", "ana", url=running.nats_url))[0] == DONE
 
 
@@ -195,7 +195,7 @@ async def test_a_load_does_not_go_on_with_a_log_that_gives_the_same_position_to_
         connection.execute("DELETE FROM connections.memberships WHERE position = %s", known)
         connection.execute("DELETE FROM connections.journal WHERE position = %s", known)
     code, output = await run("load", str(path), url=switchboard.nats_url)
-    assert (code, "restored from an earlier day" in output, "--anew" in output) == (USAGE, True, True), output
+    assert (code, "restored from an older backup" in output, "--anew" in output) == (USAGE, True, True), output
 
 
 async def test_a_load_does_not_go_on_with_another_switchboard(
@@ -298,8 +298,8 @@ async def test_a_nats_that_dies_under_a_load_loses_nothing(switchboard: RunningS
 def test_while_nothing_is_answered_that_is_told_instead_of_a_rate() -> None:
     with Progress(disable=True) as progress:
         progress.add_task("rows", total=1_000)
-        assert pace_of(progress.tasks[0], 0.5) == ""
-        assert pace_of(progress.tasks[0], 12.3) == "no answer for 12 s, asking again"
+        assert throughput_text(progress.tasks[0], 0.5) == ""
+        assert throughput_text(progress.tasks[0], 12.3) == "no answer for 12 s, retrying"
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ async def test_a_load_that_stopped_behind_an_unsent_row_goes_on(running: Running
         "given": {"account": account, "actor": None, "refused": None}, "known_row": 0,
     }))  # fmt: skip
     code, output = await run(*words, url=running.nats_url)
-    assert (code, "Going on after 2 rows" in output, "another Switchboard" in output) == (REFUSED, True, False), output
+    assert (code, "Resuming after 2 rows" in output, "another Switchboard" in output) == (REFUSED, True, False), output
 
 
 async def test_a_file_that_was_changed_in_between_is_not_gone_on_with(nats: RunningNats, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.ops.loading.cells import fields_of
-from services.ops.loading.encodings import Unreadable
+from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.rows import Row, read
 from shared.language.commands import COMMANDS
 
@@ -39,7 +39,7 @@ def test_a_line_of_json_is_a_command(folder: Path) -> None:
         ('{"account": "acme"}', "account and command"),
         ('{"account": "a.b", "command": "X"}', "part of a subject"),
         ('{"account": 7, "command": "X"}', "account and command"),
-        ('{"size": ' + "9" * 5_000 + "}", "a number of 5,000 digits is longer"),
+        ('{"size": ' + "9" * 5_000 + "}", "a number of 5,000 digits is too long"),
         ('{"account": "acme", "command": "X", "owner": "bob", "owner": "cleo"}', "owner is named twice"),
         ('{"account": "acme", "command": "X", "owner": "bob", "\\u006fwner": "cleo"}', "owner is named twice"),
         ('{"account": "acme", "command": "X", "rule": {"users": [{"a": 1, "a": 1}]}}', "a is named twice"),
@@ -48,8 +48,8 @@ def test_a_line_of_json_is_a_command(folder: Path) -> None:
 def test_a_line_that_cannot_be_sent_says_why_and_the_others_go_on(line: str, why: str, folder: Path) -> None:
     good = '{"account": "acme", "command": "AssignSeat", "user": "bob"}'
     first, second = read(written(folder, "a.jsonl", f"{line}\n{good}\n"))
-    assert why in first.trouble
-    assert (second.line, second.trouble) == (2, "")
+    assert why in first.error
+    assert (second.line, second.error) == (2, "")
 
 
 def test_who_names_no_account_and_actor_has_those_given(folder: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_cell_is_what_the_commands_field_is(
     quoted = ",".join(f'"{cell.replace(chr(34), chr(34) * 2)}"' for cell in cells.values())
     path = written(folder, "a.csv", f"account,command,{','.join(cells)}\nacme,{command},{quoted}\n")
     (row,) = read(path)
-    assert (row.line, row.command, row.fields, row.trouble) == (2, command, fields, "")
+    assert (row.line, row.command, row.fields, row.error) == (2, command, fields, "")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_cell_is_what_the_commands_field_is(
         ("AddUser", "name", "Bob\nBaker", "text that is not blank, without line breaks"),
         ("AddUser", "permissions", "account_access,super_admin", "separated by ;, each personal_email_access, account"),
         ("SetLoggingPreferences", "never_log", "[1]", "a list of at most 1,000, separated by ;"),
-        ("SetRouting", "rule", "unassigned", 'such as {"kind": "unassigned"} for a rule, and this is no JSON'),
+        ("SetRouting", "rule", "unassigned", 'such as {"kind": "unassigned"} for a rule, and this is not JSON'),
         ("SetRouting", "rule", '["bob"]', "a JSON object"),
         ("SetRouting", "rule", '{"kind": "unassigned", "kind": "unassigned"}', "kind is named twice"),
     ],
@@ -117,8 +117,8 @@ def test_a_cell_that_its_field_cannot_take_is_never_left_out(
 ) -> None:
     quoted = cell.replace('"', '""')
     (row,) = read(written(folder, "a.csv", f'account,command,{column}\nacme,{command},"{quoted}"\n'))
-    assert (f'{column} cannot be "{cell}": ' in row.trouble, fits in row.trouble) == (True, True), row.trouble
-    assert row.again() == {"account": "acme", "command": command, column: cell}
+    assert (f'{column} cannot be "{cell}": ' in row.error, fits in row.error) == (True, True), row.error
+    assert row.to_reload() == {"account": "acme", "command": command, column: cell}
 
 
 @pytest.mark.parametrize("column", ["sise", "members", "SIZE_"])
@@ -126,15 +126,15 @@ def test_a_column_that_is_none_of_the_commands_is_not_passed_over_where_it_is_fi
     head = f"account,command,user,font,{column}\n"
     path = written(folder, "a.csv", f"{head}acme,SetDefaultFont,bob,Arial,\nacme,SetDefaultFont,bob,Arial,12\n")
     first, second = read(path)
-    assert (first.trouble, first.fields) == ("", {"user": "bob", "font": "Arial"})
-    assert f'{column.lower()} is no field of SetDefaultFont and has the value "12"' in second.trouble
-    assert "user, font, size" in second.trouble
+    assert (first.error, first.fields) == ("", {"user": "bob", "font": "Arial"})
+    assert f'{column.lower()} is not a field of SetDefaultFont and has the value "12"' in second.error
+    assert "user, font, size" in second.error
 
 
 def test_every_cell_at_fault_is_named(folder: Path) -> None:
     (row,) = read(written(folder, "a.csv", "account,command,size,font,tool\nacme,SetDefaultFont,x,Arial,y\n"))
-    assert 'size cannot be "x"' in row.trouble
-    assert "tool is no field of SetDefaultFont" in row.trouble
+    assert 'size cannot be "x"' in row.error
+    assert "tool is not a field of SetDefaultFont" in row.error
 
 
 def test_what_would_fit_is_said_in_words_for_every_field() -> None:
@@ -172,7 +172,7 @@ def test_json_lines_of_a_shell_are_read_by_their_mark(folder: Path) -> None:
     ],
 )
 def test_a_file_that_is_none_of_these_is_refused_as_a_whole(name: str, text: str, why: str, folder: Path) -> None:
-    with pytest.raises(Unreadable, match=why):
+    with pytest.raises(UnreadableFileError, match=why):
         list(read(written(folder, name, text)))
 
 
@@ -186,29 +186,29 @@ def test_a_file_that_somebody_cuts_while_it_is_loaded_is_not_taken_for_a_shorter
     assert next(rows).account == "acme"
     whole = path.read_text()
     path.write_text(whole[:90_000])
-    with pytest.raises(Unreadable, match="was changed while it was loaded: put it back"):
+    with pytest.raises(UnreadableFileError, match="was changed while it was loaded: restore it"):
         next(rows)
     path.write_text(whole)
     again = iter(read(path))
     next(again)
     path.unlink()
-    with pytest.raises(Unreadable, match="was changed while it was loaded"):
+    with pytest.raises(UnreadableFileError, match="was changed while it was loaded"):
         list(again)
 
 
 def test_what_another_command_writes_into_a_pipe_is_no_file(folder: Path) -> None:
     os.mkfifo(folder / "all.jsonl")
-    with pytest.raises(Unreadable, match="save it to a file first"):
+    with pytest.raises(UnreadableFileError, match="save it to a file first"):
         read(folder / "all.jsonl")
 
 
 def test_a_file_in_another_encoding_is_refused(folder: Path) -> None:
     path = folder / "a.jsonl"
     path.write_bytes('{"name": "Zoë"}'.encode("latin-1"))
-    with pytest.raises(Unreadable, match="not UTF-8"):
+    with pytest.raises(UnreadableFileError, match="not UTF-8"):
         list(read(path))
 
 
 def test_what_is_refused_can_be_given_again_under_another_id() -> None:
     row = Row(3, "acme", "AssignSeat", {"actor": "ana", "user": "bob", "command_id": "spent"})
-    assert row.again() == {"account": "acme", "command": "AssignSeat", "actor": "ana", "user": "bob"}
+    assert row.to_reload() == {"account": "acme", "command": "AssignSeat", "actor": "ana", "user": "bob"}

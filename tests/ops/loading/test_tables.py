@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.ops.loading.encodings import Unreadable
+from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.tables import plain, read_table
 
 HEAD = "account,command,actor,user,name,permissions\n"
@@ -24,7 +24,7 @@ def written(folder: Path, data: str | bytes) -> Path:
 
 
 def why(path: Path) -> str:
-    with pytest.raises(Unreadable) as found:
+    with pytest.raises(UnreadableFileError) as found:
         read_table(path)
     return str(found.value)
 
@@ -110,7 +110,7 @@ def test_a_quoted_cell_of_several_lines_is_one_cell_with_lf(folder: Path) -> Non
 
 def test_a_row_within_a_text_of_several_lines_is_found_by_what_it_has_in_common(folder: Path) -> None:
     text = 'account,user,signature\nacme,bob,"Bob\nacme,cleo,Cleo"\n'
-    with pytest.raises(Unreadable, match="line 2: a quote opens"):
+    with pytest.raises(UnreadableFileError, match="line 2: a quote opens"):
         read_table(written(folder, text), {"signature"})
 
 
@@ -125,9 +125,9 @@ def test_a_quote_within_an_unquoted_cell_is_one_of_its_characters(folder: Path) 
         ("bob,Bob\nacme,cleo,Cleo\n", ["line 2: 1 fewer cells than the header names"]),
         ("acme,bob,Smith, Bob\n", ["line 2: 1 more cells than the header names"]),
         ("acme,bob,Smith, Bob\nx,y,z\nx\n", ["line 2: 1 more cells", "line 4: 2 fewer cells"]),
-        ('acme,bob,"B"x\nacme,cleo\n', ["line 2: something stands behind a closing quote", "line 3: 1 fewer"]),
-        ('acme,bob,"B \\"x\\" y"\n', ["line 2: something stands behind a closing quote"]),
-        ('acme,bob, "Bob"\n', ["line 2: a blank stands before a quote"]),
+        ('acme,bob,"B"x\nacme,cleo\n', ["line 2: text follows a closing quote", "line 3: 1 fewer"]),
+        ('acme,bob,"B \\"x\\" y"\n', ["line 2: text follows a closing quote"]),
+        ('acme,bob, "Bob"\n', ["line 2: a blank before a quote"]),
         ("x\n" * 4_000, ["line 11: 2 fewer cells", "and 3,990 more"]),
     ],
 )
@@ -138,7 +138,7 @@ def test_rows_that_cannot_be_told_are_named_by_line(rows: str, said: list[str], 
 
 def test_a_cell_in_a_column_without_a_name_is_not_passed_over(folder: Path) -> None:
     assert [*read_table(written(folder, "user,,\nbob,,\n")).rows()] == [(2, {"user": "bob"})]
-    assert "line 3: the 3. cell has a value" in why(written(folder, "user,,\nbob,,\ncleo,,x\n"))
+    assert "line 3: cell 3 has a value" in why(written(folder, "user,,\nbob,,\ncleo,,x\n"))
 
 
 # ---- bytes
@@ -156,8 +156,8 @@ def test_a_cell_in_a_column_without_a_name_is_not_passed_over(folder: Path) -> N
         (codecs.BOM_UTF16_LE + "a\nb".encode("utf-16-le") + b"\x00", "not UTF-16 at byte 8 (line 2)"),
         ("user,name\n".encode("utf-16-le"), "zero byte at 1 and seems to be UTF-16 without its mark"),
         ("user,name\n".encode("utf-16-be"), "zero byte at 0 and seems to be UTF-16 without its mark"),
-        (b"\x7fELF\x02\x01\x01\0\0\0>\0", "zero byte at 7 and is no text"),
-        (b"PK\x03\x04\x14", "is a workbook or an archive, no text: save it as CSV in UTF-8"),
+        (b"\x7fELF\x02\x01\x01\0\0\0>\0", "zero byte at 7 and is not text"),
+        (b"PK\x03\x04\x14", "is a workbook or an archive, not text: save it as CSV in UTF-8"),
         (b"", "the header of people.csv has nothing"),
         (codecs.BOM_UTF8, "the header of people.csv has nothing"),
         (b'user,"name\nbob,Bob\n', "the header of people.csv, line 1, is not CSV"),

@@ -6,13 +6,13 @@ import signal
 import time
 
 from services.ops.local.children import Program
-from services.ops.local.supervisor import Kept
+from services.ops.local.supervisor import Supervisor
 
 ASLEEP = Program("asleep", ("sleep", "60"))
 SOON_SECONDS = 2.6
 
 
-async def other_than(kept: Kept, pid: int | None) -> float:
+async def other_than(kept: Supervisor, pid: int | None) -> float:
     """The seconds until another process runs."""
     began = time.monotonic()
     async with asyncio.timeout(10):
@@ -22,7 +22,7 @@ async def other_than(kept: Kept, pid: int | None) -> float:
 
 
 async def test_what_is_killed_again_and_again_is_away_for_two_seconds_at_most() -> None:
-    kept = Kept(lambda: ASLEEP)
+    kept = Supervisor(lambda: ASLEEP)
     await kept.start()
     try:
         away = []
@@ -38,7 +38,7 @@ async def test_what_is_killed_again_and_again_is_away_for_two_seconds_at_most() 
 
 
 async def test_what_is_asked_to_start_again_ends_and_runs_anew() -> None:
-    kept = Kept(lambda: ASLEEP)
+    kept = Supervisor(lambda: ASLEEP)
     await kept.start()
     try:
         pid = kept.pid

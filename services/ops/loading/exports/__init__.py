@@ -1,4 +1,4 @@
-"""Directories as other systems export them: each kind of file becomes people and shared mailboxes."""
+"""Exports of other systems: each kind of file is read as people and shared mailboxes."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,13 +1,13 @@
 """The users of a Google Workspace, as the admin console downloads them (Google Workspace Admin Help, "Download a list
 of users"): `First Name [Required],Last Name [Required],Email Address [Required],…,Status [READ ONLY],…`.
 
-The download names no id, so that a person is known by the primary address, and no aliases; where a column of aliases
-was added, as by GAM, they are taken over. Recovery and secondary addresses are private ones, and are not.
+The download has no ids and no aliases. A person is known by the primary address; aliases are read from an added column,
+such as GAM's. Recovery and secondary addresses are private and are ignored.
 """
 
 from pathlib import Path
 
-from services.ops.loading.exports.export import Export, Person, lines_of, named
+from services.ops.loading.exports.export import Export, Person, first_filled, lines_of
 from services.ops.loading.proxies import proxies
 
 NEEDED = {"Email Address": ("emailaddress", "primaryemail")}
@@ -17,7 +17,7 @@ ALIASES = ("emailaliases", "aliases", "alias", "nicknames")
 def read_google(path: Path, export: Export) -> None:
     """
     Raises:
-        Unreadable: it is no such download.
+        UnreadableFileError: it is not such a download.
     """
     _, lines = lines_of(path, NEEDED)
     for line in lines:
@@ -28,10 +28,10 @@ def read_google(path: Path, export: Export) -> None:
             continue
         status = line.text("status")
         if status.lower() not in ("", "active", "suspended"):
-            export.notes.append(f"{address} is {status} at Google, and is deactivated here")
+            export.notes.append(f"{address} is {status} at Google and becomes a deactivated user")
         listed = proxies(line.text(*ALIASES))
         name = " ".join(filter(None, (line.text("firstname"), line.text("lastname"))))
         export.people.append(Person(
-            line.file, line.line, address, named(name, address), address, (*listed.primaries, *listed.aliases),
+            line.file, line.line, address, first_filled(name, address), address, (*listed.primaries, *listed.aliases),
             active=status.lower() in ("", "active"), provider="google", by_address=True,
         ))  # fmt: skip

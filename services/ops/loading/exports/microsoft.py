@@ -2,13 +2,13 @@
 of columns: `Block credential,City,…,Object Id,…,Proxy addresses,…,User principal name,…` by the alphabet, or
 `Display name,User principal name,…`. Entra's "Download users" (`userPrincipalName,displayName,…`) is read as well.
 
-Addresses are separated by `+`. Guests have `#EXT#` in their user principal name. A shared mailbox is a blocked user
-here: only Exchange tells which those are.
+Addresses are separated by `+`. Guests have `#EXT#` in their user principal name. A shared mailbox is listed as a
+blocked user; only the export of Exchange marks shared mailboxes.
 """
 
 from pathlib import Path
 
-from services.ops.loading.exports.export import Export, Line, Person, lines_of, named
+from services.ops.loading.exports.export import Export, Line, Person, first_filled, lines_of
 
 NEEDED = {"User principal name": ("userprincipalname",), "Display name": ("displayname",)}
 PROXIES = "proxyaddresses"
@@ -17,7 +17,7 @@ PROXIES = "proxyaddresses"
 def read_microsoft(path: Path, export: Export) -> None:
     """
     Raises:
-        Unreadable: it is no such export.
+        UnreadableFileError: it is not such an export.
     """
     columns, lines = lines_of(path, NEEDED)
     for line in lines:
@@ -28,14 +28,15 @@ def read_microsoft(path: Path, export: Export) -> None:
         principal = line.text("userprincipalname")
         listed = line.proxies(PROXIES)
         export.left_out.update({f"{kind} addresses": count for kind, count in listed.others.items()})
-        # Without that column the export does not say who has a mailbox: then it is the name to sign in with.
-        address = named(*listed.primaries[:1], line.text("mail"), "" if PROXIES in columns else principal)
+        # Without that column the export does not say who has a mailbox; the sign-in name stands in for the address.
+        address = first_filled(*listed.primaries[:1], line.text("mail"), "" if PROXIES in columns else principal)
         if not address:
-            export.notes.append(f"{principal} has no mailbox, and becomes a user without an address")
+            export.notes.append(f"{principal} has no mailbox and becomes a user without an address")
         name = " ".join(filter(None, (line.text("firstname", "givenname"), line.text("lastname", "surname"))))
         export.people.append(Person(
-            line.file, line.line, named(line.text("objectid", "id"), principal),
-            named(line.text("displayname"), name, principal), address, listed.aliases, _active(line), "microsoft",
+            line.file, line.line, first_filled(line.text("objectid", "id"), principal),
+            first_filled(line.text("displayname"), name, principal), address, listed.aliases, _active(line),
+            "microsoft",
         ))  # fmt: skip
 
 

@@ -13,11 +13,11 @@ import typer
 from pydantic import BaseModel
 from rich.text import Text
 
-from services.ops.asking import suggestion
-from services.ops.contract.decisions import answered, decided, errors, refusals, who_may
+from services.ops.contract.decisions import errors, refusals, rules_of_command, rules_of_question, who_may
 from services.ops.contract.examples import ACCOUNT, of_command, of_question
 from services.ops.contract.meanings import REASONS, of_field
-from services.ops.showing import plain_table
+from services.ops.render import plain_table
+from services.ops.send import suggestion
 from services.ops.terminal import USAGE, Json, fail, out, print_json
 from shared.language.commands import COMMANDS, Command
 from shared.language.questions import QUESTIONS, Question
@@ -65,8 +65,8 @@ def _show_all(*, as_json: bool) -> None:
     out.print("actor, and optionally at_least and wait_ms. More of one, or of a reason: switchboard describe NAME")
 
 
-def _field(told: Mapping[str, Any]) -> str:
-    return str(told["field"]) + ("" if told["needed"] else "?")
+def _field(described: Mapping[str, Any]) -> str:
+    return str(described["field"]) + ("" if described["needed"] else "?")
 
 
 def _show_one(name: str, *, as_json: bool) -> None:
@@ -80,9 +80,9 @@ def _show_one(name: str, *, as_json: bool) -> None:
         out.print(Text(prose))
         out.print()
     table = plain_table("Field", "Needed", "Takes")
-    for told in found:
-        takes = Text.assemble(told["takes"], (f"\n{told['means']}", "dim"))
-        table.add_row(Text(told["field"], style="cyan"), "yes" if told["needed"] else "no", takes)
+    for described in found:
+        takes = Text.assemble(described["takes"], (f"\n{described['means']}", "dim"))
+        table.add_row(Text(described["field"], style="cyan"), "yes" if described["needed"] else "no", takes)
     out.print(table)
     out.print()
     table = plain_table("", "")
@@ -112,13 +112,13 @@ def facts_of(name: str) -> dict[str, Any]:
     """Who may, what comes of it, why not; by what a person would call it."""
     if name in QUESTIONS:
         question = QUESTIONS[name]
-        return {"who_may": _plain(answered(question).who), "errors": [str(one) for one in errors(question)]}
+        return {"who_may": _plain(rules_of_question(question).who), "errors": [str(one) for one in errors(question)]}
     command = COMMANDS[name]
-    told = decided(command)
+    described = rules_of_command(command)
     return {
         "who_may": _plain(who_may(command)),
-        "events": [one.__name__ for one in told.events],
-        **({"unchanged": f"when {_plain(told.unchanged)}"} if told.unchanged else {}),
+        "events": [one.__name__ for one in described.events],
+        **({"unchanged": f"when {_plain(described.unchanged)}"} if described.unchanged else {}),
         "refused": [str(one) for one in refusals(command)],
     }
 
@@ -128,7 +128,7 @@ def _plain(prose: str) -> str:
 
 
 def example_of(name: str) -> str:
-    """A command line that was accepted or answered in the story of the contract."""
+    """A command line that was accepted or rules_of_question in the story of the contract."""
     verb, examples = ("command", of_command(name)) if name in COMMANDS else ("query", of_question(name))
     given = {field: value for field, value in examples[0].body.items() if field != "command_id"}
     words = [

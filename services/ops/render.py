@@ -24,50 +24,50 @@ WORDS: Final[Mapping[str, str]] = {
 WIDEST: Final = 10_000
 
 
-def reply(command: str, told: Mapping[str, Any]) -> None:
+def reply(command: str, body: Mapping[str, Any]) -> None:
     """The reply to a command."""
-    out.print(reply_of(command, told))
+    out.print(reply_of(command, body))
 
 
-def reply_of(command: str, told: Mapping[str, Any]) -> RenderableType:
-    match told.get("outcome"):
+def reply_of(command: str, body: Mapping[str, Any]) -> RenderableType:
+    match body.get("outcome"):
         case "accepted":
-            return _accepted(command, told)
+            return _accepted(command, body)
         case "unchanged":
-            return _head("=", "yellow", "Unchanged", f"{command}: it was so already", told)
+            return _head("=", "yellow", "Unchanged", f"{command}: it was so already", body)
         case "refused":
-            return _refused(told)
-    return value_of(told)
+            return _refused(body)
+    return value_of(body)
 
 
-def _head(sign: str, colour: str, word: str, text: str, told: Mapping[str, Any]) -> Text:
-    where = "dry run, nothing was written" if told.get("dry_run") else f"position {told.get('position', '?')}"
+def _head(sign: str, colour: str, word: str, text: str, body: Mapping[str, Any]) -> Text:
+    where = "dry run, nothing was written" if body.get("dry_run") else f"position {body.get('position', '?')}"
     return Text.assemble((f"{sign} {word}", f"bold {colour}"), f"  {text}  ", (where, "dim"))
 
 
-def _accepted(command: str, told: Mapping[str, Any]) -> RenderableType:
-    listed = [str(event["type"]) for event in told.get("events", ())]
-    more = told.get("event_count", len(listed)) - len(listed)
+def _accepted(command: str, body: Mapping[str, Any]) -> RenderableType:
+    listed = [str(event["type"]) for event in body.get("events", ())]
+    more = body.get("event_count", len(listed)) - len(listed)
     events = ", ".join(listed) + (f" and {more} more" if more > 0 else "")
-    parts: list[RenderableType] = [_head("✓", "green", "Accepted", f"{command}: {events}", told)]
-    parts += [Text.assemble(("  ! ", "yellow"), str(one.get("message"))) for one in told.get("warnings", ())]
-    if steps := told.get("next_steps"):
+    parts: list[RenderableType] = [_head("✓", "green", "Accepted", f"{command}: {events}", body)]
+    parts += [Text.assemble(("  ! ", "yellow"), str(one.get("message"))) for one in body.get("warnings", ())]
+    if steps := body.get("next_steps"):
         parts.append(Text("  What comes next", style="dim"))
         parts.append(_actions([(step["command"], "", step["why"]) for step in steps]))
     return Group(*parts)
 
 
-def _refused(told: Mapping[str, Any]) -> RenderableType:
-    head = Text.assemble(("✗ Refused", "bold red"), "  ", (str(told.get("reason")), "bold"))
-    parts: list[RenderableType] = [head, Text(f"  {told.get('message')}")]
-    details = dict(told.get("details") or {})
+def _refused(body: Mapping[str, Any]) -> RenderableType:
+    head = Text.assemble(("✗ Refused", "bold red"), "  ", (str(body.get("reason")), "bold"))
+    parts: list[RenderableType] = [head, Text(f"  {body.get('message')}")]
+    details = dict(body.get("details") or {})
     errors = details.pop("errors", None)
     details.pop("known", None)  # all the names there are; the nearest are suggested instead
     if details:
         parts.append(Padding(value_of(details), (0, 0, 0, 2)))
     if errors:
         parts.append(Padding(value_of(errors), (0, 0, 0, 2)))
-    if actions := told.get("next_actions"):
+    if actions := body.get("next_actions"):
         parts.append(Text("  What can be done", style="dim"))
         parts.append(_actions([(one["command"], " or ".join(one["by"]), one["why"]) for one in actions]))
     return Group(*parts)
@@ -83,22 +83,22 @@ def _actions(rows: Sequence[tuple[str, str, str]]) -> RenderableType:
 # ---- answers
 
 
-def answer(told: Mapping[str, Any], *, is_list: bool = False) -> None:
+def answer(body: Mapping[str, Any], *, is_list: bool = False) -> None:
     """The answer to a question."""
-    out.print(answer_of(told, is_list=is_list))
+    out.print(answer_of(body, is_list=is_list))
 
 
-def answer_of(told: Mapping[str, Any], *, is_list: bool = False) -> RenderableType:
-    if "error" in told:
-        return _refused({"reason": told["error"], **told})
-    parts: list[RenderableType] = [value_of(told.get("result"))]
-    tail = f"as of position {told.get('position')}"
-    if told.get("next"):
-        tail += f"; more with after={told['next']}"
+def answer_of(body: Mapping[str, Any], *, is_list: bool = False) -> RenderableType:
+    if "error" in body:
+        return _refused({"reason": body["error"], **body})
+    parts: list[RenderableType] = [value_of(body.get("result"))]
+    tail = f"as of position {body.get('position')}"
+    if body.get("next"):
+        tail += f"; more with after={body['next']}"
     elif is_list:
-        tail = f"{len(told.get('result') or ())} in all, {tail}"
-    if told.get("incomplete_since"):
-        tail += f"; incomplete since position {told['incomplete_since']}: see `switchboard views parked list`"
+        tail = f"{len(body.get('result') or ())} in all, {tail}"
+    if body.get("incomplete_since"):
+        tail += f"; incomplete since position {body['incomplete_since']}: see `switchboard views parked list`"
     return Group(*parts, Text(tail, style="dim"))
 
 
@@ -117,7 +117,7 @@ def value_of(value: Any) -> RenderableType:
 def table_of(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """A column for each key that has a value in some row; one below the other where they do not fit side by side."""
     keys = dict.fromkeys(key for row in rows for key in row)
-    columns = [key for key in keys if any(_told(row.get(key)) for row in rows)]
+    columns = [key for key in keys if any(_has_value(row.get(key)) for row in rows)]
     table = plain_table(*(escape(WORDS.get(key, key)) for key in columns))
     for row in rows:
         table.add_row(*(Text(plain(row.get(key))) for key in columns))
@@ -131,7 +131,7 @@ def plain_table(*titles: str) -> Table:
     return Table(*titles, header_style="dim", box=None, pad_edge=False)
 
 
-def _told(value: Any) -> bool:
+def _has_value(value: Any) -> bool:
     return value not in (None, [], {}, "")
 
 
@@ -145,7 +145,7 @@ def plain(value: Any) -> str:
         case False:
             return "no"
         case Mapping():
-            return ", ".join(f"{key} {plain(one)}" for key, one in value.items() if _told(one)) or "-"
+            return ", ".join(f"{key} {plain(one)}" for key, one in value.items() if _has_value(one)) or "-"
         case list() | tuple():
             return ", ".join(map(plain, value)) or "-"
     return str(value)

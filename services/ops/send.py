@@ -11,8 +11,8 @@ import typer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.text import Text
 
-from services.ops import showing
-from services.ops.strict_json import NamedTwice, parsed
+from services.ops import render
+from services.ops.strict_json import DuplicateKeyError, parsed
 from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, reached
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
@@ -67,7 +67,7 @@ def command(
     body = body_of(fields, actor)
     body.setdefault("command_id", new_id())
     try:
-        reply = done(_asked(url, token(account), "command", token(name), body, seconds))
+        reply = done(_request(url, token(account), "command", token(name), body, seconds))
     except typer.Exit as ended:
         if ended.exit_code == INTERRUPTED:
             err.print(f"Not answered: it may have taken effect. Give it again with command_id={body['command_id']}")
@@ -75,9 +75,9 @@ def command(
     if as_json:
         print_json(reply)
     else:
-        showing.reply(name, reply)
-        _suggest(name, reply.get("reason") == "COMMAND_UNKNOWN", COMMANDS)
-        _help_with_fields(COMMANDS.get(name), body, reply)
+        render.reply(name, reply)
+        _print_suggestion(name, reply.get("reason") == "COMMAND_UNKNOWN", COMMANDS)
+        _print_field_help(COMMANDS.get(name), body, reply)
     raise typer.Exit(DONE if reply.get("outcome") in {"accepted", "unchanged"} else REFUSED)
 
 
@@ -97,17 +97,17 @@ def query(
     Example: switchboard query acme Address --actor ana address=support@acme.example
     """
     body = body_of(fields, actor)
-    reply = done(_asked(url, token(account), "query", token(name), body, seconds))
+    reply = done(_request(url, token(account), "query", token(name), body, seconds))
     if as_json:
         print_json(reply)
     else:
-        showing.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion) and "after" not in body)
-        _suggest(name, reply.get("error") == "QUERY_UNKNOWN", QUESTIONS)
-        _help_with_fields(QUESTIONS.get(name), body, reply)
+        render.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion) and "after" not in body)
+        _print_suggestion(name, reply.get("error") == "QUERY_UNKNOWN", QUESTIONS)
+        _print_field_help(QUESTIONS.get(name), body, reply)
     raise typer.Exit(REFUSED if "error" in reply else DONE)
 
 
-async def _asked(
+async def _request(
     url: str | None, account: str, kind: str, name: str, body: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
     from shared.language import subjects
@@ -119,12 +119,12 @@ async def _asked(
             return reply
 
 
-def _suggest(name: str, unknown: bool, known: Iterable[str]) -> None:
+def _print_suggestion(name: str, unknown: bool, names: Iterable[str]) -> None:
     if unknown:
-        err.print(suggestion(name, known), markup=False)
+        err.print(suggestion(name, names), markup=False)
 
 
-def _help_with_fields(message: type[BaseModel] | None, body: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
+def _print_field_help(message: type[BaseModel] | None, body: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
     """What was meant by a field that cannot be read."""
     if message is None:
         return
@@ -151,9 +151,9 @@ def as_json_meant(message: type[BaseModel], field: str, value: Any) -> str | Non
     return None
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, names: Iterable[str]) -> str:
     """The names that are most like it, or all of them."""
-    by_lower = {one.lower(): one for one in known}
+    by_lower = {one.lower(): one for one in names}
     near = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(by_lower[one] for one in near)}?"
@@ -175,7 +175,7 @@ def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
 def _json(key: str, value: str) -> Any:
     try:
         return parsed(value)
-    except NamedTwice as error:
+    except DuplicateKeyError as error:
         raise typer.BadParameter(f"{key}={value}: {error}") from error
     except ValueError as error:
         raise typer.BadParameter(f"{key}={value} is not JSON: {error}; {key.removesuffix(':')}=… sends text") from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.ops.loading.directory_run import Compared, compare, source_of
+from services.ops.loading.directory_run import Comparison, compare, source_of
 from shared.process.clock import new_id
 from tests.journeys.wire import Account, connected
 from tests.ops.loading.command_line import put
@@ -78,18 +78,18 @@ async def meddle(chance: random.Random, account: Account) -> None:
         await account.attempt(command, **fields)
 
 
-async def a_night(account: Account, folder: Path, url: str) -> Compared:
+async def a_night(account: Account, folder: Path, url: str) -> Comparison:
     """Compare, and give what was foretold to be accepted."""
-    compared = await compare(source_of([folder], None), account.name, "service:directory", url, account.position)
-    foretold = compared.foretold
+    comparison = await compare(source_of([folder], None), account.name, "service:directory", url, account.position)
+    dry_run = comparison.dry_run
     outcomes = []
-    for step in foretold.steps:
+    for step in dry_run.steps:
         reply = await account.attempt(step.command, "service:directory", **step.fields)
         assert reply.outcome != "refused", (step, reply.body)
         outcomes.append(reply.outcome)
-    done = (outcomes.count("accepted"), compared.plan.unchanged + outcomes.count("unchanged"))
-    assert done == (foretold.accepted, foretold.unchanged)
-    return compared
+    done = (outcomes.count("accepted"), comparison.plan.unchanged + outcomes.count("unchanged"))
+    assert done == (dry_run.accepted, dry_run.unchanged)
+    return comparison
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -104,5 +104,5 @@ async def test_what_is_foretold_is_what_is_done(seed: int, running: RunningSwitc
             first = await a_night(account, folder, running.nats_url)
             again = await a_night(account, folder, running.nats_url)
             # What clashed may be possible once the rest is done; where nothing did, nothing is left to do.
-            assert first.plan.clashes or not again.foretold.steps
+            assert first.plan.clashes or not again.dry_run.steps
             await meddle(chance, account)

@@ -6,10 +6,10 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from services.ops.asking import body_of
 from services.ops.cli import app
 from services.ops.contract.meanings import REASONS
-from services.ops.describing import MESSAGES, fields_of
+from services.ops.describe import MESSAGES, fields_of
+from services.ops.send import body_of
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS
 from shared.language.reasons import QuestionError, Reason
