@@ -29,7 +29,7 @@ from services.relay.errors import (
 )
 from services.relay.log_batches import BATCH_EVENTS, NextEvents
 from services.relay.stream_publisher import COPIES, StreamEnd, Tail
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.process import failpoints
 from shared.process.backoff import Backoff
 from shared.process.cancellation import cancellation_requested
@@ -117,7 +117,7 @@ class Relay:
             except (
                 nats.errors.Error,
                 PermissionDenied,
-                bus.StreamUnfit,
+                event_stream.UnusableStreamError,
                 RelayStopped,
                 OSError,
                 TimeoutError,
@@ -204,7 +204,7 @@ class Relay:
         """
         try:
             return await self._stream.declare(log_id)
-        except bus.ForeignStream as foreign:
+        except event_stream.ForeignStream as foreign:
             if not self._may_replace:
                 raise
             log.warning("relay.stream_replaced", why=str(foreign))

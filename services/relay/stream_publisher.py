@@ -24,7 +24,7 @@ from services.relay.errors import (
 )
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.messaging.message_size import HEADERS_MARGIN, expect, payload_of, refresh_limit
 from shared.process import failpoints
 from shared.wire import frames, permissions
@@ -127,10 +127,10 @@ class StreamEnd:
 
     async def declare(self, log_id: str | None = None) -> bool:
         """Whether the stream says that it is this log's."""
-        return bus.log_of((await bus.declare_stream(self._js(), log_id)).config) is not None
+        return event_stream.log_id_of((await event_stream.declare_stream(self._js(), log_id)).config) is not None
 
     async def mark(self, log_id: str) -> None:
-        await bus.mark_stream(self._js(), log_id)
+        await event_stream.set_log_id(self._js(), log_id)
 
     async def delete(self) -> None:
         await self._js().delete_stream(subjects.EVENT_STREAM)
@@ -144,8 +144,8 @@ class StreamEnd:
             Moved: it is another one than that whose tail was read, or has lost its beginning.
         """
         info = await self._js().stream_info(subjects.EVENT_STREAM)
-        if differences := bus.stream_differences(bus.as_set(), info.config):
-            raise bus.StreamDrifted(subjects.EVENT_STREAM, differences)
+        if differences := event_stream.stream_differences(event_stream.configured_stream(), info.config):
+            raise event_stream.StreamDrifted(subjects.EVENT_STREAM, differences)
         if self._known not in (None, (info.created, info.state.first_seq)):
             raise Moved("it was made anew, or messages were removed")
         return info.state.last_seq
@@ -280,14 +280,14 @@ def _event_in(headers: Mapping[str, str]) -> tuple[int, str | None] | None:
 def _check_stored(answer: dict[str, object], sequence: int) -> None:
     error = answer.get("error")
     if isinstance(error, dict):
-        if error.get("err_code") in (bus.WRONG_LAST_SEQUENCE, bus.WRONG_LAST_MESSAGE_ID):
+        if error.get("err_code") in (event_stream.WRONG_LAST_SEQUENCE, event_stream.WRONG_LAST_MESSAGE_ID):
             raise Moved(str(error.get("description")))
-        if error.get("err_code") in bus.NO_SPACE:
+        if error.get("err_code") in event_stream.NO_SPACE:
             raise StreamStuck(
                 f"NATS has no space within the limits of its store ({error.get('description')}): raise them, or free "
                 "space and restart NATS, which makes them anew from what is free unless they are configured"
             )
-        if error.get("err_code") == bus.STREAM_FULL:
+        if error.get("err_code") == event_stream.STREAM_FULL:
             raise StreamFull(
                 "the stream has as many bytes as it may: raise SWITCHBOARD_STREAM_MAX_BYTES, for all services, and "
                 "restart the relay"

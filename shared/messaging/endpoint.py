@@ -20,8 +20,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from shared import __version__
+from shared.language import subjects
 from shared.language.reasons import CODES, Reason
-from shared.messaging.bus import error_headers
 from shared.messaging.truncated_reply import truncated_reply
 from shared.process import unexpected_errors
 from shared.process.clock import new_id, now
@@ -196,6 +196,11 @@ class Endpoint:
             "average_processing_time": spent // max(self.requests, 1),
             "data": {"busy": self.busy},
         }
+
+
+def error_headers(code: int, description: str) -> dict[str, str]:
+    """Return the headers of the NATS micro protocol for a reply with an error, in one line each."""
+    return {subjects.ERROR_CODE: str(code), subjects.ERROR: " ".join(description.split())}
 
 
 _BUSY: Final = (CODES[Reason.BUSY], str(Reason.BUSY))

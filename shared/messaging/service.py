@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from shared.language import subjects
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.messaging.message_size import keep_limit_current
 from shared.messaging.metrics import refusals
 from shared.process import failpoints, logs, metrics, unexpected_errors
@@ -128,7 +128,7 @@ class Service:
         refused = self._permissions.denied_subscription
         if refused:
             return f"{refused}; restart this process when it may"
-        return bus.too_old(connection.connection)
+        return event_stream.too_old(connection.connection)
 
     async def _on_error(self, error: Exception) -> None:
         if self._permissions.on_error(error):

@@ -11,7 +11,7 @@ from nats.js.api import ConsumerInfo, StreamInfo
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
-from shared.messaging.bus import EVENT_STREAM, as_set, log_of, stream_differences, too_old
+from shared.messaging.event_stream import EVENT_STREAM, configured_stream, log_id_of, stream_differences, too_old
 from shared.process.urls import without_password
 from shared.wire.frames import close, framed
 from shared.wire.identity import Identity
@@ -111,8 +111,10 @@ def as_fields(found: StreamInfo, consumers: list[Any]) -> dict[str, Any]:
         "bytes": state.bytes,
         "first": state.first_seq,
         "last": state.last_seq,
-        "log": log_of(config),
-        "drift": {field: [one.declared, one.found] for field, one in stream_differences(as_set(), config).items()},
+        "log": log_id_of(config),
+        "drift": {
+            field: [one.declared, one.found] for field, one in stream_differences(configured_stream(), config).items()
+        },
         "consumers": [
             {
                 "name": one.name,

@@ -22,7 +22,7 @@ from nats.js import JetStreamContext
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.process import failpoints
 from shared.process.backoff import Backoff
 from shared.process.cancellation import cancellation_requested
@@ -149,9 +149,9 @@ class EventConsumer:
             except LeaseLostError:
                 self._last_error = "starting"
             except (
-                ConsumerLostError, VersionMismatchError, LogMismatchError, PreconditionFailedError, bus.StreamUnfit,
-                Undecodable, psycopg.Error, nats.errors.Error, nats.js.errors.Error, TimeoutError,
-                OSError,
+                ConsumerLostError, VersionMismatchError, LogMismatchError, PreconditionFailedError,
+                event_stream.UnusableStreamError, Undecodable, psycopg.Error, nats.errors.Error, nats.js.errors.Error,
+                TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._distrusted = isinstance(error, PullRefusedError)
                 self._set_error(self._cause(error, refusals))

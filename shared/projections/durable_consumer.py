@@ -13,7 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo, DeliverPolicy, 
 
 from shared.language import subjects
 from shared.language.subjects import Ce
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.process.settings import Settings
 from shared.wire import permissions
 from shared.wire.connection import flush_confirmed
@@ -80,7 +80,7 @@ class DurableConsumer:
         try:
             await self._js.add_consumer(subjects.EVENT_STREAM, config)
         except nats.js.errors.APIError as error:
-            raise bus.within_limits(error, f"the consumer {self._view}") from error
+            raise event_stream.explained(error, f"the consumer {self._view}") from error
         log.info("consumer.made", view=self._view, position=position, start=config.opt_start_seq or 1)
 
     # ---- while idle

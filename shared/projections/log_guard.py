@@ -3,7 +3,7 @@
 from nats.js import JetStreamContext
 
 from shared.language.subjects import Ce
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.process.log_reader import LogReader
 from shared.projections.checkpoint import LogMismatchError, log_mismatch
 from shared.projections.durable_consumer import DurableConsumer, as_position
@@ -56,17 +56,17 @@ class LogGuard:
         """Require a stream of this log and of no other.
 
         Raises:
-            bus.StreamUnfit: it is not as declared, or has events that the log lacks.
+            event_stream.UnusableStreamError: it is not as declared, or has events that the log lacks.
         """
         log_id = await self._log.identity()
-        state = (await bus.declare_stream(js, log_id, make=False)).state
+        state = (await event_stream.declare_stream(js, log_id, create=False)).state
         if log_id is None:
             return
         async for headers in consumer.newest_headers(state):
             position = as_position(headers.get(Ce.POSITION))
             if position is not None and not PUBLISHED_BY_RELAY.isdisjoint(headers):
                 if await self._log.id_at(position) != headers.get(Ce.ID):
-                    raise bus.StreamContradictsLog(
+                    raise event_stream.StreamContradictsLog(
                         f"the stream ends with an event at position {position} that the log does not hold: the log was "
                         "restored. `switchboard streams --delete` has the stream published again from the log"
                     )

@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 from nats.js.errors import APIError
 
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.wire.connection import flush_confirmed
 from tests.deploy.production import DEPLOY, GuardedNats, RunningGuardedNats, Secrets, greeted
 from tests.real_servers import new_folder
@@ -192,7 +192,7 @@ async def test_a_caller_of_one_account_makes_no_consumer_of_another_accounts_eve
     other = ["switchboard.event.v1.other.>"]
     wishes = [{"filter_subject": other[0]}, {"filter_subjects": other}, {}]
     async with guarded_nats.connected_as("relay") as relay, guarded_nats.connected_as("crm") as crm:
-        await bus.declare_stream(relay.client.jetstream())
+        await event_stream.declare_stream(relay.client.jetstream())
         for wish in wishes:
             config = ConsumerConfig(name="crm", **wish)  # type: ignore[arg-type]  # each its own type
             with pytest.raises(APIError) as refused:

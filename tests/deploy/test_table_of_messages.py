@@ -38,7 +38,7 @@ SAID_AS: Final = {
     "Unclear": "PostgreSQL does not answer",
 }
 NEVER_SAID: Final = {
-    "StreamUnfit": "what several have in common",
+    "UnusableStreamError": "what several have in common",
     "Moved": "the relay looks again, at once",
     "LeaseOver": "another process goes on",
     "Behind": "the question waits",
@@ -52,7 +52,7 @@ NEVER_SAID: Final = {
     "NatsTooOldError": "of a verb of the command line",
 }
 # They answer with text or None, and it is no trouble of the process.
-NO_PROBES: Final = {"without_lone_surrogates", "log_of"}
+NO_PROBES: Final = {"without_lone_surrogates", "log_id_of"}
 
 
 def rows() -> str:
@@ -102,7 +102,7 @@ def sentences() -> Iterator[tuple[str, list[str]]]:
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 names = {ast.unparse(target).rpartition(".")[2].lstrip("_") for target in targets}
-                if names & {"trouble", "aside", "unfit"} and words_of(node.value):
+                if names & {"trouble", "last_error", "stalled", "aside", "unfit"} and words_of(node.value):
                     yield where + ast.unparse(node.value), words_of(node.value)
 
 

@@ -17,7 +17,7 @@ from services.ops.cli import app
 from services.ops.local import servers
 from services.ops.local.children import Program, identity
 from services.ops.local.servers import Nats, Postgres
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.wire.connection import connect_to_nats
 from tests.conftest import MakeSwitchboard
 from tests.deploy.production import DEPLOY
@@ -155,9 +155,9 @@ async def test_a_nats_2_11_is_too_old_for_the_relay_which_makes_no_stream(old_na
 )
 async def test_which_versions_of_nats_are_too_old(private_nats: RunningNats, version: str, old: bool) -> None:
     client = await connect_to_nats(private_nats.url, "test")
-    assert bus.too_old(client) is None
+    assert event_stream.too_old(client) is None
     assert client._current_server is not None
     client._current_server.server_version = version
-    assert bus.too_old(client) == (f"NATS {version} is too old: 2.12 or newer is needed" if old else None)
+    assert event_stream.too_old(client) == (f"NATS {version} is too old: 2.12 or newer is needed" if old else None)
     await client.close()
     await asyncio.sleep(0)

@@ -25,7 +25,7 @@ from shared.language.events import (
     UserEvent,
 )
 from shared.language.recorded import Recorded, stream_id
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.messaging.service import Service, Wire
 from shared.process import clock
 from shared.process.settings import Settings
@@ -156,7 +156,7 @@ class Bus:
 
     async def publish(self, recorded: Sequence[Recorded], *, by_relay: bool = False) -> None:
         """`by_relay` on an empty stream, with what a relay asks of the server and knows its own messages by."""
-        await bus.declare_stream(self.js)
+        await event_stream.declare_stream(self.js)
         for sequence, one in enumerate(recorded):
             subject, headers, body = to_wire(one)
             expected = {subjects.EXPECTED_SEQUENCE: str(sequence)} if by_relay else {}

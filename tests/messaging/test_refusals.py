@@ -15,7 +15,7 @@ from services.inbox_views.app import INBOX_VIEWS
 from services.ops.local.servers import Nats, nats_answers
 from services.relay.app import wire as relay_wire
 from shared.language import subjects
-from shared.messaging import bus as bus_
+from shared.messaging import event_stream as bus_
 from shared.messaging.service import Service
 from shared.messaging.stream_report import NatsUnavailableError, stream_report
 from shared.wire import permissions

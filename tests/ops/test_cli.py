@@ -14,7 +14,7 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.process.clock import new_id
 from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.journeys.wire import Account, connected
@@ -300,12 +300,12 @@ async def test_the_stream_is_shown_as_declared_and_its_readers(running: RunningS
 async def test_all_readers_of_the_stream_are_shown_however_many(private_nats: RunningNats) -> None:
     client = await connect_to_nats(private_nats.url, "tests")
     js = client.jetstream()
-    await js.add_stream(bus.EVENT_STREAM)
+    await js.add_stream(event_stream.EVENT_STREAM)
     configs = [
         ConsumerConfig(name=f"reader-{number}", ack_policy=AckPolicy.NONE, inactive_threshold=300)
         for number in range(260)
     ]
-    await asyncio.gather(*(js.add_consumer(bus.EVENT_STREAM.name or "", one) for one in configs))
+    await asyncio.gather(*(js.add_consumer(event_stream.EVENT_STREAM.name or "", one) for one in configs))
     await client.close()
     code, output = await switchboard("streams", "--json", SWITCHBOARD_NATS_URL=private_nats.url)
     assert (code, len(json.loads(output)["consumers"])) == (DONE, 260)
@@ -316,7 +316,7 @@ async def test_a_stream_that_is_otherwise_or_missing_is_told(private_nats: Runni
     code, output = await switchboard("streams", **settings)
     assert (code, "no stream" in output) == (REFUSED, True)
     client = await connect_to_nats(private_nats.url, "tests")
-    await client.jetstream().add_stream(bus.EVENT_STREAM.evolve(max_age=600.0))
+    await client.jetstream().add_stream(event_stream.EVENT_STREAM.evolve(max_age=600.0))
     await client.close()
     code, output = await switchboard("streams", **settings)
     assert (code, "Otherwise than declared" in output, "max_age" in output) == (REFUSED, True, True)

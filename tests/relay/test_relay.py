@@ -30,7 +30,7 @@ from shared.language import subjects
 from shared.language.events import Event, PersonalConnected, TeamConnected
 from shared.language.recorded import Recorded, stream_id
 from shared.language.subjects import Ce
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.process import clock
 from shared.process.stored_events import to_state
 from shared.wire.cloud_events import stored_to_wire
@@ -458,7 +458,7 @@ async def test_a_stream_of_another_shape_stops_the_relay_loudly_until_it_is_mend
     log = Log(database)
     log.append_new(3)
     client = await connect_to_nats(private_nats.url, "test")
-    await client.jetstream().add_stream(bus.EVENT_STREAM, max_msgs=1_000)
+    await client.jetstream().add_stream(event_stream.EVENT_STREAM, max_msgs=1_000)
     async with relaying(private_nats.url, database) as relay:
         await not_ready(relay, "stream", "max_msgs is 1000")
         assert await count_told(private_nats.url) == 0
@@ -474,9 +474,9 @@ async def test_a_stream_that_somebody_reshapes_later_is_noticed(private_nats: Ru
     client = await connect_to_nats(private_nats.url, "test")
     async with relaying(private_nats.url, database) as relay:
         await all_told(private_nats.url, log)
-        await client.jetstream().update_stream(bus.EVENT_STREAM, duplicate_window=1.0)
+        await client.jetstream().update_stream(event_stream.EVENT_STREAM, duplicate_window=1.0)
         await not_ready(relay, "stream", "duplicate_window is 1.0, not 120.0")
-        await client.jetstream().update_stream(bus.EVENT_STREAM)
+        await client.jetstream().update_stream(event_stream.EVENT_STREAM)
         await ready(relay)
     await client.close()
 
@@ -633,7 +633,7 @@ async def test_ids_of_lost_events_that_the_stream_still_knows_are_an_error_of_th
     """With the stream as declared this cannot come about: nothing can be purged, and a new stream knows no ids."""
     client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
-    await js.add_stream(bus.EVENT_STREAM, deny_purge=False, duplicate_window=1.0)
+    await js.add_stream(event_stream.EVENT_STREAM, deny_purge=False, duplicate_window=1.0)
     async with stream_end(private_nats.url) as end:
         messages = wire_messages(0, count)
         await end.append(messages, await end.tail())

@@ -7,7 +7,7 @@ from nats.js import JetStreamContext
 from nats.js.api import StreamSource
 
 from shared.language import subjects
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.messaging.stream_report import delete_stream
 from shared.wire.connection import connect_to_nats
 from tests.real_servers import RunningNats
@@ -22,12 +22,12 @@ async def promoted(js: JetStreamContext, count: int) -> None:
     await js.update_stream(kept.evolve(mirror=None, subjects=["elsewhere"]))
     await mirrored(js, "MIRROR", subjects.EVENT_STREAM, count)
     found = (await js.stream_info(subjects.EVENT_STREAM)).config
-    await js.update_stream(bus.EVENT_STREAM.evolve(metadata=found.metadata))
+    await js.update_stream(event_stream.EVENT_STREAM.evolve(metadata=found.metadata))
 
 
 async def mirrored(js: JetStreamContext, source: str, name: str, count: int) -> None:
     mirror = StreamSource(name=source)
-    await js.add_stream(bus.EVENT_STREAM.evolve(name=name, mirror=mirror, subjects=None, allow_atomic=False))
+    await js.add_stream(event_stream.EVENT_STREAM.evolve(name=name, mirror=mirror, subjects=None, allow_atomic=False))
 
     async def whole() -> bool:
         return (await js.stream_info(name)).state.messages == count
@@ -68,7 +68,7 @@ async def test_an_event_that_somebody_made_up_before_there_were_any_stops_nobody
     log = Log(database)
     client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
-    await bus.declare_stream(js)
+    await event_stream.declare_stream(js)
     made_up = {"ce-source": subjects.EVENT_SOURCE, "ce-position": "1", "ce-id": "0198c0de-0000-7000-8000-000000000001"}
     await js.publish("switchboard.event.v1.acme.address.Disconnected", b"{}", headers=made_up)
     log.append_new(3)

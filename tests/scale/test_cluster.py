@@ -14,7 +14,7 @@ from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 from services.ops.local.servers import nats_answers
 from shared import client as switchboard_client
-from shared.messaging import bus
+from shared.messaging import event_stream
 from shared.projections.durable_consumer import consumer_config
 from shared.wire.connection import connect_to_nats
 from tests.faults.workload import Workload, ignored
@@ -141,7 +141,7 @@ async def test_a_view_goes_on_when_its_consumer_is_lost_with_the_node_that_led_i
         js = wire.client.jetstream(timeout=10)
         with suppress(NotFoundError):
             await js.delete_stream(STREAM)
-        await bus.declare_stream(js, declared=bus.EVENT_STREAM.evolve(num_replicas=3))
+        await event_stream.declare_stream(js, declared=event_stream.EVENT_STREAM.evolve(num_replicas=3))
         # As a node holds it when the others lost their copies, one after another.
         alone = await js.add_consumer(STREAM, consumer_config("routing").evolve(num_replicas=1))
         assert alone.cluster
@@ -175,16 +175,16 @@ async def test_a_stream_gets_the_replicas_that_are_set_and_loses_none(
     found.append(await declared(js))
     monkeypatch.delenv("SWITCHBOARD_STREAM_REPLICAS")
     found.append(await declared(js))
-    await asked_again(lambda: bus.mark_stream(js, "a log"))
+    await asked_again(lambda: event_stream.set_log_id(js, "a log"))
     info = await asked_again(lambda: js.stream_info(STREAM))
     await delete(js)
     await client.close()
     assert [*found, info.config.num_replicas] == [1, 3, 3, 3]
-    assert bus.log_of(info.config) == "a log"
+    assert event_stream.log_id_of(info.config) == "a log"
 
 
 async def declared(js: JetStreamContext) -> int | None:
-    return (await asked_again(lambda: bus.declare_stream(js))).config.num_replicas
+    return (await asked_again(lambda: event_stream.declare_stream(js))).config.num_replicas
 
 
 async def delete(js: JetStreamContext) -> None:

@@ -25,7 +25,7 @@ import psycopg
 from nats.errors import Error as NatsError
 
 from services.ops.local.children import Program, die_with_parent, identity
-from shared.messaging.bus import too_old
+from shared.messaging.event_stream import too_old
 from shared.process.postgres import DirectAsync, reason_of
 from shared.wire.frames import close, framed
 from shared.wire.identity import Identity

@@ -1,4 +1,4 @@
-"""The stream of events is made once, in one shape, and never changed behind anybody's back."""
+"""The stream of events is created once, as declared, and never changed silently."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from nats.js.api import StreamConfig
 from nats.js.errors import ServerError
 
 from shared.language import subjects
-from shared.messaging import bus
+from shared.messaging import endpoint, event_stream
 from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.real_servers import RunningNats
 
@@ -18,10 +18,10 @@ from tests.real_servers import RunningNats
 async def test_the_stream_is_made_once_however_many_declare_it_at_once(private_nats: RunningNats) -> None:
     client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
-    infos = await asyncio.gather(*(bus.declare_stream(js) for _ in range(20)))
+    infos = await asyncio.gather(*(event_stream.declare_stream(js) for _ in range(20)))
     assert {info.config.name for info in infos} == {subjects.EVENT_STREAM}
     await js.publish("switchboard.event.v1.acme.address.X", b"{}")
-    assert (await bus.declare_stream(js)).state.messages == 1
+    assert (await event_stream.declare_stream(js)).state.messages == 1
     await client.close()
 
 
@@ -41,25 +41,27 @@ async def test_a_stream_of_another_shape_is_named_and_left_alone(
 ) -> None:
     client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
-    await js.add_stream(bus.EVENT_STREAM, **change)
+    await js.add_stream(event_stream.EVENT_STREAM, **change)
     before = (await js.stream_info(subjects.EVENT_STREAM)).config
-    with pytest.raises(bus.StreamDrifted, match=field) as caught:
-        await bus.declare_stream(js)
+    with pytest.raises(event_stream.StreamDrifted, match=field) as caught:
+        await event_stream.declare_stream(js)
     assert set(caught.value.differences) == {field}
     assert (await js.stream_info(subjects.EVENT_STREAM)).config == before
     await client.close()
 
 
 async def test_more_replicas_or_another_description_are_no_drift() -> None:
-    found = bus.EVENT_STREAM.evolve(num_replicas=3, description="ours", metadata={"owner": "crm"})
-    assert bus.stream_differences(bus.EVENT_STREAM, found) == {}
-    assert set(bus.stream_differences(bus.EVENT_STREAM, StreamConfig(name=subjects.EVENT_STREAM))) >= {"storage"}
+    found = event_stream.EVENT_STREAM.evolve(num_replicas=3, description="ours", metadata={"owner": "crm"})
+    assert event_stream.stream_differences(event_stream.EVENT_STREAM, found) == {}
+    assert set(
+        event_stream.stream_differences(event_stream.EVENT_STREAM, StreamConfig(name=subjects.EVENT_STREAM))
+    ) >= {"storage"}
 
 
 async def test_no_single_event_can_be_removed(private_nats: RunningNats) -> None:
     client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
-    await bus.declare_stream(js)
+    await event_stream.declare_stream(js)
     await js.publish("switchboard.event.v1.acme.address.X", b"{}")
     with pytest.raises(ServerError, match="not permitted"):
         await js.purge_stream(subjects.EVENT_STREAM)
@@ -103,7 +105,7 @@ async def test_whoever_asks_after_a_subscription_is_settled_is_heard(nats: Runni
 
 
 def test_the_headers_of_an_error_are_one_line_each() -> None:
-    assert bus.error_headers(409, "it is\r\nNats-Msg-Id: x\n taken") == {
+    assert endpoint.error_headers(409, "it is\r\nNats-Msg-Id: x\n taken") == {
         "Nats-Service-Error-Code": "409",
         "Nats-Service-Error": "it is Nats-Msg-Id: x taken",
     }
