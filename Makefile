@@ -22,14 +22,14 @@ run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
 	@exec $(BIN)/switchboard run
 
 test: .venv/installed ## Set up what is missing and run every test; more: make test ARGS="-k alias -x"
-	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Node's tools are tried where Node is; without them: make test-tools NODE=
 NODE ?= $(shell command -v node)
 
 test-tools: .venv/installed .venv-tools/installed $(if $(NODE),tests/tools/node_modules/installed) ## Test the contract with other teams' generators, the test tools themselves, and the long faults
 	@NODE='$(NODE)' .venv-tools/bin/python -m pytest -c tests/tools/pytest.ini tests/tools $(ARGS)
-	@$(BIN)/pytest -n auto --dist loadgroup tests/test_tools $(ARGS)
+	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/test_tools $(ARGS)
 
 check: .venv/installed ## Lint, formatting, types, import rules, words, and that the published contract is current
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard, new_folder, running_switchboard
+from tests.real_servers import ROOT, RunningNats, RunningPostgres, RunningSwitchboard, new_folder, running_switchboard
 
 # What a developer has set for a Switchboard of theirs is not for the tests.
 for _name in [name for name in os.environ if name.startswith("SWITCHBOARD_")]:
@@ -34,20 +34,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
-# Costly to start, and shared by several tests: those stay together, on one worker.
-SHARED = (
-    "guarded", "guarded_nats", "shared_launcher", "furnished", "second_writer", "cluster", "spreading_nats", "evidence",
-    "seen",
-)  # fmt: skip
+# Their tests take longest: begun last, they would keep one worker busy while the others have nothing left to do.
+LONGEST = ("ops", "deploy", "journeys", "messaging", "faults", "scale", "projections", "client", "relay", "inbox_views")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks when it is called itself
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        shared = next((name for name in SHARED if name in fixtures), None)
-        if shared or "running" in fixtures:
-            item.add_marker(pytest.mark.xdist_group(shared or str(item.path)))
+    """Orders the files for the workers of pytest-xdist."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        places = {name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: places.get(item.path.relative_to(ROOT / "tests").parts[0], len(places)))
 
 
 def pytest_collection_finish() -> None:
