@@ -1,6 +1,6 @@
 """The commands: one frozen message each, exactly as on the wire.
 
-`null` equals absent and is removed before validation. Addresses are as typed; `shared.core.address` computes their
+`null` equals absent and is removed before validation. Addresses are as typed; the write side computes their
 canonical form. Class names and field names are public: the golden file pins them.
 """
 

@@ -46,6 +46,6 @@ MISSING: Final = tuple(_missing())
 @cache
 def warn() -> None:
     """Log once which internals this release of nats-py lacks."""
-    advice = "install a release that pyproject.toml allows; until then each message costs more processor time"
+    advice = "install a release of nats-py within its bound; until then each message costs more processor time"
     extra = {"library": release_of("nats-py"), "missing": ", ".join(MISSING), "advice": advice}
     log.warning("nats.plain_path", extra=extra)
