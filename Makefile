@@ -1,7 +1,7 @@
 # Targets for a fresh checkout with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-tools check docs bench faults neighbours lowest canary sbom format lock clean
+.PHONY: help install run test test-tools check docs client bench faults neighbours lowest canary sbom format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -34,11 +34,14 @@ test-tools: .venv/installed .venv-tools/installed $(if $(NODE),tests/tools/node_
 check: .venv/installed ## Lint, formatting, types, import rules, words, and that the published contract is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy shared services tests deploy/make_secrets.py
+	$(BIN)/mypy shared services tests deploy/make_secrets.py deploy/client_wheel.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.words
 	$(BIN)/python -m services.ops.contract.client_calls --check
 	$(BIN)/switchboard contract check
+
+client: .venv/installed ## Build the client as a wheel that other projects install: dist/switchboard_client-…-py3-none-any.whl
+	@$(BIN)/python deploy/client_wheel.py
 
 docs: .venv/installed ## One HTML page of the contract, with an example of each message: build/contract.html
 	@$(BIN)/switchboard contract page

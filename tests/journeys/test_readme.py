@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 
 from shared.process.clock import new_id
+from tests.client.installed import install
 from tests.journeys.wire import Account, Wire
 from tests.real_servers import ROOT, RunningSwitchboard
 
@@ -78,7 +79,9 @@ async def test_the_first_commands_come_out_as_it_says(running: RunningSwitchboar
 
 
 async def test_the_python_program_runs(running: RunningSwitchboard, acme: Account, folder: Path) -> None:
-    told = await ran(sys.executable, "-c", here(block("python"), running, acme))
+    """With the wheel of the client, where nothing of this repository can be imported."""
+    python = await asyncio.to_thread(install, folder)
+    told = await ran(str(python), "-c", here(block("python"), running, acme), cwd=folder)
     assert told.splitlines()[0] == "inbox"
     assert told.splitlines()[-1].endswith("switchboard.TeamConnected.v1")
 
