@@ -23,8 +23,9 @@ from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
 from shared.messaging.endpoint import Endpoint, Reply, Request, discoverable
+from shared.messaging.lifecycle import run
 from shared.messaging.message_size import LARGEST_EVENT
-from shared.messaging.service import Service, run
+from shared.messaging.service import Service
 from shared.process import metrics
 from shared.process.histograms import OTHER
 
@@ -105,7 +106,7 @@ class Commands:
 
     def _failed(self) -> None:
         """Only a new process helps."""
-        self._service.given_up = True
+        self._service.failed = True
         self._service.stopping.set()
 
     def _open_decider(self) -> Decider:

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from services.relay import metrics
 from services.relay.relay import Relay
 from shared.messaging.endpoint import discoverable
-from shared.messaging.service import Service, run
+from shared.messaging.lifecycle import run
+from shared.messaging.service import Service
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ import structlog
 
 from shared.language.questions import Question
 from shared.messaging.endpoint import discoverable
-from shared.messaging.service import Service, run
+from shared.messaging.lifecycle import run
+from shared.messaging.service import Service
 from shared.process import failpoints, logs
 from shared.process.settings import Settings
 from shared.projections import metrics
@@ -137,7 +138,7 @@ def _stop_on_error(service: Service, task: "asyncio.Task[None]") -> None:
     """Stop the process after an unexpected error, so that its supervisor starts a new one."""
     if not task.cancelled() and (error := task.exception()):
         log.error("service.part_failed", exc_info=error)
-        service.given_up = True
+        service.failed = True
         service.stopping.set()
 
 

@@ -18,7 +18,7 @@ import yaml
 from services.ops.cli import SERVICES
 from shared import __version__
 from shared.language import subjects
-from shared.messaging.service import LEFT_SECONDS, STOP_SECONDS
+from shared.messaging.lifecycle import CANCEL_SECONDS, STOP_SECONDS
 from shared.process.settings import Settings
 from tests.deploy.production import DEPLOY, Secrets, environment_of
 from tests.real_servers import ROOT, new_folder
@@ -125,7 +125,7 @@ def test_compose_runs_every_service_as_the_command_line_calls_it(compose: dict[s
         assert one["environment"]["SWITCHBOARD_NATS_INBOX_PREFIX"] == f"_INBOX.{name}"
         assert one["depends_on"] == {server: {"condition": "service_healthy"} for server in ("nats", "postgres")}
         assert (one["read_only"], one["cap_drop"]) == (True, ["ALL"])
-        assert seconds(one["stop_grace_period"]) > STOP_SECONDS + LEFT_SECONDS
+        assert seconds(one["stop_grace_period"]) > STOP_SECONDS + CANCEL_SECONDS
     for server in ("nats", "postgres"):
         assert found[server]["restart"] == "unless-stopped"
         assert found[server]["healthcheck"]["test"][0] == "CMD"
@@ -182,7 +182,7 @@ def test_kubernetes_runs_it_guarded_watched_and_replaced_without_a_gap(service: 
     labels = {"app.kubernetes.io/name": "switchboard", "app.kubernetes.io/component": service}
     assert deployment["selector"]["matchLabels"] == labels == deployment["template"]["metadata"]["labels"]
     pod = deployment["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] > STOP_SECONDS + LEFT_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > STOP_SECONDS + CANCEL_SECONDS
     assert (pod["automountServiceAccountToken"], pod["enableServiceLinks"]) == (False, False)
     assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, USER)
     (container,) = pod["containers"]

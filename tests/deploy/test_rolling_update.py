@@ -11,7 +11,7 @@ from itertools import count
 import nats.errors
 import pytest
 
-from shared.messaging.service import LEFT_SECONDS, STOP_SECONDS
+from shared.messaging.lifecycle import CANCEL_SECONDS, STOP_SECONDS
 from tests.deploy.production import Production, production
 from tests.journeys.wire import TRUSTED, Reply, Wire
 from tests.scale.fleet import SERVICES
@@ -19,7 +19,7 @@ from tests.scale.fleet import SERVICES
 AT_ONCE = 4
 PACE_SECONDS = 0.01
 REQUESTS_BETWEEN = 40
-GRACE_SECONDS = STOP_SECONDS + LEFT_SECONDS
+GRACE_SECONDS = STOP_SECONDS + CANCEL_SECONDS
 
 
 class Asking:

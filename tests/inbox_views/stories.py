@@ -26,7 +26,8 @@ from shared.language.events import (
 )
 from shared.language.recorded import Recorded, stream_id
 from shared.messaging import event_stream
-from shared.messaging.service import Service, Wire
+from shared.messaging.lifecycle import Wire
+from shared.messaging.service import Service
 from shared.process import clock
 from shared.process.settings import Settings
 from shared.projections.definition import Fold
@@ -196,7 +197,7 @@ async def service_running(projection: ProjectionService, nats_url: str, postgres
 async def service_open(name: str, wire: Wire, nats_url: str, postgres_url: str) -> AsyncIterator[Service]:
     """A whole service within this process."""
     service = Service(name, Settings(nats_url=nats_url, postgres_url=postgres_url, http_port=0))
-    await service.connected()
+    await service.connect()
     try:
         async with wire(service):
             service.started = True

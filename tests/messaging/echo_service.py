@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from shared.messaging.service import Service, run
+from shared.messaging.lifecycle import run
+from shared.messaging.service import Service
 
 SUBJECT = "test.echo"
 
