@@ -34,9 +34,9 @@ class CommandOptions(TypedDict, total=False):
     """Fields that every command takes.
 
     Attributes:
-        command_id: The command's id, a UUID of the caller's choice: with the same one the first answer stands.
-        correlation_id: Stands in every event of the command, for whoever follows a piece of work across systems.
-        dry_run: Decide the same and write nothing.
+        command_id: The command's id, a UUID chosen by the caller. A repeated id returns the first reply.
+        correlation_id: An id that every event of the command carries, to trace work across systems.
+        dry_run: Decide the command without writing anything.
     """
 
     command_id: str
@@ -48,8 +48,8 @@ class QuestionOptions(TypedDict, total=False):
     """Fields that every question takes.
 
     Attributes:
-        at_least: The position that the answer must have reached; that of a command's reply shows its effect.
-        wait_ms: How long to wait for that position, in milliseconds; more than 30,000 is cut to it.
+        at_least: The position that the answer must include; the position of a reply makes its effect visible.
+        wait_ms: The time to wait for that position, in milliseconds; values above 30,000 are reduced to it.
     """
 
     at_least: int
@@ -60,8 +60,8 @@ class ListOptions(QuestionOptions, total=False):
     """Fields that every list takes.
 
     Attributes:
-        limit: How many items at most; there may be fewer.
-        after: The `next` of the page before.
+        limit: The maximum number of items; a page may have fewer.
+        after: The `next` of the previous page.
     """
 
     limit: int
@@ -95,8 +95,8 @@ class Calls(ABC):
         Allowed: a trusted service.
 
         Args:
-            plan: What the account subscribes to; it says how many inboxes there may be.
-            admin: The first user: an administrator with every permission.
+            plan: The subscription plan; it limits the number of open inboxes.
+            admin: The first user, an administrator with every permission.
 
         Refused: ACCOUNT_EXISTS.
         """
@@ -108,7 +108,7 @@ class Calls(ABC):
         Allowed: `super_admin`.
 
         Args:
-            plan: What the account subscribes to; it says how many inboxes there may be.
+            plan: The subscription plan; it limits the number of open inboxes.
 
         Refused: ACCOUNT_NOT_FOUND.
         """
@@ -123,8 +123,8 @@ class Calls(ABC):
 
         Args:
             team: The team's id.
-            name: The name that people read.
-            members: Users' ids.
+            name: The display name.
+            members: The ids of users.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, TEAM_EXISTS.
         """
@@ -137,7 +137,7 @@ class Calls(ABC):
 
         Args:
             team: The team's id.
-            members: Users' ids; replaces the list.
+            members: The complete list of user ids; it replaces the present one.
 
         Refused: ACCOUNT_NOT_FOUND, TEAM_NOT_FOUND, USER_NOT_FOUND.
         """
@@ -149,7 +149,7 @@ class Calls(ABC):
         Allowed: `account_access`.
 
         Args:
-            entries: Addresses and domains whose mail is never logged: the whole list.
+            entries: The complete list of addresses and domains whose mail is never logged.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND.
         """
@@ -164,8 +164,8 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            name: The name that people read.
-            permissions: What the user may do. `super_admin` includes `account_access`, not `personal_email_access`.
+            name: The display name.
+            permissions: The user's permissions. `super_admin` includes `account_access`, not `personal_email_access`.
 
         Refused: ACCOUNT_NOT_FOUND, USER_EXISTS.
         """
@@ -180,7 +180,7 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            permissions: What the user may do. `super_admin` includes `account_access`, not `personal_email_access`.
+            permissions: The user's permissions. `super_admin` includes `account_access`, not `personal_email_access`.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, LAST_SUPER_ADMIN.
         """
@@ -243,8 +243,8 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            policy: What becomes of the user's connections.
-            new_owner: With policy `transfer_to`, and with no other: the user who gets them.
+            policy: The effect on the user's connections.
+            new_owner: The user who becomes the owner; only with the policy `transfer_to`.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, USER_NOT_DEACTIVATED, OWNER_NOT_ACTIVE.
         """
@@ -259,8 +259,8 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            availability: Whether routing may choose him now.
-            cause: Why, in words.
+            availability: Whether routing may assign conversations to the user now.
+            cause: The cause, as free text.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
         """
@@ -275,7 +275,7 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            address: One of the addresses he may send from, in any spelling.
+            address: An address that the user may send from, in any spelling.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND, IDENTITY_NOT_USABLE.
         """
@@ -288,7 +288,7 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            signature: What stands below his mail.
+            signature: Text appended to the user's outgoing mail.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
         """
@@ -304,7 +304,7 @@ class Calls(ABC):
         Args:
             user: The user's id.
             font: The font's name.
-            size: In points.
+            size: The font size in points.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
         """
@@ -326,10 +326,10 @@ class Calls(ABC):
 
         Args:
             user: The user's id.
-            log_replies: Whether replies to his mail are logged.
-            track_opens: Whether it is followed who opens his mail.
-            track_clicks: Whether clicks in his mail are followed.
-            never_log: Addresses and domains whose mail is never logged: the whole list.
+            log_replies: Whether replies to this user's mail are logged.
+            track_opens: Whether opens of this user's mail are tracked.
+            track_clicks: Whether clicks in this user's mail are tracked.
+            never_log: The complete list of addresses and domains whose mail is never logged.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND.
         """
@@ -354,8 +354,8 @@ class Calls(ABC):
 
         Args:
             inbox: The inbox's id.
-            name: The name that people read.
-            members: Users' ids; an empty list is an inbox of nobody, absent one that is open to everyone.
+            name: The display name.
+            members: The ids of users. An empty list admits nobody; without it the inbox is open to everyone.
 
         Refused: ACCOUNT_NOT_FOUND, USER_NOT_FOUND, INBOX_EXISTS, INBOX_NAME_TAKEN, INBOX_LIMIT_REACHED.
         """
@@ -368,7 +368,7 @@ class Calls(ABC):
 
         Args:
             inbox: The inbox's id.
-            name: The name that people read.
+            name: The display name.
 
         Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_NAME_TAKEN.
         """
@@ -389,9 +389,9 @@ class Calls(ABC):
 
         Args:
             inbox: The inbox's id.
-            access: Whether it is open to everyone or to its members.
-            members: Users' ids; replaces the list, and absent is empty.
-            teams: Teams' ids; replaces the list, and absent is empty.
+            access: Whether the inbox is open to everyone or to members only.
+            members: The complete list of user ids; empty by default.
+            teams: The complete list of team ids; empty by default.
 
         Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, USER_NOT_FOUND, TEAM_NOT_FOUND.
         """
@@ -406,7 +406,7 @@ class Calls(ABC):
 
         Args:
             inbox: The inbox's id.
-            rule: Who gets a new conversation.
+            rule: The rule that assigns new conversations.
 
         Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, USER_NOT_FOUND, ROUTING_TARGET_NOT_MEMBER,
         ROUTING_TARGET_NOT_ACTIVE, ROUTING_TARGET_NO_SEAT, TEAM_NOT_FOUND.
@@ -420,7 +420,7 @@ class Calls(ABC):
 
         Args:
             inbox: The inbox's id.
-            cascade: Disconnect what is connected to it, instead of refusing.
+            cascade: Disconnect the inbox's addresses instead of refusing the command.
 
         Refused: ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, DEFAULT_INBOX, INBOX_IN_USE.
         """
@@ -453,11 +453,11 @@ class Calls(ABC):
         Allowed: `personal_email_access`, and the owner must be the actor.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            owner: The user whose personal address it is.
-            provider: Who runs the mailbox.
-            provider_identity: The mailbox behind the address, as its provider calls it; pinned while the claim lasts.
-            from_name: The name that recipients see.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            owner: The user who owns the personal address.
+            provider: The provider of the mailbox.
+            provider_identity: The provider's id of the mailbox. It is fixed as long as the address has the same holder.
+            from_name: The sender name that recipients see.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, OWNER_MUST_BE_ACTOR, USER_NOT_FOUND, OWNER_NOT_ACTIVE,
         ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM, ADDRESS_ORPHANED, ADDRESS_IS_ALIAS, REAUTH_REQUIRED,
@@ -491,12 +491,12 @@ class Calls(ABC):
         Allowed: `account_access`.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
             inbox: The inbox's id.
-            visibility_acknowledged: That the whole team sees all mail that arrives is known and meant.
-            provider: Who runs the mailbox.
-            provider_identity: The mailbox behind the address, as its provider calls it; pinned while the claim lasts.
-            from_name: The name that recipients see.
+            visibility_acknowledged: Confirms that the whole team sees all incoming mail.
+            provider: The provider of the mailbox.
+            provider_identity: The provider's id of the mailbox. It is fixed as long as the address has the same holder.
+            from_name: The sender name that recipients see.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, ADDRESS_ALREADY_PERSONAL,
         ADDRESS_IN_OTHER_INBOX, ADDRESS_ORPHANED, ADDRESS_IS_ALIAS, REAUTH_REQUIRED, CONNECTION_PAUSED,
@@ -522,8 +522,8 @@ class Calls(ABC):
         or `super_admin`.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            note: Kept with the fact; it changes nothing.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            note: A remark, stored without any effect.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, ADDRESS_IS_ALIAS.
         """
@@ -536,8 +536,8 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            cause: Why, in words.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            cause: The cause, as free text.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
         """
@@ -552,8 +552,8 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            provider_identity: The mailbox behind the address, as its provider calls it; pinned while the claim lasts.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            provider_identity: The provider's id of the mailbox. It is fixed as long as the address has the same holder.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED,
         REAUTH_IDENTITY_MISMATCH, ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM.
@@ -569,9 +569,9 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            receive: True to pause the way in; both ways when neither is given.
-            send: True to pause the way out; both ways when neither is given.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            receive: True pauses receiving. Without `receive` and `send`, both directions are paused.
+            send: True pauses sending. Without `receive` and `send`, both directions are paused.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
         """
@@ -586,9 +586,9 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            receive: True to resume the way in; both ways when neither is given.
-            send: True to resume the way out; both ways when neither is given.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            receive: True resumes receiving. Without `receive` and `send`, both directions are resumed.
+            send: True resumes sending. Without `receive` and `send`, both directions are resumed.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
         """
@@ -600,8 +600,8 @@ class Calls(ABC):
         Allowed: `account_access`.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            to_inbox: The inbox it goes to.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            to_inbox: The inbox that receives the address.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, INBOX_NOT_FOUND, INBOX_ARCHIVED, NOT_CONNECTED, ADDRESS_IS_ALIAS,
         ADDRESS_ORPHANED, ADDRESS_ALREADY_PERSONAL.
@@ -623,11 +623,11 @@ class Calls(ABC):
         Allowed: `account_access`, and the owner must be the actor; for an orphan `super_admin`.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            to: The kind it becomes.
-            owner: With `personal`: whose it becomes.
-            inbox: With `team`: the inbox it goes to.
-            visibility_acknowledged: That the whole team sees all mail that arrives is known and meant.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            to: The new kind of the connection.
+            owner: The owner; only for `personal`.
+            inbox: The inbox; only for `team`.
+            visibility_acknowledged: Confirms that the whole team sees all incoming mail.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, OWNER_MUST_BE_ACTOR, USER_NOT_FOUND, OWNER_NOT_ACTIVE,
         INBOX_NOT_FOUND, INBOX_ARCHIVED, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED, ADDRESS_ALREADY_PERSONAL,
@@ -652,8 +652,8 @@ class Calls(ABC):
         Allowed: `super_admin` or the owner.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            new_owner: The user who gets it.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            new_owner: The user who becomes the owner.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND, OWNER_NOT_ACTIVE, NOT_CONNECTED, ADDRESS_IS_ALIAS,
         ADDRESS_ALREADY_TEAM, ADDRESS_ALREADY_PERSONAL.
@@ -666,8 +666,8 @@ class Calls(ABC):
         Allowed: `super_admin`.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            new_owner: The user who gets it.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            new_owner: The user who becomes the owner.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, USER_NOT_FOUND, OWNER_NOT_ACTIVE, NOT_CONNECTED, ADDRESS_IS_ALIAS,
         ADDRESS_ALREADY_TEAM, ADDRESS_ALREADY_PERSONAL.
@@ -680,7 +680,7 @@ class Calls(ABC):
         Allowed: `super_admin`.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, ADDRESS_IS_ALIAS, ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM.
         """
@@ -693,7 +693,7 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
             tool: The tool that uses the address.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED,
@@ -708,7 +708,7 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
             tool: The tool that uses the address.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
@@ -722,8 +722,8 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            alias: A further address of the same mailbox, in any spelling.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            alias: Another address of the same mailbox, in any spelling.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED,
         ADDRESS_ALREADY_PERSONAL, ADDRESS_ALREADY_TEAM.
@@ -737,8 +737,8 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            alias: A further address of the same mailbox, in any spelling.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            alias: Another address of the same mailbox, in any spelling.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
         """
@@ -751,8 +751,8 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            alias: The alias that becomes the primary, in any spelling.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            alias: The alias that becomes the primary address, in any spelling.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
         """
@@ -765,8 +765,8 @@ class Calls(ABC):
         orphans).
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
-            from_name: The name that recipients see.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            from_name: The sender name that recipients see.
 
         Refused: ADDRESS_INVALID, ACCOUNT_NOT_FOUND, NOT_CONNECTED, ADDRESS_IS_ALIAS, ADDRESS_ORPHANED.
         """
@@ -777,10 +777,10 @@ class Calls(ABC):
     ) -> QueryResult[AddressEntry | Concealed] | NotAnswered:
         """One address, free or held, with its holder if the actor may know.
 
-        Allowed: anybody; whose it is, administrators, the holder and the inbox's members.
+        Allowed: everyone; the holder is visible to administrators, the holder and the members of the inbox.
 
         Args:
-            address: The e-mail address: asked in any spelling, told in its canonical form.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
 
         Errors: ADDRESS_INVALID.
         """
@@ -800,17 +800,17 @@ class Calls(ABC):
         Allowed: administrators and services.
 
         Args:
-            state: Only those in this state.
-            kind: Only those of this kind.
-            inbox: Only those of this inbox.
-            owner: Only those of this user.
+            state: Return only addresses in this state.
+            kind: Return only addresses of this kind.
+            inbox: Return only addresses of this inbox.
+            owner: Return only addresses of this user.
         """
         return await self.list("Addresses", {"state": state, "kind": kind, "inbox": inbox, "owner": owner, **options})
 
     async def inbox(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[InboxEntry] | NotAnswered:
         """One inbox: its addresses, members, routing, and the readers of arriving mail.
 
-        Allowed: the inbox's members, administrators and services.
+        Allowed: members of the inbox, administrators and services.
 
         Args:
             inbox: The inbox's id.
@@ -822,7 +822,7 @@ class Calls(ABC):
     async def inboxes(self, **options: Unpack[ListOptions]) -> Page[InboxEntry] | NotAnswered:
         """The inboxes that the actor may see, by id.
 
-        Allowed: anybody: administrators and services all of them, others those they are in.
+        Allowed: everyone; administrators and services see all inboxes, others their own.
         """
         return await self.list("Inboxes", options)
 
@@ -911,13 +911,13 @@ class Calls(ABC):
         `sender` is any text from the mail, an empty one too, or nothing; a `contact_owner` whom nobody knows
         counts as absent. `turn` replaces the stable choice per sender for callers that count.
 
-        Allowed: anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`.
+        Allowed: everyone; recipients whose mail the actor may not see are `NOT_VISIBLE`.
 
         Args:
-            recipients: The mail's recipients, in any spelling.
-            sender: The mail's sender as it stands in the mail: any text, an empty one too.
-            contact_owner: The user who owns the sender's contact record, if somebody does.
-            turn: A number that the caller counts up; it replaces the stable choice per sender.
+            recipients: The recipients of the mail, in any spelling.
+            sender: The sender as the mail has it: any text, possibly empty.
+            contact_owner: The user who owns the sender's contact record, if there is one.
+            turn: A counter of the caller. It replaces the stable choice per sender.
         """
         return await self.query(
             "Resolve",
@@ -927,7 +927,7 @@ class Calls(ABC):
     async def routing(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[RoutingEntry] | NotAnswered:
         """The rule of an inbox, and the users it can choose now.
 
-        Allowed: the inbox's members, administrators and services.
+        Allowed: members of the inbox, administrators and services.
 
         Args:
             inbox: The inbox's id.

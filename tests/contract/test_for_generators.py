@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.ops.contract import meanings
+from services.ops.contract import meanings, titles
 from services.ops.contract.asyncapi import document
 from services.ops.contract.schemas import messages
 
@@ -45,7 +45,7 @@ def every_part() -> list[dict[str, Any]]:
 
 def test_every_choice_has_a_title_and_no_constant_is_a_bare_text() -> None:
     choices = [part for part in every_part() if isinstance(part.get("enum"), list)]
-    assert len(choices) > len(meanings.CHOICES)
+    assert len(choices) > len(titles.CHOICES)
     assert [choice for choice in choices if not choice.get("title")] == []
     assert [part for part in every_part() if "const" in part] == []
 
@@ -62,7 +62,7 @@ def test_a_choice_or_list_that_may_be_null_is_that_or_null() -> None:
 def test_a_list_of_texts_with_a_pattern_names_its_items() -> None:
     items = [part["items"] for part in every_part() if isinstance(part.get("items"), dict)]
     named = {item["title"] for item in items if "pattern" in item}
-    assert named == set(meanings.ITEMS.values())
+    assert named == set(titles.ITEMS.values())
 
 
 def test_one_title_means_one_thing_wherever_it_stands() -> None:
@@ -105,10 +105,10 @@ def test_every_message_says_its_type_and_role_to_eventcatalog() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        (meanings.title_of_choice, (["yes", "no"],), "The choice of yes, no"),
-        (meanings.title_of_item, ("Pause", "moods"), "The items of Pause.moods"),
+        (titles.title_of_choice, (["yes", "no"],), "The choice of yes, no"),
+        (titles.title_of_item, ("Pause", "moods"), "The items of Pause.moods"),
     ],
 )
 def test_what_has_no_title_yet_is_told_with_the_place(name: Any, value: tuple[Any, ...], told: str) -> None:
-    with pytest.raises(meanings.MissingDescription, match=rf"^{told} .*services/ops/contract/meanings\.py$"):
+    with pytest.raises(meanings.MissingDescription, match=rf"^{told} .*services/ops/contract/titles\.py$"):
         name(*value)

@@ -34,7 +34,7 @@ def test_the_published_contract_is_what_the_code_says() -> None:
 
 def test_writing_it_makes_it_current(folder: Path) -> None:
     assert contract("write", "--folder", str(folder))[0] == DONE
-    assert contract("check", "--folder", str(folder)) == (DONE, f"{folder} is what the code says.\n")
+    assert contract("check", "--folder", str(folder)) == (DONE, f"{folder} matches the code.\n")
     assert len(list(folder.rglob("*.json"))) == len(published())
 
 
@@ -63,7 +63,7 @@ def test_a_file_that_is_missing_or_left_over_is_named(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "name", "told"),
     [
-        ("services.ops.contract.meanings.FIELDS", "tool", "What BindTool.tool means"),
+        ("services.ops.contract.meanings.FIELDS", "tool", "BindTool.tool has no description"),
         ("services.ops.contract.decisions.COMMAND_RULES", COMMANDS["BindTool"], "BindTool has no entry"),
         ("services.ops.contract.decisions.QUESTION_RULES", QUESTIONS["Usage"], "Usage has no entry"),
     ],

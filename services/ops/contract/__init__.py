@@ -1,1 +1,1 @@
-"""The contract as other teams' tools read it, made from the language: an AsyncAPI 3 document, JSON Schemas, a page."""
+"""The published contract, generated from the language: an AsyncAPI 3 document, JSON Schemas, an HTML page."""

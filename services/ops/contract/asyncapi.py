@@ -1,7 +1,7 @@
-"""The contract as an AsyncAPI 3.0 document, told from Switchboard's side: it receives commands, and sends events.
+"""The contract as an AsyncAPI 3.0 document from Switchboard's side: it receives commands and sends events.
 
-A channel for every message, since its subject says which it is. Replies go to the subject that the request names, so
-their channels have no address. What AsyncAPI has no word for stands under `x-`: who may, refused why, the stream.
+Every message has its own channel, since its subject names it. Replies go to the reply subject of the request, so that
+their channels have no address. Permissions, refusals and the stream are `x-` fields, which AsyncAPI lacks.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,12 +17,12 @@ from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.text import Account
 
 ASYNCAPI: Final = "3.0.0"
-# Names the messages as the subjects do; within it they only grow.
+# The version in the subjects; within it, messages only gain fields.
 VERSION: Final = subjects.COMMAND.rpartition(".v")[2]
 JSON: Final = "application/json"
 NATS_BINDING: Final = "0.1.0"
 LICENSE: Final = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"}
-# EventCatalog has three types of message; a reply is filed with what it answers. The contract of all is Switchboard's.
+# EventCatalog has three types of message; a reply belongs to its request. Switchboard owns all contracts.
 CATALOGUED: Final = {
     "commands": "command",
     "replies": "command",
@@ -35,14 +35,14 @@ PARAMETERS: Final = {"account": {"$ref": "#/components/parameters/account"}}
 DESCRIPTION: Final = f"""\
 Which e-mail address is connected to whom, as what, and where does its mail go?
 
-Everything is JSON in UTF-8 over NATS. A command or question is a request, and its reply comes to the inbox that the \
-request names. A reply that is no success bears `{subjects.ERROR_CODE}` and `{subjects.ERROR}`. Events are CloudEvents \
+Everything is JSON in UTF-8 over NATS. Commands and questions are requests; replies go to the reply subject of the \
+request. An error reply has the headers `{subjects.ERROR_CODE}` and `{subjects.ERROR}`. Events are CloudEvents \
 1.0 in binary mode, kept in the JetStream stream `{subjects.EVENT_STREAM}`.
 
-The services are found by the NATS micro protocol: `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, as by `nats micro ls`.
+Services answer the NATS micro protocol: `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, as used by `nats micro ls`.
 
-Messages only grow: whoever reads replies, answers and events ignores fields that he does not know. In commands and \
-questions null equals absent, and an unknown field is refused."""
+Messages only gain fields: readers of replies, answers and events must ignore unknown fields. In commands and \
+questions, null equals absent, and an unknown field is refused."""
 
 
 def document() -> dict[str, Any]:
@@ -56,7 +56,7 @@ def document() -> dict[str, Any]:
             "local": {
                 "host": "127.0.0.1:4222",
                 "protocol": "nats",
-                "description": "The NATS that `switchboard run` starts. In production, your own.",
+                "description": "The NATS that `switchboard run` starts; use your own in production.",
             }
         },
         "channels": channels(),
@@ -82,11 +82,13 @@ def document() -> dict[str, Any]:
 
 
 def channels() -> dict[str, Any]:
-    asked = {f"commands.{name}": _channel(subjects.command("{account}", name), f"commands.{name}") for name in COMMANDS}
-    asked |= {
+    requests = {
+        f"commands.{name}": _channel(subjects.command("{account}", name), f"commands.{name}") for name in COMMANDS
+    }
+    requests |= {
         f"questions.{name}": _channel(subjects.query("{account}", name), f"questions.{name}") for name in QUESTIONS
     }
-    told = {
+    events = {
         event_key(event): _channel(subjects.event("{account}", event.aggregate, event.__name__), event_key(event))
         for event in EVENTS.values()
     }
@@ -94,7 +96,7 @@ def channels() -> dict[str, Any]:
         "replies": _inbox("replies", ["Accepted", "Unchanged", "Refused"]),
         "answers": _inbox("answers", [*QUESTIONS, "NotAnswered"]),
     }
-    return asked | told | inboxes
+    return requests | events | inboxes
 
 
 def _channel(subject: str, message: str) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def _message_ref(message: str) -> dict[str, str]:
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
     for name, command in COMMANDS.items():
-        decided = decisions.rules_of_command(command)
+        rules = decisions.rules_of_command(command)
         yield (
             f"commands.{name}",
             _received(f"commands.{name}", "replies", ["Accepted", "Unchanged", "Refused"])
@@ -126,9 +128,9 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
                 "bindings": _queue(subjects.CONNECTIONS_QUEUE),
                 "x-who": decisions.who_may(command),
                 "x-refused": {str(reason): CODES[reason] for reason in decisions.refusals(command)},
-                "x-events": [event.stored_name() for event in decided.events],
+                "x-events": [event.stored_name() for event in rules.events],
             }
-            | ({"x-unchanged": decided.unchanged} if decided.unchanged else {}),
+            | ({"x-unchanged": rules.unchanged} if rules.unchanged else {}),
         )
     for name, question in QUESTIONS.items():
         queue = subjects.ROUTING_QUEUE if name in ROUTING_QUESTIONS else subjects.INBOX_VIEWS_QUEUE
@@ -189,7 +191,7 @@ def message_object(message: Message) -> dict[str, Any]:
 
 
 def _details(message: Message) -> dict[str, Any]:
-    """Headers, the field by which a reply or an event is known for what it belongs to, and an example."""
+    """Headers, correlation id and example."""
     match message.group:
         case "commands":
             found = examples.of_command(message.name)[0]
@@ -207,13 +209,13 @@ def _details(message: Message) -> dict[str, Any]:
             return _example(examples.of_question(message.name)[0].reply)
         case _:
             event = next(event for event in EVENTS.values() if event_key(event) == key(message))
-            told = examples.of_event(event)
+            example = examples.of_event(event)
             found_headers = {"headers": headers.cloud_event(event), "correlationId": _correlation("causation")}
-            return found_headers | _example(told.body, told.headers)
+            return found_headers | _example(example.body, example.headers)
 
 
 def _refused(reply: Mapping[str, Any]) -> Mapping[str, str] | None:
-    """The error headers of a reply that is no success."""
+    """The error headers of a failed reply."""
     name = reply.get("reason") or reply.get("error")
     return {subjects.ERROR_CODE: str(CODES[name]), subjects.ERROR: name} if name else None
 
@@ -231,7 +233,7 @@ def _schema_ref(name: str) -> dict[str, str]:
 
 
 def embedded(message: Message) -> Iterator[tuple[str, Schema]]:
-    """The message's schema and those it refers to, by the names they have among the document's components."""
+    """The message's schema and those it refers to, by their names among the components."""
     own = {word: value for word, value in message.schema.items() if word not in ("$schema", "$id", "$defs")}
     yield key(message), _referring(own, message.group)
     for name, schema in message.schema.get("$defs", {}).items():

@@ -1,4 +1,4 @@
-"""`switchboard contract`: write the published contract, check that it is current, make its page."""
+"""`switchboard contract`: write the published contract, check it, make its HTML page."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ PUBLISHED: Final = Path("deploy/contract")
 PAGE: Final = Path("build/contract.html")
 DOCUMENT: Final = "asyncapi.json"
 
-app = typer.Typer(help="The contract: an AsyncAPI document, JSON Schemas, a page.", no_args_is_help=True)
+app = typer.Typer(help="Write or check the published contract, or make its HTML page.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--folder", help="Where the contract is published.")]
+Folder = Annotated[Path, typer.Option("--folder", help="The folder of the published contract.")]
 File = Annotated[Path, typer.Option("--to", help="The file to write.")]
 
 
 @app.command()
 def write(folder: Folder = PUBLISHED) -> None:
-    """Write the AsyncAPI document and the JSON Schemas, and remove schemas that no longer are."""
+    """Write the AsyncAPI document and the JSON Schemas, and remove outdated schemas."""
     for path in stale(folder):
         path.unlink()
     for name, text in published().items():
@@ -35,20 +35,20 @@ def write(folder: Folder = PUBLISHED) -> None:
 
 @app.command()
 def check(folder: Folder = PUBLISHED) -> None:
-    """Tell whether what is published says what the code does.
+    """Check that the published contract matches the code.
 
-    Exit code 0: it does; 1: it does not, and which files.
+    Exit code 0: it matches; 1: it does not, with the list of files.
     """
     wrong = sorted({str(path) for path in stale(folder)} | differing(folder))
     if wrong:
-        told = "\n".join(f"  {name}" for name in wrong)
-        fail(f"Not what the code says:\n{told}\nRun: switchboard contract write", REFUSED)
-    typer.echo(f"{folder} is what the code says.")
+        listed = "\n".join(f"  {name}" for name in wrong)
+        fail(f"These files do not match the code:\n{listed}\nRun: switchboard contract write", REFUSED)
+    typer.echo(f"{folder} matches the code.")
 
 
 @app.command()
 def page(to: File = PAGE) -> None:
-    """Make one HTML page of the contract, with an example of each message."""
+    """Make an HTML page of the contract, with an example of each message."""
     from services.ops.contract.page import page as made
 
     try:
@@ -62,7 +62,7 @@ def page(to: File = PAGE) -> None:
 
 @cache
 def published() -> Mapping[str, str]:
-    """Every file of the contract by its path."""
+    """Every file of the contract, by path."""
     from services.ops.contract.asyncapi import document
     from services.ops.contract.schemas import messages
 
@@ -78,13 +78,13 @@ def written(found: Any) -> str:
 
 
 def stale(folder: Path) -> list[Path]:
-    """Schemas that are there and no longer made."""
+    """Published schemas that are no longer generated."""
     names = published()
     return [path for path in folder.glob("schemas/*/*.json") if str(path.relative_to(folder)) not in names]
 
 
 def differing(folder: Path) -> set[str]:
-    """What is missing or otherwise."""
+    """Missing and different files."""
     return {
         str(folder / name)
         for name, text in published().items()

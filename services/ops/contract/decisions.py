@@ -1,6 +1,6 @@
-"""What becomes of each command, and what keeps a question from its answer: who may, refused why, _rules_of how.
+"""The published rules of each command and question: permissions, refusals, events and errors.
 
-The decisions themselves are made in the services; a test plays random histories and compares what it saw with this.
+The services decide; a test plays random histories and compares their outcomes with these rules.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from shared.language.reasons import QuestionError, Reason
 M = TypeVar("M")
 T = TypeVar("T")
 
-# Of each role of shared/language/permissions.py, in words.
+# The roles of shared/language/permissions.py, in words.
 ROLES: Final[Mapping[Role, str]] = {
     "service": "a trusted service",
     "super_admin": "`super_admin`",
@@ -32,7 +32,7 @@ ROLES: Final[Mapping[Role, str]] = {
 
 @dataclass(frozen=True)
 class CommandRules:
-    """`refused` are its own reasons in the order in which they are looked at; `unchanged` says when."""
+    """`refused` are the command's own reasons, in the order of their checks; `unchanged` is the condition for it."""
 
     refused: Sequence[Reason]
     events: Sequence[type[Event]]
@@ -45,7 +45,7 @@ class QuestionRules:
     errors: Sequence[QuestionError]
 
 
-# Looked at before a command's own; STREAM_NOT_UNDERSTOOD, BUSY and INTERNAL_ERROR may come at any time.
+# Checked before the command's own; STREAM_NOT_UNDERSTOOD, BUSY and INTERNAL_ERROR are possible at any time.
 EVERY_COMMAND: Final = (Reason.ACCOUNT_NOT_FOUND, Reason.COMMAND_ID_REUSED, Reason.PERMISSION_MISSING)
 EVERY_QUESTION: Final = (
     QuestionError.QUERY_INVALID,
@@ -61,20 +61,20 @@ OWNER: Final = (Reason.USER_NOT_FOUND, Reason.OWNER_NOT_ACTIVE)
 CONNECTED: Final = (Reason.NOT_CONNECTED, Reason.ADDRESS_IS_ALIAS, Reason.ADDRESS_ORPHANED)
 HELD_ALREADY: Final = (Reason.REAUTH_REQUIRED, Reason.CONNECTION_PAUSED)
 
-_SAME: Final = "it is the same already"
-_SO: Final = "it is so already"
+_SAME: Final = "the value is the same"
+_SO: Final = "this is already the case"
 
 COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
     c.RegisterAccount: CommandRules((Reason.ACCOUNT_EXISTS,), (e.AccountRegistered, e.UserAdded, e.InboxCreated), None),
     c.ChangePlan: CommandRules((), (e.PlanChanged,), _SAME),
     c.CreateTeam: CommandRules((Reason.USER_NOT_FOUND, Reason.TEAM_EXISTS), (e.TeamCreated,), None),
     c.SetTeamMembers: CommandRules(
-        (Reason.TEAM_NOT_FOUND, Reason.USER_NOT_FOUND), (e.TeamMembersChanged,), "the same set"
+        (Reason.TEAM_NOT_FOUND, Reason.USER_NOT_FOUND), (e.TeamMembersChanged,), "the set is the same"
     ),
-    c.SetAccountNeverLog: CommandRules((), (e.AccountNeverLogChanged,), "the same set"),
+    c.SetAccountNeverLog: CommandRules((), (e.AccountNeverLogChanged,), "the set is the same"),
     c.AddUser: CommandRules((Reason.USER_EXISTS,), (e.UserAdded, e.AddressReclaimed), None),
     c.SetPermissions: CommandRules(
-        (Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.PermissionsChanged,), "the same set"
+        (Reason.USER_NOT_FOUND, Reason.LAST_SUPER_ADMIN), (e.PermissionsChanged,), "the set is the same"
     ),
     c.AssignSeat: CommandRules((Reason.USER_NOT_FOUND,), (e.SeatAssigned,), _SO),
     c.UnassignSeat: CommandRules((Reason.USER_NOT_FOUND,), (e.SeatUnassigned,), _SO),
@@ -101,7 +101,7 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
     ),
     c.RenameInbox: CommandRules((Reason.INBOX_NOT_FOUND, Reason.INBOX_NAME_TAKEN), (e.InboxRenamed,), _SAME),
     c.SetInboxAccess: CommandRules(
-        (*INBOX, Reason.USER_NOT_FOUND, Reason.TEAM_NOT_FOUND), (e.InboxAccessChanged,), "the same sets"
+        (*INBOX, Reason.USER_NOT_FOUND, Reason.TEAM_NOT_FOUND), (e.InboxAccessChanged,), "the sets are the same"
     ),
     c.SetRouting: CommandRules(
         (
@@ -121,7 +121,7 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
         _SO,
     ),
     c.RestoreInbox: CommandRules(
-        (Reason.INBOX_NOT_FOUND, Reason.INBOX_LIMIT_REACHED), (e.InboxRestored,), "it is open"
+        (Reason.INBOX_NOT_FOUND, Reason.INBOX_LIMIT_REACHED), (e.InboxRestored,), "the inbox is open"
     ),
     c.ConnectPersonal: CommandRules(
         (
@@ -135,7 +135,7 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
             Reason.REAUTH_IDENTITY_MISMATCH,
         ),
         (e.PersonalConnected, e.FromNameChanged, e.Reconnected),
-        "it is the owner's and healthy, and nothing that is given differs",
+        "the owner has the address, it is healthy, and no given value differs",
     ),
     c.ConnectTeam: CommandRules(
         (
@@ -149,19 +149,19 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
             Reason.TEAM_VISIBILITY_NOT_ACKNOWLEDGED,
         ),
         (e.TeamConnected, e.FromNameChanged, e.Reconnected),
-        "it is connected to this inbox and healthy, and nothing that is given differs",
+        "the address is connected to this inbox, it is healthy, and no given value differs",
     ),
-    c.Disconnect: CommandRules((Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "it is free"),
+    c.Disconnect: CommandRules((Reason.ADDRESS_IS_ALIAS,), (e.Disconnected, e.AliasRemoved), "the address is free"),
     c.RequireReauthentication: CommandRules(CONNECTED, (e.ReauthenticationRequired,), _SO),
     c.Reconnect: CommandRules(
         (*CONNECTED, Reason.REAUTH_IDENTITY_MISMATCH, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.Reconnected,),
-        "it is not broken",
+        "the connection works",
     ),
     c.Pause: CommandRules(CONNECTED, (e.ConnectionPaused,), _SO),
     c.Resume: CommandRules(CONNECTED, (e.ConnectionResumed,), _SO),
     c.MoveTeamAddress: CommandRules(
-        (*INBOX, *CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL), (e.TeamAddressMoved,), "it is in this inbox"
+        (*INBOX, *CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL), (e.TeamAddressMoved,), "the address is in this inbox"
     ),
     c.ConvertConnection: CommandRules(
         (
@@ -177,7 +177,7 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
             Reason.TEAM_VISIBILITY_NOT_ACKNOWLEDGED,
         ),
         (e.ConnectionConverted,),
-        "it is of that kind and holder",
+        "the address has that kind and holder",
     ),
     c.TransferOwnership: CommandRules(
         (
@@ -188,7 +188,7 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
             Reason.ADDRESS_ALREADY_PERSONAL,
         ),
         (e.OwnershipTransferred,),
-        "the new owner owns it already",
+        "the new owner has the address",
     ),
     c.ReclaimAddress: CommandRules(
         (
@@ -199,12 +199,12 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
             Reason.ADDRESS_ALREADY_PERSONAL,
         ),
         (e.AddressReclaimed,),
-        "the new owner owns it already",
+        "the new owner has the address",
     ),
     c.ReleaseAddress: CommandRules(
         (Reason.ADDRESS_IS_ALIAS, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.AddressReleased, e.AliasRemoved),
-        "it is free",
+        "the address is free",
     ),
     c.BindTool: CommandRules(
         (
@@ -214,13 +214,13 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
             Reason.PERSONAL_CONNECTION_REQUIRED,
         ),
         (e.ToolBound,),
-        "it is bound",
+        "the tool is bound",
     ),
-    c.UnbindTool: CommandRules(CONNECTED, (e.ToolUnbound,), "it is not bound"),
+    c.UnbindTool: CommandRules(CONNECTED, (e.ToolUnbound,), "the tool is not bound"),
     c.AddAlias: CommandRules(
         (*CONNECTED, Reason.ADDRESS_ALREADY_PERSONAL, Reason.ADDRESS_ALREADY_TEAM),
         (e.AliasAdded,),
-        "it is its alias already",
+        "the alias exists",
     ),
     c.RemoveAlias: CommandRules(CONNECTED, (e.AliasRemoved,), None),
     c.PromoteAlias: CommandRules(CONNECTED, (e.AliasPromoted,), None),
@@ -228,15 +228,16 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
 }
 
 ADMINS: Final = "administrators and services"
-MEMBERS: Final = f"the inbox's members, {ADMINS}"
+MEMBERS: Final = f"members of the inbox, {ADMINS}"
 
 QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
     q.Address: QuestionRules(
-        "anybody; whose it is, administrators, the holder and the inbox's members", (QuestionError.ADDRESS_INVALID,)
+        "everyone; the holder is visible to administrators, the holder and the members of the inbox",
+        (QuestionError.ADDRESS_INVALID,),
     ),
     q.Addresses: QuestionRules(ADMINS, ()),
     q.Inbox: QuestionRules(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
-    q.Inboxes: QuestionRules("anybody: administrators and services all of them, others those they are in", ()),
+    q.Inboxes: QuestionRules("everyone; administrators and services see all inboxes, others their own", ()),
     q.Identities: QuestionRules(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
     q.User: QuestionRules(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
     q.Users: QuestionRules(ADMINS, ()),
@@ -245,21 +246,21 @@ QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
     q.Orphans: QuestionRules(ADMINS, ()),
     q.Usage: QuestionRules(ADMINS, ()),
     q.RemovalImpact: QuestionRules(ADMINS, (QuestionError.USER_NOT_FOUND,)),
-    q.Resolve: QuestionRules("anybody; recipients whose mail the actor may not see come as `NOT_VISIBLE`", ()),
+    q.Resolve: QuestionRules("everyone; recipients whose mail the actor may not see are `NOT_VISIBLE`", ()),
     q.Routing: QuestionRules(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
 }
 
-# The fields whose text must be an address, or for a list addresses and domains.
+# Fields with an address, or a list of addresses and domains.
 _ADDRESSES: Final = frozenset({"address", "alias", "entries", "never_log"})
 
 
 def rules_of_command(command: type[c.Command]) -> CommandRules:
-    """Raises `MissingDescription` for one that is new."""
+    """Raise `MissingDescription` for a new message."""
     return _rules_of(COMMAND_RULES, command)
 
 
 def rules_of_question(question: type[q.Question]) -> QuestionRules:
-    """Raises `MissingDescription` for one that is new."""
+    """Raise `MissingDescription` for a new message."""
     return _rules_of(QUESTION_RULES, question)
 
 
@@ -270,7 +271,7 @@ def _rules_of(table: Mapping[type[M], T], message: type[M]) -> T:
 
 
 def who_may(command: type[c.Command]) -> str:
-    """The roles that suffice, in words; every trusted service may, too."""
+    """The sufficient roles, in words; trusted services may give every command."""
     rule = PERMISSIONS[command]
     roles = " or ".join(ROLES[role] for role in rule.roles)
     if rule.owner_is_actor:
@@ -281,7 +282,7 @@ def who_may(command: type[c.Command]) -> str:
 
 
 def refusals(command: type[c.Command]) -> list[Reason]:
-    """Every reason that a reply to this command may bear, in the order in which they are looked at."""
+    """Every reason in a reply to this command, in the order of the checks."""
     readable = [Reason.COMMAND_INVALID, *([Reason.ADDRESS_INVALID] if _ADDRESSES & command.model_fields.keys() else [])]
     every = [one for one in EVERY_COMMAND if command is not c.RegisterAccount or one is not Reason.ACCOUNT_NOT_FOUND]
     at_any_time = (Reason.STREAM_NOT_UNDERSTOOD, Reason.BUSY, Reason.INTERNAL_ERROR)
@@ -289,5 +290,5 @@ def refusals(command: type[c.Command]) -> list[Reason]:
 
 
 def errors(question: type[q.Question]) -> list[QuestionError]:
-    """Every error that an answer to this question may bear."""
+    """Every error of this question."""
     return [*EVERY_QUESTION, *rules_of_question(question).errors]

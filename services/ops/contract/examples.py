@@ -1,4 +1,4 @@
-"""One good example of every message: a story that was really decided, told and answered.
+"""An example of every message, from one recorded story of commands, events and questions.
 
 `examples.json` holds it, written by `python -m tests.contract.record` from `tests/contract/story.py`.
 """
@@ -40,7 +40,7 @@ def _story() -> Mapping[str, Any]:
 
 
 def of_command(name: str) -> list[Exchange]:
-    """Accepted first; then how it was unchanged, tried or refused, where the story tells of it."""
+    """The exchanges of a command, accepted ones first."""
     found = _exchanges("commands", name)
     return sorted(found, key=lambda one: one.reply["outcome"] != "accepted" or "dry_run" in one.body)
 
@@ -50,25 +50,25 @@ def of_question(name: str) -> list[Exchange]:
 
 
 def _exchanges(group: str, name: str) -> list[Exchange]:
-    """Raises `MissingDescription` when there is none."""
+    """Raise `MissingDescription` without an example."""
     found = [Exchange(**one) for one in _story()[group] if one["name"] == name]
     if not found:
-        raise MissingDescription(f"The story does not tell of {name} yet: tests/contract/story.py")
+        raise MissingDescription(f"{name} has no example yet: tests/contract/story.py")
     return found
 
 
 def of_outcome(outcome: str) -> Iterator[Exchange]:
-    """Commands that were replied to so."""
+    """Commands with this outcome."""
     return (Exchange(**one) for one in _story()["commands"] if one["reply"]["outcome"] == outcome)
 
 
 def not_answered() -> Exchange:
-    """A question that got an error."""
+    """A question with an error."""
     return next(Exchange(**one) for one in _story()["questions"] if "error" in one["reply"])
 
 
 def of_event(event: type[Event]) -> EventExample:
     found = _story()["events"].get(event.stored_name())
     if found is None:
-        raise MissingDescription(f"In the story {event.__name__} does not happen yet: tests/contract/story.py")
+        raise MissingDescription(f"{event.__name__} has no example yet: tests/contract/story.py")
     return EventExample(**found)

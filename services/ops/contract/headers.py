@@ -1,4 +1,4 @@
-"""The headers of messages as schemas: NATS knows text only, so numbers are digits."""
+"""The headers of messages as schemas: NATS has text only, so that numbers are digits."""
 
 from typing import Any, Final
 
@@ -53,18 +53,18 @@ def cloud_event(event: type[Event]) -> Schema:
 
 
 def subject_pattern(event: type[Event]) -> str:
-    """An address stands in `ce-subject` as its stream's id, everything else by its name."""
+    """The pattern of `ce-subject`: an address by the id of its stream, all others by name."""
     names = {"address": UUID, "account": pattern_of(Account).strip("^$")}
     return f"^{event.aggregate}/{names.get(event.aggregate, pattern_of(Id).strip('^$'))}$"
 
 
 def traced() -> Schema:
-    """What a command may bear."""
+    """The optional headers of a command."""
     return _headers("CommandHeaders", {}, {Ce.TRACEPARENT: {"pattern": TRACEPARENT}})
 
 
 def error(names: type[Reason] | type[QuestionError]) -> Schema:
-    """What a reply bears that is no success, as the NATS micro protocol has it."""
+    """The error headers of a reply, by the NATS micro protocol."""
     codes = sorted({str(CODES[name]) for name in names})
     title = "Refused" if names is Reason else "NotAnswered"
     always: dict[str, Schema] = {

@@ -1,4 +1,4 @@
-"""The pieces that the page is made of: text, tables of fields, examples. All that is not markup is escaped here."""
+"""The parts of the page: text, tables of fields, examples. Plain text is escaped here."""
 
 import json
 import re
@@ -39,22 +39,22 @@ def code(plain: str) -> str:
 
 
 def inline(plain: str) -> str:
-    """Plain text with `code` in it."""
+    """Plain text with `code`, as markup."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text(plain))
 
 
 def prose(plain: str) -> str:
-    """The same in paragraphs."""
+    """Plain text with `code`, in paragraphs."""
     return "".join(f"<p>{inline(part)}</p>\n" for part in plain.split("\n\n") if part)
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """Names with what is so, which is markup already."""
+    """Pairs of a name and a value; values are markup."""
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows) + "</dl>\n"
 
 
 def table(rows: Iterable[Iterable[str]]) -> str:
-    """The first cell of each row names it; all are markup already."""
+    """A table; the first cell of each row is its heading, and all cells are markup."""
     found = []
     for row in rows:
         name, *rest = row
@@ -66,7 +66,7 @@ def table(rows: Iterable[Iterable[str]]) -> str:
 
 
 def fields(schema: Schema, without: Iterable[str] = ()) -> str:
-    """A table of the fields, then one for each object that stands in them."""
+    """A table of the fields, then one for each object in them."""
     names = [name for name in schema["properties"] if name not in without]
     own = field_table(schema, names) if names else '<p class="none">No fields of its own.</p>\n'
     return own + "".join(
@@ -76,7 +76,7 @@ def fields(schema: Schema, without: Iterable[str] = ()) -> str:
 
 
 def field_table(schema: Schema, names: Iterable[str]) -> str:
-    """What is optional is not also default_text to be null: that is the same."""
+    """A table of these fields. Optional fields are shown without null, which means the same."""
     required = schema.get("required", ())
     properties = {name: schema["properties"][name] for name in names if name in schema["properties"]}
     return table(
@@ -125,28 +125,28 @@ def word_of(name: str, schema: Schema) -> str:
 
 
 def exchange(subject: str, example: examples.Exchange) -> str:
-    """What one would type, and what comes back."""
+    """A request as typed, and its reply."""
     verb = f"nats req {subject}"
     request = f"{verb} {shlex.quote(as_json(example.body, taken=len(verb)))}"
     return f"<pre>{code(request)}</pre>\n{reply(example.reply)}"
 
 
 def reply(body: Mapping[str, Any]) -> str:
-    """A reply or an answer; one that is no success begins with its headers."""
+    """A reply or an answer; an error begins with its headers."""
     name = body.get("reason") or body.get("error")
     heads = {subjects.ERROR_CODE: str(CODES[name]), subjects.ERROR: name} if name else {}
     return message(heads, body)
 
 
 def message(heads: Mapping[str, str], body: Mapping[str, Any]) -> str:
-    """Headers, as they are shown by `nats`, and the body."""
+    """Headers, as `nats` prints them, and the body."""
     lines = "".join(f"{name}: {value}\n" for name, value in heads.items())
     whole = lines + ("\n" if lines else "") + as_json(body)
     return f'<pre class="reply">{code(whole)}</pre>\n'
 
 
 def as_json(value: Any, indent: str = "", taken: int = 0) -> str:
-    """Several lines only where one would be too long; `taken` of the first one is not free."""
+    """JSON on one line if it fits; `taken` characters of the first line are not free."""
     line = json.dumps(value, ensure_ascii=False)
     inner = f"{indent}  "
     if taken + len(indent) + len(line) <= LONGEST_LINE or not isinstance(value, dict | list):

@@ -1,4 +1,4 @@
-"""The contract as one HTML page, with nothing from elsewhere: every message, its fields, its reasons, an example."""
+"""The contract as one self-contained HTML page: every message with fields, reasons and an example."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -17,11 +17,11 @@ from shared.language.reasons import CODES
 
 Groups = Mapping[str, Mapping[str, Message]]
 
-# Fields that every message of the group has are shown once.
+# Fields of every message in the group are shown once.
 OF_ALL_COMMANDS: Final = ("actor", "command_id", "correlation_id", "dry_run")
 OF_ALL_QUESTIONS: Final = ("actor", "at_least", "wait_ms", "limit", "after")
 OF_ALL_ANSWERS: Final = ("position", "next", "incomplete_since")
-# Any that has them.
+# Messages with these fields.
 A_COMMAND, A_LIST = "AssignSeat", "Users"
 
 TITLES: Final = {
@@ -31,7 +31,7 @@ TITLES: Final = {
     "events": "Events",
     "reasons": "Reasons and errors",
 }
-# More of what is alike is not shown.
+# Further similar examples are not shown.
 MOST_EXAMPLES: Final = 3
 
 
@@ -73,9 +73,9 @@ def title_of(message: Message) -> str:
 
 
 def article(message: Message, *parts: str) -> str:
-    said = m.prose(message.schema.get("description", ""))
+    description = m.prose(message.schema.get("description", ""))
     name = m.anchor(message.group, message.name)
-    return f'<article id="{name}">\n<h3>{title_of(message)}</h3>\n{said}{"".join(parts)}</article>\n'
+    return f'<article id="{name}">\n<h3>{title_of(message)}</h3>\n{description}{"".join(parts)}</article>\n'
 
 
 def beginning() -> str:
@@ -85,16 +85,16 @@ def beginning() -> str:
         ("event", m.code(subjects.event("<account>", "<aggregate>", "<Event>"))),
         ("discovery", m.code("$SRV.PING, $SRV.INFO, $SRV.STATS")),
     )
-    said = m.prose(
-        "Everything is JSON in UTF-8 over NATS. An id, of an account, a user, a team or an inbox, is chosen by the "
-        f"caller and matches `{m.ID}`. Whoever reads replies, answers and events ignores fields that he does not know. "
-        "In commands and questions `null` equals absent, and an unknown field is refused.\n\n"
-        "The examples are taken from one story that was really decided; their ids count up in the order of its events."
+    description = m.prose(
+        "Everything is JSON in UTF-8 over NATS. Callers choose the ids of accounts, users, teams and inboxes, which "
+        f"match `{m.ID}`. Readers of replies, answers and events must ignore unknown fields. "
+        "In commands and questions, `null` equals absent, and an unknown field is refused.\n\n"
+        "The examples come from one recorded story; their ids count up in the order of its events."
     )
     return (
         "<header><h1>The contract of Switchboard</h1>\n<p>Which e-mail address is connected to whom, as what, and "
-        f"where does its mail go? Version {VERSION}, as its subjects say; within it messages only grow.</p>\n"
-        f"{m.table(rows)}{said}</header>\n"
+        f"where does its mail go? Version {VERSION}, as in the subjects; within it, messages only gain fields.</p>\n"
+        f"{m.table(rows)}{description}</header>\n"
     )
 
 
@@ -103,8 +103,8 @@ def beginning() -> str:
 
 def commands(groups: Groups) -> Iterator[str]:
     yield m.prose(
-        "Give each command an id of its own, and it may be asked again as often as one likes: the first answer stands. "
-        "Every command takes, beside its own fields:"
+        "Give each command its own id. You may then send it again at any time and get the first reply. "
+        "Every command takes these fields besides its own:"
     )
     yield m.field_table(groups["commands"][A_COMMAND].schema, OF_ALL_COMMANDS)
     for message in groups["commands"].values():
@@ -113,13 +113,13 @@ def commands(groups: Groups) -> Iterator[str]:
 
 def command(message: Message) -> str:
     named = COMMANDS[message.name]
-    decided = decisions.rules_of_command(named)
+    rules = decisions.rules_of_command(named)
     rows = [
         ("subject", m.code(subjects.command("<account>", message.name))),
         ("who may", m.inline(decisions.who_may(named))),
-        ("tells", " ".join(m.link("events", event_name(one), one.__name__) for one in decided.events)),
+        ("events", " ".join(m.link("events", event_name(one), one.__name__) for one in rules.events)),
         ("refused", m.links("reasons", map(str, decisions.refusals(named)))),
-        *([("unchanged", f"when {m.inline(decided.unchanged)}")] if decided.unchanged else []),
+        *([("unchanged", f"when {m.inline(rules.unchanged)}")] if rules.unchanged else []),
     ]
     subject = subjects.command(examples.ACCOUNT, message.name)
     shown = [m.exchange(subject, one) for one in examples.of_command(message.name)[:MOST_EXAMPLES]]
@@ -127,7 +127,9 @@ def command(message: Message) -> str:
 
 
 def replies(groups: Groups) -> Iterator[str]:
-    yield m.prose("One of three. Accepted means durable: the events are on disk before the reply leaves.")
+    yield m.prose(
+        "A command has one of three replies. Accepted means durable: the events are on disk before the reply leaves."
+    )
     for message in groups["replies"].values():
         example = next(examples.of_outcome(message.schema["properties"]["outcome"]["enum"][0]))
         yield article(message, m.fields(message.schema), m.reply(example.reply))
@@ -135,11 +137,11 @@ def replies(groups: Groups) -> Iterator[str]:
 
 def questions(groups: Groups) -> Iterator[str]:
     yield m.prose(
-        "An answer shows what its actor may see, as of the position that it tells. Every question takes, beside its "
-        "own fields (`limit` and `after` only where the answer is a list):"
+        "An answer shows what its actor may see, as of its position. Every question takes these fields besides its "
+        "own (`limit` and `after` only if the answer is a list):"
     )
     yield m.field_table(groups["questions"][A_LIST].schema, OF_ALL_QUESTIONS)
-    yield m.prose("Every answer bears, beside its `result` (`next` only where it is a page):")
+    yield m.prose("Every answer has these fields besides its `result` (`next` only if it is a page):")
     yield m.field_table(groups["answers"][A_LIST].schema, OF_ALL_ANSWERS)
     for name in QUESTIONS:
         yield question(groups["questions"][name], groups["answers"][name])
@@ -168,8 +170,8 @@ def question(message: Message, answer: Message) -> str:
 def events(groups: Groups) -> Iterator[str]:
     yield m.prose(
         f"CloudEvents 1.0 in binary mode, in the JetStream stream `{subjects.EVENT_STREAM}`, kept without limit. "
-        "Delivery is at least once; `ce-id` and `ce-position` make it once. Every event bears these headers; here they "
-        "are those of `TeamConnected`:"
+        "Delivery is at least once; drop duplicates by `ce-id` or `ce-position`. Every event has these headers, shown "
+        "for `TeamConnected`:"
     )
     heads = headers.cloud_event(TeamConnected)
     yield m.field_table(heads, heads["properties"])
@@ -178,11 +180,11 @@ def events(groups: Groups) -> Iterator[str]:
 
 
 def event(message: Message, kind: type[Event]) -> str:
-    published_by = [command.__name__ for command, told in decisions.COMMAND_RULES.items() if kind in told.events]
+    published_by = [command.__name__ for command, rules in decisions.COMMAND_RULES.items() if kind in rules.events]
     rows = (
         ("subject", m.code(subjects.event("<account>", kind.aggregate, kind.__name__))),
         ("stored as", m.code(kind.stored_name())),
-        ("told by", m.links("commands", published_by)),
+        ("published by", m.links("commands", published_by)),
     )
     example = examples.of_event(kind)
     return article(message, m.facts(rows), m.fields(message.schema), m.message(example.headers, example.body))
@@ -190,9 +192,9 @@ def event(message: Message, kind: type[Event]) -> str:
 
 def reasons() -> Iterator[str]:
     yield m.prose(
-        f"The names are stable; the number is the `{subjects.ERROR_CODE}`. More may come: take an unknown one for a "
-        "no. `BUSY` and `VIEW_BEHIND` are worth asking again as it stands."
+        f"The names are stable; the number is the `{subjects.ERROR_CODE}`. New ones may be added: treat an unknown "
+        "one as a refusal. After `BUSY` and `VIEW_BEHIND`, send the same request again."
     )
-    rows = ((f'<span id="{m.anchor("reasons", name)}">{m.code(name)}</span>', str(CODES[name]), m.inline(said))
-            for name, said in REASONS.items())  # fmt: skip
+    rows = ((f'<span id="{m.anchor("reasons", name)}">{m.code(name)}</span>', str(CODES[name]), m.inline(meaning))
+            for name, meaning in REASONS.items())  # fmt: skip
     yield m.table(rows)

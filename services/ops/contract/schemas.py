@@ -1,8 +1,8 @@
-"""A JSON Schema (2020-12) of every message as it stands on the wire, made from the classes of the published language.
+"""A JSON Schema (2020-12) of every message on the wire, made from the classes of the published language.
 
-Three ways to read a class: what is **asked** may say null for absent and has no unknown fields; what is **told** as an
-event never bears null; what is **answered** bears null where the class says so. Whoever reads events and answers
-ignores fields that he does not know. Only words are used that JSON Schema draft 7 has too, but for `$defs`.
+A class is read in one of three ways. A **request** may have null for absent, and no unknown fields. An **event** never
+has null. A **reply** has null where the class says so. Readers of events and replies ignore unknown fields. Except for
+`$defs`, the schemas use only keywords of JSON Schema draft 7.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel, TypeAdapter, create_model
 
-from services.ops.contract import meanings
+from services.ops.contract import meanings, titles
 from shared.language import subjects
 from shared.language.answers import RESULTS, Accepted, Answer, NotAnswered, Refused, Unchanged
 from shared.language.commands import COMMANDS
@@ -26,11 +26,11 @@ REPLIES: Final = (Accepted, Unchanged, Refused)
 
 Schema: TypeAlias = dict[str, Any]
 
-# Fields that hold a time, whatever the message.
+# Fields with a time, in every message.
 TIMES: Final = frozenset(("since", "claimed_at"))
 
 _LINE: Final = r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]"
-# The same patterns in words that every dialect of regular expressions knows: \p{Cc} is U+0000-001F and U+007F-009F.
+# The same patterns in every dialect of regular expressions: \p{Cc} is U+0000-001F and U+007F-009F.
 PORTABLE: Final = {
     NOT_BLANK: r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$",
     LINES: rf"^(?:\r\n|{_LINE})*$",
@@ -46,7 +46,7 @@ class Direction(Enum):
 
 @dataclass(frozen=True)
 class Message:
-    """`name` is unique in its group; `schema` stands alone."""
+    """`name` is unique in its group; `schema` is self-contained."""
 
     group: str
     name: str
@@ -58,7 +58,7 @@ class Message:
 
 
 def messages() -> Iterator[Message]:
-    """Every message of the contract, in the order in which it is declared."""
+    """Every message of the contract, in the order of declaration."""
     for command in COMMANDS.values():
         yield _message("commands", command.__name__, command, Direction.REQUEST)
     for reply in REPLIES:
@@ -73,18 +73,18 @@ def messages() -> Iterator[Message]:
 
 
 def event_name(event: type[Event]) -> str:
-    """Its stored name without what all of them begin with."""
+    """The stored name without the common prefix."""
     return f"{event.__name__}.v{event.version}"
 
 
 def answer_to(question: type[Question]) -> type[BaseModel]:
-    """The whole answer to a question: where it stands, and its result."""
+    """The whole answer to a question: position and result."""
     result: Any = RESULTS[question]
     fields: dict[str, Any] = {"position": (int, ...), "result": (result, ...), "incomplete_since": (int | None, None)}
     if issubclass(question, ListQuestion):
         fields |= {"result": (tuple[result, ...], ...), "next": (str | None, ...)}
-    said = f"What the question {question.__name__} is answered, as of `position`."
-    return create_model(f"{question.__name__}Answer", __base__=Answer, __doc__=said, **fields)
+    description = f"The answer to the question {question.__name__}, as of `position`."
+    return create_model(f"{question.__name__}Answer", __base__=Answer, __doc__=description, **fields)
 
 
 def _message(group: str, name: str, message: type[BaseModel], direction: Direction) -> Message:
@@ -93,7 +93,7 @@ def _message(group: str, name: str, message: type[BaseModel], direction: Directi
 
 
 def schema_of(message: type[BaseModel], direction: Direction) -> Schema:
-    """The schema of one class, with what it refers to in `$defs`."""
+    """The schema of one class, with the schemas it refers to in `$defs`."""
     return _SchemaReader(direction).whole(TypeAdapter(message).json_schema())
 
 
@@ -106,14 +106,14 @@ class _SchemaReader:
         return self._object(raw) | ({"$defs": defs} if defs else {})
 
     def _object(self, raw: Schema) -> Schema:
-        """An object as a whole: a message, or what stands in one."""
+        """A message, or an object in one."""
         name, required = raw["title"], raw.get("required", [])
         fields = {
             field: self._field(name, field, one, required=field in required)
             for field, one in raw.get("properties", {}).items()
         }
         always = [field for field, one in fields.items() if field in required or is_constant(one)]
-        found: Schema = {"title": meanings.title_of_rule(name) if self._direction is Direction.EVENT else name}
+        found: Schema = {"title": titles.title_of_rule(name) if self._direction is Direction.EVENT else name}
         if "description" in raw:
             found["description"] = cleandoc(raw["description"])
         found |= {"type": "object", "properties": fields}
@@ -135,7 +135,7 @@ class _SchemaReader:
                 found = without_null(found)
             if default not in (None, [], {}):
                 found["default"] = default
-        # Beside a $ref nothing is read in draft 7.
+        # Draft 7 ignores keywords beside a $ref.
         return found if "$ref" in found else {"description": meanings.of_field(message, name)} | found
 
     def _value(self, raw: Schema, message: str, field: str) -> Schema:
@@ -145,14 +145,14 @@ class _SchemaReader:
                 found[word] = [self._value(one, message, field) for one in found[word]]
         if isinstance(found.get("items"), dict):
             items = self._value(found["items"], message, field)
-            # Generators that make a class of a pattern name it after the list, and number it when the name is taken.
-            found["items"] = {"title": meanings.title_of_item(message, field)} | items if "pattern" in items else items
+            # Generators that make a class of a pattern name it after the list, and number a taken name.
+            found["items"] = {"title": titles.title_of_item(message, field)} | items if "pattern" in items else items
         if "const" in found:
-            # Generators know a choice of one everywhere, a constant text not.
+            # All generators support a choice of one; not all support a constant.
             value = found.pop("const")
-            found = {"title": meanings.title_of_constant(value, field), "enum": [value]} | found
+            found = {"title": titles.title_of_constant(value, field), "enum": [value]} | found
         elif "enum" in found:
-            found = {"title": meanings.title_of_choice(found["enum"])} | found
+            found = {"title": titles.title_of_choice(found["enum"])} | found
         if "pattern" in found:
             found["pattern"] = PORTABLE.get(found["pattern"], found["pattern"])
         return _folded(found)
@@ -171,8 +171,8 @@ def nullable(schema: Schema) -> Schema:
     """The same, or null."""
     if isinstance(schema.get("type"), list) or {"type": "null"} in schema.get("anyOf", []):
         return schema
-    # A choice keeps its own title and words: generators make a word of a null that stands among them, and forget that a
-    # list or an object may be null.
+    # A choice keeps its own title and words: generators make a word of a null among them, and lose that a list or an
+    # object may be null.
     if schema.get("type") in (None, "array", "object") or "enum" in schema:
         return {"anyOf": [schema, {"type": "null"}]}
     return schema | {"type": [schema["type"], "null"]}

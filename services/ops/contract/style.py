@@ -1,4 +1,4 @@
-"""How the page looks: light or dark as the reader has it, wide enough to read, printable."""
+"""The style sheet of the page: light or dark by the reader's setting, readable and printable."""
 
 from typing import Final
 
