@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from services.connections import outcome, parsing
+from services.connections import dry_runs, outcome, parsing
 from services.connections.commands import PAGES, SET_RULES
 from services.connections.decider import Decider, Outcomes
 from services.connections.envelope import CommandEnvelope
@@ -34,8 +34,8 @@ LOW: Final = "set max_payload to 1MB in NATS's configuration; until then command
 # In the subject of a command; its partition may follow.
 ACCOUNT_AND_NAME = slice(3, 5)
 # Other names are made up by callers, and have no end.
-COUNTED_AS: Final = {name: name for name in COMMANDS}
-COUNTED_AS_IN_SUBJECTS: Final = {name.encode(): name for name in COMMANDS}
+COUNTED_AS: Final = {name: name for name in (*COMMANDS, dry_runs.NAME)}
+COUNTED_AS_IN_SUBJECTS: Final = {name.encode(): name for name in COUNTED_AS}
 
 
 log = structlog.get_logger(__name__)
@@ -147,7 +147,10 @@ class Commands:
 
     def _take(self, request: Request) -> bool:
         account, name = request.subject.split(".")[ACCOUNT_AND_NAME]
-        envelope = parsing.read(account, name, request.data, request.headers)
+        if name == dry_runs.NAME:
+            envelope = dry_runs.read(account, request.data, request.headers)
+        else:
+            envelope = parsing.read(account, name, request.data, request.headers)
         envelope.request = request
         if not self.writer.submit(envelope, len(request.data)):
             self._tell([(envelope, outcome.refused(envelope, outcome.busy(self.writer.retry_after_ms())))])

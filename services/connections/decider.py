@@ -70,7 +70,21 @@ class Decider:
             StoreUnavailable: nothing was written for this group.
             CommitOutcomeUnknown: it may have been written; settle the same group again.
         """
-        batch, reread = _Batch(group), False
+        decided = {one.entry: self._rehearse(one) for one in group if one.batch}
+        if rest := [one for one in group if not one.batch]:
+            decided |= {one.entry: outcome for one, outcome in self._settle(_Batch(rest))}
+        return [(one, decided[one.entry]) for one in group]
+
+    def _rehearse(self, envelope: CommandEnvelope) -> Outcome:
+        """Decides a batch of dry runs in one unit of work, of which nothing is written."""
+        decided = outcome.of_batch([one for _, one in self._settle(_Batch(envelope.batch, rehearsal=True))])
+        size, limit = len(decided.reply()), self._max_payload()
+        if size + HEADERS_MARGIN > limit:
+            return outcome.refused(envelope, outcome.batch_too_large(size, limit))
+        return decided
+
+    def _settle(self, batch: "_Batch") -> Outcomes:
+        reread = False
         while True:
             attempt = _Attempt(self.store.begin(), batch)
             try:
@@ -111,6 +125,8 @@ class Decider:
         """Whether the attempt holds; else the batch and the cache know more for the next one."""
         if self._asks_journal(batch, attempt) or self._refuses_too_large(batch, attempt):
             return False
+        if batch.rehearsal:
+            return attempt.unit.is_current()
         match attempt.unit.commit():
             case Committed(log_end=log_end):
                 attempt.committed_behind(log_end)
@@ -146,10 +162,14 @@ class Decider:
 
 
 class _Batch:
-    """A group: the commands to be decided, outcomes that the journal gave, and those that stand before deciding."""
+    """A group: the commands to be decided, outcomes that the journal gave, and those that stand before deciding.
 
-    def __init__(self, group: Sequence[CommandEnvelope]) -> None:
+    Of a rehearsal all commands are dry runs, and each sees the events that those before would make.
+    """
+
+    def __init__(self, group: Sequence[CommandEnvelope], *, rehearsal: bool = False) -> None:
         self._group = group
+        self.rehearsal = rehearsal
         self._journaled: dict[str, Outcome] = {}
         self.undecided = list(group)
         self.certain: dict[str, Outcome] = {}
@@ -216,6 +236,8 @@ class _Attempt:
                         decided = under_used_id(one)
                 unit.record(one, decided.events)
                 unit.journal.append(entry_of(one, decided, len(unit.events)))
+            elif self._batch.rehearsal:
+                unit.record(one, decided.events)
             self._outcomes[one.entry] = decided, len(unit.events)
 
     def finds_unreadable(self, one: CommandEnvelope) -> bool:
@@ -235,7 +257,10 @@ class _Attempt:
             if decided is None or not decided.events:
                 continue
             events = self.unit.foresee(one, decided.events) if one.dry_run else stored[end - len(decided.events) : end]
-            if too_large := largest_of(events, decided.reply(), limit):
+            reply = decided.reply()
+            if max(len(reply), *(len(event.state) for event in events)) <= room:
+                continue
+            if too_large := largest_of(events, reply, limit):
                 found.append((one, too_large))
         return found
 

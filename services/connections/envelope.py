@@ -16,7 +16,8 @@ class CommandEnvelope:
 
     `entry` is its id in the command journal, `time` when it arrived (RFC 3339 in UTC). `addresses` are its address
     fields and `lists` its never-log lists, canonical, by name of field. `aggregates` and `sets` name what its decision
-    will read, as far as its fields tell. `weight` and `share` count it among the commands that wait.
+    will read, as far as its fields tell. `weight` and `share` count it among the commands that wait. A batch of
+    dry runs has its commands in `batch`.
     """
 
     account: str
@@ -40,3 +41,4 @@ class CommandEnvelope:
     arrived: float = 0.0
     weight: int = 1
     share: str = ""
+    batch: "Sequence[CommandEnvelope]" = ()

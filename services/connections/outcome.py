@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """accepted, unchanged or refused."""
+        """accepted, unchanged or refused; decided for a batch of dry runs."""
         kind: str = self.members["outcome"]
         return kind
 
@@ -115,6 +115,11 @@ def refusal_members(command_id: str | None, refusal: Refused, *, dry_run: bool) 
     return members
 
 
+def of_batch(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcomes of a batch of dry runs, in its order."""
+    return Outcome({"outcome": "decided", "outcomes": [one.members for one in outcomes]}, recorded_once=False)
+
+
 def from_journal(row: JournaledReply) -> Outcome:
     """The outcome that was recorded under the same id before."""
     outcome = Outcome(orjson.loads(row.reply))
@@ -177,6 +182,15 @@ def too_large(found: TooLarge, field: str) -> Refused:
             "bytes": found.size,
             "max_payload": found.max_payload,
         },
+    )
+
+
+def batch_too_large(size: int, max_payload: int) -> Refused:
+    told = f"the outcomes take {size:,} bytes, and a message of NATS at most {max_payload:,} (max_payload)"
+    return Refused(
+        Reason.COMMAND_INVALID,
+        f"Not decided: {told}. Send fewer commands at once.",
+        {"errors": [problem("commands", told)], "what": "reply", "bytes": size, "max_payload": max_payload},
     )
 
 

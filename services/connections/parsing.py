@@ -22,6 +22,7 @@ from shared.messaging.json_body import ACCOUNT, parse_body, printable, problem, 
 from shared.process import unexpected_errors
 from shared.process.clock import new_id, now
 
+NO_ACCOUNT: Final = "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -"
 LARGEST_BODY: Final = 256 * 1024
 COMMAND_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 # W3C Trace Context, level 1, where version ff and ids of zeros are invalid; anything else is dropped.
@@ -89,7 +90,7 @@ def _read(envelope: CommandEnvelope, data: bytes, headers: Mapping[str, str] | N
     if validate is None:
         raise outcome.unknown(printable(envelope.name))
     if not ACCOUNT.match(envelope.account):
-        raise outcome.invalid([problem("", "the account in the subject is not 1 to 32 of A-Z a-z 0-9 _ -")])
+        raise outcome.invalid([problem("", NO_ACCOUNT)])
     if too_large:
         raise outcome.invalid([problem("", f"the body is larger than {LARGEST_BODY} bytes")])
     if problems and not fields:

@@ -112,6 +112,13 @@ Reply = Accepted | Unchanged | Refused
 AnyReply = Annotated[Reply, Field(discriminator="outcome")]
 
 
+class DryRunOutcomes(Answer):
+    """The reply to a batch of dry runs: the reply that each command would get alone after those before it, in order."""
+
+    outcome: Literal["decided"] = "decided"
+    outcomes: tuple[AnyReply, ...]
+
+
 # ---- errors of questions
 
 

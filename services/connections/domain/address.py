@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, TypeAlias, assert_never
 
 from shared.core.address import AddressInvalid, canonical
@@ -231,6 +232,8 @@ def aliases_of(address: str) -> str:
     return f"aliases:{address}"
 
 
+# A command with an identity asks for it when it is read, decided and applied.
+@lru_cache(maxsize=10_000)
 def mailbox(provider: str | None, identity: str) -> str:
     """The mailbox by its name: an e-mail address whatever its spelling and provider, other text within its provider."""
     try:
