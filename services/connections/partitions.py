@@ -13,17 +13,14 @@ session that is silent is ended by PostgreSQL, so a writer that hangs keeps noth
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import nats.errors
-import psycopg
 import structlog
-from nats.aio.client import Client
 
 from shared.messaging.endpoint import Endpoint
 from shared.process.cancellation import cancellation_requested
-from shared.process.postgres import DirectAsync, LockNotHeld, lock_session_settings
-from shared.wire.connection import flush_confirmed
+from shared.process.postgres import DirectAsync, LockNotHeld, PostgresError, PostgresSession, lock_session_settings
+from shared.wire.connection import NatsClient, NatsError, flush_confirmed
 
 BEAT_SECONDS = 0.25
 SILENCE_SECONDS = 3.0
@@ -39,8 +36,6 @@ _HELD = """
     SELECT objid::bigint, pid, pg_backend_pid() FROM pg_locks
     WHERE locktype = 'advisory' AND classid::bigint = %s AND objsubid = 2 AND granted
       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-
-Session = psycopg.AsyncConnection[Any]
 
 
 class Shares(NamedTuple):
@@ -70,7 +65,9 @@ class Shares(NamedTuple):
 class Partitions:
     """Serves this process's share of `count` partitions; `endpoint_of` makes the endpoint of one, not yet open."""
 
-    def __init__(self, postgres_url: str, client: Client, count: int, endpoint_of: Callable[[int], Endpoint]) -> None:
+    def __init__(
+        self, postgres_url: str, client: NatsClient, count: int, endpoint_of: Callable[[int], Endpoint]
+    ) -> None:
         self._url = postgres_url
         self._client = client
         self._count = count
@@ -103,7 +100,7 @@ class Partitions:
         while not self._leaving.is_set() and not cancellation_requested():
             try:
                 await self._session()
-            except (psycopg.Error, nats.errors.Error, OSError, TimeoutError) as error:
+            except (PostgresError, NatsError, OSError, TimeoutError) as error:
                 self._say(str(error).strip() or type(error).__name__)
                 await self._pause()
 
@@ -127,10 +124,10 @@ class Partitions:
         finally:
             await session.close()
 
-    async def _beat(self, session: Session) -> None:
+    async def _beat(self, session: PostgresSession) -> None:
         if not self._client.is_connected:
             # Nothing would reach it here: the partitions are for those who hear.
-            raise nats.errors.ConnectionReconnectingError
+            raise ConnectionError("not connected to NATS")
         shares = await self._shares(session)
         if shares.me not in shares.writers:
             raise LockNotHeld
@@ -149,7 +146,7 @@ class Partitions:
         start = shares.writers.index(shares.me) * self._count // len(shares.writers)
         return sorted(free, key=lambda partition: (partition not in self._open, (partition - start) % self._count))
 
-    async def _take(self, session: Session, partition: int) -> None:
+    async def _take(self, session: PostgresSession, partition: int) -> None:
         """Should another be faster, the next beat finds the partition in other hands."""
         if partition not in self._open:
             endpoint = self._endpoint_of(partition)
@@ -158,7 +155,7 @@ class Partitions:
             await flush_confirmed(self._client, 1)
         await session.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, partition))
 
-    async def _leave(self, session: Session) -> None:
+    async def _leave(self, session: PostgresSession) -> None:
         """Gives all up; returns when others have it, or there is no other, or they are too slow."""
         await session.execute("SELECT pg_advisory_unlock_all()")
         end = time.monotonic() + LEAVE_SECONDS
@@ -168,7 +165,7 @@ class Partitions:
                 return
             await asyncio.sleep(BEAT_SECONDS / 5)
 
-    async def _shares(self, session: Session) -> Shares:
+    async def _shares(self, session: PostgresSession) -> Shares:
         rows = await (await session.execute(_HELD, (LOCKS,))).fetchall()
         # Not the pid that the connection itself knows: that may be one of a pooler's.
         me = rows[0][2] if rows else 0

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import structlog
-from eventsourcing.persistence import PersistenceError
 
 from services.connections import outcome
 from services.connections.decider import Decider, Outcomes
@@ -182,7 +181,7 @@ class Writer:
         while not self._stopping.is_set():
             try:
                 return self._open_decider()
-            except PersistenceError as error:
+            except StoreUnavailable as error:
                 trouble = not_ready(str(error))
                 if trouble != self._trouble:
                     log.warning("ledger.not_opened", error=str(error))

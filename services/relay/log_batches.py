@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Final, TypeVar
 
-import psycopg
-
 from services.relay.errors import LogBehindStream, LogHasHole, StreamOfAnotherLog
 from shared.process.log_reader import LogReader, StoredEvent
+from shared.process.postgres import PostgresUnavailable
 from shared.process.stored_events import id_in_state
 
 BATCH_EVENTS: Final = 1_000
@@ -78,8 +77,8 @@ class NextEvents:
                 return await asked
         except TimeoutError as error:
             await self._reader.close()
-            raise psycopg.OperationalError(f"no answer within {LOG_SECONDS:g} s") from error
-        except (psycopg.OperationalError, asyncio.CancelledError):
+            raise PostgresUnavailable(f"no answer within {LOG_SECONDS:g} s") from error
+        except (PostgresUnavailable, asyncio.CancelledError):
             await self._reader.close()
             raise
 

@@ -13,7 +13,6 @@ from typing import Final
 
 import nats.errors
 import nats.js.errors
-import psycopg
 import structlog
 
 from services.relay.errors import (
@@ -36,6 +35,7 @@ from shared.process.cancellation import cancellation_requested
 from shared.process.lease import Lease
 from shared.process.log_reader import StoredEvent
 from shared.process.pacing import pause_after
+from shared.process.postgres import PostgresError
 from shared.process.standby import Progress, Standby
 from shared.wire.cloud_events import stored_to_wire
 from shared.wire.event_body import Undecodable
@@ -111,7 +111,7 @@ class Relay:
                         await self._stream.while_connected(self._lead())
             except Moved as moved:
                 log.info("relay.stream_moved", what=str(moved))
-            except (psycopg.Error, Undecodable, LogHasHole, NoLogYet) as error:
+            except (PostgresError, Undecodable, LogHasHole, NoLogYet) as error:
                 self._stream_trouble = None
                 self._log_trouble = self._told("postgres", self._log_trouble, error)
             except (
@@ -253,7 +253,7 @@ class Relay:
             return "no lease can be asked for"
         try:
             return await self._standby.stalled()
-        except (nats.errors.Error, nats.js.errors.Error, psycopg.Error):
+        except (nats.errors.Error, nats.js.errors.Error, PostgresError):
             # There is no stream yet, or the servers are away, which other parts tell.
             return None
 

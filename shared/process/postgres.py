@@ -16,6 +16,11 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+# Names of the library, for services that read the log or hold locks and use it in no other way.
+PostgresError = psycopg.Error
+PostgresUnavailable = psycopg.OperationalError
+PostgresSession = psycopg.AsyncConnection[Any]
+
 SETTINGS_NOT_APPLIED: Final = (
     "PostgreSQL did not take this connection's settings: connect directly, not through a pooler"
 )

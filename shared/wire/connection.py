@@ -16,6 +16,10 @@ from shared.wire.urls import servers_of
 
 log = logging.getLogger(__name__)
 
+# Names of the library, for modules that receive a connection and touch NATS in no other way.
+NatsClient = Client
+NatsError = nats.errors.Error
+
 
 async def connect_to_nats(url: str, name: str, denials: Permissions | None = None, **options: Any) -> Client:
     """Connect to NATS; the client reconnects for ever and notices a silent server within 20 to 30 seconds.

@@ -6,11 +6,11 @@ from typing import Final, LiteralString
 
 import psycopg
 import pytest
-from eventsourcing.persistence import PersistenceError
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from services.connections.commands import PAGES
 from services.connections.store.event_store import EventStore
+from services.connections.store.recorder import StoreUnavailable
 from tests.deploy.production import DEPLOY, Production, RunningGuardedPostgres, Secrets
 
 ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")
@@ -148,5 +148,5 @@ def test_a_writer_that_may_not_make_the_tables_says_so(guarded: Production) -> N
     server.tool("createdb", "bare")
     server.tool("psql", "--dbname", "bare", "--file", str(DEPLOY / "postgres" / "roles.sql"))
     url = guarded.secrets.url("connections").replace("/switchboard?", "/bare?")
-    with pytest.raises(PersistenceError, match="not for this role to make"):
+    with pytest.raises(StoreUnavailable, match="not for this role to make"):
         EventStore(url, PAGES)

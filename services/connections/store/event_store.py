@@ -17,7 +17,7 @@ from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment
 from psycopg.rows import dict_row
 
-from services.connections.store.recorder import GroupRecorder
+from services.connections.store.recorder import GroupRecorder, StoreUnavailable
 from services.connections.store.rows import JournaledReply, JournalEntry, ReadSet, RecordedMapper, Rows
 from services.connections.store.set_rules import Bringing, SetRules
 from services.connections.store.state_cache import StateCache, UnreadableStreams, set_of
@@ -45,7 +45,7 @@ class EventStore(Application[UUID]):
 
     Raises:
         ValueError: the library's unsafe path (POSTGRES_ENABLE_DB_FUNCTIONS) is switched on.
-        eventsourcing.persistence.PersistenceError: PostgreSQL does not answer.
+        StoreUnavailable: PostgreSQL does not answer, or this role may not create the tables.
     """
 
     name = "connections"
@@ -73,7 +73,10 @@ class EventStore(Application[UUID]):
             raise ValueError(trouble)
         self._url = url
         self._require_answer()
-        super().__init__()
+        try:
+            super().__init__()
+        except PersistenceError as error:
+            raise StoreUnavailable(str(error)) from error
         if set_rules is not None:
             self._bring_over(set_rules, pages)
         self.cache = StateCache(pages, self._recorder.since, self._mapper, unreadable or UnreadableStreams())
@@ -83,7 +86,7 @@ class EventStore(Application[UUID]):
         try:
             Direct.connect(self._url).close()
         except psycopg.Error as error:
-            raise PersistenceError(reason_of(error)) from error
+            raise StoreUnavailable(reason_of(error)) from error
 
     def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
         try:
@@ -91,7 +94,7 @@ class EventStore(Application[UUID]):
                 Bringing(connection, self._mapper, pages, set_of).bring_over(rules)
         except psycopg.Error as error:
             self.close()
-            raise PersistenceError(reason_of(error)) from error
+            raise StoreUnavailable(reason_of(error)) from error
 
     # ---- seams of the library
 
