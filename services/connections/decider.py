@@ -34,7 +34,7 @@ def decide(envelope: CommandEnvelope, reads: Reads) -> Outcome:
     assert command is not None, "else there is a refusal"
     try:
         context = DecisionContext(reads, envelope.account, command.actor, envelope.addresses, envelope.lists)
-        decision = commands.decide(context, command)
+        decision = commands.decide(command, context)
     except Refused as refusal:
         return outcome.refused(envelope, refusal)
     except UnreadableStreamError as error:

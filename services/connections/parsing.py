@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
-from services.connections import commands, outcome
-from services.connections.domain import address as addresses
+from services.connections import outcome
 from services.connections.domain import inbox as inboxes
+from services.connections.domain.address import state as addresses
 from services.connections.envelope import CommandEnvelope
 from shared.core.address import AddressInvalid, CanonicalAddress, canonical, never_log_entry
 from shared.core.refusal import Refused
@@ -177,7 +177,7 @@ def reads_of(
         case c.CreateInbox() | c.RenameInbox():
             return found, [inboxes.name_set(command.name), inboxes.OPEN]
         case c.SetRouting():
-            found.extend(("user", user) for user in commands.users_of(command))
+            found.extend(("user", user) for user in inboxes.users_of(command.rule))
     return found, []
 
 

@@ -11,13 +11,13 @@ from shared.language.events import Aggregate, Event
 class Page:
     """What the host must know of one kind of aggregate.
 
-    `evolve(state, event, time)` never judges and never fails. `memberships(state)` names the sets, within the
+    `evolve(state, event, time)` never judges and never fails. `constraint_sets(state)` names the sets, within the
     account, that an aggregate in this state belongs to; the host keeps them in the commit of the events.
     """
 
     initial: Any
     evolve: Callable[[Any, Any, str], Any]
-    memberships: Callable[[Any], frozenset[str]]
+    constraint_sets: Callable[[Any], frozenset[str]]
 
 
 class Reads(Protocol):

@@ -86,9 +86,9 @@ class World:
         page = PAGES[event.aggregate]
         before = self.states.get(key, page.initial)
         after = self.states[key] = page.evolve(before, event, time)
-        for name in page.memberships(before) - page.memberships(after):
+        for name in page.constraint_sets(before) - page.constraint_sets(after):
             self.sets[account, name].discard(key)
-        for name in page.memberships(after) - page.memberships(before):
+        for name in page.constraint_sets(after) - page.constraint_sets(before):
             self.sets.setdefault((account, name), set()).add(key)
         self.happened.append(self._recorded(key, event, time, envelope))
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from services.connections.commands import PAGES
-from services.connections.domain.account import DEFAULT_INBOX, Account
-from services.connections.domain.address import Alias, Free, Orphaned, Personal, Team
+from services.connections.domain.account import DEFAULT_INBOX, RegisteredAccount
+from services.connections.domain.address.state import Alias, Free, Orphaned, Personal, Team
 from services.connections.domain.inbox import Inbox
 from services.connections.domain.user import User
 from shared.core.names import name_key
@@ -17,7 +17,7 @@ Sets: TypeAlias = Mapping[tuple[str, str], set[tuple[str, Aggregate, str]]]
 
 def broken(states: States, sets: Sets, account: str) -> list[str]:
     """One sentence for each rule that does not hold; none is as it should be."""
-    if not isinstance(states.get((account, "account", account)), Account):
+    if not isinstance(states.get((account, "account", account)), RegisteredAccount):
         return [] if not states else ["there are facts without an account"]
     users = {n: s for (_, kind, n), s in states.items() if kind == "user" and isinstance(s, User)}
     inboxes = {n: s for (_, kind, n), s in states.items() if kind == "inbox" and isinstance(s, Inbox)}
@@ -35,7 +35,7 @@ def about_sets(states: States, sets: Sets) -> list[str]:
     """The kept sets equal those made anew from all states."""
     anew: dict[tuple[str, str], set[tuple[str, Aggregate, str]]] = {}
     for key, state in states.items():
-        for name in PAGES[key[1]].memberships(state):
+        for name in PAGES[key[1]].constraint_sets(state):
             anew.setdefault((key[0], name), set()).add(key)
     kept = {name: members for name, members in sets.items() if members}
     return [] if kept == anew else [f"sets: kept {kept}, anew {anew}"]
@@ -50,10 +50,10 @@ def about_addresses(addresses: Mapping[str, Any], users: Mapping[str, User], inb
             case Personal(owner=owner):
                 if owner not in users or users[owner].status == "removed":
                     found.append(f"A4: {name} belongs to {owner}, who is not there")
-            case Team(inbox=inbox, link=link):
+            case Team(inbox=inbox, tools=tools):
                 if inbox not in inboxes or inboxes[inbox].archived:
                     found.append(f"A3: {name} is in {inbox}, which is not open")
-                if link.tools:
+                if tools:
                     found.append(f"A5, A6: the team address {name} has tools")
             case Orphaned(owner=owner):
                 if owner not in users:
@@ -68,9 +68,9 @@ def about_mailboxes(addresses: Mapping[str, Any]) -> list[str]:
     """A mailbox is never personal and team, never of two owners; what is orphaned waits and holds nothing up."""
     holders: dict[tuple[str | None, str], set[str]] = {}
     for claim in addresses.values():
-        if isinstance(claim, Personal | Team) and claim.link.provider_identity is not None:
+        if isinstance(claim, Personal | Team) and claim.provider_identity is not None:
             holder = claim.owner if isinstance(claim, Personal) else "(team)"
-            holders.setdefault((claim.link.provider, claim.link.provider_identity), set()).add(holder)
+            holders.setdefault((claim.provider, claim.provider_identity), set()).add(holder)
     return [f"S2: the mailbox {mailbox} is held by {who}" for mailbox, who in holders.items() if len(who) > 1]
 
 

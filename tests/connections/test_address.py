@@ -59,7 +59,7 @@ def test_a_user_connects_a_personal_address_for_himself() -> None:
 
 
 def test_connecting_binds_no_tool() -> None:
-    given().when(CONNECT).leaves("address", BOBS, lambda claim: not claim.link.tools)
+    given().when(CONNECT).leaves("address", BOBS, lambda claim: not claim.tools)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_new_claim_after_a_disconnect_has_nothing_of_the_old_one() -> None:
         c.ConnectTeam(actor=ANA, address=BOBS, inbox="support", visibility_acknowledged=True)
     )
     then.accepted("TeamConnected").leaves(
-        "address", BOBS, lambda claim: not claim.link.tools and not claim.link.paused and not claim.link.reauthenticate
+        "address", BOBS, lambda claim: not claim.tools and not claim.paused and not claim.reauthenticate
     )
 
 
@@ -320,14 +320,14 @@ def test_reauthentication_is_required_once() -> None:
 def test_reconnecting_lifts_reauthentication_but_not_a_pause() -> None:
     then = given(OWN, PAUSED, BROKEN).when(c.Reconnect(actor=BOB, address=BOBS))
     then.then(e.Reconnected(address=BOBS)).leaves(
-        "address", BOBS, lambda claim: claim.link.paused and not claim.link.reauthenticate
+        "address", BOBS, lambda claim: claim.paused and not claim.reauthenticate
     )
 
 
 def test_an_unpinned_connection_is_pinned_by_what_is_given() -> None:
     given(OWN).when(c.Reconnect(actor=BOB, address=BOBS, provider_identity="b1")).then(
         e.Reconnected(address=BOBS, provider_identity="b1")
-    ).leaves("address", BOBS, lambda claim: claim.link.provider_identity == "b1")
+    ).leaves("address", BOBS, lambda claim: claim.provider_identity == "b1")
     given(OWN).when(c.Reconnect(actor=BOB, address=BOBS)).unchanged()
 
 
@@ -348,7 +348,7 @@ def test_a8_the_pinned_identity_is_unchanged_when_healthy_and_reconnects_when_br
     reconnect = c.Reconnect(actor=BOB, address=BOBS, provider_identity="b1")
     given(PINNED).when(reconnect).unchanged()
     given(PINNED, BROKEN).when(reconnect).then(e.Reconnected(address=BOBS, provider_identity="b1")).leaves(
-        "address", BOBS, lambda claim: claim.link.provider_identity == "b1"
+        "address", BOBS, lambda claim: claim.provider_identity == "b1"
     )
 
 
@@ -370,11 +370,11 @@ def test_a11_receiving_and_sending_pause_separately(
     body: dict[str, Any] = {"actor": BOB, "address": BOBS, "receive": receive, "send": send}
     paused = given(OWN).when(c.Pause.model_validate(body))
     paused.accepted("ConnectionPaused").leaves(
-        "address", BOBS, lambda claim: (claim.link.receiving, claim.link.sending) == (receiving, sending)
+        "address", BOBS, lambda claim: (claim.receiving, claim.sending) == (receiving, sending)
     )
     resumed = given(OWN, PAUSED).when(c.Resume.model_validate(body))
     resumed.accepted("ConnectionResumed").leaves(
-        "address", BOBS, lambda claim: (claim.link.receiving, claim.link.sending) == (not receiving, not sending)
+        "address", BOBS, lambda claim: (claim.receiving, claim.sending) == (not receiving, not sending)
     )
 
 
@@ -511,8 +511,8 @@ def test_the_owner_or_a_super_admin_transfers_a_personal_address() -> None:
 def test_zammad_889_another_person_gets_neither_tools_nor_from_name() -> None:
     was = (e.ToolBound(address=BOBS, tool="one_to_one"), e.FromNameChanged(address=BOBS, from_name="Bob"), PAUSED)
     then = given(OWN, *was, alias(OTHER, BOBS)).when(transfer())
-    then.leaves("address", BOBS, lambda claim: not claim.link.tools and claim.link.from_name is None)
-    then.leaves("address", BOBS, lambda claim: claim.link.paused).leaves("address", OTHER, lambda a: a.primary == BOBS)
+    then.leaves("address", BOBS, lambda claim: not claim.tools and claim.from_name is None)
+    then.leaves("address", BOBS, lambda claim: claim.paused).leaves("address", OTHER, lambda a: a.primary == BOBS)
 
 
 def test_an_orphan_that_is_handed_to_its_former_owner_keeps_his_tools() -> None:
@@ -525,7 +525,7 @@ def test_an_orphan_that_is_handed_to_its_former_owner_keeps_his_tools() -> None:
         c.SetPermissions(actor=ADA, user=BOB, permissions=("personal_email_access",)),
     ).when(transfer(actor=ADA, to=BOB))
     then.then(e.OwnershipTransferred(address=BOBS, from_=BOB, to=BOB))
-    then.leaves("address", BOBS, lambda claim: claim.owner == BOB and claim.link.tools == {"one_to_one"})
+    then.leaves("address", BOBS, lambda claim: claim.owner == BOB and claim.tools == {"one_to_one"})
 
 
 def test_an_orphan_is_transferred_by_super_admins_only() -> None:
@@ -555,7 +555,7 @@ def test_a10_a_super_admin_reclaims_an_orphan_for_a_user() -> None:
         c.ReclaimAddress(actor=ADA, address=BOBS, new_owner=CLEO)
     )
     then.then(e.AddressReclaimed(address=BOBS, from_=BOB, owner=CLEO, cause="reclaimed"))
-    then.leaves("address", BOBS, lambda claim: claim.owner == CLEO and not claim.link.tools)
+    then.leaves("address", BOBS, lambda claim: claim.owner == CLEO and not claim.tools)
 
 
 def test_reclaim_is_for_super_admins_and_for_orphans() -> None:

@@ -131,7 +131,7 @@ def test_evolve_never_fails_and_never_forgets_the_sets_whatever_happened(dice: R
     for happening in happened:
         world.follow(ACCOUNT, happening, "2026-11-23T09:00:00.000Z")
     for (account, kind, name), state in world.states.items():
-        for set_name in PAGES[kind].memberships(state):
+        for set_name in PAGES[kind].constraint_sets(state):
             assert (account, kind, name) in world.sets[account, set_name]
 
 

@@ -60,10 +60,10 @@ def canonical_of_another_idna(address: str) -> CanonicalAddress:
     return canonical(address)
 
 
-def stumbling_decide(desk: Any, command: c.Command) -> Any:
+def stumbling_decide(command: c.Command, context: Any) -> Any:
     if isinstance(command, c.ConnectPersonal) and command.address == STUMBLING:
         raise KeyError(STUMBLING)
-    return _decide(desk, command)
+    return _decide(command, context)
 
 
 _decide: Final = commands.decide

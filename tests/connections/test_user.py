@@ -210,7 +210,7 @@ def test_d3_by_default_addresses_are_orphaned_with_everything_on_them() -> None:
         e.AddressOrphaned(address="b1@acme.example", owner=BOB),
         e.AddressOrphaned(address=BOBS, owner=BOB),
     )
-    then.leaves("address", BOBS, lambda claim: claim.link.tools == {"meetings"})
+    then.leaves("address", BOBS, lambda claim: claim.tools == {"meetings"})
     then.leaves("address", "b2@acme.example", lambda claim: claim.primary == BOBS)
 
 
@@ -227,8 +227,8 @@ def test_d3_transferred_addresses_keep_their_aliases_and_lose_tools_and_from_nam
     named = (e.ToolBound(address=BOBS, tool="sequences"), e.FromNameChanged(address=BOBS, from_name="Bob"))
     then = given(*TWO, *named, GONE[0]).when(c.RemoveUser(actor=ADA, user=BOB, policy="transfer_to", new_owner=CLEO))
     then.accepted("UserRemoved", "OwnershipTransferred", "OwnershipTransferred")
-    then.leaves("address", BOBS, lambda claim: claim.owner == CLEO and not claim.link.tools)
-    then.leaves("address", BOBS, lambda claim: claim.link.from_name is None)
+    then.leaves("address", BOBS, lambda claim: claim.owner == CLEO and not claim.tools)
+    then.leaves("address", BOBS, lambda claim: claim.from_name is None)
     then.leaves("address", "b2@acme.example", lambda claim: claim.primary == BOBS)
 
 
@@ -271,9 +271,8 @@ HIS: tuple[Fact, ...] = (
 
 
 def is_as_it_was(claim: Any) -> bool:
-    link = claim.link
-    kept = link.tools == {"meetings"} and link.from_name == "Bob" and link.provider_identity == "b-1"
-    return bool(claim.owner == BOB and kept and not link.receiving and link.sending and link.reauthenticate)
+    same = claim.tools == {"meetings"} and claim.from_name == "Bob" and claim.provider_identity == "b-1"
+    return bool(claim.owner == BOB and same and not claim.receiving and claim.sending and claim.reauthenticate)
 
 
 def test_a10_a_reactivated_owner_gets_his_addresses_back_with_all_that_was_on_them() -> None:

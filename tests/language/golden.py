@@ -178,7 +178,7 @@ def sets_after(history: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
     state = page.initial
     for event in events:
         state = page.evolve(state, event, "2026-11-23T09:00:00.000Z")
-    return {name: str(set_of("acme", name)) for name in sorted(page.memberships(state))}
+    return {name: str(set_of("acme", name)) for name in sorted(page.constraint_sets(state))}
 
 
 # The journal keeps a digest of each body, by which the same command is known for ever.

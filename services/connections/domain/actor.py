@@ -1,10 +1,9 @@
 """The actor of a command, and whether they may give it: a service passes every check, a user needs a role."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NoReturn, assert_never
+from typing import NamedTuple, NoReturn, assert_never
 
-from services.connections.domain.address import AddressState, Alias, Free, Orphaned, Personal, Team
+from services.connections.domain.address.state import AddressState, Alias, Free, Orphaned, Personal, Team
 from services.connections.domain.user import User, UserState
 from shared.core.policies import holds
 from shared.core.refusal import NextAction, Refused
@@ -14,8 +13,7 @@ from shared.language.reasons import Reason
 from shared.language.text import Permission
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """`user` is None for a trusted service."""
 
     id: str

@@ -1,12 +1,13 @@
 """One inbox is one shared place: its name is its own, its members see everything in it, its rule says who gets what."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn, TypeAlias
 
-from services.connections.domain import account as accounts
-from services.connections.domain.account import DEFAULT_INBOX, Account
-from services.connections.domain.user import User, UserState, present
+from services.connections.domain.account import DEFAULT_INBOX, RegisteredAccount, require_team
+from services.connections.domain.address.disconnect import disconnected
+from services.connections.domain.address.state import Alias, Team
+from services.connections.domain.user import User, UserState, require_user
 from shared.core.names import name_key
 from shared.core.policies import Membership
 from shared.core.refusal import LISTED, NextAction, Refused, leave_out, next_action
@@ -41,8 +42,11 @@ OPEN: Final = "inboxes"
 ARCHIVED: Final = "archived_inboxes"
 
 
+# ---- situations
+
+
 @dataclass(frozen=True, slots=True)
-class NoInbox:
+class UnknownInbox:
     """No inbox ever had this id."""
 
 
@@ -56,30 +60,40 @@ class Inbox:
     rule: Rule = Unassigned()
     archived: bool = False
 
-    def admits(self, user: str, account: Account) -> bool:
+    def admits(self, user: str, account: RegisteredAccount) -> bool:
         return self.membership(account).admits(user)
 
-    def named(self, account: Account) -> list[str]:
+    def named(self, account: RegisteredAccount) -> list[str]:
         """The users who are members by name or through a team, by id; none when it is open to everyone."""
         return sorted(self.membership(account).names)
 
-    def membership(self, account: Account) -> Membership:
+    def membership(self, account: RegisteredAccount) -> Membership:
         return Membership(self.access, self.members, self.teams, account.teams)
 
     def rule_names(self, user: str) -> bool:
-        rule = self.rule.fallback if isinstance(self.rule, ContactOwner) else self.rule
-        return isinstance(rule, UsersAndTeams) and user in rule.users
+        return user in users_of(self.rule)
 
 
-InboxState: TypeAlias = NoInbox | Inbox
+InboxState: TypeAlias = UnknownInbox | Inbox
+
+
+def targets_of(rule: Rule) -> UsersAndTeams | None:
+    """The people that a rule names, or its fallback."""
+    named = rule.fallback if isinstance(rule, ContactOwner) else rule
+    return named if isinstance(named, UsersAndTeams) else None
+
+
+def users_of(rule: Rule) -> Sequence[str]:
+    targets = targets_of(rule)
+    return () if targets is None else targets.users
 
 
 def name_set(name: str) -> str:
     return f"inbox_name:{name_key(name)}"
 
 
-def found(inbox: InboxState, name: str) -> Inbox:
-    if isinstance(inbox, NoInbox):
+def require_inbox(inbox: InboxState, name: str) -> Inbox:
+    if isinstance(inbox, UnknownInbox):
         raise Refused(
             Reason.INBOX_NOT_FOUND,
             f"There is no inbox {name}.",
@@ -89,7 +103,7 @@ def found(inbox: InboxState, name: str) -> Inbox:
     return inbox
 
 
-def refuse_archived(inbox: Inbox, account: Account, used: int) -> NoReturn:
+def refuse_archived(inbox: Inbox, account: RegisteredAccount, used: int) -> NoReturn:
     """An archived inbox takes part in nothing new (A3, B2); where there is no place for it, one is to be made first."""
     raise Refused(
         Reason.INBOX_ARCHIVED,
@@ -110,7 +124,7 @@ def refuse_taken_name(holder: Inbox) -> NoReturn:
     )
 
 
-def require_place(account: Account, used: int) -> None:
+def require_place(account: RegisteredAccount, used: int) -> None:
     if ways := ways_to_a_place(account, used):
         raise Refused(
             Reason.INBOX_LIMIT_REACHED,
@@ -120,7 +134,7 @@ def require_place(account: Account, used: int) -> None:
         )
 
 
-def ways_to_a_place(account: Account, used: int) -> list[NextAction]:
+def ways_to_a_place(account: RegisteredAccount, used: int) -> list[NextAction]:
     """What makes room for one more open inbox; nothing when there is room."""
     if used < account.inbox_limit:
         return []
@@ -132,7 +146,12 @@ def ways_to_a_place(account: Account, used: int) -> list[NextAction]:
     return ways
 
 
-def create(inbox: InboxState, command: CreateInbox, account: Account, holder: Inbox | None, used: int) -> list[Event]:
+# ---- decisions
+
+
+def create(
+    command: CreateInbox, inbox: InboxState, account: RegisteredAccount, holder: Inbox | None, used: int
+) -> list[Event]:
     """`holder` is another inbox that has the name."""
     if isinstance(inbox, Inbox):
         archived = f"The inbox {command.inbox} exists already{' and is archived' if inbox.archived else ''}."
@@ -159,14 +178,14 @@ def create(inbox: InboxState, command: CreateInbox, account: Account, holder: In
     ]
 
 
-def rename(inbox: Inbox, command: RenameInbox, holder: Inbox | None) -> list[Event]:
+def rename(command: RenameInbox, inbox: Inbox, holder: Inbox | None) -> list[Event]:
     """An archived inbox may be renamed, too; `holder` is another inbox that has the name."""
     if holder is not None:
         refuse_taken_name(holder)
     return [] if inbox.name == command.name else [InboxRenamed(inbox=inbox.id, name=command.name)]
 
 
-def set_access(inbox: Inbox, command: SetInboxAccess) -> list[Event]:
+def set_access(command: SetInboxAccess, inbox: Inbox) -> list[Event]:
     members, teams = frozenset(command.members), frozenset(command.teams)
     if (inbox.access, inbox.members, inbox.teams) == (command.access, members, teams):
         return []
@@ -177,21 +196,22 @@ def set_access(inbox: Inbox, command: SetInboxAccess) -> list[Event]:
     ]
 
 
-def set_routing(inbox: Inbox, command: SetRouting, account: Account, users: Mapping[str, UserState]) -> list[Event]:
+def set_routing(
+    command: SetRouting, inbox: Inbox, account: RegisteredAccount, users: Mapping[str, UserState]
+) -> list[Event]:
     """`users` are the states of everybody the rule names."""
     rule = command.rule
-    targets = rule.fallback if isinstance(rule, ContactOwner) else rule
-    if isinstance(targets, UsersAndTeams):
+    if (targets := targets_of(rule)) is not None:
         for user in targets.users:
             with leave_out("SetRouting", "rule"):
-                require_target(inbox, account, present(users[user], user))
+                require_target(inbox, account, require_user(users[user], user))
         for team in targets.teams:
             with leave_out("SetRouting", "rule"):
-                accounts.team_found(account, team)
+                require_team(account, team)
     return [] if inbox.rule == rule else [RoutingChanged(inbox=inbox.id, rule=rule)]
 
 
-def require_target(inbox: Inbox, account: Account, user: User) -> None:
+def require_target(inbox: Inbox, account: RegisteredAccount, user: User) -> None:
     """Routing targets are active members with a seat (B4)."""
     target = {"target": user.id, "status": user.status}
     if not inbox.admits(user.id, account):
@@ -217,11 +237,14 @@ def require_target(inbox: Inbox, account: Account, user: User) -> None:
         )
 
 
-def archive(inbox: Inbox, addresses: list[str], *, cascade: bool) -> list[Event]:
-    """`addresses` are those connected to it, aliases too; cascading disconnects them in the same commit (B2, B3)."""
+def archive(
+    command: ArchiveInbox, inbox: Inbox, teams: Sequence[Team], aliases: Mapping[str, Sequence[Alias]]
+) -> list[Event]:
+    """`teams` are connected to it, with `aliases` by primary; cascading disconnects them too (B2, B3)."""
+    addresses = [name for one in teams for name in (one.address, *(alias.address for alias in aliases[one.address]))]
     if inbox.id == DEFAULT_INBOX:
         raise Refused(Reason.DEFAULT_INBOX, "The default inbox stays.", {"inbox": inbox.id})
-    if addresses and not cascade:
+    if addresses and not command.cascade:
         raise Refused(
             Reason.INBOX_IN_USE,
             f"{len(addresses)} addresses are connected to the inbox {inbox.id}.",
@@ -232,19 +255,23 @@ def archive(inbox: Inbox, addresses: list[str], *, cascade: bool) -> list[Event]
                 next_action(ArchiveInbox, "Or archive it with cascade: true."),
             ],
         )
-    return [] if inbox.archived else [InboxArchived(inbox=inbox.id)]
+    ended = [event for one in teams for event in disconnected(one, aliases[one.address])]
+    return [*ended, *([] if inbox.archived else [InboxArchived(inbox=inbox.id)])]
 
 
-def restore(inbox: Inbox, account: Account, used: int) -> list[Event]:
+def restore(_: RestoreInbox, inbox: Inbox, account: RegisteredAccount, used: int) -> list[Event]:
     if not inbox.archived:
         return []
     require_place(account, used)
     return [InboxRestored(inbox=inbox.id)]
 
 
+# ---- evolve
+
+
 def evolve(state: InboxState, event: InboxEvent, _: str) -> InboxState:
     match state, event:
-        case NoInbox(), InboxCreated():
+        case UnknownInbox(), InboxCreated():
             return Inbox(
                 id=event.inbox,
                 name=event.name,
@@ -254,8 +281,8 @@ def evolve(state: InboxState, event: InboxEvent, _: str) -> InboxState:
             )
         case Inbox(), InboxRenamed(name=name):
             return replace(state, name=name)
-        case Inbox(), InboxAccessChanged(access=access, members=members, teams=teams):
-            return replace(state, access=access, members=frozenset(members), teams=frozenset(teams))
+        case Inbox(), InboxAccessChanged():
+            return with_access(state, event)
         case Inbox(), RoutingChanged(rule=rule):
             return replace(state, rule=rule)
         case Inbox(), InboxArchived():
@@ -266,8 +293,15 @@ def evolve(state: InboxState, event: InboxEvent, _: str) -> InboxState:
             return state
 
 
-def memberships(state: InboxState) -> frozenset[str]:
+def with_access(inbox: Inbox, event: InboxAccessChanged) -> Inbox:
+    return replace(inbox, access=event.access, members=frozenset(event.members), teams=frozenset(event.teams))
+
+
+# ---- constraint sets
+
+
+def constraint_sets(state: InboxState) -> frozenset[str]:
     """Open inboxes are counted against the plan; archived ones keep their names and their members."""
-    if isinstance(state, NoInbox):
+    if isinstance(state, UnknownInbox):
         return frozenset()
     return frozenset((name_set(state.name), ARCHIVED if state.archived else OPEN))

@@ -1,21 +1,26 @@
-"""One user of an account: active, deactivated or removed; what he may do, and how he likes to work."""
+"""One user of an account: active, deactivated or removed; their permissions and preferences."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
+from shared.core.decider import Decision
 from shared.core.policies import holds
 from shared.core.refusal import LISTED, NextAction, Refused, next_action
 from shared.language.commands import (
     AddUser,
+    AssignSeat,
     ConnectPersonal,
     DeactivateUser,
     ReactivateUser,
+    RemoveUser,
     SetAvailability,
     SetDefaultFont,
     SetDefaultSender,
     SetLoggingPreferences,
     SetPermissions,
     SetSignature,
+    UnassignSeat,
 )
 from shared.language.events import (
     AvailabilityChanged,
@@ -39,8 +44,11 @@ from shared.language.text import Availability, Permission
 SUPER_ADMINS = "super_admins"
 
 
+# ---- situations
+
+
 @dataclass(frozen=True, slots=True)
-class NoUser:
+class UnknownUser:
     """Nobody ever had this id."""
 
 
@@ -71,16 +79,16 @@ class User:
         return self.status == "active"
 
 
-UserState: TypeAlias = NoUser | User
+UserState: TypeAlias = UnknownUser | User
 
 
 def is_active(user: UserState) -> bool:
     return isinstance(user, User) and user.active
 
 
-def found(user: UserState, name: str) -> User:
-    """The user, removed or not; whoever never existed is refused."""
-    if isinstance(user, NoUser):
+def require_added(user: UserState, name: str) -> User:
+    """The user, removed or not; an id that was never added is refused."""
+    if isinstance(user, UnknownUser):
         raise Refused(
             Reason.USER_NOT_FOUND,
             f"There is no user {name}.",
@@ -90,9 +98,9 @@ def found(user: UserState, name: str) -> User:
     return user
 
 
-def present(user: UserState, name: str) -> User:
-    """The user, active or deactivated; a removed one counts as not there."""
-    known = found(user, name)
+def require_user(user: UserState, name: str) -> User:
+    """The user, active or deactivated; a removed one is not found."""
+    known = require_added(user, name)
     if known.status == "removed":
         raise Refused(
             Reason.USER_NOT_FOUND,
@@ -103,9 +111,9 @@ def present(user: UserState, name: str) -> User:
     return known
 
 
-def owner(user: UserState, name: str) -> User:
+def require_owner(user: UserState, name: str) -> User:
     """A user who may own a personal connection: active, with `personal_email_access` (A4)."""
-    known = present(user, name)
+    known = require_user(user, name)
     if not known.active:
         raise Refused(
             Reason.OWNER_NOT_ACTIVE,
@@ -123,7 +131,11 @@ def owner(user: UserState, name: str) -> User:
     return known
 
 
-def add(user: UserState, command: AddUser) -> list[Event]:
+# ---- decisions
+
+
+def add(command: AddUser, user: UserState, back: Sequence[Event]) -> Decision:
+    """`back` are the addresses that a former user of this id gets again."""
     if isinstance(user, User) and user.status != "removed":
         asleep = [next_action(ReactivateUser, "Reactivate the user, who is deactivated.")]
         raise Refused(
@@ -132,10 +144,16 @@ def add(user: UserState, command: AddUser) -> list[Event]:
             {"user": command.user, "status": user.status},
             [] if user.active else asleep,
         )
-    return [UserAdded(user=command.user, name=command.name, permissions=tuple(sorted(set(command.permissions))))]
+    added = UserAdded(user=command.user, name=command.name, permissions=tuple(sorted(set(command.permissions))))
+    return Decision([added, *back], addresses_returned(command.user, len(back)))
 
 
-def set_permissions(user: User, command: SetPermissions, *, last_super_admin: bool) -> list[Event]:
+def addresses_returned(user: str, count: int) -> Sequence[Mapping[str, Any]]:
+    message = f"Addresses of the former user {user} came back with the id: {count}."
+    return [{"code": "ADDRESSES_RETURNED", "count": count, "message": message}] if count else ()
+
+
+def set_permissions(command: SetPermissions, user: User, last_super_admin: bool) -> list[Event]:
     if last_super_admin and not holds(command.permissions, "super_admin"):
         refuse_last_super_admin(user)
     if user.permissions == frozenset(command.permissions):
@@ -152,25 +170,33 @@ def refuse_last_super_admin(user: User) -> None:
     )
 
 
-def assign_seat(user: User) -> list[Event]:
+def assign_seat(_: AssignSeat, user: User) -> list[Event]:
     return [] if user.seat else [SeatAssigned(user=user.id)]
 
 
-def unassign_seat(user: User) -> list[Event]:
+def unassign_seat(_: UnassignSeat, user: User) -> list[Event]:
     return [SeatUnassigned(user=user.id)] if user.seat else []
 
 
-def deactivate(user: User, *, last_super_admin: bool) -> list[Event]:
+def deactivate(_: DeactivateUser, user: User, last_super_admin: bool) -> list[Event]:
     if last_super_admin:
         refuse_last_super_admin(user)
     return [UserDeactivated(user=user.id)] if user.active else []
 
 
-def reactivate(user: User) -> list[Event]:
-    return [] if user.active else [UserReactivated(user=user.id)]
+def reactivate(_: ReactivateUser, user: User, back: Sequence[Event]) -> list[Event]:
+    """`back` are the addresses that a removed user gets again."""
+    return [] if user.active else [UserReactivated(user=user.id), *back]
 
 
-def deactivated_before_removal(user: User) -> User:
+def remove(command: RemoveUser, user: User, left_behind: Sequence[Event]) -> list[Event]:
+    """`left_behind` are the events of the user's connections."""
+    if user.status == "removed":
+        return []
+    return [UserRemoved(user=user.id, policy=command.policy, new_owner=command.new_owner), *left_behind]
+
+
+def require_inactive(user: User) -> None:
     if user.active:
         raise Refused(
             Reason.USER_NOT_DEACTIVATED,
@@ -178,19 +204,20 @@ def deactivated_before_removal(user: User) -> User:
             {"user": user.id},
             [next_action(DeactivateUser, "Deactivate the user first.")],
         )
-    return user
 
 
-def set_availability(user: User, command: SetAvailability) -> list[Event]:
+def set_availability(command: SetAvailability, user: User) -> list[Event]:
     if user.availability == command.availability:
         return []
     return [AvailabilityChanged(user=user.id, availability=command.availability, cause=command.cause)]
 
 
-def set_default_sender(user: User, address: str, usable: list[str], claimed_at: str | None) -> list[Event]:
+def set_default_sender(
+    _: SetDefaultSender, user: User, address: str, usable: Sequence[str], claimed_at: str | None
+) -> list[Event]:
     """`usable` are the identities that the user may send as right now, best first (D2).
 
-    `claimed_at` is when the claim of the address began: a choice that was made of an earlier one has ended with it.
+    `claimed_at` is when the connection began: a choice that was made of an earlier one has ended with it.
     """
     if address not in usable:
         raise Refused(
@@ -204,8 +231,8 @@ def set_default_sender(user: User, address: str, usable: list[str], claimed_at: 
     return [DefaultSenderChanged(user=user.id, address=address, claimed_at=claimed_at)]
 
 
-def way_to_send(user: User, usable: list[str]) -> NextAction:
-    """What lets somebody choose a default sender; where nothing is usable, there is nothing to choose from."""
+def way_to_send(user: User, usable: Sequence[str]) -> NextAction:
+    """The command that lets the user choose a default sender."""
     if usable:
         return next_action(SetDefaultSender, "Choose one of the usable identities.")
     if not user.active:
@@ -218,20 +245,20 @@ def way_to_send(user: User, usable: list[str]) -> NextAction:
     )
 
 
-def set_signature(user: User, command: SetSignature) -> list[Event]:
+def set_signature(command: SetSignature, user: User) -> list[Event]:
     if user.signature == command.signature:
         return []
     return [SignatureChanged(user=user.id, signature=command.signature)]
 
 
-def set_default_font(user: User, command: SetDefaultFont) -> list[Event]:
+def set_default_font(command: SetDefaultFont, user: User) -> list[Event]:
     if user.font == (command.font, command.size):
         return []
     return [DefaultFontChanged(user=user.id, font=command.font, size=command.size)]
 
 
-def set_logging(user: User, command: SetLoggingPreferences, never_log: list[str] | None) -> list[Event]:
-    """`never_log` is the canonical form of the command's list; what is absent stays as it is."""
+def set_logging(command: SetLoggingPreferences, user: User, never_log: Sequence[str] | None) -> list[Event]:
+    """`never_log` is the canonical form of the command's list; an absent preference stays as it is."""
     now = user.logging
     wanted = Logging(
         log_replies=now.log_replies if command.log_replies is None else command.log_replies,
@@ -250,6 +277,9 @@ def set_logging(user: User, command: SetLoggingPreferences, never_log: list[str]
             never_log=tuple(sorted(wanted.never_log)),
         )
     ]
+
+
+# ---- evolve
 
 
 def evolve(state: UserState, event: UserEvent, time: str) -> UserState:
@@ -290,8 +320,11 @@ def evolve(state: UserState, event: UserEvent, time: str) -> UserState:
             return state
 
 
-def memberships(state: UserState) -> frozenset[str]:
-    """Active super admins are a set, so that the last one can be told (D1)."""
+# ---- constraint sets
+
+
+def constraint_sets(state: UserState) -> frozenset[str]:
+    """Active super admins are a set, so that the last one is known (D1)."""
     if isinstance(state, User) and state.active and holds(state.permissions, "super_admin"):
         return frozenset((SUPER_ADMINS,))
     return frozenset()

@@ -112,7 +112,7 @@ class Bringing:
             (self._set_of(account, name), stream, self._position)
             for stream, (account, page, state) in states.items()
             if stream not in unread
-            for name in page.memberships(state)
+            for name in page.constraint_sets(state)
         ]
         with self._connection.cursor() as cursor:
             cursor.executemany(ADD, wanted)

@@ -150,7 +150,7 @@ class UnitOfWork:
             cached = CachedState(aggregate, account, version, state)
             self._states[stream] = self._by_name[account, aggregate, name] = cached
             self.events.append(self._mapper.to_stored_event(recorded(command, event_id, event, stream, version)))
-            left, joined = page.memberships(before.state), page.memberships(state)
+            left, joined = page.constraint_sets(before.state), page.constraint_sets(state)
             for set_name in left - joined:
                 self._set_changes.setdefault(set_of(account, set_name), {})[stream] = (False, len(self.events))
             for set_name in joined - left:
