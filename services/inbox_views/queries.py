@@ -10,7 +10,7 @@ from services.inbox_views.domain import address_answer as address_answers
 from services.inbox_views.domain import inbox as inboxes
 from services.inbox_views.domain import user as users
 from services.inbox_views.domain.address_answer import AddressContext
-from services.inbox_views.domain.document import Doc
+from services.inbox_views.domain.rows import AddressRow, InboxRow, UserRow
 from services.inbox_views.read_model import ReadModel
 from services.inbox_views.sending import default_senders, identities_of
 from shared.core.address import AddressInvalid, CanonicalAddress, canonical
@@ -21,37 +21,40 @@ from shared.projections.answers import Page, QuestionRefusedError, cursor_key, n
 from shared.projections.cooperative import cooperatively
 from shared.projections.snapshot import Snapshot
 
+Answer = dict[str, Any]
+
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:
-    """The result of any question of this room.
+    """Return the result of any question of this service.
 
     Raises:
-        NotAnswered: it may not be asked by this actor, or what it names is not there.
+        QuestionRefusedError: the actor may not ask it, or it names something that does not exist.
     """
     return await ANSWERS[type(question)](ReadModel(snapshot, question.actor), question)
 
 
-async def address(model: ReadModel, question: q.Address) -> Doc:
+async def address(model: ReadModel, question: q.Address) -> Answer:
     name = canonical_or_refused("address", question.address)
-    doc, around, inbox = await model.address(name)
-    claim = address_answers.claim_of(doc, around)
+    row, context, inbox = await model.address(name)
+    claim = address_answers.claim_of(row, context)
     if claim["kind"] is None:
         return address_answers.free(name.address, name.display)
-    # Without its inbox, whose beginning may be parked, nobody can say who its members are.
+    # The inbox is missing when its first event is parked; its members are unknown then.
     members_by_inbox = {} if inbox is None else {inbox["inbox"]: inboxes.membership(inbox, model.account)}
     if not may_see(model, claim, members_by_inbox):
         return address_answers.redacted(claim)
     unread = claim["inbox"] in await model.unread_inboxes(members_by_inbox)
-    return address_answers.to_answer(doc, replace(around, unread=unread))
+    return address_answers.to_answer(row, replace(context, unread=unread))
 
 
-def may_see(model: ReadModel, claim: Doc, members_by_inbox: Mapping[str, Membership]) -> bool:
-    """Administrators, the holder, and for a team address the members of its inbox."""
+def may_see(model: ReadModel, claim: AddressRow, members_by_inbox: Mapping[str, Membership]) -> bool:
+    """Return whether the actor is an administrator, the holder, or a member of the inbox of a team address."""
     if model.administers:
         return True
     if claim["kind"] == "personal":
-        return bool(claim["state"] != "orphaned" and claim["owner"] == model.actor)
-    return claim["inbox"] in members_by_inbox and members_by_inbox[claim["inbox"]].admits(model.actor)
+        return claim["state"] != "orphaned" and claim["owner"] == model.actor
+    members = members_by_inbox.get(claim["inbox"] or "")
+    return members is not None and members.admits(model.actor)
 
 
 def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
@@ -67,28 +70,28 @@ async def address_list(model: ReadModel, question: q.Addresses) -> Page:
     model.require_administrator()
     found = await model.addresses(question)
     listed = found[: question.limit]
-    names = {address_answers.claim_of(doc, around)["inbox"] for doc, around in listed} - {None}
+    names = {name for row, context in listed if (name := address_answers.claim_of(row, context)["inbox"])}
     unread_inboxes = await model.unread_inboxes(await read_members(model, await model.inboxes_named(names)))
     items = [
-        (doc["address"], address_answers.to_answer(doc, with_unread(doc, around, unread_inboxes)))
-        async for doc, around in cooperatively(listed)
+        (row["address"], address_answers.to_answer(row, with_unread(row, context, unread_inboxes)))
+        async for row, context in cooperatively(listed)
     ]
     return Page(items, more=len(found) > question.limit)
 
 
-def with_unread(doc: Doc, around: AddressContext, unread_inboxes: Collection[str]) -> AddressContext:
-    """The same with what is known of the inbox."""
-    if unread_inboxes and address_answers.claim_of(doc, around)["inbox"] in unread_inboxes:
-        return replace(around, unread=True)
-    return around
+def with_unread(row: AddressRow, context: AddressContext, unread_inboxes: Collection[str]) -> AddressContext:
+    """Return the context with `unread` set when the claim's inbox is one of these."""
+    if unread_inboxes and address_answers.claim_of(row, context)["inbox"] in unread_inboxes:
+        return replace(context, unread=True)
+    return context
 
 
-async def read_members(model: ReadModel, docs: Iterable[Doc]) -> dict[str, Membership]:
-    """Who is in these inboxes, by inbox."""
-    return {doc["inbox"]: inboxes.membership(doc, model.account) async for doc in cooperatively(docs)}
+async def read_members(model: ReadModel, rows: Iterable[InboxRow]) -> dict[str, Membership]:
+    """Return the members of these inboxes, by inbox."""
+    return {row["inbox"]: inboxes.membership(row, model.account) async for row in cooperatively(rows)}
 
 
-async def inbox(model: ReadModel, question: q.Inbox) -> Doc:
+async def inbox(model: ReadModel, question: q.Inbox) -> Answer:
     found = await model.inbox(question.inbox)
     membership = inboxes.membership(found, model.account)
     if not model.administers and not membership.admits(model.actor):
@@ -99,36 +102,38 @@ async def inbox(model: ReadModel, question: q.Inbox) -> Doc:
 
 async def inbox_list(model: ReadModel, question: q.Inboxes) -> Page:
     start = cursor_key(question)
-    docs = [doc for doc in await model.inboxes() if doc["inbox"] > start]
-    members_by_inbox = await read_members(model, docs)
-    found = [doc for doc in docs if model.administers or members_by_inbox[doc["inbox"]].admits(model.actor)]
+    rows = [row for row in await model.inboxes() if row["inbox"] > start]
+    members_by_inbox = await read_members(model, rows)
+    found = [row for row in rows if model.administers or members_by_inbox[row["inbox"]].admits(model.actor)]
     page = await inbox_answers(model, found[: question.limit], members_by_inbox)
     return Page([(one["inbox"], one) for one in page], more=len(found) > question.limit)
 
 
-async def inbox_answers(model: ReadModel, docs: Sequence[Doc], members_by_inbox: Mapping[str, Membership]) -> list[Doc]:
-    """These inboxes with what is connected to them and who reads it; `places` are their members_by_inbox."""
-    active = await model.active_among(members_by_inbox[doc["inbox"]] for doc in docs)
-    members = await model.active({member for doc in docs for member in doc["members"]}.difference(active))
+async def inbox_answers(
+    model: ReadModel, rows: Sequence[InboxRow], members_by_inbox: Mapping[str, Membership]
+) -> list[Answer]:
+    """Return these inboxes with their addresses and readers; `members_by_inbox` has their members."""
+    active = await model.active_among(members_by_inbox[row["inbox"]] for row in rows)
+    members = await model.active({member for row in rows for member in row["members"]}.difference(active))
     active_members = members.union(active)
-    connected: dict[str, list[tuple[Doc, AddressContext]]] = {doc["inbox"]: [] for doc in docs}
-    for doc, around in await model.addresses_in(connected):
-        connected[doc["inbox"]].append((doc, around))
-    answers: list[Doc] = []
-    async for doc in cooperatively(docs):
-        readers = members_by_inbox[doc["inbox"]].readers(active)
-        unread_inboxes = () if readers else (doc["inbox"],)
+    connected: dict[str, list[tuple[AddressRow, AddressContext]]] = {row["inbox"]: [] for row in rows}
+    for row, context in await model.addresses_in(connected):
+        connected[row["inbox"] or ""].append((row, context))
+    answers: list[Answer] = []
+    async for inbox in cooperatively(rows):
+        readers = members_by_inbox[inbox["inbox"]].readers(active)
+        unread_inboxes = () if readers else (inbox["inbox"],)
         addresses = [
-            address_answers.to_inbox_answer(one, with_unread(one, around, unread_inboxes))
-            async for one, around in cooperatively(connected[doc["inbox"]])
+            address_answers.to_inbox_answer(one, with_unread(one, context, unread_inboxes))
+            async for one, context in cooperatively(connected[inbox["inbox"]])
         ]
-        inactive = [member for member in doc["members"] if member not in active_members]
-        answers.append(inboxes.to_answer(doc, addresses, inactive, readers))
+        inactive = [member for member in inbox["members"] if member not in active_members]
+        answers.append(inboxes.to_answer(inbox, addresses, inactive, readers))
     return answers
 
 
 async def identity_list(model: ReadModel, question: q.Identities) -> Page:
-    """Best first, so that the cursor is the place in the list."""
+    """Return identities best first, so the cursor is the place in the list."""
     model.require_self(question.user)
     found = await identities_of(model, await model.user(question.user), place_in_list(question), question.limit + 1)
     return Page(found[: question.limit], more=len(found) > question.limit)
@@ -139,20 +144,20 @@ def place_in_list(question: q.ListQuestion) -> int:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
-async def user(model: ReadModel, question: q.User) -> Doc:
+async def user(model: ReadModel, question: q.User) -> Answer:
     model.require_self(question.user)
     (one,) = await user_answers(model, [await model.user(question.user)])
     return one
 
 
-async def user_answers(model: ReadModel, docs: Sequence[Doc]) -> list[Doc]:
+async def user_answers(model: ReadModel, rows: Sequence[UserRow]) -> list[Answer]:
     teams = await teams_by_user(model)
-    default = await default_senders(model, docs)
-    return [users.to_answer(doc, teams.get(doc["user"], []), default[doc["user"]]) async for doc in cooperatively(docs)]
+    default = await default_senders(model, rows)
+    return [users.to_answer(row, teams.get(row["user"], []), default[row["user"]]) async for row in cooperatively(rows)]
 
 
 async def teams_by_user(model: ReadModel) -> dict[str, list[str]]:
-    """The teams that name each user, by id."""
+    """Return the teams of each user, by id."""
     found: dict[str, list[str]] = {}
     async for name, team in cooperatively(accounts.team_list(model.account, "")):
         for member in team["members"]:
@@ -176,7 +181,7 @@ async def team_list(model: ReadModel, question: q.Teams) -> Page:
     return Page(items, more=len(found) > question.limit)
 
 
-async def account(model: ReadModel, _: q.Account) -> Doc:
+async def account(model: ReadModel, _: q.Account) -> Answer:
     model.require_administrator()
     return accounts.to_answer(model.account)
 
@@ -185,32 +190,32 @@ async def orphan_list(model: ReadModel, question: q.Orphans) -> Page:
     model.require_administrator()
     found = await model.orphans(cursor_key(question), question.limit + 1)
     items = [
-        (doc["address"], {"address": doc["address"], "former_owner": doc["owner"], "since": doc["since"]})
-        for doc in found[: question.limit]
+        (row["address"], {"address": row["address"], "former_owner": row["owner"], "since": row["since"]})
+        for row in found[: question.limit]
     ]
     return Page(items, more=len(found) > question.limit)
 
 
-async def usage(model: ReadModel, _: q.Usage) -> Doc:
+async def usage(model: ReadModel, _: q.Usage) -> Answer:
     model.require_administrator()
     return accounts.usage(model.account, await model.open_inboxes())
 
 
 async def removal_impact(model: ReadModel, question: q.RemovalImpact) -> Mapping[str, list[str]]:
-    """What would be left behind and what would lose its last reader."""
+    """Return everything that names the user, and the inboxes that would lose their last reader."""
     model.require_administrator()
     name = (await model.user(question.user))["user"]
     own = [one["address"] for one in await model.owned([name])]
     aliases = [one["address"] for one in await model.aliases(own)]
     teams = (await teams_by_user(model)).get(name, [])
-    docs = await model.inboxes()
-    members_by_inbox = await read_members(model, (one for one in docs if not one["archived"]))
+    rows = await model.inboxes()
+    members_by_inbox = await read_members(model, (one for one in rows if not one["archived"]))
     admitting = {inbox: place for inbox, place in members_by_inbox.items() if place.admits(name)}
     return {
         "addresses": sorted([*own, *aliases]),
-        "inboxes": [one["inbox"] async for one in cooperatively(docs) if inboxes.names(one, name, teams)],
+        "inboxes": [one["inbox"] async for one in cooperatively(rows) if inboxes.names(one, name, teams)],
         "teams": teams,
-        "rules": [one["inbox"] async for one in cooperatively(docs) if inboxes.rule_names(one, name, teams)],
+        "rules": [one["inbox"] async for one in cooperatively(rows) if inboxes.rule_names(one, name, teams)],
         "connections": await model.connected_by(name),
         "last_reader_of": sorted(await model.unread_inboxes(admitting, besides=name)),
     }

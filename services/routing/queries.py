@@ -3,13 +3,13 @@
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString
 
 import orjson
 
 from services.routing.domain import resolve
-from services.routing.domain.projection import Doc
 from services.routing.domain.resolve import Assignment, Inbox, Mail
+from services.routing.domain.rows import AccountRow, AddressRow, InboxRow, UserRow
 from shared.core.address import AddressInvalid, canonical
 from shared.core.policies import holds
 from shared.core.rule_words import in_words
@@ -22,10 +22,10 @@ from shared.projections.snapshot import Snapshot
 
 IS_ID: Final = re.compile(ID.removesuffix("$") + r"\Z")
 
-# What UTS #46 takes for a dot.
+# UTS #46 takes these for a dot.
 DOTS: Final = (".", "\u3002", "\uff0e", "\uff61")
 
-# Of each inbox one active member, if there is any; how many there are costs nothing.
+# One active member of each inbox, if there is any; the number of members costs nothing.
 READ: Final[LiteralString] = """
 SELECT inbox, reader.key FROM jsonb_each(%(members)s::jsonb) AS closed (inbox, members) CROSS JOIN LATERAL (
     SELECT u.key FROM jsonb_array_elements_text(closed.members) AS member (key)
@@ -35,10 +35,10 @@ SELECT inbox, reader.key FROM jsonb_each(%(members)s::jsonb) AS closed (inbox, m
 
 
 async def answer(snapshot: Snapshot, question: q.Question) -> Any:
-    """The result of any question of this room.
+    """Return the result of any question of this service.
 
     Raises:
-        NotAnswered: it may not be asked by this actor, or what it names is not there.
+        QuestionRefusedError: the actor may not ask it, or it names something that does not exist.
     """
     match question:
         case q.Routing():
@@ -55,8 +55,8 @@ def administers(snapshot: Snapshot, actor: str) -> bool:
     return holds((snapshot.actor_doc or {}).get("permissions", ()), "account_access")
 
 
-async def read_rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) -> dict[str, Doc]:
-    """Documents by name, all in one statement."""
+async def read_rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) -> dict[str, Any]:
+    """Return rows by name, all in one statement."""
     wanted = sorted(set(names))
     if not wanted:
         return {}
@@ -70,30 +70,30 @@ async def read_rows(snapshot: Snapshot, aggregate: str, names: Iterable[str]) ->
         case _:
             query = "SELECT key, doc FROM users WHERE account = %(account)s AND key = ANY(%(names)s)"
             snapshot.depends_on("user", *wanted)
-    return dict(cast(list[tuple[str, Doc]], await snapshot.select(query, {"names": wanted})))
+    return dict(await snapshot.select(query, {"names": wanted}))
 
 
 async def open_inboxes(
     snapshot: Snapshot, names: Iterable[str], more_users: Iterable[str] = ()
-) -> tuple[dict[str, Inbox], dict[str, Doc]]:
-    """Inboxes with everybody whom their rules name, and these people with `more_users`."""
-    account = cast(Doc, snapshot.account_doc)
-    docs = await read_rows(snapshot, "inbox", names)
-    wanted = resolve.needed_users((doc["rule"] for doc in docs.values()), account)
-    users = await read_rows(snapshot, "user", {*wanted, *more_users})
-    return {name: Inbox(doc, account, users) for name, doc in docs.items()}, users
+) -> tuple[dict[str, Inbox], dict[str, UserRow]]:
+    """Return inboxes with all users whom their rules name, and these users with `more_users`."""
+    account: AccountRow = snapshot.account_doc
+    rows: dict[str, InboxRow] = await read_rows(snapshot, "inbox", names)
+    wanted = resolve.needed_users((row["rule"] for row in rows.values()), account)
+    users: dict[str, UserRow] = await read_rows(snapshot, "user", {*wanted, *more_users})
+    return {name: Inbox(row, account, users) for name, row in rows.items()}, users
 
 
-async def read_inboxes(snapshot: Snapshot, inboxes: Collection[Inbox], users: Mapping[str, Doc]) -> set[str]:
-    """The names of those inboxes that somebody reads; of the people, `users` are known already."""
-    active = {name for name, doc in users.items() if doc["status"] == "active"}
-    # An account always has an active super admin, so that what is open to everyone is read.
+async def read_inboxes(snapshot: Snapshot, inboxes: Collection[Inbox], users: Mapping[str, UserRow]) -> set[str]:
+    """Return the names of those inboxes that have an active reader; `users` were read already."""
+    active = {name for name, row in users.items() if row["status"] == "active"}
+    # An account always has an active super admin, who reads every inbox that is open to everyone.
     closed = [inbox for inbox in inboxes if not inbox.membership.everyone]
     unclear = [inbox for inbox in closed if inbox.membership.names.isdisjoint(active)]
     readers: dict[str, str] = {}
     if unclear:
         members = orjson.dumps({inbox.name: sorted(inbox.membership.names) for inbox in unclear}).decode()
-        readers = dict(cast(list[tuple[str, str]], await snapshot.select(READ, {"members": members})))
+        readers = dict(await snapshot.select(READ, {"members": members}))
     for inbox in unclear:
         reader = readers.get(inbox.name)
         if ids := [reader] if reader else inbox.membership.names:
@@ -102,7 +102,7 @@ async def read_inboxes(snapshot: Snapshot, inboxes: Collection[Inbox], users: Ma
 
 
 async def routing(snapshot: Snapshot, question: q.Routing) -> Mapping[str, Any]:
-    """The rule, in words too, and its targets as they stand; of `contact_owner`, those of its fallback."""
+    """Return the rule, in words too, and its targets now; of `contact_owner`, those of its fallback."""
     found, _ = await open_inboxes(snapshot, [question.inbox])
     inbox = found.get(question.inbox)
     if inbox is None:
@@ -124,17 +124,17 @@ class Resolution:
     def __init__(self, snapshot: Snapshot, question: q.Resolve) -> None:
         self._snapshot = snapshot
         self._question = question
-        self._account = cast(Doc, snapshot.account_doc)
+        self._account: AccountRow = snapshot.account_doc
         self._sees_all = administers(snapshot, question.actor)
         self._mail = Mail(read_sender(question.sender), turn=question.turn)
-        self._addresses: dict[str, Doc] = {}
+        self._addresses: dict[str, AddressRow] = {}
         self._inboxes: dict[str, Inbox] = {}
-        self._users: dict[str, Doc] = {}
+        self._users: dict[str, UserRow] = {}
         self._read_inboxes: set[str] = set()
         self._assignments: dict[str, Assignment] = {}
 
     async def entries(self) -> list[Mapping[str, Any]]:
-        """One per recipient, in order, duplicates too."""
+        """Return one entry per recipient, in order, duplicates too."""
         recipients = [recipient_or_none(text) for text in self._question.recipients]
         await self._read({recipient for recipient in recipients if recipient is not None})
         return [
@@ -159,8 +159,8 @@ class Resolution:
         if owner in self._users:
             self._mail = replace(self._mail, contact_owner=owner)
 
-    def _claim(self, address: str) -> Doc | None:
-        """What holds an address, of an alias its primary; None when it is free."""
+    def _claim(self, address: str) -> AddressRow | None:
+        """Return the row with the claim, of an alias its primary's; None when the address is free."""
         found = self._addresses.get(address)
         if found and found["primary"]:
             found = self._addresses.get(found["primary"])
@@ -175,29 +175,29 @@ class Resolution:
         if reason := resolve.why_nowhere(claim):
             return resolve.nowhere(recipient, reason)
         if claim["kind"] == "personal":
-            return self._to_owner(recipient, claim["owner"])
-        inbox = self._inboxes.get(claim["inbox"])
+            return self._to_owner(recipient, claim["owner"] or "")
+        inbox = self._inboxes.get(claim["inbox"] or "")
         if inbox is None:
-            # Its inbox is parked: the answer says so by `incomplete_since`.
+            # The first event of its inbox is parked: the answer says so by `incomplete_since`.
             return resolve.nowhere(recipient, "NOT_CONNECTED")
         return resolve.to_inbox(recipient, inbox, self._assignment(inbox), read=inbox.name in self._read_inboxes)
 
     def _suspected(self, recipient: str) -> str | None:
-        """The address that was probably meant, for those who may see it."""
+        """Return the address that was probably meant, for those who may see it."""
         suspect = resolve.without_tag(recipient)
         claim = self._claim(suspect) if suspect else None
         return suspect if claim is not None and self._may_see(claim) else None
 
-    def _may_see(self, claim: Doc) -> bool:
+    def _may_see(self, claim: AddressRow) -> bool:
         if self._sees_all:
             return True
         if claim["kind"] == "team":
-            inbox = self._inboxes.get(claim["inbox"])
+            inbox = self._inboxes.get(claim["inbox"] or "")
             return inbox is not None and inbox.admits(self._question.actor)
         return bool(claim["owner"] == self._question.actor and not claim["orphaned"])
 
     def _assignment(self, inbox: Inbox) -> Assignment:
-        """One for each inbox, however many of its addresses are recipients."""
+        """Assign once for each inbox, also when several of its addresses are recipients."""
         if inbox.name not in self._assignments:
             self._assignments[inbox.name] = resolve.assign(inbox, self._mail)
         return self._assignments[inbox.name]
@@ -208,7 +208,7 @@ class Resolution:
 
 
 def recipient_or_none(text: str) -> str | None:
-    """The canonical address of a recipient; one dot at the end of its domain is passed over, as DNS does."""
+    """Return the canonical address of a recipient, without one dot at the end of its domain, as in DNS."""
     typed = text.strip(" \t")
     return canonical_or_none(typed[:-1] if typed.endswith(DOTS) else typed)
 

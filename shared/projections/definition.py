@@ -14,9 +14,10 @@ TABLES: Final[Mapping[Aggregate, str]] = {
     "address": "addresses",
 }
 
-Doc = dict[str, Any]
+# The JSON of one row; each service has types for its own.
+Document = Mapping[str, Any]
 Row = tuple[Any, ...]
-Fold = Callable[[Doc | None, Recorded], Doc]
+Fold = Callable[[Any, Recorded], Document]
 
 
 @dataclass(frozen=True)

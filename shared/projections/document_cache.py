@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.process.bounded import evict_oldest
-from shared.projections.definition import Doc
+from shared.projections.definition import Document
 from shared.projections.events import IncomingEvent
 
 
@@ -16,7 +16,7 @@ from shared.projections.events import IncomingEvent
 class DocumentCache:
     """Documents as of the rows' position, by stream, and the first parked position of each stream that has one."""
 
-    documents: dict[UUID, Doc] = field(default_factory=dict)
+    documents: dict[UUID, Document] = field(default_factory=dict)
     parked: dict[UUID, int] = field(default_factory=dict)
 
     def missing(self, run: Iterable[IncomingEvent]) -> list[IncomingEvent]:
@@ -30,7 +30,7 @@ class DocumentCache:
             if event.recorded and event.recorded.version != 1 and stream not in self.documents
         ]
 
-    def remember(self, documents: Mapping[UUID, Doc], parked: Mapping[UUID, int], limit: int) -> None:
+    def remember(self, documents: Mapping[UUID, Document], parked: Mapping[UUID, int], limit: int) -> None:
         """Take over what was written; of more than `limit` documents, forget those unchanged for longest."""
         for stream in self.documents.keys() & documents.keys():
             del self.documents[stream]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from shared.language.recorded import Recorded
-from shared.projections.definition import Doc, Fold
+from shared.projections.definition import Document, Fold
 from shared.projections.document_cache import DocumentCache
 from shared.projections.events import IncomingEvent
 
@@ -17,7 +17,7 @@ from shared.projections.events import IncomingEvent
 class FoldResult:
     """The outcome of a run: new documents, the last event of each, parked events and their first position by stream."""
 
-    documents: dict[UUID, Doc] = field(default_factory=dict)
+    documents: dict[UUID, Document] = field(default_factory=dict)
     last: dict[UUID, Recorded] = field(default_factory=dict)
     parked: list[IncomingEvent] = field(default_factory=list)
     parked_since: dict[UUID, int] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from shared.language.subjects import Ce
 from shared.process import clock
 from shared.process import postgres_arrays as arrays
 from shared.process.postgres_arrays import Array
-from shared.projections.definition import TABLES, Doc, Row
+from shared.projections.definition import TABLES, Document, Row
 from shared.projections.document_cache import DocumentCache
 from shared.projections.events import IncomingEvent, key_of
 from shared.projections.tables import named
@@ -75,7 +75,7 @@ async def move_position(cursor: AsyncCursor[Row], schema: str, last: IncomingEve
 
 
 async def upsert_rows(
-    cursor: AsyncCursor[Row], schema: str, last: Iterable[Recorded], documents: Mapping[UUID, Doc]
+    cursor: AsyncCursor[Row], schema: str, last: Iterable[Recorded], documents: Mapping[UUID, Document]
 ) -> None:
     """Write one row for each last event, whether it exists or not, with one statement a table."""
     for aggregate, columns in columns_of(last, documents).items():
@@ -92,7 +92,7 @@ def upsert_statement(schema: str, aggregate: Aggregate, source: LiteralString = 
     return sql.SQL(UPSERT).format(**names, source=sql.SQL(source), columns=columns)
 
 
-def columns_of(last: Iterable[Recorded], documents: Mapping[UUID, Doc]) -> dict[Aggregate, dict[str, Array]]:
+def columns_of(last: Iterable[Recorded], documents: Mapping[UUID, Document]) -> dict[Aggregate, dict[str, Array]]:
     """Return the rows by aggregate, as named parameters of `upsert_statement`."""
     return {
         aggregate: {
@@ -107,7 +107,7 @@ def columns_of(last: Iterable[Recorded], documents: Mapping[UUID, Doc]) -> dict[
     }
 
 
-def _rows_of(last: Iterable[Recorded], documents: Mapping[UUID, Doc]) -> dict[Aggregate, list[Row]]:
+def _rows_of(last: Iterable[Recorded], documents: Mapping[UUID, Document]) -> dict[Aggregate, list[Row]]:
     rows: dict[Aggregate, list[Row]] = {}
     for one in last:
         row = (one.stream, one.account, key_of(one), documents[one.stream], one.version, one.position)
@@ -116,7 +116,7 @@ def _rows_of(last: Iterable[Recorded], documents: Mapping[UUID, Doc]) -> dict[Ag
 
 
 async def copy_rows(
-    cursor: AsyncCursor[Row], schema: str, last: Iterable[Recorded], documents: Mapping[UUID, Doc]
+    cursor: AsyncCursor[Row], schema: str, last: Iterable[Recorded], documents: Mapping[UUID, Document]
 ) -> None:
     """Write one new row for each last event."""
     lines: dict[str, list[str]] = {}
@@ -128,7 +128,7 @@ async def copy_rows(
                 await copy.write("".join(lines[aggregate]))
 
 
-def copy_line(last: Recorded, document: Doc) -> str:
+def copy_line(last: Recorded, document: Document) -> str:
     account, key = copy_column(last.account), copy_column(key_of(last))
     text = orjson.dumps(document).decode().replace("\\", "\\\\")
     return f"{last.stream.hex}\t{account}\t{key}\t{text}\t{last.version}\t{last.position}\n"

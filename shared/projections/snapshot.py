@@ -12,7 +12,7 @@ from shared.language.events import Aggregate
 from shared.language.recorded import stream_id
 from shared.projections import schemas
 from shared.projections.cooperative import ROWS_AT_ONCE
-from shared.projections.definition import Doc, ProjectionDefinition, Row
+from shared.projections.definition import ProjectionDefinition, Row
 
 # The lock comes before the first read: a reader that waited for a cutover sees all of the new rows.
 BEGIN: Final[LiteralString] = """
@@ -49,8 +49,8 @@ class Snapshot:
         self.account = account
         self.position: int = head[0]
         self._dead_letters: bool = head[1]
-        self.account_doc: Doc | None = head[2]
-        self.actor_doc: Doc | None = head[3]
+        self.account_doc: Any = head[2]
+        self.actor_doc: Any = head[3]
         self._streams: set[UUID] = set()
         self._aggregates: set[str] = set()
 

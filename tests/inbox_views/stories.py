@@ -73,9 +73,9 @@ class Story:
     def end(self) -> int:
         return self._next - 1
 
-    def docs(self, fold: Fold) -> dict[tuple[str, str], dict[str, Any]]:
+    def docs(self, fold: Fold) -> dict[tuple[str, str], Any]:
         """What a fold makes of it, by aggregate and name."""
-        found: dict[tuple[str, str], dict[str, Any]] = {}
+        found: dict[tuple[str, str], Any] = {}
         for recorded in self.recorded:
             key = (recorded.event.aggregate, key_of(recorded))
             found[key] = fold(found.get(key), recorded)

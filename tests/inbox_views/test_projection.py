@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inbox_views.domain.document import UnknownAggregateError
 from services.inbox_views.domain.projection import fold
+from services.inbox_views.domain.rows import UnknownAggregateError
 from shared.language import events as e
 from tests.inbox_views.stories import Story, beginning, personal, team, time_at
 
@@ -15,11 +15,11 @@ BOB = "bob@acme.example"
 HELP = "help@acme.example"
 
 
-def row(story: Story, aggregate: str, name: str) -> dict[str, Any]:
+def row(story: Story, aggregate: str, name: str) -> Any:
     return story.docs(fold)[(aggregate, name)]
 
 
-def address(*events: e.Event, name: str = BOB) -> dict[str, Any]:
+def address(*events: e.Event, name: str = BOB) -> Any:
     return row(Story().tell(*events), "address", name)
 
 
@@ -215,7 +215,7 @@ ADDRESS_EVENTS = st.lists(
 @given(ADDRESS_EVENTS)
 def test_folding_never_changes_the_row_it_was_given(events: list[e.Event]) -> None:
     story = Story().tell(personal(BOB, "bob"), *events)
-    doc: dict[str, Any] | None = None
+    doc: Any = None
     for recorded in story.recorded:
         before = repr(doc)
         after = fold(doc, recorded)

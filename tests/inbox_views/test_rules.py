@@ -35,7 +35,7 @@ class Rows:
     def __init__(self, story: Story) -> None:
         self._docs = story.docs(fold)
 
-    def __call__(self, aggregate: str, name: str) -> dict[str, Any]:
+    def __call__(self, aggregate: str, name: str) -> Any:
         return self._docs[(aggregate, name)]
 
     def address(self, name: str, *, unread: bool = False) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Rows:
             [doc for doc in docs if doc["primary"]],
         )
         inbox_of = {place: self("inbox", place) for place in places}
-        return [to_answer(self("user", user), one, inbox_of.get(one.claim["inbox"]), None) for one in found]
+        return [to_answer(self("user", user), one, inbox_of.get(one.claim["inbox"] or ""), None) for one in found]
 
 
 def rows(*events: e.Event) -> Rows:

@@ -21,7 +21,7 @@ from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
 from shared.projections import schemas
-from shared.projections.definition import Doc, ProjectionDefinition, VersionMismatchError
+from shared.projections.definition import Document, ProjectionDefinition, VersionMismatchError
 from shared.projections.projection_service import ProjectionService, ServiceLimits
 from shared.projections.rebuild import parked
 from shared.projections.rebuild.cutover import cutover, drop_inactive, rollback
@@ -38,10 +38,10 @@ from tests.real_servers import ROOT, RunningNats
 MANY = 8 * LIMITS.batch
 
 
-def marked(doc: Doc | None, recorded: Recorded) -> Doc:
+def marked(doc: Any, recorded: Recorded) -> Document:
     """What the next version folds: the same, and a mark on every address."""
     folded = DEFINITION.fold(doc, recorded)
-    return folded | {"marked": True} if recorded.event.aggregate == "address" else folded
+    return {**folded, "marked": True} if recorded.event.aggregate == "address" else folded
 
 
 NEXT: ProjectionDefinition = replace(DEFINITION, version=DEFINITION.version + 1, fold=marked)

@@ -8,7 +8,7 @@ import pytest
 from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.language.recorded import Recorded
-from shared.projections.definition import Doc
+from shared.projections.definition import Document
 from shared.projections.events import DeliveredEvent
 from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
@@ -33,7 +33,7 @@ def entries(recorded: list[Recorded]) -> list[DeliveredEvent]:
     return [DeliveredEvent(one.position, *to_wire(one)[1:]) for one in recorded]
 
 
-async def doc_of(view: View, key: str) -> Doc:
+async def doc_of(view: View, key: str) -> Document:
     async with view.snapshots([("acme", "ana")]) as (snapshot,):
         ((doc,),) = await snapshot.select("SELECT doc FROM addresses WHERE key = %(key)s", {"key": key})
     assert isinstance(doc, dict)

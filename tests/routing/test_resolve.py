@@ -30,7 +30,7 @@ class Rows:
     def __init__(self, *events: e.Event) -> None:
         self._docs = beginning().tell(*events).docs(fold)
 
-    def __call__(self, aggregate: str, name: str) -> dict[str, Any]:
+    def __call__(self, aggregate: str, name: str) -> Any:
         return self._docs[(aggregate, name)]
 
     @property

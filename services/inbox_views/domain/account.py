@@ -1,8 +1,9 @@
-"""One account: its plan with its limits, its teams, the senders that nobody's log may keep."""
+"""One account: its plan with its limits, its teams, the senders that no user's log may keep."""
 
 from collections.abc import Collection
+from typing import Any
 
-from services.inbox_views.domain.document import Doc, require_started
+from services.inbox_views.domain.rows import AccountRow, Team, require_started
 from shared.language.events import (
     AccountEvent,
     AccountNeverLogChanged,
@@ -14,46 +15,46 @@ from shared.language.events import (
 from shared.language.plans import INBOX_LIMITS
 
 
-def fold(doc: Doc | None, event: AccountEvent) -> Doc:
+def fold(row: AccountRow | None, event: AccountEvent) -> AccountRow:
     match event:
         case AccountRegistered(plan=plan):
             return {"plan": plan, "teams": {}, "never_log": []}
         case PlanChanged(plan=plan):
-            return require_started(doc) | {"plan": plan}
+            return require_started(row) | {"plan": plan}
         case TeamCreated():
-            team = {"name": event.name, "members": list(event.members)}
-            return with_team(require_started(doc), event.team, team)
+            return with_team(require_started(row), event.team, {"name": event.name, "members": list(event.members)})
         case TeamMembersChanged(team=name, members=members):
-            team = require_started(doc)["teams"].get(name, {"name": name})
-            return with_team(require_started(doc), name, team | {"members": list(members)})
+            former = require_started(row)["teams"].get(name)
+            team: Team = {"name": former["name"] if former else name, "members": list(members)}
+            return with_team(require_started(row), name, team)
         case AccountNeverLogChanged(entries=entries):
-            return require_started(doc) | {"never_log": list(entries)}
+            return require_started(row) | {"never_log": list(entries)}
         case _:
-            return require_started(doc)
+            return require_started(row)
 
 
-def with_team(doc: Doc, name: str, team: Doc) -> Doc:
-    return doc | {"teams": doc["teams"] | {name: team}}
+def with_team(row: AccountRow, name: str, team: Team) -> AccountRow:
+    return row | {"teams": row["teams"] | {name: team}}
 
 
-def to_answer(doc: Doc) -> Doc:
-    return {"plan": doc["plan"], "limits": {"inboxes": inbox_limit(doc)}, "never_log": doc["never_log"]}
+def to_answer(row: AccountRow) -> dict[str, Any]:
+    return {"plan": row["plan"], "limits": {"inboxes": inbox_limit(row)}, "never_log": row["never_log"]}
 
 
-def inbox_limit(doc: Doc) -> int:
-    return INBOX_LIMITS[doc["plan"]]
+def inbox_limit(row: AccountRow) -> int:
+    return INBOX_LIMITS[row["plan"]]
 
 
-def usage(doc: Doc, used: int) -> Doc:
-    return {"plan": doc["plan"], "inboxes": {"used": used, "limit": inbox_limit(doc)}}
+def usage(row: AccountRow, used: int) -> dict[str, Any]:
+    return {"plan": row["plan"], "inboxes": {"used": used, "limit": inbox_limit(row)}}
 
 
-def team_list(doc: Doc, after: str) -> list[tuple[str, Doc]]:
-    """The teams with their ids, by id."""
-    return sorted((name, team) for name, team in doc["teams"].items() if name > after)
+def team_list(row: AccountRow, after: str) -> list[tuple[str, Team]]:
+    """Return the teams with their ids, by id."""
+    return sorted(((name, team) for name, team in row["teams"].items() if name > after), key=lambda one: one[0])
 
 
-def team_answer(name: str, team: Doc, active: Collection[str]) -> Doc:
+def team_answer(name: str, team: Team, active: Collection[str]) -> dict[str, Any]:
     """`active` are those of the members who are active users."""
     inactive = [member for member in team["members"] if member not in active]
     return {"team": name, "name": team["name"], "members": team["members"], "inactive": inactive}

@@ -1,8 +1,8 @@
-"""One address, free or held: what its events make of it. An alias has no state of its own; it follows its primary."""
+"""One address, free or held: how its events change its row. An alias follows its primary."""
 
 from typing import Final
 
-from services.inbox_views.domain.document import Doc, require_started
+from services.inbox_views.domain.rows import AddressRow, MovedClaim, require_started
 from shared.core import sending
 from shared.language.events import (
     AddressEvent,
@@ -25,12 +25,12 @@ from shared.language.events import (
     ToolBound,
     ToolUnbound,
 )
+from shared.language.questions import State
 from shared.language.recorded import Recorded
 
-# `reauthenticate` and `orphaned` are told by `state` in answers; `state` and `sends` are kept for statements.
-# `claimed` is the position at which the present claim of the address began, `held` the one at which its holder's did; a
-# default sender chosen before either has no effect. `moved` says where the claims went whose primary it was.
-FREE: Final[Doc] = {
+FREE: Final[AddressRow] = {
+    "address": "",
+    "display": "",
     "state": "free",
     "sends": False,
     "kind": None,
@@ -50,77 +50,88 @@ FREE: Final[Doc] = {
 }
 
 
-def fold(doc: Doc | None, event: AddressEvent, recorded: Recorded) -> Doc:
-    """The document after the event; `recorded` says when, where and by whom."""
-    changed = claim_of(event, recorded)
-    if changed is None:
-        changed = require_started(doc) | changes(require_started(doc), event, recorded)
-    elif doc is not None and "moved" in doc:
-        changed["moved"] = doc["moved"]
-    changed["state"] = state_of(changed)
-    changed["sends"] = changed["kind"] is not None and why_not_sending(changed) is None
-    return changed
+def fold(row: AddressRow | None, event: AddressEvent, recorded: Recorded) -> AddressRow:
+    """Return the row after the event; `recorded` has its time, position and actor."""
+    match event:
+        case PersonalConnected() | TeamConnected() | AliasAdded():
+            after = with_moves(start_claim(event, recorded), row)
+        case _:
+            after = change(require_started(row), event, recorded)
+    after["state"] = state_of(after)
+    after["sends"] = after["kind"] is not None and why_not_sending(after) is None
+    return after
 
 
-def claim_of(event: AddressEvent, recorded: Recorded) -> Doc | None:
-    """What an event makes of the address whatever it was before, a new document; None when it changes what is there."""
+def free(address: str, display: str) -> AddressRow:
+    return FREE | {"address": address, "display": display}
+
+
+def with_moves(after: AddressRow, before: AddressRow | None) -> AddressRow:
+    """Keep the record of claims that moved away, which outlives the address's own claims."""
+    if before is not None and "moved" in before:
+        after["moved"] = before["moved"]
+    return after
+
+
+def start_claim(event: PersonalConnected | TeamConnected | AliasAdded, recorded: Recorded) -> AddressRow:
+    row = begin_claim(free(event.address, event.display), recorded)
     match event:
         case PersonalConnected():
-            return connected(event, recorded) | {"kind": "personal", "owner": event.owner}
+            return connected(row, event) | {"kind": "personal", "owner": event.owner}
         case TeamConnected():
-            return connected(event, recorded) | {"kind": "team", "inbox": event.inbox, "connector": event.connector}
+            return connected(row, event) | {"kind": "team", "inbox": event.inbox, "connector": event.connector}
         case AliasAdded():
-            return beginning(event, recorded) | {"primary": event.primary}
-        case _:
-            return None
+            return row | {"primary": event.primary}
 
 
-def beginning(event: PersonalConnected | TeamConnected | AliasAdded, recorded: Recorded) -> Doc:
-    return {"address": event.address, "display": event.display} | FREE | since(recorded)
+def begin_claim(row: AddressRow, recorded: Recorded) -> AddressRow:
+    return row | {"since": recorded.time, "claimed": recorded.position, "held": recorded.position}
 
 
-def connected(event: PersonalConnected | TeamConnected, recorded: Recorded) -> Doc:
-    return beginning(event, recorded) | {"from_name": event.from_name, "receiving": True, "sending": True}
+def connected(row: AddressRow, event: PersonalConnected | TeamConnected) -> AddressRow:
+    return row | {"from_name": event.from_name, "receiving": True, "sending": True}
 
 
-def since(recorded: Recorded) -> Doc:
-    """A claim begins."""
-    return {"since": recorded.time, "claimed": recorded.position, "held": recorded.position}
-
-
-def changes(doc: Doc, event: AddressEvent, recorded: Recorded) -> Doc:
-    """The fields that an event sets; `since` is when the present holder's claim began."""
+def change(row: AddressRow, event: AddressEvent, recorded: Recorded) -> AddressRow:
+    """Return a changed copy of the row; `since` is when the present holder's claim began."""
     match event:
         case Disconnected() | AddressReleased() | AliasRemoved():
-            return FREE
+            return with_moves(free(row["address"], row["display"]), row)
         case OwnershipTransferred(to=owner, from_=former) | AddressReclaimed(owner=owner, from_=former):
-            same = {"since": recorded.time}
-            return personal(owner) | (same if owner == former else somebody_elses(recorded))
+            after = personal(row, owner)
+            return after | {"since": recorded.time} if owner == former else change_holder(after, recorded)
         case AddressOrphaned():
-            return {"orphaned": True, "since": recorded.time}
+            return row | {"orphaned": True, "since": recorded.time}
         case TeamAddressMoved(to=inbox):
-            return {"inbox": inbox, "since": recorded.time}
-        case ConnectionConverted(to="team"):
-            team = {"kind": "team", "owner": None, "inbox": event.inbox, "connector": event.connector or recorded.actor}
-            return team | {"orphaned": False} | somebody_elses(recorded)
+            return row | {"inbox": inbox, "since": recorded.time}
+        case ConnectionConverted(to="team", connector=connector):
+            return change_holder(team(row, event.inbox, connector or recorded.actor), recorded)
         case ConnectionConverted():
-            return personal(event.owner) | somebody_elses(recorded)
+            return change_holder(personal(row, event.owner), recorded)
         case AliasPromoted():
-            return promotion(doc, event, recorded)
+            return promote(row, event, recorded)
         case _:
-            return link_changes(doc, event)
+            return change_connection(row, event)
 
 
-def somebody_elses(recorded: Recorded) -> Doc:
-    """Another holder's claim begins: tools and From name were the former one's."""
-    return since(recorded) | {"tools": [], "from_name": None}
+def change_holder(row: AddressRow, recorded: Recorded) -> AddressRow:
+    """Begin another holder's claim: tools and From name were the former one's."""
+    return begin_claim(row, recorded) | {"tools": [], "from_name": None}
 
 
-def promotion(doc: Doc, event: AliasPromoted, recorded: Recorded) -> Doc:
-    """An alias and its primary change places; what the claim is goes along, and the other aliases follow."""
+def personal(row: AddressRow, owner: str) -> AddressRow:
+    return row | {"kind": "personal", "owner": owner, "inbox": None, "connector": None, "orphaned": False}
+
+
+def team(row: AddressRow, inbox: str, connector: str) -> AddressRow:
+    return row | {"kind": "team", "owner": None, "inbox": inbox, "connector": connector, "orphaned": False}
+
+
+def promote(row: AddressRow, event: AliasPromoted, recorded: Recorded) -> AddressRow:
+    """Exchange an alias with its primary: the claim goes to the new primary, and the other aliases follow it."""
     if event.address == event.primary:
-        # Whose it is began at a position that this address never saw: nothing chosen of it or its aliases ends here.
-        return {
+        # The holder's claim began at a position that this address never saw, so it ends no choice of a default sender.
+        return row | {
             "primary": None,
             "kind": event.kind,
             "owner": event.owner,
@@ -135,52 +146,49 @@ def promotion(doc: Doc, event: AliasPromoted, recorded: Recorded) -> Doc:
             "held": 0,
         }
     if event.address != event.former_primary:
-        return {"primary": event.primary}
-    went = {"to": event.primary, "at": recorded.position, "since": doc["claimed"]}
-    # Of one claim the last move says it all: whoever went along before came back first.
-    moved = [one for one in doc.get("moved", ()) if one["since"] != doc["claimed"]]
-    kept = {"claimed": doc["claimed"], "since": recorded.time, "primary": event.primary, "moved": [*moved, went]}
-    return FREE | kept
+        return row | {"primary": event.primary}
+    moved: MovedClaim = {"to": event.primary, "at": recorded.position, "since": row["claimed"]}
+    # Of one claim the last move is enough: a claim that moved before has come back first.
+    others = [one for one in row.get("moved", ()) if one["since"] != row["claimed"]]
+    return free(row["address"], row["display"]) | {
+        "claimed": row["claimed"], "since": recorded.time, "primary": event.primary, "moved": [*others, moved],
+    }  # fmt: skip
 
 
-def personal(owner: str) -> Doc:
-    return {"kind": "personal", "owner": owner, "inbox": None, "connector": None, "orphaned": False}
-
-
-def link_changes(doc: Doc, event: AddressEvent) -> Doc:
-    """The fields of the connection itself, whoever holds it."""
+def change_connection(row: AddressRow, event: AddressEvent) -> AddressRow:
+    """Return a copy of the row with the connection changed, which any holder may have."""
     match event:
         case ReauthenticationRequired():
-            return {"reauthenticate": True}
-        case Reconnected(connector=str(connector)) if doc["kind"] == "team":
-            return {"reauthenticate": False, "connector": connector}
+            return row | {"reauthenticate": True}
+        case Reconnected(connector=str(connector)) if row["kind"] == "team":
+            return row | {"reauthenticate": False, "connector": connector}
         case Reconnected():
-            return {"reauthenticate": False}
-        case ConnectionPaused(receiving=receiving, sending=sending):
-            return {"receiving": receiving, "sending": sending}
+            return row | {"reauthenticate": False}
+        case ConnectionPaused(receiving=receiving, sending=sending_):
+            return row | {"receiving": receiving, "sending": sending_}
         case ToolBound(tool=tool):
-            return {"tools": sorted({*doc["tools"], tool})}
+            return row | {"tools": sorted({*row["tools"], tool})}
         case ToolUnbound(tool=tool):
-            return {"tools": [bound for bound in doc["tools"] if bound != tool]}
+            return row | {"tools": [bound for bound in row["tools"] if bound != tool]}
         case FromNameChanged(from_name=from_name):
-            return {"from_name": from_name}
+            return row | {"from_name": from_name}
         case _:
-            return {}
+            return row.copy()
 
 
-def state_of(doc: Doc) -> str:
-    """Of an alias this is `free`: what it follows has the state."""
-    if doc["kind"] is None:
+def state_of(row: AddressRow) -> State:
+    """Return the state; of an alias this is `free`, since its primary has the state."""
+    if row["kind"] is None:
         return "free"
-    if doc["orphaned"]:
+    if row["orphaned"]:
         return "orphaned"
-    if doc["reauthenticate"]:
+    if row["reauthenticate"]:
         return "reauth_required"
-    return "connected" if doc["receiving"] and doc["sending"] else "paused"
+    return "connected" if row["receiving"] and row["sending"] else "paused"
 
 
-def why_not_sending(doc: Doc) -> str | None:
-    """The state of the connection that keeps everybody from sending as the address."""
+def why_not_sending(row: AddressRow) -> str | None:
+    """Return the state of the connection that keeps everybody from sending as the address."""
     return sending.why_not_sending(
-        orphaned=doc["orphaned"], reauthenticate=doc["reauthenticate"], sending=doc["sending"]
+        orphaned=row["orphaned"], reauthenticate=row["reauthenticate"], sending=row["sending"]
     )

@@ -1,11 +1,11 @@
-"""What is shown of an address: its state, its holder, and its health, which looks at the people behind it, too."""
+"""An address in an answer: its state, its holder, and its health, which depends on the people behind it, too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from services.inbox_views.domain.address import FREE
-from services.inbox_views.domain.document import Doc
+from services.inbox_views.domain import address as addresses
+from services.inbox_views.domain.rows import AddressRow
 from shared.core.policies import why_without_effect
 from shared.language.text import SERVICE
 
@@ -14,12 +14,12 @@ ADVICE: Final = "ask an administrator"
 
 @dataclass(frozen=True)
 class AddressContext:
-    """What an address is shown with: what it follows when it is an alias, and the people behind it.
+    """Other rows that an answer about an address needs: the primary of an alias, and the people behind it.
 
-    `owner` and `connector` are their status, None of somebody whom nobody knows; `unread`: nobody reads the inbox.
+    `owner` and `connector` are their status, None for an unknown user; `unread`: no active user reads the inbox.
     """
 
-    primary: Doc | None = None
+    primary: AddressRow | None = None
     owner: str | None = None
     permissions: Sequence[str] = ()
     connector: str | None = None
@@ -27,86 +27,83 @@ class AddressContext:
     unread: bool = False
 
 
-def claim_of(doc: Doc, around: AddressContext) -> Doc:
-    """Where the state stands: on the address itself, or on its primary."""
-    return around.primary if doc["primary"] is not None and around.primary is not None else doc
+def claim_of(row: AddressRow, context: AddressContext) -> AddressRow:
+    """Return the row with the claim: the address's own, or its primary's."""
+    return context.primary if row["primary"] is not None and context.primary is not None else row
 
 
-def to_answer(doc: Doc, around: AddressContext) -> Doc:
-    """The answer's object, in the order of the wire."""
-    claim = claim_of(doc, around)
+def to_answer(row: AddressRow, context: AddressContext) -> dict[str, Any]:
+    """Return the answer's object, in the order of the wire."""
+    claim = claim_of(row, context)
     if claim["kind"] is None:
-        return free(doc["address"], doc["display"])
-    alias = claim is not doc
+        return free(row["address"], row["display"])
+    return _entry(row, claim, context)
+
+
+def free(address: str, display: str) -> dict[str, Any]:
+    row = addresses.free(address, display)
+    return _entry(row, row, AddressContext())
+
+
+def _entry(row: AddressRow, claim: AddressRow, context: AddressContext) -> dict[str, Any]:
+    alias = claim is not row
     return {
-        "address": doc["address"],
-        "display": doc["display"],
+        "address": row["address"],
+        "display": row["display"],
         "state": claim["state"],
         "kind": claim["kind"],
         "owner": claim["owner"],
         "inbox": claim["inbox"],
-        "since": max(doc["since"], claim["since"]),
+        "since": max(row["since"] or "", claim["since"] or "") or None,
         "tools": [] if alias else claim["tools"],
-        "aliases": list(around.aliases),
-        "primary": doc["primary"],
+        "aliases": list(context.aliases),
+        "primary": row["primary"],
         "from_name": claim["from_name"],
         "receiving": claim["receiving"],
         "sending": claim["sending"],
         "connector": claim["connector"],
-        "connector_gone": connector_gone(claim, around.connector),
-        "health": health(claim, around),
+        "connector_gone": connector_gone(claim, context.connector),
+        "health": health(claim, context),
     }
 
 
-def free(address: str, display: str) -> Doc:
-    names = ("state", "kind", "owner", "inbox", "since", "tools")
-    rest = ("from_name", "receiving", "sending", "connector")
-    return (
-        {"address": address, "display": display}
-        | {name: FREE[name] for name in names}
-        | {"aliases": [], "primary": None}
-        | {name: FREE[name] for name in rest}
-        | {"connector_gone": False, "health": "disconnected"}
-    )
-
-
-def redacted(claim: Doc) -> Doc:
-    """What everybody may know of an address that somebody holds."""
+def redacted(claim: AddressRow) -> dict[str, Any]:
+    """Return everything that any user may know about a held address."""
     return {"kind": claim["kind"], "advice": ADVICE}
 
 
-def connector_gone(claim: Doc, status: str | None) -> bool:
-    """Whether the one who connected a team address is no longer an active user; of a service it is never so."""
+def connector_gone(claim: AddressRow, status: str | None) -> bool:
+    """Return whether the connector of a team address is no longer an active user; a service never is gone."""
     name = claim["connector"]
     return claim["kind"] == "team" and name is not None and not name.startswith(SERVICE) and status != "active"
 
 
-def health(claim: Doc, around: AddressContext) -> str:
-    """The worst that is the matter with a connection."""
+def health(claim: AddressRow, context: AddressContext) -> str:
+    """Return the worst fault of a connection, or `healthy`."""
     if claim["kind"] is None:
         return "disconnected"
     if claim["state"] in ("orphaned", "reauth_required"):
-        return str(claim["state"])
+        return claim["state"]
     if not claim["receiving"] and not claim["sending"]:
         return "paused"
-    if claim["state"] == "paused" or lost_a_condition(claim, around):
+    if claim["state"] == "paused" or lost_a_condition(claim, context):
         return "degraded"
     return "healthy"
 
 
-def lost_a_condition(claim: Doc, around: AddressContext) -> bool:
-    """Whether a condition that held when it was connected was lost since (A4)."""
+def lost_a_condition(claim: AddressRow, context: AddressContext) -> bool:
+    """Return whether a condition that held when it was connected was lost since (A4)."""
     if claim["kind"] == "personal":
-        return why_without_effect(around.owner, around.permissions) is not None
-    return around.unread or connector_gone(claim, around.connector)
+        return why_without_effect(context.owner, context.permissions) is not None
+    return context.unread or connector_gone(claim, context.connector)
 
 
-def to_inbox_answer(doc: Doc, around: AddressContext) -> Doc:
-    """An address as its inbox shows it."""
-    claim = claim_of(doc, around)
+def to_inbox_answer(row: AddressRow, context: AddressContext) -> dict[str, Any]:
+    """Return an address as its inbox shows it."""
+    claim = claim_of(row, context)
     return {
-        "address": doc["address"],
-        "health": health(claim, around),
+        "address": row["address"],
+        "health": health(claim, context),
         "from_name": claim["from_name"],
-        "aliases": list(around.aliases),
+        "aliases": list(context.aliases),
     }

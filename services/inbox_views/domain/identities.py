@@ -4,23 +4,27 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from services.inbox_views.domain.address import why_not_sending
-from services.inbox_views.domain.document import Doc
+from services.inbox_views.domain.rows import AddressRow, InboxRow, UserRow
 from shared.core.sending import Identity, best_first, why_not_sender
 
 
-def senders(own: Iterable[Doc], team: Iterable[Doc], aliases: Iterable[Doc]) -> Iterator[Identity[Doc]]:
-    """All of one user's, best first.
+def senders(
+    own: Iterable[AddressRow], team: Iterable[AddressRow], aliases: Iterable[AddressRow]
+) -> Iterator[Identity[AddressRow]]:
+    """Return all identities of one user, best first.
 
     `own` are the user's personal addresses, `team` those of the user's inboxes, `aliases` of all these by name.
     """
     return best_first(
-        ((doc["since"], doc["address"], doc) for doc in own),
-        ((doc["address"], doc) for doc in team),
-        ((doc["primary"], doc["address"]) for doc in aliases),
+        ((row["since"] or "", row["address"], row) for row in own),
+        ((row["address"], row) for row in team),
+        ((row["primary"] or "", row["address"]) for row in aliases),
     )
 
 
-def to_answer(user: Doc, sender: Identity[Doc], inbox: Doc | None, default: str | None) -> dict[str, Any]:
+def to_answer(
+    user: UserRow, sender: Identity[AddressRow], inbox: InboxRow | None, default: str | None
+) -> dict[str, Any]:
     why_not = why_not_usable(user, sender.claim)
     return {
         "address": sender.address,
@@ -34,7 +38,7 @@ def to_answer(user: Doc, sender: Identity[Doc], inbox: Doc | None, default: str 
     }
 
 
-def why_not_usable(user: Doc, claim: Doc) -> str | None:
-    """The reason why the user cannot send as this address now."""
+def why_not_usable(user: UserRow, claim: AddressRow) -> str | None:
+    """Return the reason why the user cannot send as this address now."""
     lacks = why_not_sender(user["status"], user["permissions"], personal=claim["kind"] == "personal")
     return lacks or why_not_sending(claim)

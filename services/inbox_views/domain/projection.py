@@ -1,21 +1,23 @@
-"""Each aggregate's events make one document, by the page of its kind."""
+"""Each aggregate's events make one row, by the module of its kind."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from services.inbox_views.domain import account, address, inbox, user
-from services.inbox_views.domain.document import Doc
 from shared.language.events import AccountEvent, AddressEvent, InboxEvent, UserEvent
 from shared.language.recorded import Recorded
 
 
-def fold(doc: Doc | None, recorded: Recorded) -> Doc:
-    """The document after the event; `doc` is what the aggregate's earlier events made, if any."""
+def fold(row: Any, recorded: Recorded) -> Mapping[str, Any]:
+    """Return the row after the event; `row` is what the aggregate's earlier events made, or None."""
     match recorded.event:
         case AddressEvent() as event:
-            return address.fold(doc, event, recorded)
+            return address.fold(row, event, recorded)
         case UserEvent() as event:
-            return user.fold(doc, event, recorded)
+            return user.fold(row, event, recorded)
         case InboxEvent() as event:
-            return inbox.fold(doc, event)
+            return inbox.fold(row, event)
         case AccountEvent() as event:
-            return account.fold(doc, event)
+            return account.fold(row, event)
         case event:
-            raise TypeError(f"{type(event).__name__} stands on no aggregate of this view")
+            raise TypeError(f"{type(event).__name__} belongs to no aggregate of this view")

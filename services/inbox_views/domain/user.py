@@ -1,8 +1,8 @@
-"""One user: who he is, what he may do, how he works; a return begins anew, but for his places in lists."""
+"""One user: their status, permissions and preferences. After a removal a return begins with new preferences."""
 
-from typing import Final
+from typing import Any
 
-from services.inbox_views.domain.document import Doc, require_started
+from services.inbox_views.domain.rows import Logging, UserRow, require_started
 from shared.core.policies import holds
 from shared.language.events import (
     AvailabilityChanged,
@@ -21,65 +21,78 @@ from shared.language.events import (
 )
 from shared.language.recorded import Recorded
 
-BEGINNING: Final[Doc] = {
-    "status": "active",
-    "seat": False,
-    "availability": "available",
-    "signature": "",
-    "font": None,
-    "logging": {"log_replies": True, "track_opens": False, "track_clicks": False, "never_log": []},
-    "default_sender": None,
-}
 
-
-def fold(doc: Doc | None, event: UserEvent, recorded: Recorded) -> Doc:
-    """The document after the event; `recorded` says where it stands."""
+def fold(row: UserRow | None, event: UserEvent, recorded: Recorded) -> UserRow:
+    """Return the row after the event; a chosen default sender is kept with the position of its event."""
     if isinstance(event, UserAdded):
-        return {"user": event.user, "name": event.name, "permissions": list(event.permissions)} | BEGINNING
-    return require_started(doc) | changes(event, recorded)
+        return {
+            "user": event.user,
+            "name": event.name,
+            "permissions": list(event.permissions),
+            "status": "active",
+            "seat": False,
+            "availability": "available",
+            "signature": "",
+            "font": None,
+            "logging": {"log_replies": True, "track_opens": False, "track_clicks": False, "never_log": []},
+            "default_sender": None,
+        }
+    return change(require_started(row), event, recorded)
 
 
-def changes(event: UserEvent, recorded: Recorded) -> Doc:
-    """The fields that an event sets; what was chosen is kept with the position at which it was."""
+def change(row: UserRow, event: UserEvent, recorded: Recorded) -> UserRow:
     match event:
         case PermissionsChanged(permissions=permissions):
-            return {"permissions": list(permissions)}
+            return row | {"permissions": list(permissions)}
         case SeatAssigned():
-            return {"seat": True}
+            return row | {"seat": True}
         case SeatUnassigned():
-            return {"seat": False}
+            return row | {"seat": False}
         case UserDeactivated():
-            return {"status": "deactivated"}
+            return row | {"status": "deactivated"}
         case UserReactivated():
-            return {"status": "active"}
+            return row | {"status": "active"}
         case UserRemoved():
-            return {"status": "removed", "seat": False}
+            return row | {"status": "removed", "seat": False}
         case AvailabilityChanged(availability=availability):
-            return {"availability": availability}
+            return row | {"availability": availability}
         case DefaultSenderChanged(address=address):
-            return {"default_sender": {"address": address, "at": recorded.position}}
+            return row | {"default_sender": {"address": address, "at": recorded.position}}
         case SignatureChanged(signature=signature):
-            return {"signature": signature}
+            return row | {"signature": signature}
         case DefaultFontChanged(font=font, size=size):
-            return {"font": {"font": font, "size": size}}
+            return row | {"font": {"font": font, "size": size}}
         case LoggingPreferencesChanged():
-            logging = event.model_dump(include={"log_replies", "track_opens", "track_clicks"})
-            return {"logging": logging | {"never_log": list(event.never_log)}}
+            return row | {"logging": logging_of(event)}
         case _:
-            return {}
+            return row
 
 
-def to_answer(doc: Doc, teams: list[str], default_sender: str | None) -> Doc:
-    """The answer's object; the default sender is the one in force, not the one once chosen."""
-    fields = ("user", "name", "status", "permissions", "seat", "availability")
-    rest = ("signature", "font", "logging")
-    return (
-        {name: doc[name] for name in fields}
-        | {"teams": teams}
-        | {name: doc[name] for name in rest}
-        | {"default_sender": default_sender}
-    )
+def logging_of(event: LoggingPreferencesChanged) -> Logging:
+    return {
+        "log_replies": event.log_replies,
+        "track_opens": event.track_opens,
+        "track_clicks": event.track_clicks,
+        "never_log": list(event.never_log),
+    }
 
 
-def administers(doc: Doc | None) -> bool:
-    return doc is not None and holds(doc["permissions"], "account_access")
+def to_answer(row: UserRow, teams: list[str], default_sender: str | None) -> dict[str, Any]:
+    """Return the answer's object; the default sender is the one in effect, which may not be the chosen one."""
+    return {
+        "user": row["user"],
+        "name": row["name"],
+        "status": row["status"],
+        "permissions": row["permissions"],
+        "seat": row["seat"],
+        "availability": row["availability"],
+        "teams": teams,
+        "signature": row["signature"],
+        "font": row["font"],
+        "logging": row["logging"],
+        "default_sender": default_sender,
+    }
+
+
+def administers(row: UserRow | None) -> bool:
+    return row is not None and holds(row["permissions"], "account_access")

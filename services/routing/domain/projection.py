@@ -1,7 +1,9 @@
-"""The routing table: where each address leads, each inbox with its rule, each user as far as he may be chosen."""
+"""The rows that routing needs: where each address leads, each inbox with its rule, who may get mail."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from services.routing.domain.rows import AccountRow, AddressRow, InboxRow, UserRow, require_started
 from shared.language.events import (
     AccountEvent,
     AccountNeverLogChanged,
@@ -41,16 +43,8 @@ from shared.language.events import (
 )
 from shared.language.recorded import Recorded
 
-Doc = dict[str, Any]
-
-NEW_USER: Final[Doc] = {
-    "status": "active",
-    "seat": False,
-    "availability": "available",
-    "log_replies": True,
-    "never_log": [],
-}
-NOWHERE: Final[Doc] = {
+NOWHERE: Final[AddressRow] = {
+    "address": "",
     "kind": None,
     "owner": None,
     "inbox": None,
@@ -59,124 +53,123 @@ NOWHERE: Final[Doc] = {
     "reauthenticate": False,
     "orphaned": False,
 }
-OPEN: Final[Doc] = {"receiving": True}
 
 
-class UnknownAggregateError(Exception):
-    """An event of an aggregate whose beginning was never seen."""
-
-
-def require_started(doc: Doc | None) -> Doc:
-    """The document of an aggregate that has begun."""
-    if doc is None:
-        raise UnknownAggregateError("the aggregate has not begun here")
-    return doc
-
-
-def fold(doc: Doc | None, recorded: Recorded) -> Doc:
-    """The document after the event; `doc` is what the aggregate's earlier events made, if any."""
+def fold(row: Any, recorded: Recorded) -> Mapping[str, Any]:
+    """Return the row after the event; `row` is what the aggregate's earlier events made, or None."""
     match recorded.event:
         case AddressEvent() as event:
-            return address(doc, event)
+            return address(row, event)
         case UserEvent() as event:
-            return user(doc, event)
+            return user(row, event)
         case InboxEvent() as event:
-            return inbox(doc, event)
+            return inbox(row, event)
         case AccountEvent() as event:
-            return account(doc, event)
+            return account(row, event)
         case event:
-            raise TypeError(f"{type(event).__name__} stands on no aggregate of this view")
+            raise TypeError(f"{type(event).__name__} belongs to no aggregate of this view")
 
 
 # ---- account
 
 
-def account(doc: Doc | None, event: AccountEvent) -> Doc:
+def account(row: AccountRow | None, event: AccountEvent) -> AccountRow:
     match event:
         case AccountRegistered():
             return {"teams": {}, "never_log": []}
         case TeamCreated(team=team, members=members) | TeamMembersChanged(team=team, members=members):
-            return require_started(doc) | {"teams": require_started(doc)["teams"] | {team: sorted(members)}}
+            started = require_started(row)
+            return started | {"teams": started["teams"] | {team: sorted(members)}}
         case AccountNeverLogChanged(entries=entries):
-            return require_started(doc) | {"never_log": list(entries)}
+            return require_started(row) | {"never_log": list(entries)}
         case _:
-            return require_started(doc)
+            return require_started(row)
 
 
 # ---- user
 
 
-def user(doc: Doc | None, event: UserEvent) -> Doc:
+def user(row: UserRow | None, event: UserEvent) -> UserRow:
     if isinstance(event, UserAdded):
-        return {"user": event.user, "permissions": list(event.permissions)} | NEW_USER
-    return require_started(doc) | user_changes(event)
+        return {
+            "user": event.user,
+            "permissions": list(event.permissions),
+            "status": "active",
+            "seat": False,
+            "availability": "available",
+            "log_replies": True,
+            "never_log": [],
+        }
+    return change_user(require_started(row), event)
 
 
-def user_changes(event: UserEvent) -> Doc:
-    """The fields that an event sets."""
+def change_user(row: UserRow, event: UserEvent) -> UserRow:
     match event:
         case PermissionsChanged(permissions=permissions):
-            return {"permissions": list(permissions)}
+            return row | {"permissions": list(permissions)}
         case SeatAssigned():
-            return {"seat": True}
+            return row | {"seat": True}
         case SeatUnassigned():
-            return {"seat": False}
+            return row | {"seat": False}
         case UserDeactivated():
-            return {"status": "deactivated"}
+            return row | {"status": "deactivated"}
         case UserReactivated():
-            return {"status": "active"}
+            return row | {"status": "active"}
         case UserRemoved():
-            return {"status": "removed", "seat": False}
+            return row | {"status": "removed", "seat": False}
         case AvailabilityChanged(availability=availability):
-            return {"availability": availability}
+            return row | {"availability": availability}
         case LoggingPreferencesChanged(log_replies=log_replies, never_log=never_log):
-            return {"log_replies": log_replies, "never_log": list(never_log)}
+            return row | {"log_replies": log_replies, "never_log": list(never_log)}
         case _:
-            return {}
+            return row
 
 
 # ---- inbox
 
 
-def inbox(doc: Doc | None, event: InboxEvent) -> Doc:
+def inbox(row: InboxRow | None, event: InboxEvent) -> InboxRow:
     match event:
         case InboxCreated():
-            return {"inbox": event.inbox, "rule": {"kind": "unassigned"}} | access_of(event)
-        case InboxAccessChanged():
-            return require_started(doc) | access_of(event)
-        case RoutingChanged(rule=rule):
-            return require_started(doc) | {"rule": rule.model_dump(mode="json")}
+            return {
+                "inbox": event.inbox,
+                "rule": {"kind": "unassigned"},
+                "access": event.access,
+                "members": list(event.members),
+                "teams": list(event.teams),
+            }
+        case InboxAccessChanged(access=access, members=members, teams=teams):
+            return require_started(row) | {"access": access, "members": list(members), "teams": list(teams)}
+        case RoutingChanged():
+            changed: InboxRow = require_started(row) | {"rule": event.rule.model_dump(mode="json")}
+            return changed
         case _:
-            return require_started(doc)
-
-
-def access_of(event: InboxCreated | InboxAccessChanged) -> Doc:
-    return {"access": event.access, "members": list(event.members), "teams": list(event.teams)}
+            return require_started(row)
 
 
 # ---- address
 
 
-def address(doc: Doc | None, event: AddressEvent) -> Doc:
-    name = {"address": event.address}
+def address(row: AddressRow | None, event: AddressEvent) -> AddressRow:
+    nowhere: AddressRow = NOWHERE | {"address": event.address}
     match event:
         case PersonalConnected(owner=owner):
-            return name | NOWHERE | OPEN | {"kind": "personal", "owner": owner}
+            return nowhere | {"receiving": True, "kind": "personal", "owner": owner}
         case TeamConnected(inbox=inbox):
-            return name | NOWHERE | OPEN | {"kind": "team", "inbox": inbox}
+            return nowhere | {"receiving": True, "kind": "team", "inbox": inbox}
         case AliasAdded(primary=primary):
-            return name | NOWHERE | {"primary": primary}
-        case AliasPromoted():
-            return name | NOWHERE | (claim_of(event) if event.address == event.primary else {"primary": event.primary})
+            return nowhere | {"primary": primary}
+        case AliasPromoted(primary=primary):
+            return with_claim(nowhere, event) if event.address == primary else nowhere | {"primary": primary}
         case Disconnected() | AddressReleased() | AliasRemoved():
-            return name | NOWHERE
+            return nowhere
         case _:
-            return require_started(doc) | address_changes(event)
+            return change_address(require_started(row), event)
 
 
-def claim_of(event: AliasPromoted) -> Doc:
-    """The claim that has come over from the former primary; an orphan's alias is never promoted."""
-    return {
+def with_claim(row: AddressRow, event: AliasPromoted) -> AddressRow:
+    """Give the row the claim of its former primary; an orphan's alias is never promoted."""
+    return row | {
         "kind": event.kind,
         "owner": event.owner,
         "inbox": event.inbox,
@@ -185,24 +178,23 @@ def claim_of(event: AliasPromoted) -> Doc:
     }
 
 
-def address_changes(event: AddressEvent) -> Doc:
-    """The fields that an event sets."""
+def change_address(row: AddressRow, event: AddressEvent) -> AddressRow:
     match event:
         case OwnershipTransferred(to=owner) | AddressReclaimed(owner=owner):
-            return {"owner": owner, "orphaned": False}
+            return row | {"owner": owner, "orphaned": False}
         case AddressOrphaned():
-            return {"orphaned": True}
+            return row | {"orphaned": True}
         case TeamAddressMoved(to=inbox):
-            return {"inbox": inbox}
+            return row | {"inbox": inbox}
         case ConnectionConverted(to="team", inbox=inbox):
-            return {"kind": "team", "owner": None, "inbox": inbox, "orphaned": False}
+            return row | {"kind": "team", "owner": None, "inbox": inbox, "orphaned": False}
         case ConnectionConverted(owner=owner):
-            return {"kind": "personal", "owner": owner, "inbox": None, "orphaned": False}
+            return row | {"kind": "personal", "owner": owner, "inbox": None, "orphaned": False}
         case ReauthenticationRequired():
-            return {"reauthenticate": True}
+            return row | {"reauthenticate": True}
         case Reconnected():
-            return {"reauthenticate": False}
+            return row | {"reauthenticate": False}
         case ConnectionPaused(receiving=receiving):
-            return {"receiving": receiving}
+            return row | {"receiving": receiving}
         case _:
-            return {}
+            return row

@@ -1,4 +1,4 @@
-"""Where one mail goes, who gets it, and why: the same mail in the same state has the same answer."""
+"""The destination of one mail, its assignee, and why: the same mail in the same state has the same answer."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from services.routing.domain.projection import Doc
+from services.routing.domain.rows import AccountRow, AddressRow, InboxRow, UserRow
 from shared.core.policies import Membership, members_of, why_without_effect
 from shared.core.sender import Sender
 from shared.language.rules import ContactOwner, Rule, Unassigned, UsersAndTeams
@@ -17,7 +17,7 @@ RULE: Final[TypeAdapter[Rule]] = TypeAdapter(Rule)
 
 @dataclass(frozen=True)
 class Mail:
-    """`contact_owner` is somebody of the account; `turn` replaces the stable choice per sender."""
+    """`contact_owner` is a user of the account; `turn` replaces the stable choice per sender."""
 
     sender: Sender
     contact_owner: str | None = None
@@ -38,12 +38,12 @@ class Candidate:
 
 
 class Inbox:
-    """An inbox with the people it may choose from; who they are is looked up once, however many mails."""
+    """An inbox with the users it may choose from, who are looked up once for all mails."""
 
-    def __init__(self, doc: Doc, account: Doc, users: Mapping[str, Doc]) -> None:
-        self.name: str = doc["inbox"]
-        self.rule = RULE.validate_python(doc["rule"], strict=False)
-        self.membership = Membership(doc["access"], doc["members"], doc["teams"], account["teams"])
+    def __init__(self, row: InboxRow, account: AccountRow, users: Mapping[str, UserRow]) -> None:
+        self.name = row["inbox"]
+        self.rule = RULE.validate_python(row["rule"], strict=False)
+        self.membership = Membership(row["access"], row["members"], row["teams"], account["teams"])
         self._account = account
         self._users = users
         self.targets = [self.candidate(user) for user in self._named(self.rule)]
@@ -65,7 +65,7 @@ class Inbox:
         return None if found["availability"] == "available" else "AWAY"
 
     def _named(self, rule: Rule) -> list[str]:
-        """Those a rule names, its users in order, then the members of its teams by id, each once."""
+        """Return the users whom a rule names, in its order, then the members of its teams by id, each once."""
         match rule:
             case UsersAndTeams(users=users, teams=teams):
                 return list(dict.fromkeys([*users, *sorted(members_of(self._account["teams"], teams))]))
@@ -75,8 +75,8 @@ class Inbox:
                 return []
 
 
-def needed_users(rules: Iterable[Doc], account: Doc) -> set[str]:
-    """Everybody whom these rules, as stored, name directly or through a team."""
+def needed_users(rules: Iterable[Mapping[str, Any]], account: AccountRow) -> set[str]:
+    """Return all users whom these rules, as stored, name directly or through a team."""
     found: set[str] = set()
     for rule in rules:
         for part in (rule, rule.get("fallback") or {}):
@@ -97,7 +97,7 @@ def to_owner(recipient: str, owner: str) -> dict[str, Any]:
 
 
 def destination(recipient: str, where: str, **fields: Any) -> dict[str, Any]:
-    """One entry of the answer; what is not told is null, or an empty list."""
+    """Return one entry of the answer; fields that are not given are null, or an empty list."""
     return {
         "recipient": recipient,
         "destination": where,
@@ -111,8 +111,8 @@ def destination(recipient: str, where: str, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-def why_nowhere(claim: Doc) -> str | None:
-    """What keeps mail to a held address from arriving."""
+def why_nowhere(claim: AddressRow) -> str | None:
+    """Return the reason why mail to a held address does not arrive; None when it does."""
     if claim["orphaned"]:
         return "ORPHANED"
     if claim["reauthenticate"]:
@@ -120,8 +120,8 @@ def why_nowhere(claim: Doc) -> str | None:
     return None if claim["receiving"] else "RECEIVING_PAUSED"
 
 
-def why_not_logged(owner: Doc | None, account: Doc, sender: Sender) -> str | None:
-    """What keeps a mail out of its owner's log."""
+def why_not_logged(owner: UserRow | None, account: AccountRow, sender: Sender) -> str | None:
+    """Return the reason why a mail is not in its owner's log; None when it is."""
     if owner is None:
         return "OWNER_NOT_ACTIVE"
     if reason := why_without_effect(owner["status"], owner["permissions"]):
@@ -132,7 +132,7 @@ def why_not_logged(owner: Doc | None, account: Doc, sender: Sender) -> str | Non
 
 
 def without_tag(address: str) -> str | None:
-    """The same mailbox without the `+tag` of its local part; None when there is none."""
+    """Return the same mailbox without the `+tag` of its local part; None when there is none."""
     local, _, domain = address.partition("@")
     name, tagged, _ = local.partition("+")
     return f"{name}@{domain}" if name and tagged else None
@@ -140,7 +140,7 @@ def without_tag(address: str) -> str | None:
 
 @dataclass(frozen=True)
 class Assignment:
-    """The rule that decided, everybody considered, and who was chosen."""
+    """The rule that decided, all candidates, and the chosen one."""
 
     rule: str
     candidates: Sequence[Candidate]
@@ -148,7 +148,7 @@ class Assignment:
 
 
 def to_inbox(recipient: str, inbox: Inbox, assignment: Assignment, *, read: bool) -> dict[str, Any]:
-    """`read` is whether anybody reads the inbox."""
+    """`read` says whether the inbox has an active reader."""
     return destination(
         recipient,
         "inbox",
@@ -161,7 +161,7 @@ def to_inbox(recipient: str, inbox: Inbox, assignment: Assignment, *, read: bool
 
 
 def assign(inbox: Inbox, mail: Mail) -> Assignment:
-    """Who of an inbox gets a mail, whichever of its addresses it came to."""
+    """Return the assignee of a mail, the same for all addresses of the inbox."""
     match inbox.rule:
         case UsersAndTeams():
             return Assignment("users_and_teams", inbox.targets, choose(inbox.targets, inbox.name, mail))
@@ -177,12 +177,12 @@ def assign(inbox: Inbox, mail: Mail) -> Assignment:
 
 
 def choose(candidates: Iterable[Candidate], inbox: str, mail: Mail) -> str | None:
-    """A sender keeps one person while that one is eligible; or whose turn it is."""
+    """Choose the user whose turn it is, or the sender's: a sender keeps one user while that one is eligible."""
     eligible = [candidate.user for candidate in candidates if candidate.eligible]
     if not eligible:
         return None
     if mail.turn is not None:
         return eligible[mail.turn % len(eligible)]
-    # A sender that is no address may be any text, one that is no Unicode text too.
+    # A sender that is not an address may be any text, even one with lone surrogates.
     digest = hashlib.sha256(f"{inbox}\n{mail.sender.key}".encode(errors="surrogatepass")).digest()
     return eligible[int.from_bytes(digest) % len(eligible)]
