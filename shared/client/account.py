@@ -31,17 +31,18 @@ class LastPosition:
 class Account(Calls):
     """One account as one actor sees it; `Switchboard.account` makes one.
 
-    A refusal is a value, not an exception; `require` turns it into one. Every call raises
-
-    - RequestTimeout: no reply came in time. A command may have taken effect.
-    - InvalidRequest: the request cannot be sent; MessageTooLarge when it is larger than one message.
-    - PermissionDenied: NATS does not let this user send the request, or receive the reply.
-    - InvalidReply: this release cannot read the reply.
-    - ConnectionClosed: the client was closed.
+    A refusal is a value, not an exception; `require` turns it into one. Every call may raise the exceptions below.
 
     Attributes:
         name: the id of the account.
         actor: the id of a user, or `service:<name>`.
+
+    Raises:
+        RequestTimeout: no reply came in time. A command may have taken effect.
+        InvalidRequest: the request cannot be sent; MessageTooLarge when it is larger than one message.
+        PermissionDenied: NATS does not let this user send the request, or receive the reply.
+        InvalidReply: this release cannot read the reply.
+        ConnectionClosed: the client was closed.
     """
 
     def __init__(

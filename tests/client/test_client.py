@@ -96,20 +96,20 @@ async def test_each_outcome_is_a_value_with_its_own_type(acme: Account) -> None:
         require(refused)
 
 
-async def test_what_cannot_be_read_is_refused_as_a_value_too(acme: Account) -> None:
+async def test_an_unreadable_command_is_a_refusal_too(acme: Account) -> None:
     refused = await acme.assign_seat("no such id!")
     assert isinstance(refused, Refused)
     assert refused.reason == Reason.COMMAND_INVALID
 
 
-async def test_a_dry_run_says_what_would_be_and_changes_nothing(acme: Account) -> None:
+async def test_a_dry_run_says_what_would_happen_and_changes_nothing(acme: Account) -> None:
     would = await acme.disconnect(ADDRESS, dry_run=True)
     assert isinstance(would, Accepted)
     assert (would.dry_run, would.position, would.events[0].id) == (True, None, None)
     assert require(await acme.address(ADDRESS)).result.kind == "team"
 
 
-async def test_a_question_sees_what_was_done_through_the_same_account(acme: Account) -> None:
+async def test_a_question_reflects_the_commands_of_the_same_account(acme: Account) -> None:
     for number in range(20):
         name = f"n{number}@acme.example"
         done = require(await acme.acting_as("bob").connect_personal(name, "bob"))
@@ -174,50 +174,50 @@ async def test_the_typed_replies_leave_out_nothing_of_the_wire(acme: Account, ru
 # ---- trouble on the way
 
 
-async def test_a_command_that_is_not_answered_is_given_again_under_its_id(nats: RunningNats) -> None:
-    heard: list[dict[str, Any]] = []
+async def test_a_command_without_a_reply_is_sent_again_under_its_id(nats: RunningNats) -> None:
+    received: list[dict[str, Any]] = []
 
-    async def at_the_third(message: Msg) -> None:
-        heard.append(json.loads(message.data))
-        if len(heard) == 2:
+    async def reply_to_the_third(message: Msg) -> None:
+        received.append(json.loads(message.data))
+        if len(received) == 2:
             busy = {"outcome": "refused", "reason": "BUSY", "message": "later", "details": {"retry_after_ms": 20}}
             await message.respond(json.dumps(busy).encode())
-        if len(heard) == 3:
-            told = {"outcome": "unchanged", "command_id": heard[-1]["command_id"], "position": 9}
-            await message.respond(json.dumps(told).encode())
+        if len(received) == 3:
+            reply = {"outcome": "unchanged", "command_id": received[-1]["command_id"], "position": 9}
+            await message.respond(json.dumps(reply).encode())
 
     server = await connect_to_nats(nats.url, "answers")
-    await server.subscribe("switchboard.command.v1.patient.*", cb=at_the_third)
+    await server.subscribe("switchboard.command.v1.patient.*", cb=reply_to_the_third)
     await flush_confirmed(server)
     async with connect(nats.url) as switchboard:
         reply = await switchboard.account("patient", "ana").assign_seat("bob")
     await server.close()
     assert isinstance(reply, Unchanged)
-    assert len(heard) == 3
-    assert heard[0] == heard[1] == heard[2]
+    assert len(received) == 3
+    assert received[0] == received[1] == received[2]
 
 
-async def test_a_view_that_is_behind_is_waited_for_unless_one_asks_for_the_bare_answer(nats: RunningNats) -> None:
-    heard = 0
+async def test_a_question_waits_for_a_view_that_is_behind_unless_it_is_raw(nats: RunningNats) -> None:
+    received = 0
 
-    async def at_the_second(message: Msg) -> None:
-        nonlocal heard
-        heard += 1
+    async def reply_to_the_second(message: Msg) -> None:
+        nonlocal received
+        received += 1
         behind: dict[str, Any] = {"error": "VIEW_BEHIND", "message": "later", "details": {}}
         usage = {"position": 9, "result": {"plan": "free", "inboxes": {"used": 1, "limit": 1}}}
-        await message.respond(json.dumps(usage if heard == 2 else behind).encode())
+        await message.respond(json.dumps(usage if received == 2 else behind).encode())
 
     server = await connect_to_nats(nats.url, "answers")
-    await server.subscribe("switchboard.query.v1.behind.*", cb=at_the_second)
+    await server.subscribe("switchboard.query.v1.behind.*", cb=reply_to_the_second)
     await flush_confirmed(server)
     async with connect(nats.url) as switchboard:
         assert require(await switchboard.account("behind", "ana").usage()).result.inboxes.used == 1
         assert (await switchboard.request("switchboard.query.v1.behind.Usage", {}))["error"] == "VIEW_BEHIND"
     await server.close()
-    assert heard == 3
+    assert received == 3
 
 
-async def test_whoever_is_not_answered_learns_the_id_to_ask_again_with(nats: RunningNats) -> None:
+async def test_a_caller_without_a_reply_learns_the_id_to_send_again(nats: RunningNats) -> None:
     async with connect(nats.url, timeout=0.3) as switchboard:
         with pytest.raises(RequestTimeout, match="send it again with command_id") as raised:
             await switchboard.account("nobody", "ana").assign_seat("bob")
@@ -226,10 +226,10 @@ async def test_whoever_is_not_answered_learns_the_id_to_ask_again_with(nats: Run
             await switchboard.account("nobody", "ana").usage()
 
 
-async def test_each_of_thousands_at_once_hears_its_own_answer(nats: RunningNats) -> None:
+async def test_each_of_thousands_of_requests_gets_its_own_reply(nats: RunningNats) -> None:
     async def unchanged(message: Msg) -> None:
-        told = {"outcome": "unchanged", "command_id": json.loads(message.data)["command_id"], "position": 1}
-        await message.respond(json.dumps(told).encode())
+        reply = {"outcome": "unchanged", "command_id": json.loads(message.data)["command_id"], "position": 1}
+        await message.respond(json.dumps(reply).encode())
 
     server = await connect_to_nats(nats.url, "answers")
     await server.subscribe("switchboard.command.v1.many.*", cb=unchanged)
@@ -242,14 +242,14 @@ async def test_each_of_thousands_at_once_hears_its_own_answer(nats: RunningNats)
     assert [reply.command_id for reply in replies] == ids
 
 
-async def test_a_message_that_is_larger_than_nats_carries_is_told_as_such(nats: RunningNats) -> None:
+async def test_a_message_larger_than_nats_carries_is_not_sent(nats: RunningNats) -> None:
     async with connect(nats.url) as switchboard:
         with pytest.raises(MessageTooLarge, match="more than one message carries"):
             await switchboard.account("large", "ana").set_signature("bob", "x" * 2_000_000)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a.b", "*", ">", "a\tb", "a 0\r\n\r\nPUB x 0", "\ud800"])
-async def test_a_name_that_would_be_another_subject_or_more_is_sent_nowhere(nats: RunningNats, name: str) -> None:
+async def test_a_name_that_would_change_the_subject_is_not_sent(nats: RunningNats, name: str) -> None:
     """A line break ends a subject on the wire: what follows would be a message of its own."""
     async with connect(nats.url) as switchboard:
         with pytest.raises(InvalidRequest, match="cannot be the id of an account"):
@@ -262,7 +262,7 @@ async def test_a_name_that_would_be_another_subject_or_more_is_sent_nowhere(nats
 
 
 @pytest.mark.parametrize("value", ["\ud800", 10**30, object(), float("nan"), {"in": [float("-inf")]}])
-async def test_a_value_that_json_has_no_text_for_is_told_as_such(nats: RunningNats, value: Any) -> None:
+async def test_a_value_that_json_cannot_hold_is_not_sent(nats: RunningNats, value: Any) -> None:
     async with connect(nats.url) as switchboard:
         with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
             await switchboard.account("acme", "ana").send("AddUser", {"name": value})
@@ -274,23 +274,23 @@ async def test_null_may_be_sent(nats: RunningNats) -> None:
             await switchboard.account("acme", "ana").send("AddUser", {"name": None, "size": 1.5})
 
 
-def test_however_often_was_asked_the_next_pause_is_short() -> None:
+def test_the_pause_before_a_retry_stays_short() -> None:
     assert 0 < pause_before_retry(None, 100_000) <= 1.5 * LONGEST_PAUSE_SECONDS
 
 
 @pytest.mark.parametrize("url", ["", " , ", "nats://:x"])
-async def test_what_is_no_address_is_told_at_once(url: str) -> None:
+async def test_an_invalid_url_is_refused_at_once(url: str) -> None:
     with pytest.raises(ConnectionFailed):
         async with connect(url, connect_timeout=5):
             raise AssertionError("there is none")
 
 
-async def test_no_password_stands_in_what_is_told() -> None:
-    with pytest.raises(ConnectionFailed) as told:
+async def test_an_error_shows_no_password() -> None:
+    with pytest.raises(ConnectionFailed) as raised:
         async with connect(f"nats://bob:hu@sh@127.0.0.1:{free_port()}", connect_timeout=0.5):
             raise AssertionError("there is none")
-    assert "bob:***@127.0.0.1" in str(told.value)
-    assert "hu@sh" not in str(told.value)
+    assert "bob:***@127.0.0.1" in str(raised.value)
+    assert "hu@sh" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -298,9 +298,7 @@ async def test_no_password_stands_in_what_is_told() -> None:
     [("Addresses", "health", "stalled"), ("Addresses", "tools", ["telepathy"]), ("Users", "permissions", ["fly"]),
      ("Account", "plan", "galactic")],
 )  # fmt: skip
-async def test_a_word_that_a_later_release_has_is_taken_as_it_is(
-    acme: Account, question: str, field: str, word: Any
-) -> None:
+async def test_a_word_of_a_later_release_is_kept_as_it_is(acme: Account, question: str, field: str, word: Any) -> None:
     answer = await acme.query_raw(question, {})
     row = answer["result"][0] if isinstance(answer["result"], list) else answer["result"]
     read = adapter(question).validate_python(row | {field: word})
@@ -309,7 +307,7 @@ async def test_a_word_that_a_later_release_has_is_taken_as_it_is(
         adapter(question).validate_python(row | {field: 7})
 
 
-async def test_where_no_nats_is_this_is_told(folder: Path) -> None:
+async def test_a_missing_nats_is_reported(folder: Path) -> None:
     with pytest.raises(ConnectionFailed, match="No NATS at"):
         async with connect(f"nats://127.0.0.1:{free_port()}", connect_timeout=0.5):
             raise AssertionError("there is none")
@@ -318,22 +316,22 @@ async def test_where_no_nats_is_this_is_told(folder: Path) -> None:
 # ---- events
 
 
-async def test_events_are_watched_from_a_position_on_and_typed(switchboard_client: Switchboard, acme: Account) -> None:
+async def test_events_are_typed_and_start_after_a_position(switchboard_client: Switchboard, acme: Account) -> None:
     seen = []
     async with asyncio.timeout(20):
-        async for told in switchboard_client.events(account=acme.name):
-            seen.append(told)
-            if told.position >= acme.position:
+        async for event in switchboard_client.events(account=acme.name):
+            seen.append(event)
+            if event.position >= acme.position:
                 break
-    assert [told.type for told in seen][:2] == ["switchboard.AccountRegistered.v1", "switchboard.UserAdded.v1"]
-    assert all(told.recorded is not None and told.account == acme.name for told in seen)
+    assert [event.type for event in seen][:2] == ["switchboard.AccountRegistered.v1", "switchboard.UserAdded.v1"]
+    assert all(event.recorded is not None and event.account == acme.name for event in seen)
     middle = seen[5].position
     async with asyncio.timeout(20):
         again = await anext(aiter(switchboard_client.events(after=middle, account=acme.name)))
     assert again == seen[6]
 
 
-async def test_watching_goes_on_through_a_nats_that_dies_and_a_stream_that_is_lost(
+async def test_a_subscription_survives_a_killed_nats_and_a_lost_stream(
     switchboard: RunningSwitchboard,
 ) -> None:
     async with connect(switchboard.nats_url) as client, asyncio.timeout(60):
@@ -352,9 +350,7 @@ async def test_watching_goes_on_through_a_nats_that_dies_and_a_stream_that_is_lo
 
 
 @pytest.mark.parametrize("of_one", [True, False])
-async def test_what_was_on_its_way_when_a_connection_broke_is_told_again(
-    of_one: bool, running: RunningSwitchboard
-) -> None:
+async def test_events_lost_with_a_connection_are_delivered_again(of_one: bool, running: RunningSwitchboard) -> None:
     """NATS goes on meanwhile, and to it those events were told."""
     name = f"client-{new_id()[-12:]}"
     async with connect(running.nats_url) as client, asyncio.timeout(60):
@@ -363,26 +359,26 @@ async def test_what_was_on_its_way_when_a_connection_broke_is_told_again(
         before = account.position
         for number in range(300):
             require(await account.create_team(f"t{number}", f"Team {number}", members=[]))
-        async with cutting(running.nats_url) as proxy, connect(proxy.url) as watching:
+        async with cutting(running.nats_url) as proxy, connect(proxy.url) as follower:
             seen: list[int] = []
-            async for told in watching.events(before, name if of_one else None):
-                seen.append(told.position)
+            async for event in follower.events(before, name if of_one else None):
+                seen.append(event.position)
                 if len(seen) == 1:
                     proxy.lose_the_next(b"MSG ")
-                if told.position >= account.position:
+                if event.position >= account.position:
                     break
             assert proxy.lost
         assert len(seen) == len(set(seen))
-        expected = [told.position async for told in until(client.events(before, name), account.position)]
+        expected = [event.position async for event in until(client.events(before, name), account.position)]
         assert [position for position in seen if position in set(expected)] == expected
         if not of_one:
             assert seen == list(range(before + 1, account.position + 1))
 
 
 async def until(events: AsyncIterator[ReceivedEvent], position: int) -> AsyncIterator[ReceivedEvent]:
-    async for told in events:
-        yield told
-        if told.position >= position:
+    async for event in events:
+        yield event
+        if event.position >= position:
             return
 
 
@@ -444,8 +440,8 @@ async def asked(running: RunningSwitchboard, subject: str, fields: dict[str, Any
         await client.close()
 
 
-def without_defaults(told: Any) -> Any:
+def without_defaults(value: Any) -> Any:
     """Null and what is empty, which an answer may leave out."""
-    if isinstance(told, dict):
-        return {key: without_defaults(value) for key, value in told.items() if value not in (None, [], {}, False)}
-    return [without_defaults(one) for one in told] if isinstance(told, list | tuple) else told
+    if isinstance(value, dict):
+        return {key: without_defaults(one) for key, one in value.items() if one not in (None, [], {}, False)}
+    return [without_defaults(one) for one in value] if isinstance(value, list | tuple) else value

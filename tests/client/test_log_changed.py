@@ -1,4 +1,4 @@
-"""Whoever reads events by positions notices a log that was restored from an older backup, and hears the cure."""
+"""A reader of events notices a log that was restored from an older backup, and learns what to do."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -49,10 +49,10 @@ async def test_a_reader_notices_while_it_reads(
         assert (error.position, error.expected, error.same_until) == (21, seen[20].id, 20)
         assert error.found == log.ids()[20]
         rest = await taken(client.events(after=20, after_id=seen[19].id), others)
-        assert [told.id for told in rest] == log.ids()[20:]
+        assert [event.id for event in rest] == log.ids()[20:]
 
 
-async def test_a_reader_that_begins_again_with_the_id_it_kept_notices(
+async def test_a_reader_that_restarts_with_the_last_id_notices(
     client: Switchboard, private_nats: RunningNats, database: str
 ) -> None:
     log = Log(database)
@@ -68,7 +68,7 @@ async def test_a_reader_that_begins_again_with_the_id_it_kept_notices(
         assert (raised.value.position, raised.value.expected, raised.value.same_until) == (30, last.id, None)
 
 
-async def test_an_event_that_is_nowhere_any_more_is_noticed_among_those_of_one_account(
+async def test_a_missing_event_is_noticed_among_the_events_of_one_account(
     client: Switchboard, private_nats: RunningNats, database: str
 ) -> None:
     log = Log(database)
@@ -80,7 +80,7 @@ async def test_an_event_that_is_nowhere_any_more_is_noticed_among_those_of_one_a
         assert (raised.value.position, raised.value.found) == (3, log.ids()[2])
 
 
-async def test_a_stream_that_was_lost_and_is_the_same_again_is_no_other_log(
+async def test_a_stream_that_was_lost_and_written_again_is_the_same_log(
     client: Switchboard, private_nats: RunningNats, database: str
 ) -> None:
     log = Log(database)
@@ -89,4 +89,4 @@ async def test_a_stream_that_was_lost_and_is_the_same_again_is_no_other_log(
         events = client.events()
         await taken(events, 600)
         await restored(private_nats.url, log, 600, 5)
-        assert [told.position for told in await taken(events, 5)] == [601, 602, 603, 604, 605]
+        assert [event.position for event in await taken(events, 5)] == [601, 602, 603, 604, 605]
