@@ -41,6 +41,7 @@ def test_the_document_keeps_the_rules_of_asyncapi(contract: dict[str, Any]) -> N
 def test_every_command_question_and_event_has_its_channel_and_its_operation(contract: dict[str, Any]) -> None:
     names = {
         *(f"commands.{name}" for name in COMMANDS),
+        "dry_runs.DryRunBatch",
         *(f"questions.{name}" for name in QUESTIONS),
         *(f"events.{event.__name__}.v{event.version}" for event in EVENTS.values()),
     }

@@ -95,6 +95,7 @@ def test_every_message_says_its_type_and_role_to_eventcatalog() -> None:
     }
     assert made == {
         "commands": ("command", "provider"),
+        "dry_runs": ("command", "provider"),
         "replies": ("command", "provider"),
         "questions": ("query", "provider"),
         "answers": ("query", "provider"),

@@ -22,7 +22,7 @@ from tests.connections.anything import any_command, any_event, dice_of
 from tests.contract.asyncapi_rules import referred, resolved
 
 MESSAGES = {(message.group, message.name): message for message in messages()}
-ROOMS = {"commands": 41, "replies": 3, "questions": 14, "answers": 15, "events": 42}
+ROOMS = {"commands": 41, "dry_runs": 1, "replies": 4, "questions": 14, "answers": 15, "events": 42}
 EVERY = [pytest.param(message, id=message.path) for message in MESSAGES.values()]
 
 

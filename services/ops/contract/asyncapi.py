@@ -11,6 +11,7 @@ from services.ops.contract import decisions, examples, headers
 from services.ops.contract.schemas import Message, Schema, event_name, messages
 from shared.language import subjects
 from shared.language.commands import COMMANDS
+from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
 from shared.language.questions import QUESTIONS, ROUTING_QUESTIONS
 from shared.language.reasons import CODES, QuestionError, Reason
@@ -25,11 +26,13 @@ LICENSE: Final = {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/
 # EventCatalog has three types of message; a reply belongs to its request. Switchboard owns all contracts.
 CATALOGUED: Final = {
     "commands": "command",
+    "dry_runs": "command",
     "replies": "command",
     "questions": "query",
     "answers": "query",
     "events": "event",
 }
+DRY_RUNS: Final = f"dry_runs.{DryRunBatch.__name__}"
 PARAMETERS: Final = {"account": {"$ref": "#/components/parameters/account"}}
 
 DESCRIPTION: Final = f"""\
@@ -88,12 +91,13 @@ def channels() -> dict[str, Any]:
     requests |= {
         f"questions.{name}": _channel(subjects.query("{account}", name), f"questions.{name}") for name in QUESTIONS
     }
+    requests[DRY_RUNS] = _channel(subjects.command("{account}", DryRunBatch.__name__), DRY_RUNS)
     events = {
         event_key(event): _channel(subjects.event("{account}", event.aggregate, event.__name__), event_key(event))
         for event in EVENTS.values()
     }
     inboxes = {
-        "replies": _inbox("replies", ["Accepted", "Unchanged", "Refused"]),
+        "replies": _inbox("replies", ["Accepted", "Unchanged", "Refused", "DryRunOutcomes"]),
         "answers": _inbox("answers", [*QUESTIONS, "NotAnswered"]),
     }
     return requests | events | inboxes
@@ -132,6 +136,15 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             }
             | ({"x-unchanged": rules.unchanged} if rules.unchanged else {}),
         )
+    yield (
+        DRY_RUNS,
+        _received(DRY_RUNS, "replies", ["DryRunOutcomes", "Refused"])
+        | {
+            "bindings": _queue(subjects.CONNECTIONS_QUEUE),
+            "x-who": decisions.ROLES["service"],
+            "x-refused": {str(reason): CODES[reason] for reason in decisions.OF_DRY_RUNS},
+        },
+    )
     for name, question in QUESTIONS.items():
         queue = subjects.ROUTING_QUEUE if name in ROUTING_QUESTIONS else subjects.INBOX_VIEWS_QUEUE
         yield (
@@ -196,6 +209,10 @@ def _details(message: Message) -> dict[str, Any]:
         case "commands":
             found = examples.of_command(message.name)[0]
             return {"headers": headers.traced(), "correlationId": _correlation("command")} | _example(found.body)
+        case "dry_runs":
+            return {"headers": headers.traced()} | _example(examples.of_dry_runs().body)
+        case "replies" if message.name == "DryRunOutcomes":
+            return _example(examples.of_dry_runs().reply)
         case "replies":
             found = next(examples.of_outcome(message.schema["properties"]["outcome"]["enum"][0]))
             refused = {"headers": headers.error(Reason)} if message.name == "Refused" else {}

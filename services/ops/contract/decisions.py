@@ -47,6 +47,8 @@ class QuestionRules:
 
 # Checked before the command's own; STREAM_NOT_UNDERSTOOD, BUSY and INTERNAL_ERROR are possible at any time.
 EVERY_COMMAND: Final = (Reason.ACCOUNT_NOT_FOUND, Reason.COMMAND_ID_REUSED, Reason.PERMISSION_MISSING)
+# Of a batch of dry runs as a whole; each of its commands has a refusal of its own.
+OF_DRY_RUNS: Final = (Reason.COMMAND_INVALID, Reason.PERMISSION_MISSING, Reason.BUSY, Reason.INTERNAL_ERROR)
 EVERY_QUESTION: Final = (
     QuestionError.QUERY_INVALID,
     QuestionError.VIEW_BEHIND,

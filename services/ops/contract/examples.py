@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from services.ops.contract.meanings import MissingDescription
+from shared.language.dry_runs import DryRunBatch
 from shared.language.events import Event
 
 ACCOUNT: Final = "acme"
@@ -55,6 +56,14 @@ def _exchanges(group: str, name: str) -> list[Exchange]:
     if not found:
         raise MissingDescription(f"{name} has no example yet: tests/contract/story.py")
     return found
+
+
+def of_dry_runs() -> Exchange:
+    """The dry runs of the story as one batch."""
+    exchanges = [Exchange(**one) for one in _story()["commands"] if "dry_run" in one["body"]]
+    commands = [{"command": one.name, "body": one.body} for one in exchanges]
+    reply = {"outcome": "decided", "outcomes": [one.reply for one in exchanges]}
+    return Exchange(DryRunBatch.__name__, {"actor": "service:directory", "commands": commands}, reply)
 
 
 def of_outcome(outcome: str) -> Iterator[Exchange]:

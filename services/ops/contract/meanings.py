@@ -82,6 +82,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "contact_owner": "The user who owns the sender's contact record, if there is one.",
     "turn": "A counter of the caller. It replaces the stable choice per sender.",
     # ---- replies to commands
+    "outcomes": "One reply for each command, in the order of the batch.",
     "outcome": "The outcome, which selects one of the three replies.",
     "position": "The position in the event log: of the command's effect, to pass as `at_least`, or of the answer.",
     "events": "The first hundred events that the command caused.",
@@ -172,6 +173,9 @@ FIELDS: Final[Mapping[str, str]] = {
     "UsersAndTeams.kind": "The kind of the rule.",
     "ContactOwner.kind": "The kind of the rule.",
     "RoutingShown.kind": "The kind of the rule.",
+    "DryRunBatch.commands": "The commands, in the order of their decisions.",
+    "DryRunCommand.command": "The name of the command, as in its subject.",
+    "DryRunCommand.body": "The body of the command, as in a request of its own; `dry_run` is implied.",
     "Accepted.dry_run": "Whether this was a dry run, which writes nothing.",
     "Unchanged.dry_run": "Whether this was a dry run.",
     "Refused.dry_run": "Whether this was a dry run.",

@@ -26,6 +26,7 @@ A_COMMAND, A_LIST = "AssignSeat", "Users"
 
 TITLES: Final = {
     "commands": "Commands",
+    "dry_runs": "Many dry runs at once",
     "replies": "Replies to commands",
     "questions": "Questions and answers",
     "events": "Events",
@@ -42,6 +43,7 @@ def page() -> str:
         groups.setdefault(message.group, {})[message.name] = message
     parts = {
         "commands": commands(groups),
+        "dry_runs": dry_runs(groups),
         "replies": replies(groups),
         "questions": questions(groups),
         "events": events(groups),
@@ -126,12 +128,25 @@ def command(message: Message) -> str:
     return article(message, m.facts(rows), m.fields(message.schema, OF_ALL_COMMANDS), *shown)
 
 
+def dry_runs(groups: Groups) -> Iterator[str]:
+    for message in groups["dry_runs"].values():
+        subject = subjects.command("<account>", message.name)
+        rows = [
+            ("subject", m.code(subject)),
+            ("who may", decisions.ROLES["service"]),
+            ("refused", m.links("reasons", map(str, decisions.OF_DRY_RUNS))),
+        ]
+        example = m.exchange(subjects.command(examples.ACCOUNT, message.name), examples.of_dry_runs())
+        yield article(message, m.facts(rows), m.fields(message.schema), example)
+
+
 def replies(groups: Groups) -> Iterator[str]:
     yield m.prose(
         "A command has one of three replies. Accepted means durable: the events are on disk before the reply leaves."
     )
     for message in groups["replies"].values():
-        example = next(examples.of_outcome(message.schema["properties"]["outcome"]["enum"][0]))
+        outcome = message.schema["properties"]["outcome"]["enum"][0]
+        example = examples.of_dry_runs() if outcome == "decided" else next(examples.of_outcome(outcome))
         yield article(message, m.fields(message.schema), m.reply(example.reply))
 
 

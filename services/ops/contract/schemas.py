@@ -15,14 +15,15 @@ from pydantic import BaseModel, TypeAdapter, create_model
 
 from services.ops.contract import meanings, titles
 from shared.language import subjects
-from shared.language.answers import RESULTS, Accepted, Answer, NotAnswered, Refused, Unchanged
+from shared.language.answers import RESULTS, Accepted, Answer, DryRunOutcomes, NotAnswered, Refused, Unchanged
 from shared.language.commands import COMMANDS
+from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
 from shared.language.questions import QUESTIONS, ListQuestion, Question
 from shared.language.text import LINES, LINES_NOT_BLANK, NOT_BLANK
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-REPLIES: Final = (Accepted, Unchanged, Refused)
+REPLIES: Final = (Accepted, Unchanged, Refused, DryRunOutcomes)
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -61,6 +62,7 @@ def messages() -> Iterator[Message]:
     """Every message of the contract, in the order of declaration."""
     for command in COMMANDS.values():
         yield _message("commands", command.__name__, command, Direction.REQUEST)
+    yield _message("dry_runs", DryRunBatch.__name__, DryRunBatch, Direction.REQUEST)
     for reply in REPLIES:
         yield _message("replies", reply.__name__, reply, Direction.REPLY)
     for question in QUESTIONS.values():
