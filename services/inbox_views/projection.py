@@ -5,7 +5,7 @@ from typing import Final
 from services.inbox_views.domain.projection import fold
 from shared.projections.definition import ProjectionDefinition
 
-# Raised with every change of what the folds make: the rows are then made anew from the event log.
+# Raise it with every change of the rows: they are then rebuilt from the event log.
 VERSION: Final = 2
 
 DEFINITION: Final = ProjectionDefinition(

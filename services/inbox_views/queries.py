@@ -62,7 +62,7 @@ def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
         return canonical(text)
     except AddressInvalid as error:
         details = {"field": field, "what": error.what, "at": error.at}
-        message = f"{field} is no e-mail address: {error.what}."
+        message = f"{field} is not an e-mail address: {error.what}."
         raise QuestionRefusedError(QuestionError.ADDRESS_INVALID, message, details) from None
 
 

@@ -1,8 +1,8 @@
-"""The statements of the questions; `a` is the address, `c` where its state stands: itself, or an alias's primary.
+"""The statements of the questions; `a` is the address, `c` the row of its claim: itself, or an alias's primary.
 
-LATERAL with LIMIT: where the statistics say that an account has hardly a row, an ordinary join looks at all rows of
-the account for each one, 25,000,000 pairs for 5,000 addresses. For the same reason the aliases of many addresses are
-a statement of their own. The collation of a primary is that of the index of primaries, which is of no use otherwise.
+LATERAL with LIMIT: where the statistics say that an account has hardly a row, an ordinary join compares all rows of
+the account for each one, 25,000,000 pairs for 5,000 addresses. For the same reason the aliases of many addresses have
+a statement of their own. A primary needs the collation of the index of primaries, or the index is not used.
 """
 
 from typing import Final, LiteralString

@@ -1,4 +1,4 @@
-"""What an answer looks like: a result as of a position, a page of a list with its cursor, or an error."""
+"""The answer to a question: a result as of a position, a page of a list with its cursor, or an error."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ AWAY_RETRY_MS: Final = 500
 
 @dataclass
 class QuestionRefusedError(Exception):
-    """Raised by whoever answers a question; becomes the error reply."""
+    """A question gets this error instead of a result."""
 
     error: QuestionError
     message: str
@@ -29,7 +29,7 @@ class QuestionRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list: items, each with the key to go on after it."""
+    """A page of a list: items, each with the key after which the next page begins."""
 
     items: Sequence[tuple[str, Any]]
     more: bool
@@ -60,7 +60,7 @@ def busy(why: str, retry_after_ms: int = AWAY_RETRY_MS) -> QuestionRefusedError:
 
 
 def failed() -> QuestionRefusedError:
-    """For a question at which this code fails."""
+    """The error for a question at which this code fails."""
     return QuestionRefusedError(
         QuestionError.INTERNAL_ERROR,
         "Not answered, because of a fault in Switchboard itself; its log has the place.",
@@ -69,12 +69,12 @@ def failed() -> QuestionRefusedError:
 
 def invalid(problems: Sequence[Mapping[str, str]]) -> QuestionRefusedError:
     fields = ", ".join(dict.fromkeys(problem["field"] for problem in problems if problem["field"]))
-    message = f"The question cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."
+    message = f"The question cannot be read: see details.errors{f' for {fields}' if fields else ''}."
     return QuestionRefusedError(QuestionError.QUERY_INVALID, message[:500], {"errors": problems})
 
 
 def too_large(size: int, limit: int, result: Result, reply: Mapping[str, Any]) -> QuestionRefusedError:
-    """The answer, or the first item of a page, is more than one message carries; a list goes on after `next`."""
+    """The error for an answer, or a first item of a page, that no message carries; a list goes on after `next`."""
     problem_text = f"the answer is larger than one message carries ({size:,} bytes, max_payload is {limit:,})"
     error = invalid([problem("", problem_text)])
     error.details = {**error.details, "bytes": size, "max_payload": limit}
@@ -89,7 +89,7 @@ def too_large(size: int, limit: int, result: Result, reply: Mapping[str, Any]) -
 async def render_answer(
     position: int, result: Result, incomplete_since: int | None, largest_page: int = LARGEST_PAGE
 ) -> dict[str, Any]:
-    """The reply's body; a page is cut where it would grow too large for a message, and written in steps."""
+    """Render the body; a page ends before it is too large for a message, and other tasks run in between."""
     reply: dict[str, Any] = {"position": position}
     if isinstance(result, Page):
         items: list[orjson.Fragment] = []
@@ -113,12 +113,16 @@ async def render_answer(
 
 
 def cursor_for(key: str) -> str:
-    """The opaque text by which a caller asks for what follows a key."""
+    """Return the opaque text by which a caller asks for the page after a key."""
     return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
 
 
 def cursor_key(question: ListQuestion) -> str:
-    """The key to go on after; the empty text at the beginning."""
+    """Return the key after which the page begins; the empty text for the first page.
+
+    Raises:
+        QuestionRefusedError: the cursor is invalid.
+    """
     if question.after is None:
         return ""
     try:
@@ -127,5 +131,5 @@ def cursor_key(question: ListQuestion) -> str:
     except ValueError:
         key = "\x00"
     if "\x00" in key:
-        raise invalid([problem("after", "this is no cursor that was given out")])
+        raise invalid([problem("after", "this is not a cursor of an earlier page")])
     return key

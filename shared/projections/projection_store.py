@@ -1,8 +1,8 @@
 """The one writer of rows: rows, parked events and the position change in one commit, so they never disagree.
 
 The writer reads documents that its cache lacks, folds the events and commits, by one of two strategies: `LiveCommit`
-is one statement that fences itself off from other writers, `BulkCommit` writes large batches with COPY. What neither
-can write, `write_carefully` writes: it parks the events that PostgreSQL refuses.
+is one statement that fences itself off from other writers, `BulkCommit` writes large batches with COPY. Events that
+neither can write go through `write_carefully`, which parks those that PostgreSQL refuses.
 """
 
 from abc import ABC, abstractmethod

@@ -209,7 +209,7 @@ class View:
     async def checkpoint(self) -> Checkpoint | None:
         """Read version, position and event id of the live rows; None when there are no rows."""
         async with self.writing() as cursor:
-            # A missing table is no reason for a rebuild.
+            # A missing table alone does not lead to a rebuild.
             there = await exists(cursor, self.definition.name)
             return await read_checkpoint(cursor, self.definition.name) if there else None
 

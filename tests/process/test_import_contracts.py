@@ -40,6 +40,12 @@ def checked(folder: Path, contract: str) -> tuple[int, str]:
         ("services-are-independent", "services/relay/errors.py", "import services.routing.app", "services.routing"),
         ("layers", "shared/process/clock.py", "import shared.messaging.admission", "shared.messaging.admission"),
         ("domains-import-pydantic-only", "services/routing/domain/resolve.py", "import structlog", "structlog"),
+        (
+            "steps-of-projections",
+            "shared/projections/consumer.py",
+            "import shared.projections.rebuild.rebuild",
+            "rebuild",
+        ),
         ("users-of-postgresql", "services/relay/relay.py", "import psycopg", "psycopg"),
         ("users-of-nats", "services/connections/writer.py", "import nats", "nats"),
     ],

@@ -156,7 +156,7 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
         return await one
 
     assert set(await asyncio.gather(awaited(short), awaited(long))) == {"done"}
-    assert 0.003 <= short.seconds < 0.06 <= long.seconds
+    assert 0.003 <= short.seconds < long.seconds / 2
     with pytest.raises(KeyError):
         await CpuTimed(work(0, KeyError()))
 

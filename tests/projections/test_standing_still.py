@@ -370,6 +370,18 @@ async def says(part: Callable[[], Awaitable[str | None]], words: str) -> bool:
     return words in (await part() or "")
 
 
+async def checks_of_the_view(bus: Bus) -> "asyncio.Queue[None]":
+    """An item for each time that the view compares its rows with the log while idle, and looks at its consumer."""
+    checks: asyncio.Queue[None] = asyncio.Queue()
+
+    async def count(_: Any) -> None:
+        checks.put_nowait(None)
+
+    await bus.client.subscribe(f"$JS.API.CONSUMER.INFO.{STREAM}.{CONSUMER}", cb=count)
+    await bus.client.flush()
+    return checks
+
+
 async def test_an_empty_schema_in_the_midst_of_a_restore_costs_no_rows(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
@@ -381,10 +393,13 @@ async def test_an_empty_schema_in_the_midst_of_a_restore_costs_no_rows(
     ):
         await reached(bus, told.end)
         before = await rows_of(database)
+        checks = await checks_of_the_view(bus)
         async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
             await connection.execute("ALTER SCHEMA connections RENAME TO away")
-            # Longer than the feed waits between its looks.
-            await asyncio.sleep(5)
+            async with asyncio.timeout(30):
+                # The first check may have begun before.
+                for _ in range(2):
+                    await checks.get()
             await connection.execute("ALTER SCHEMA away RENAME TO connections")
         await eventually(lambda: is_ready(service))
         assert await rows_of(database) == before
