@@ -113,7 +113,7 @@ async def test_who_may_not_hear_answers_asks_nothing(guarded: Production) -> Non
 
 async def test_who_is_not_let_in_is_told_so(guarded: Production) -> None:
     with pytest.raises(AuthenticationFailed):
-        async with connect(guarded.nats.url, reach_seconds=1):
+        async with connect(guarded.nats.url, connect_timeout=1):
             pass
 
 
@@ -125,7 +125,7 @@ async def test_who_is_not_let_in_is_told_so(guarded: Production) -> None:
         ("crm", PREFIX, ("streams",), NO_ANSWER, "does not let this user publish to"),
         ("crm", (), ("query", "other", "Usage", "actor=ana"), REFUSED, "does not let this user publish to"),
         ("helpdesk", (), ("command", "acme", "RenameInbox", "actor=ana"), REFUSED, "does not let this user publish to"),
-        ("ops", (), ("views", "rebuild", "routing"), REFUSED, "as the view's own"),
+        ("ops", (), ("views", "rebuild", "routing"), REFUSED, "the role of the view's own service"),
     ],
 )
 def test_the_command_line_says_which_setting_or_permission_lacks(
