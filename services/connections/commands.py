@@ -14,6 +14,7 @@ from services.connections.context import DecisionContext
 from services.connections.domain import account as accounts
 from services.connections.domain import actor as actors
 from services.connections.domain import inbox as inboxes
+from services.connections.domain import preferences, routing
 from services.connections.domain import user as users
 from services.connections.domain.address import alias, connect, convert, disconnect, mail, tools, transfer
 from services.connections.domain.address import evolve as addresses
@@ -47,13 +48,13 @@ TABLE: Final[Mapping[type[c.Command], Row]] = {
             c.RemoveUser, (r.added_user, r.left_behind), users.remove,
             requires=(r.require_inactive, r.require_new_owner), warn=w.after_leaving,
         ),
-        row(c.SetAvailability, (r.user,), users.set_availability),
+        row(c.SetAvailability, (r.user,), preferences.set_availability),
         row(
-            c.SetDefaultSender, (r.user, r.address, r.usable_identities, r.claimed_at), users.set_default_sender
+            c.SetDefaultSender, (r.user, r.address, r.usable_identities, r.claimed_at), preferences.set_default_sender
         ),
-        row(c.SetSignature, (r.user,), users.set_signature),
-        row(c.SetDefaultFont, (r.user,), users.set_default_font),
-        row(c.SetLoggingPreferences, (r.user, r.never_log), users.set_logging),
+        row(c.SetSignature, (r.user,), preferences.set_signature),
+        row(c.SetDefaultFont, (r.user,), preferences.set_default_font),
+        row(c.SetLoggingPreferences, (r.user, r.never_log), preferences.set_logging),
         row(
             c.CreateInbox, (r.inbox_state, r.account, r.holder_of_name, r.open_inbox_count), inboxes.create,
             requires=(r.require_members,),
@@ -63,7 +64,7 @@ TABLE: Final[Mapping[type[c.Command], Row]] = {
             c.SetInboxAccess, (r.open_inbox,), inboxes.set_access,
             requires=(r.require_open_inbox, r.require_members, r.require_teams), warn=w.after_access,
         ),
-        row(c.SetRouting, (r.open_inbox, r.account, r.targets), inboxes.set_routing),
+        row(c.SetRouting, (r.open_inbox, r.account, r.targets), routing.set_routing),
         row(c.ArchiveInbox, (r.inbox, r.team_addresses, r.aliases_in_inbox), inboxes.archive),
         row(c.RestoreInbox, (r.inbox, r.account, r.open_inbox_count), inboxes.restore),
         row(
@@ -111,7 +112,7 @@ PAGES: Final[Mapping[Aggregate, Page]] = {
     "address": Page(Free(), addresses.evolve, address_sets),
 }
 
-# 2: mailboxes that are named by an e-mail address, whatever its spelling and provider; archived inboxes.
+# 2: mailboxes that are named by an e-mail address, in any spelling and under any provider; archived inboxes.
 # 3: mailboxes that are named by a login that reads as an e-mail address, such as bob@corp.local.
 SET_RULES: Final = SetRules(3, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
 SERVICES_ONLY: Final = ("service",)

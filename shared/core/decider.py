@@ -1,4 +1,4 @@
-"""A decider: from a command and what is known, to the facts that follow; the host commits them if it still holds."""
+"""Deciders: from a command and the states it reads to events, which are committed if those states are unchanged."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from shared.language.events import Aggregate, Event
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the host must know of one kind of aggregate.
+    """One kind of aggregate, as the event store needs it.
 
     `evolve(state, event, time)` never judges and never fails. `constraint_sets(state)` names the sets, within the
-    account, that an aggregate in this state belongs to; the host keeps them in the commit of the events.
+    account, that an aggregate in this state is in; the store writes them in the commit of the events.
     """
 
     initial: Any
@@ -21,13 +21,13 @@ class Page:
 
 
 class Reads(Protocol):
-    """What a decision may look at. Everything looked at must be unchanged when the decision is committed."""
+    """The states and sets that a decision may read. All that it read must be unchanged when it is committed."""
 
     def state(self, account: str, aggregate: Aggregate, name: str) -> Any:
         """The state of one aggregate, the page's initial one if nothing ever happened to it."""
 
     def expect(self, account: str, aggregate: Aggregate, names: Sequence[str]) -> None:
-        """These will be looked at: they are read at once, not one by one, and count as looked at only then."""
+        """Fetch aggregates at once that may be read next; each counts as read only then."""
 
     def members(self, account: str, aggregate: Aggregate, set_name: str) -> Sequence[Any]:
         """The states of all aggregates of this kind in the set, in no particular order."""

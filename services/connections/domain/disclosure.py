@@ -1,4 +1,4 @@
-"""That an address is taken, and its kind, is no secret; whose it is, since when and where, only some may learn."""
+"""Everybody may learn that an address is taken, and its kind; only some may learn its holder, inbox and date."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,13 +68,13 @@ def explain(error: AddressTakenError, refused: RefusedCommand) -> Refused:
         details |= holder_of(holder)
         if isinstance(holder, Personal) and not is_active(refused.owner):
             details["holder_status"] = refused.owner.status if isinstance(refused.owner, User) else "removed"
-        behind = f"is that of {holder.address}, which " if error.via_mailbox else ""
+        behind = f"is the mailbox of {holder.address}, which " if error.via_mailbox else ""
         message = f"{subject} {behind}{in_words(holder)}."
     else:
         details["advice"] = "ask an administrator"
         message = f"{subject} is taken: {in_short(holder)}. Ask an administrator."
     if error.via_mailbox and refused.command in NAMES_A_MAILBOX:
-        message += " A mailbox that is opened with somebody's login is named by its own id, not by the login's."
+        message += " If another person's login opens the mailbox, name it by its own id instead of the login."
     return Refused(error.reason, message, details, next_actions(error, refused))
 
 
@@ -97,13 +97,13 @@ def holder_of(holder: ConnectionOrAlias) -> Mapping[str, Any]:
 def in_words(holder: ConnectionOrAlias) -> str:
     match holder:
         case Personal(owner=owner, since=since):
-            return f"is the personal address of {owner} since {since}"
+            return f"has been the personal address of {owner} since {since}"
         case Team(inbox=inbox, since=since):
-            return f"is connected to the inbox {inbox} since {since}"
+            return f"has been connected to the inbox {inbox} since {since}"
         case Orphaned(owner=owner, since=since):
-            return f"is orphaned since {since}, when its owner {owner} was removed"
+            return f"has been orphaned since {since}, when its owner {owner} was removed"
         case Alias(primary=primary, since=since):
-            return f"is an alias of {primary} since {since}"
+            return f"has been an alias of {primary} since {since}"
 
 
 def in_short(holder: ConnectionOrAlias) -> str:

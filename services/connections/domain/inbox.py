@@ -4,24 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn, TypeAlias
 
-from services.connections.domain.account import DEFAULT_INBOX, RegisteredAccount, require_team
+from services.connections.domain.account import DEFAULT_INBOX, RegisteredAccount
 from services.connections.domain.address.disconnect import disconnected
 from services.connections.domain.address.state import Alias, Team
-from services.connections.domain.user import User, UserState, require_user
 from shared.core.names import name_key
 from shared.core.policies import Membership
-from shared.core.refusal import LISTED, NextAction, Refused, leave_out, next_action
+from shared.core.refusal import LISTED, NextAction, Refused, next_action
 from shared.language.commands import (
     ArchiveInbox,
-    AssignSeat,
     ChangePlan,
     CreateInbox,
     MoveTeamAddress,
-    ReactivateUser,
     RenameInbox,
     RestoreInbox,
     SetInboxAccess,
-    SetRouting,
 )
 from shared.language.events import (
     Event,
@@ -135,7 +131,7 @@ def require_place(account: RegisteredAccount, used: int) -> None:
 
 
 def ways_to_a_place(account: RegisteredAccount, used: int) -> list[NextAction]:
-    """What makes room for one more open inbox; nothing when there is room."""
+    """The commands that make room for one more open inbox; none when there is room."""
     if used < account.inbox_limit:
         return []
     ways = []
@@ -196,54 +192,13 @@ def set_access(command: SetInboxAccess, inbox: Inbox) -> list[Event]:
     ]
 
 
-def set_routing(
-    command: SetRouting, inbox: Inbox, account: RegisteredAccount, users: Mapping[str, UserState]
-) -> list[Event]:
-    """`users` are the states of everybody the rule names."""
-    rule = command.rule
-    if (targets := targets_of(rule)) is not None:
-        for user in targets.users:
-            with leave_out("SetRouting", "rule"):
-                require_target(inbox, account, require_user(users[user], user))
-        for team in targets.teams:
-            with leave_out("SetRouting", "rule"):
-                require_team(account, team)
-    return [] if inbox.rule == rule else [RoutingChanged(inbox=inbox.id, rule=rule)]
-
-
-def require_target(inbox: Inbox, account: RegisteredAccount, user: User) -> None:
-    """Routing targets are active members with a seat (B4)."""
-    target = {"target": user.id, "status": user.status}
-    if not inbox.admits(user.id, account):
-        raise Refused(
-            Reason.ROUTING_TARGET_NOT_MEMBER,
-            f"{user.id} is not a member of the inbox {inbox.id}.",
-            target,
-            [next_action(SetInboxAccess, "Make the user a member of the inbox.")],
-        )
-    if not user.active:
-        raise Refused(
-            Reason.ROUTING_TARGET_NOT_ACTIVE,
-            f"{user.id} is deactivated.",
-            target,
-            [next_action(ReactivateUser, "Reactivate the user first.")],
-        )
-    if not user.seat:
-        raise Refused(
-            Reason.ROUTING_TARGET_NO_SEAT,
-            f"{user.id} has no seat.",
-            target,
-            [next_action(AssignSeat, "Assign a seat to the user first.")],
-        )
-
-
 def archive(
     command: ArchiveInbox, inbox: Inbox, teams: Sequence[Team], aliases: Mapping[str, Sequence[Alias]]
 ) -> list[Event]:
     """`teams` are connected to it, with `aliases` by primary; cascading disconnects them too (B2, B3)."""
     addresses = [name for one in teams for name in (one.address, *(alias.address for alias in aliases[one.address]))]
     if inbox.id == DEFAULT_INBOX:
-        raise Refused(Reason.DEFAULT_INBOX, "The default inbox stays.", {"inbox": inbox.id})
+        raise Refused(Reason.DEFAULT_INBOX, "The default inbox cannot be archived.", {"inbox": inbox.id})
     if addresses and not command.cascade:
         raise Refused(
             Reason.INBOX_IN_USE,

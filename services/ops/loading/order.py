@@ -1,11 +1,10 @@
-"""What must wait for what: commands that name the same thing keep their order, all others go side by side.
+"""The order of commands: those that name the same thing keep it, all others go side by side.
 
-A command changes its own aggregate and looks at the others that it names. Whoever changes a thing waits for all before
-that name it; whoever looks at it waits for the last that changed it. So a user is there before an address is connected
-for him, however many commands are under way.
+A command changes its own aggregate and reads the others that it names. A change of a thing waits for all earlier
+commands that name it; a read waits for the last change. So a user exists before an address is connected for them,
+however many commands are under way.
 
-Not known here, and so not waited for, is what a row would have to be asked about: the mailbox behind an address that
-only a row before it, or nobody here, connected.
+The mailbox of an address that another row connected, or another client, is unknown here; nothing waits for it.
 """
 
 import asyncio
@@ -13,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from shared.core.address import AddressInvalid, canonical
+from shared.core.mailbox import mailbox_name
 from shared.core.names import name_key
 from shared.core.policies import holds
 from shared.language.commands import AddUser
@@ -47,11 +47,11 @@ EVERYTHING: Final = ("", "")
 
 class Touched(NamedTuple):
     changed: Sequence[Thing]
-    looked_at: Sequence[Thing]
+    read_only: Sequence[Thing]
 
 
 def touched(account: str, command: str, fields: Mapping[str, Any]) -> Touched:
-    """The things that a command changes, and those it looks at."""
+    """The things that a command changes, and those it reads."""
     named = [(field, (account, KINDS[field], name)) for field, name in _names(fields)]
     everything = (account, *EVERYTHING)
     if command in OF_ALL:
@@ -63,22 +63,14 @@ def touched(account: str, command: str, fields: Mapping[str, Any]) -> Touched:
 
 
 def _unnamed(command: str, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What only one may have and is no thing of its own: a mailbox, an inbox's name, the last administrator's place."""
+    """The things that only one may have: a mailbox, an inbox's name, the place of the last administrator."""
     if identity := fields.get("provider_identity"):
-        yield "mailbox", mailbox_of(fields.get("provider"), str(identity))
+        yield "mailbox", mailbox_name(str(fields.get("provider") or ""), str(identity))
     if command == "CreateInbox":
         yield "name of an inbox", name_key(str(fields.get("name")))
     permissions = fields.get("permissions")
     if command in OF_ADMINISTRATORS or (isinstance(permissions, list) and holds(permissions, "super_admin")):
         yield "administrators", ""
-
-
-def mailbox_of(provider: Any, identity: str) -> str:
-    """A mailbox that is named by an e-mail address is the same one in any spelling and whatever the provider."""
-    try:
-        return canonical(identity).address
-    except AddressInvalid:
-        return f"{provider or ''}:{identity}"
 
 
 def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -104,22 +96,27 @@ class Order:
 
     def __init__(self) -> None:
         self._changed: dict[Thing, asyncio.Event] = {}
-        self._looked_at: dict[Thing, set[asyncio.Event]] = {}
+        self._read_only: dict[Thing, set[asyncio.Event]] = {}
 
     def enter(self, things: Touched, done: asyncio.Event) -> set[asyncio.Event]:
         """Those before it that are not through yet; from now on those behind wait for `done`."""
         before: set[asyncio.Event] = set()
         for thing in things.changed:
-            before |= self._looked_at.pop(thing, set())
+            before |= self._read_only.pop(thing, set())
             if (last := self._changed.get(thing)) is not None:
                 before.add(last)
             self._changed[thing] = done
-        for thing in things.looked_at:
+        for thing in things.read_only:
             if (last := self._changed.get(thing)) is not None:
                 before.add(last)
-            self._looked_at.setdefault(thing, set()).add(done)
+            self._read_only.setdefault(thing, set()).add(done)
         before.discard(done)
         return before
+
+    @property
+    def things(self) -> set[Thing]:
+        """All that commands under way change or read."""
+        return {*self._changed, *self._read_only}
 
     def leave(self, things: Touched, done: asyncio.Event) -> None:
         """Lets those behind it go, and forgets it."""
@@ -127,8 +124,8 @@ class Order:
         for thing in things.changed:
             if self._changed.get(thing) is done:
                 del self._changed[thing]
-        for thing in things.looked_at:
-            if (all_ := self._looked_at.get(thing)) is not None:
+        for thing in things.read_only:
+            if (all_ := self._read_only.get(thing)) is not None:
                 all_.discard(done)
                 if not all_:
-                    del self._looked_at[thing]
+                    del self._read_only[thing]

@@ -90,7 +90,7 @@ def test_what_is_through_holds_nobody_up_and_is_forgotten() -> None:
         once = asyncio.Event()
         order.enter(touched("x", *given), once)
         order.leave(touched("x", *given), once)
-    assert not [thing for thing in (*order._changed, *order._looked_at) if thing[0] == "x"]
+    assert not {thing for thing in order.things if thing[0] == "x"}
 
 
 def test_whoever_changes_waits_for_all_who_look() -> None:

@@ -82,7 +82,7 @@ def taken(state: ConnectionOrAlias, wanted: Kind) -> AddressTakenError:
 
 
 def require_pinned(connection: LiveConnection, identity: str | None) -> None:
-    """The mailbox that was connected, whatever the spelling of its address."""
+    """The mailbox that was connected, in any spelling of its address."""
     pinned = connection.provider_identity
     if pinned is None or identity == pinned:
         return

@@ -42,7 +42,7 @@ OF_THE_PERSON: Final = {"tools": frozenset[Any](), "from_name": None}
 
 
 def evolve(state: AddressState, event: AddressEvent, time: str) -> AddressState:
-    """The state after the event, whatever it was before; an event that does not fit changes nothing."""
+    """The state after the event, from any state before; an event that does not fit changes nothing."""
     match event:
         case PersonalConnected() | TeamConnected():
             return connected(event, time)

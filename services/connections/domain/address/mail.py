@@ -1,4 +1,4 @@
-"""The mail of a connection, whoever holds it: authentication, pauses, and the From name."""
+"""The mail of a connection, personal or team: authentication, pauses, and the From name."""
 
 from collections.abc import Iterable
 

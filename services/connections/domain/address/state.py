@@ -1,16 +1,11 @@
 """The situations of an address: free, connected to one person or one team, orphaned, or an alias of another address."""
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Final, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
-from shared.core.address import AddressInvalid, canonical
+from shared.core.mailbox import mailbox_name
 from shared.language.reasons import Reason
 from shared.language.text import Provider, Tool
-
-# Reads as an e-mail address, though no mail can be sent there: bob@corp.local, a login of Microsoft's.
-_LOGIN: Final = re.compile(r"[!-?A-~]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 
 # ---- situations
 
@@ -92,7 +87,7 @@ class AddressTakenError(Exception):
 
 
 def fields_of(connection: Connection) -> dict[str, Any]:
-    """The fields that are the same whoever holds the connection."""
+    """The fields that do not depend on the holder."""
     return {name: getattr(connection, name) for name in Connection.__slots__}
 
 
@@ -115,16 +110,8 @@ def aliases_of(address: str) -> str:
     return f"aliases:{address}"
 
 
-# A command with an identity asks for it when it is read, decided and applied.
-@lru_cache(maxsize=10_000)
 def mailbox(provider: str | None, identity: str) -> str:
-    """The mailbox by its name: an e-mail address whatever its spelling and provider, other text within its provider."""
-    try:
-        return f"mailbox:@:{canonical(identity).address}"
-    except AddressInvalid:
-        # ASCII only: other letters have capitals that two different names share.
-        login = identity.strip(" ")
-        return f"mailbox:@:{login.lower()}" if _LOGIN.match(login) else f"mailbox:{provider or ''}:{identity}"
+    return f"mailbox:{mailbox_name(provider, identity)}"
 
 
 def constraint_sets(state: AddressState) -> frozenset[str]:
