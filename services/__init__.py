@@ -1,1 +1,1 @@
-"""One room per microservice; they know each other by messages only."""
+"""One package per microservice; services use each other by messages only."""

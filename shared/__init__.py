@@ -1,4 +1,4 @@
 """The packages that every service may import; they import no service."""
 
-# Of the release: the package and the services on the bus have it from here, and the image's tags in deploy/ by a test.
+# The version of the release, of the package and of the services on NATS; a test compares the tags in deploy/ with it.
 __version__ = "0.1.0"
