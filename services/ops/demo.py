@@ -12,7 +12,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from services.ops import render
-from services.ops.terminal import Url, done, fail, out, reached
+from services.ops.terminal import Url, done, fail, out, switchboard_at
 from shared.client import Account, Switchboard
 from shared.process.clock import new_id
 
@@ -141,7 +141,7 @@ def demo(account: Called = None, pause: Pause = PAUSE_SECONDS, url: Url = None) 
 
 
 async def _played(url: str | None, name: str, pause: float) -> None:
-    async with reached(url, PATIENCE_SECONDS) as found:
+    async with switchboard_at(url, PATIENCE_SECONDS) as found:
         switchboard: Switchboard = found
         stage = Stage(switchboard.account(name, CRM), pause)
         for chapter in CHAPTERS:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from services.ops import render
 from services.ops.strict_json import DuplicateKeyError, parsed
-from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, reached
+from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, switchboard_at
 from shared.language.commands import COMMANDS
 from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.subjects import TOKEN
@@ -113,7 +113,7 @@ async def _request(
     from shared.language import subjects
 
     subject = (subjects.command if kind == "command" else subjects.query)(account, name)
-    async with reached(url, seconds) as switchboard:
+    async with switchboard_at(url, seconds) as switchboard:
         with err.status(Text(f"Waiting for the answer to {name} …")):
             reply: dict[str, Any] = await switchboard.request(subject, body)
             return reply

@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
 import structlog
 import typer
@@ -15,6 +15,9 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from shared.process.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.client import Switchboard
 
 # For scripts; usage errors are 2 by convention, and 130 is Ctrl-C.
 DONE: Final = 0
@@ -106,10 +109,10 @@ async def _deaf_at_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def reached(url: str | None, patience: float) -> AsyncIterator[Any]:
-    """The Switchboard at the URL, or the one on this machine; asks each thing again for `patience` seconds."""
+async def switchboard_at(url: str | None, timeout: float) -> AsyncIterator["Switchboard"]:
+    """Connect to the Switchboard at the URL, or on this machine; retry requests for `timeout` seconds."""
     from shared.client import connect
 
     address = url or settings().nats_url_to_ask()
-    async with connect(address, "switchboard-cli", patience, connect_timeout=REACH_SECONDS) as switchboard:
+    async with connect(address, "switchboard-cli", timeout, connect_timeout=REACH_SECONDS) as switchboard:
         yield switchboard

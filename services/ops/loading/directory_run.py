@@ -23,7 +23,7 @@ from services.ops.loading.exports.normalize import normalize
 from services.ops.loading.load import REFUSED as REFUSED_NOTE
 from services.ops.loading.load_run import PATIENCE_SECONDS, LoadRequest, LoadResult, checkpoint_path, run_load
 from services.ops.loading.plan import AccountState, Plan, RowNote, Step
-from services.ops.terminal import USAGE, done, fail, reached
+from services.ops.terminal import USAGE, done, fail, switchboard_at
 
 # The line of the directory that a command comes from; a note, so it is not sent.
 FROM: Final = "_from"
@@ -73,7 +73,7 @@ def source_of(paths: list[Path], kind: str | None) -> Source:
 
 async def compare(source: Source, account: str, actor: str, url: str | None, since: int = 0) -> Comparison:
     """Compare the directory with the account as of position `since` or later."""
-    async with reached(url, PATIENCE_SECONDS) as switchboard:
+    async with switchboard_at(url, PATIENCE_SECONDS) as switchboard:
         client = switchboard.account(account, actor)
         if since:
             await client.account(at_least=since, wait_ms=VIEWS_WITHIN_MS)
@@ -186,7 +186,7 @@ def _refused(file: Path, steps: Sequence[Step]) -> Iterator[RowNote]:
 async def _wait_for_views(url: str | None, account: str, actor: str, position: int) -> None:
     """Wait until answers include this run, so that the next run compares with it."""
     if position:
-        async with reached(url, PATIENCE_SECONDS) as switchboard:
+        async with switchboard_at(url, PATIENCE_SECONDS) as switchboard:
             await switchboard.account(account, actor).account(at_least=position, wait_ms=VIEWS_WITHIN_MS)
 
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from services.ops.loading import encodings, progress_bar, rows
 from services.ops.loading.checkpoint import Checkpoint, InputChanged, OptionsChanged, RejectsFileEdited, WrongServer
 from services.ops.loading.load import Load
-from services.ops.terminal import NO_ANSWER, USAGE, done, err, fail, reached
+from services.ops.terminal import NO_ANSWER, USAGE, done, err, fail, switchboard_at
 from shared.client import RequestTimeout
 
 PATIENCE_SECONDS: Final = 30.0
@@ -114,7 +114,7 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 async def _run(request: LoadRequest, table: rows.Rows) -> LoadResult:
-    async with reached(request.url, PATIENCE_SECONDS) as switchboard:
+    async with switchboard_at(request.url, PATIENCE_SECONDS) as switchboard:
         # Only once connected: a load that never started leaves no checkpoint.
         checkpoint = _open_checkpoint(request, table.digest)
         began, before = time.monotonic(), checkpoint.rows
