@@ -1,4 +1,4 @@
-"""Runs the relay: every event of the log gets onto the stream, once and in order."""
+"""The relay as a process: it publishes every event of the log to the stream, once and in order."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,10 +19,10 @@ async def wire(service: Service) -> AsyncIterator[None]:
     client = service.broker.connection
     async with metrics.of_relay(relay, service.postgres_url) as sources, asyncio.TaskGroup() as tasks:
         service.metric_sources += sources
-        carrying = tasks.create_task(relay.run())
-        async with discoverable(client, "switchboard-relay", "Carries every event onto the stream.", []):
+        publishing = tasks.create_task(relay.run())
+        async with discoverable(client, "switchboard-relay", "Publishes every event to the stream.", []):
             yield
-        carrying.cancel()
+        publishing.cancel()
 
 
 if __name__ == "__main__":

@@ -1,45 +1,45 @@
-"""What may stop the relay."""
+"""Errors that stop the relay."""
 
 
 class RelayStopped(Exception):
-    """Publishing on would be wrong: somebody has to look. It is tried again all the same, for when they did."""
+    """The relay must not go on until an operator has acted; it retries, so no restart is needed afterwards."""
 
 
 class NoLogYet(RelayStopped):
-    """Nobody has written here; whose the stream is shows only then."""
+    """No writer has started a log here yet; without its id the relay cannot know whether the stream belongs to it."""
 
 
 class LogBehindStream(RelayStopped):
-    """The stream tells of positions that the log has not (yet): the log was restored from an older backup."""
+    """The stream has positions beyond the end of the log: the log was restored from an older backup."""
 
 
 class StreamOfAnotherLog(RelayStopped):
     """At the stream's last position the log has another event: the two do not belong together."""
 
 
-class LogHasHole(RelayStopped):
+class LogGap(RelayStopped):
     """A position is missing in the log."""
 
 
-class IdsStillKnown(RelayStopped):
-    """The stream has lost events whose ids it still refuses as duplicates; that ends with its duplicate window."""
+class IdsInDuplicateWindow(RelayStopped):
+    """The stream has lost events and still refuses their ids as duplicates, until its duplicate window ends."""
 
 
 class EventTooLarge(RelayStopped):
-    """The next event of the log is larger than a message of this NATS may be."""
+    """The next event of the log is too large for a message of this NATS."""
 
 
 class StreamFull(RelayStopped):
-    """The stream has reached the size that it was given, and takes no more."""
+    """The stream has reached its configured size and accepts no more messages."""
 
 
 class StreamOfCopies(RelayStopped):
-    """The stream was made from a mirror or by another's hand: it holds events of ours that no relay stored there."""
+    """The stream has events of the log that no relay stored there: it was a mirror, or somebody copied them."""
 
 
 class StreamStuck(RelayStopped):
-    """The stream answers and stores nothing: NATS has no space, or had none once, and is to be started again."""
+    """The stream answers and stores nothing: NATS has no space, or had none once and needs a restart."""
 
 
-class Moved(Exception):
-    """The stream does not end where it did: somebody else published, or it is another copy of it."""
+class UnexpectedLastSequence(Exception):
+    """The stream does not end where it did: another client published, or it is another copy of the stream."""

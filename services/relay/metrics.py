@@ -13,8 +13,8 @@ async def of_relay(relay: Relay, postgres_url: str) -> AsyncIterator[Sequence[So
     meter = LagMeter(postgres_url)
 
     async def leading() -> Sequence[Metric]:
-        told = "1 while this process carries the log onto the stream, 0 while it stands by."
-        return [gauge("switchboard_relay_leading", told, relay.leads)]
+        description = "1 while this process publishes the log, 0 on standby."
+        return [gauge("switchboard_relay_leading", description, relay.leads)]
 
     async def lag() -> Sequence[Metric]:
         position = relay.position
@@ -23,7 +23,7 @@ async def of_relay(relay: Relay, postgres_url: str) -> AsyncIterator[Sequence[So
         found = await meter.lag_of(position)
         return [
             gauge("switchboard_log_position", "Where the log ends.", found.log_end),
-            gauge("switchboard_relay_position", "Up to where the log is on the stream.", position),
+            gauge("switchboard_relay_position", "The last published position of the log.", position),
             gauge("switchboard_relay_lag_events", "Events of the log not yet on the stream.", found.events),
             gauge("switchboard_relay_lag_seconds", "Age of the oldest of them, else 0.", seconds_or_nan(found)),
         ]

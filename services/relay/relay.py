@@ -1,9 +1,9 @@
-"""Every event of the log gets onto the stream: each once, in the order of positions, without holes, again when lost.
+"""The relay publishes the log: each event once, in the order of positions, without gaps, again when the stream is lost.
 
-Nothing is remembered here. Where to go on is read from the stream's own last message (`ce-position`), again after every
-unclear outcome. Events go out in batches: the first of a batch names the sequence that it expects the stream to end
-with, each other one the event it expects before it. So of two relays, or of a batch and its own late copy, nothing is
-stored out of order or behind a hole. The lease keeps a second relay waiting; it is the fence that makes it harmless.
+It keeps no state. The last message of the stream (`ce-position`) says where to go on, and is read again after every
+unclear outcome. Events are published in batches: the first of a batch names the last sequence that it expects of the
+stream, each other one the event that it expects before it. So two relays, or a batch and its own late copy, never store
+anything out of order or behind a gap. The lease keeps a second relay waiting; the fence makes it harmless.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ import nats.js.errors
 import structlog
 
 from services.relay.errors import (
-    IdsStillKnown,
+    IdsInDuplicateWindow,
     LogBehindStream,
-    LogHasHole,
-    Moved,
+    LogGap,
     NoLogYet,
     RelayStopped,
     StreamOfAnotherLog,
     StreamOfCopies,
     StreamStuck,
+    UnexpectedLastSequence,
 )
-from services.relay.log_batches import BATCH_EVENTS, NextEvents
-from services.relay.stream_publisher import COPIES, StreamEnd, Tail
+from services.relay.log_batches import BATCH_EVENTS, LogBatches
+from services.relay.stream_publisher import COPIES, StreamPublisher, Tail
 from shared.messaging import event_stream
 from shared.process import failpoints
 from shared.process.backoff import Backoff
@@ -43,9 +43,9 @@ from shared.wire.frames import breaking
 from shared.wire.permissions import PermissionDenied
 
 POLL_SECONDS: Final = 0.25
-# The stream is what everybody waits for: it comes sooner than the views.
-REST_TIMES: Final = 1.0
-SHORTEST_REST_SECONDS: Final = 0.008
+# All views wait for the stream, so its pauses are shorter than theirs.
+PAUSE_TIMES: Final = 1.0
+SHORTEST_PAUSE_SECONDS: Final = 0.008
 STREAM_CHECK_SECONDS: Final = 1.0
 FIRST_PAUSE_SECONDS: Final = 0.05
 LONGEST_PAUSE_SECONDS: Final = 1.0
@@ -54,24 +54,24 @@ log = structlog.get_logger(__name__)
 
 
 class Relay:
-    """Carries the log onto the stream while it holds the lease; `run` ends only by cancellation.
+    """Publishes the log to the stream while it holds the lease; `run` ends only by cancellation.
 
-    `parts` are conditions of readiness: a relay that waits for another one's lease is ready, and says so in its log.
+    `parts` are the conditions of readiness. A relay on standby is ready while the working relay makes progress.
     """
 
     def __init__(self, nats_url: str, postgres_url: str) -> None:
-        self._log = NextEvents(postgres_url)
-        self._stream = StreamEnd(nats_url)
+        self._log = LogBatches(postgres_url)
+        self._stream = StreamPublisher(nats_url)
         self._lease = Lease(postgres_url, "relay")
-        self._standby = Standby("the stream", self._look)
-        self._log_trouble: str | None = None
-        self._stream_trouble: str | None = None
-        self._settled = False
-        self._settled_at: Tail | None = None
+        self._standby = Standby("the stream", self._read_progress)
+        self._postgres_error: str | None = None
+        self._stream_error: str | None = None
+        self._published = False
+        self._logged_tail: Tail | None = None
         self._may_replace = True
         self._next_check = 0.0
         self._failed_at: tuple[Tail, type[RelayStopped]] | None = None
-        self._reached: int | None = None
+        self._position: int | None = None
         self.parts: dict[str, Callable[[], Awaitable[str | None]]] = {
             "postgres": self._postgres_ready,
             "stream": self._stream_ready,
@@ -80,40 +80,40 @@ class Relay:
 
     @property
     def leads(self) -> bool:
-        """Whether it is this process that carries the log."""
+        """Whether this process publishes the log."""
         return self._lease.held
 
     @property
     def position(self) -> int | None:
-        """Up to where the log is on the stream; None while another process may know better, or nobody does yet."""
-        return self._reached if self.leads else None
+        """The last published position; None on standby, or before it is known."""
+        return self._position if self.leads else None
 
     async def run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._lease.run())
-                tasks.create_task(self._carry())
+                tasks.create_task(self._publish_for_ever())
         finally:
             await self._log.close()
             await self._stream.close()
 
-    async def _carry(self) -> None:
+    async def _publish_for_ever(self) -> None:
         backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         while not cancellation_requested():
-            refusals = self._stream.refusals
+            denials = self._stream.denials
             try:
                 with breaking():
                     await self._stream.open()
                     if not cancellation_requested():
                         if not self._lease.held:
-                            self._reached = None
+                            self._position = None
                         await self._lease.acquired()
-                        await self._stream.while_connected(self._lead())
-            except Moved as moved:
+                        await self._stream.while_connected(self._publish())
+            except UnexpectedLastSequence as moved:
                 log.info("relay.stream_moved", what=str(moved))
-            except (PostgresError, Undecodable, LogHasHole, NoLogYet) as error:
-                self._stream_trouble = None
-                self._log_trouble = self._told("postgres", self._log_trouble, error)
+            except (PostgresError, Undecodable, LogGap, NoLogYet) as error:
+                self._stream_error = None
+                self._postgres_error = self._report("postgres", self._postgres_error, error)
             except (
                 nats.errors.Error,
                 PermissionDenied,
@@ -122,70 +122,70 @@ class Relay:
                 OSError,
                 TimeoutError,
             ) as error:
-                self._stream_trouble = self._told("stream", self._stream_trouble, self._cause(error, refusals))
-            if self._settled:
+                self._stream_error = self._report("stream", self._stream_error, self._cause(error, denials))
+            if self._published:
                 backoff.reset()
-            await asyncio.sleep(0.0 if self._settled else backoff.next())
-            self._settled = False
+            await asyncio.sleep(0.0 if self._published else backoff.next())
+            self._published = False
 
-    def _cause(self, error: Exception, refusals: int) -> Exception:
-        """What NATS has refused, where that is why no answer came."""
-        return (self._stream.refused_since(refusals) if isinstance(error, TimeoutError) else None) or error
+    def _cause(self, error: Exception, denials: int) -> Exception:
+        """Return the denied permission, where that is why no answer came."""
+        return (self._stream.denied_since(denials) if isinstance(error, TimeoutError) else None) or error
 
-    async def _lead(self) -> None:
-        tail = await self._settle()
-        self._reached = tail.position
+    async def _publish(self) -> None:
+        tail = await self._find_tail()
+        self._position = tail.position
         while self._lease.held and not cancellation_requested():
-            self._stream.hinted.clear()
+            self._stream.notified.clear()
             began = asyncio.get_running_loop().time()
             events = await self._log.after(tail.position, tail.id)
-            self._log_trouble = None
+            self._postgres_error = None
             if events:
                 failpoints.reached("relay.read")
                 tail = await self._append(events, tail)
-                self._reached = tail.position
-            self._stream_trouble, self._settled = None, True
+                self._position = tail.position
+            self._stream_error, self._published = None, True
             if not events:
                 await self._wait(tail)
             elif len(events) < BATCH_EVENTS // 2:
                 await asyncio.sleep(
-                    pause_after(asyncio.get_running_loop().time() - began, REST_TIMES, SHORTEST_REST_SECONDS)
+                    pause_after(asyncio.get_running_loop().time() - began, PAUSE_TIMES, SHORTEST_PAUSE_SECONDS)
                 )
 
     async def _append(self, events: Sequence[StoredEvent], tail: Tail) -> Tail:
         try:
             return await self._stream.append([stored_to_wire(*event) for event in events], tail)
-        except (IdsStillKnown, StreamStuck) as trouble:
-            # Once at a place it is mostly a late copy of ours that was stored meanwhile: the tail, read again, is then
-            # another one. Or it is a disk that is slow, a server that has just woken up.
-            failed_at = tail, type(trouble)
+        except (IdsInDuplicateWindow, StreamStuck) as error:
+            # The first time at a tail it is mostly a late copy of our batch, stored meanwhile: the tail, read again, is
+            # then another one. Or the disk is slow, or the server has just resumed.
+            failed_at = tail, type(error)
             if failed_at == self._failed_at:
                 raise
             self._failed_at = failed_at
-            raise Moved(str(trouble)) from trouble
+            raise UnexpectedLastSequence(str(error)) from error
 
-    async def _settle(self) -> Tail:
-        """Finds out where to go on, and that the stream and the log belong together."""
+    async def _find_tail(self) -> Tail:
+        """Find the position to go on from, and check that the stream and the log belong together."""
         log_id = await self._log.identity()
         if log_id is None:
-            raise NoLogYet("no writer has begun a log in this database yet")
+            raise NoLogYet("no writer has started a log in this database yet")
         marked = await self._declare(log_id)
         tail = await self._stream.tail()
         if tail.position:
             await self._log.require(tail.position, tail.id)
         elif self._stream.copy:
-            await self._require_forged(*self._stream.copy)
+            await self._require_foreign(*self._stream.copy)
         end = await self._log.end()
         if not marked:
-            await self._stream.mark(log_id)
+            await self._stream.set_log_id(log_id)
         self._may_replace = False
-        if tail != self._settled_at:
-            self._settled_at = tail
+        if tail != self._logged_tail:
+            self._logged_tail = tail
             log.info("relay.goes_on", after=tail.position, log_end=end)
         return tail
 
-    async def _require_forged(self, position: int, event: str | None) -> None:
-        """A message that only looks like an event is passed over; behind a copy of the log nothing can be published.
+    async def _require_foreign(self, position: int, event: str | None) -> None:
+        """Skip a message that only looks like an event; behind a copy of the log nothing can be published.
 
         Raises:
             StreamOfCopies: it is an event of the log.
@@ -197,10 +197,10 @@ class Relay:
         raise StreamOfCopies(COPIES)
 
     async def _declare(self, log_id: str) -> bool:
-        """Whether the stream says already that it is this log's.
+        """Declare the stream; return whether it has the id of this log already.
 
-        Another log's is replaced, since it is only an echo of what that database holds; but never by a relay that was
-        at work already: of two databases on one NATS the later one is served, and the earlier one says so.
+        A stream of another log is replaced, since that database still has its events; but never by a relay that has
+        published before. Of two databases on one NATS the later one is served, and the earlier one reports it.
         """
         try:
             return await self._stream.declare(log_id)
@@ -212,39 +212,39 @@ class Relay:
             return await self._stream.declare(log_id)
 
     async def _wait(self, tail: Tail) -> None:
-        """Returns when the log may have grown; looks after the stream meanwhile.
+        """Return when the log may have grown; check the stream meanwhile.
 
         Raises:
-            Moved: the stream does not end at `tail` any more.
+            UnexpectedLastSequence: the stream does not end at `tail` any more.
             StreamDrifted: it is not as declared any more.
-            nats.js.errors.NotFoundError: it is gone.
+            nats.js.errors.NotFoundError: it was deleted.
         """
         loop = asyncio.get_running_loop()
         if loop.time() >= self._next_check:
             self._next_check = loop.time() + STREAM_CHECK_SECONDS
             sequence = await self._stream.sequence()
             if sequence != tail.sequence:
-                raise Moved(f"it ends at sequence {sequence}, not {tail.sequence}")
+                raise UnexpectedLastSequence(f"it ends at sequence {sequence}, not {tail.sequence}")
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
-                await self._stream.hinted.wait()
+                await self._stream.notified.wait()
 
     @staticmethod
-    def _told(part: str, before: str | None, error: Exception) -> str:
-        trouble = f"{type(error).__name__}: {error}"
-        if trouble != before:
-            # There is none before the first command, which is no trouble.
-            tell = log.info if isinstance(error, NoLogYet) else log.warning
-            tell("relay.trouble", part=part, error=trouble)
-        return trouble
+    def _report(part: str, before: str | None, error: Exception) -> str:
+        text = f"{type(error).__name__}: {error}"
+        if text != before:
+            # Before the first command there is no log, which is not an error.
+            write = log.info if isinstance(error, NoLogYet) else log.warning
+            write("relay.trouble", part=part, error=text)
+        return text
 
     async def _postgres_ready(self) -> str | None:
-        return self._lease.last_error or (self._log_trouble if self._lease.held else None)
+        return self._lease.last_error or (self._postgres_error if self._lease.held else None)
 
     async def _stream_ready(self) -> str | None:
         if not self._stream.connected:
             return "not connected"
-        return self._stream_trouble if self._lease.held else None
+        return self._stream_error if self._lease.held else None
 
     async def _lease_ready(self) -> str | None:
         if self._lease.held:
@@ -254,9 +254,9 @@ class Relay:
         try:
             return await self._standby.stalled()
         except (nats.errors.Error, nats.js.errors.Error, PostgresError):
-            # There is no stream yet, or the servers are away, which other parts tell.
+            # There is no stream yet, or the servers are away, which other parts report.
             return None
 
-    async def _look(self) -> Progress:
-        """How far the one that holds the lease is."""
+    async def _read_progress(self) -> Progress:
+        """Read how far the holder of the lease has published."""
         return Progress((await self._stream.tail()).position, await self._log.end())

@@ -39,7 +39,7 @@ SAID_AS: Final = {
 }
 NEVER_SAID: Final = {
     "UnusableStreamError": "what several have in common",
-    "Moved": "the relay looks again, at once",
+    "UnexpectedLastSequence": "the relay looks again, at once",
     "LeaseOver": "another process goes on",
     "Behind": "the question waits",
     "Crowded": "the caller hears BUSY",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.relay.errors import StreamStuck
-from services.relay.stream_publisher import StreamEnd, Tail
+from services.relay.stream_publisher import StreamPublisher, Tail
 from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.process.clock import new_id
@@ -15,13 +15,13 @@ from tests.real_servers import RunningNats
 BODY = b"x" * 100_000
 
 
-async def appended(end: StreamEnd, tail: Tail) -> Tail:
+async def appended(end: StreamPublisher, tail: Tail) -> Tail:
     told = new_id()
     headers = {Ce.ID: told, subjects.MESSAGE_ID: told, Ce.POSITION: str(tail.position + 1)}
     return await end.append([(subjects.event("acme", "address", "PersonalConnected"), headers, BODY)], tail)
 
 
-async def filled(end: StreamEnd) -> None:
+async def filled(end: StreamPublisher) -> None:
     """Appends more than a megabyte or two."""
     tail = Tail(0, None, 0)
     for _ in range(30):
@@ -33,7 +33,7 @@ async def test_a_nats_that_was_started_on_a_full_disk_stores_as_soon_as_there_is
         if "nats" not in disks:
             pytest.skip("no file system can be mounted here")
         nats = RunningNats(folder)
-        end = StreamEnd(nats.url)
+        end = StreamPublisher(nats.url)
         try:
             await end.open()
             await end.declare()
@@ -43,7 +43,7 @@ async def test_a_nats_that_was_started_on_a_full_disk_stores_as_soon_as_there_is
             nats.start()
             (disks["nats"] / FILLER).unlink()
             await end.close()
-            end = StreamEnd(nats.url)
+            end = StreamPublisher(nats.url)
             await end.open()
             assert (await appended(end, tail)).sequence == tail.sequence + 1
         finally:
@@ -54,7 +54,7 @@ async def test_a_nats_that_was_started_on_a_full_disk_stores_as_soon_as_there_is
 async def test_a_store_without_space_within_its_limits_is_told_as_that(folder: Path) -> None:
     limited = f'jetstream {{ store_dir: "{folder}/nats", max_file_store: 1000000 }}'
     nats = RunningNats(folder, more=limited)
-    end = StreamEnd(nats.url)
+    end = StreamPublisher(nats.url)
     try:
         await end.open()
         await end.declare()

@@ -16,7 +16,7 @@ from shared.process.stored_events import to_state
 from shared.wire.cloud_events import stored_to_wire
 from shared.wire.connection import connect_to_nats
 from tests.real_servers import RunningNats
-from tests.relay.test_relay import Log, all_told, not_ready, ready, relaying, stored, stream_end, wire_messages
+from tests.relay.test_relay import Log, all_told, not_ready, ready, relaying, stored, stream_publisher, wire_messages
 from tests.wire.test_cloud_events import specimen
 
 
@@ -67,7 +67,7 @@ async def test_an_event_of_exactly_that_size_is_published_and_one_byte_more_is_n
     limit = payload_of(headers, body)
     configured(private_nats, limit)
     private_nats.restart()
-    async with stream_end(private_nats.url) as end:
+    async with stream_publisher(private_nats.url) as end:
         await end.declare()
         with pytest.raises(
             EventTooLarge, match=f"position 1 takes {limit + 1} bytes as a message, and NATS carries at"

@@ -22,10 +22,10 @@ import nats.errors
 import psycopg
 import pytest
 
-from services.relay.errors import IdsStillKnown, Moved, RelayStopped
-from services.relay.log_batches import BATCH_BYTES, NextEvents
+from services.relay.errors import IdsInDuplicateWindow, RelayStopped, UnexpectedLastSequence
+from services.relay.log_batches import BATCH_BYTES, LogBatches
 from services.relay.relay import POLL_SECONDS, Relay
-from services.relay.stream_publisher import StreamEnd, Tail
+from services.relay.stream_publisher import StreamPublisher, Tail
 from shared.language import subjects
 from shared.language.events import Event, PersonalConnected, TeamConnected
 from shared.language.recorded import Recorded, stream_id
@@ -292,7 +292,7 @@ async def test_an_event_that_this_code_does_not_know_is_told_as_it_is(private_na
 async def test_large_events_go_out_in_batches_of_bounded_size(private_nats: RunningNats, database: str) -> None:
     log = Log(database)
     log.append(*(stored(f"a{n}", body="x" * 250_000) for n in range(60)), stored("small"))
-    events, after = NextEvents(database), 0
+    events, after = LogBatches(database), 0
     while portion := await events.after(after):
         assert sum(len(event.state) for event in portion) <= BATCH_BYTES
         after = portion[-1].position
@@ -539,7 +539,7 @@ async def test_a_hole_in_the_log_stops_the_relay_loudly(private_nats: RunningNat
     with psycopg.connect(database) as connection:
         connection.execute("DELETE FROM connections.events WHERE notification_id = 4")
     async with relaying(private_nats.url, database) as relay:
-        await not_ready(relay, "postgres", "LogHasHole")
+        await not_ready(relay, "postgres", "LogGap")
         assert await count_told(private_nats.url) == 0
 
 
@@ -584,8 +584,8 @@ async def test_somebodys_copy_of_an_old_event_is_passed_over(private_nats: Runni
 
 
 @asynccontextmanager
-async def stream_end(nats_url: str) -> AsyncIterator[StreamEnd]:
-    end = StreamEnd(nats_url)
+async def stream_publisher(nats_url: str) -> AsyncIterator[StreamPublisher]:
+    end = StreamPublisher(nats_url)
     await end.open()
     try:
         yield end
@@ -602,26 +602,26 @@ def wire_messages(after: int, count: int) -> list[tuple[str, dict[str, str], byt
 async def test_of_two_batches_for_the_same_place_one_is_stored_and_the_other_refused_whole(
     private_nats: RunningNats, count: int
 ) -> None:
-    async with stream_end(private_nats.url) as one, stream_end(private_nats.url) as two:
+    async with stream_publisher(private_nats.url) as one, stream_publisher(private_nats.url) as two:
         await one.declare()
         tail = await one.tail()
         assert tail == await two.tail() == Tail(0, None, 0)
         outcomes = await asyncio.gather(
             one.append(wire_messages(0, count), tail), two.append(wire_messages(0, count), tail), return_exceptions=True
         )
-        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Moved", "Tail"]
+        assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Tail", "UnexpectedLastSequence"]
         assert await one.tail() == next(outcome for outcome in outcomes if isinstance(outcome, Tail))
         assert await count_told(private_nats.url) == count
 
 
 @pytest.mark.parametrize("count", [1, 50])
 async def test_a_late_copy_of_what_was_stored_is_refused_whole(private_nats: RunningNats, count: int) -> None:
-    async with stream_end(private_nats.url) as end:
+    async with stream_publisher(private_nats.url) as end:
         await end.declare()
         tail = await end.tail()
         messages = wire_messages(0, count)
         await end.append(messages, tail)
-        with pytest.raises((Moved, IdsStillKnown)):
+        with pytest.raises((UnexpectedLastSequence, IdsInDuplicateWindow)):
             await end.append(messages, tail)
         assert await count_told(private_nats.url) == count
 
@@ -634,13 +634,13 @@ async def test_ids_of_lost_events_that_the_stream_still_knows_are_an_error_of_th
     client = await connect_to_nats(private_nats.url, "test")
     js = client.jetstream()
     await js.add_stream(event_stream.EVENT_STREAM, deny_purge=False, duplicate_window=1.0)
-    async with stream_end(private_nats.url) as end:
+    async with stream_publisher(private_nats.url) as end:
         messages = wire_messages(0, count)
         await end.append(messages, await end.tail())
         await js.purge_stream(subjects.EVENT_STREAM)
         tail = await end.tail()
         assert tail == Tail(0, None, count)
-        with pytest.raises(IdsStillKnown):
+        with pytest.raises(IdsInDuplicateWindow):
             await end.append(messages, tail)
 
         async def taken() -> bool:
@@ -796,7 +796,7 @@ async def test_the_relay_catches_up_with_thousands_of_events_a_second(private_na
 
 
 async def test_who_waits_for_an_answer_of_nats_hears_at_once_that_it_was_killed(private_nats: RunningNats) -> None:
-    async with stream_end(private_nats.url) as end:
+    async with stream_publisher(private_nats.url) as end:
         waiting = asyncio.create_task(end.while_connected(asyncio.sleep(60)))
         await asyncio.sleep(0)
         await asyncio.to_thread(private_nats.kill)
