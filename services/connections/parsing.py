@@ -12,7 +12,7 @@ from services.connections import outcome
 from services.connections.domain import inbox as inboxes
 from services.connections.domain.address import state as addresses
 from services.connections.envelope import CommandEnvelope
-from shared.core.address import AddressInvalid, CanonicalAddress, canonical, never_log_entry
+from shared.core.address import CanonicalAddress, InvalidAddressError, canonical, never_log_entry
 from shared.core.refusal import Refused
 from shared.language import commands as c
 from shared.language.commands import COMMANDS, Command
@@ -129,7 +129,7 @@ def _canonical(command: Command) -> dict[str, CanonicalAddress]:
     for field in _FIELDS_OF_ADDRESSES[type(command)]:
         try:
             found[field] = canonical(getattr(command, field))
-        except AddressInvalid as error:
+        except InvalidAddressError as error:
             wrong.append((field, error.what, error.at))
     if wrong:
         raise outcome.address_invalid(type(command).__name__, wrong)
@@ -146,7 +146,7 @@ def _lists(command: Command) -> dict[str, list[str]]:
         for number, entry in enumerate(entries):
             try:
                 found[field].append(never_log_entry(entry))
-            except AddressInvalid as error:
+            except InvalidAddressError as error:
                 raise outcome.address_invalid(
                     type(command).__name__, [(f"{field}.{number}", error.what, error.at)]
                 ) from None

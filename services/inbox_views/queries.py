@@ -13,7 +13,7 @@ from services.inbox_views.domain.address_answer import AddressContext
 from services.inbox_views.domain.rows import AddressRow, InboxRow, UserRow
 from services.inbox_views.read_model import ReadModel
 from services.inbox_views.sending import default_senders, identities_of
-from shared.core.address import AddressInvalid, CanonicalAddress, canonical
+from shared.core.address import CanonicalAddress, InvalidAddressError, canonical
 from shared.core.policies import Membership
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
@@ -60,7 +60,7 @@ def may_see(model: ReadModel, claim: AddressRow, members_by_inbox: Mapping[str, 
 def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
     try:
         return canonical(text)
-    except AddressInvalid as error:
+    except InvalidAddressError as error:
         details = {"field": field, "what": error.what, "at": error.at}
         message = f"{field} is not an e-mail address: {error.what}."
         raise QuestionRefusedError(QuestionError.ADDRESS_INVALID, message, details) from None

@@ -24,7 +24,7 @@ Pause = Annotated[float, typer.Option(min=0, max=10, help="Seconds to rest after
 Called = Annotated[str | None, typer.Option("--account", help="The account to play it in, a new one if left out.")]
 
 
-class DemoFailed(Exception):
+class DemoError(Exception):
     """The story went otherwise than it is told."""
 
 
@@ -45,7 +45,7 @@ class Stage:
         """Gives a command that comes out so.
 
         Raises:
-            DemoFailed: it did not.
+            DemoError: it did not.
         """
         self._typed("command", actor, command, fields)
         reply = await self._account.acting_as(actor).send(command, fields)
@@ -53,7 +53,7 @@ class Stage:
         out.print(Padding(render.reply_of(command, told), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
         if told["outcome"] != outcome:
-            raise DemoFailed(f"{command} was {told['outcome']}, not {outcome}")
+            raise DemoError(f"{command} was {told['outcome']}, not {outcome}")
         return told
 
     async def see(self, question: str, *keys: str, **fields: Any) -> None:
@@ -61,7 +61,7 @@ class Stage:
         self._typed("query", CRM, question, fields)
         answer = await self._account.acting_as(CRM).query_raw(question, fields)
         if "error" in answer:
-            raise DemoFailed(f"{question} was not answered: {answer['message']}")
+            raise DemoError(f"{question} was not answered: {answer['message']}")
         shown = dict(answer)
         if keys and isinstance(answer["result"], list):
             shown["result"] = [{key: one.get(key) for key in keys} for one in answer["result"]]
@@ -136,7 +136,7 @@ def demo(account: Called = None, pause: Pause = PAUSE_SECONDS, url: Url = None) 
     """
     try:
         done(_played(url, account or f"demo-{new_id()[-8:]}", pause))
-    except DemoFailed as error:
+    except DemoError as error:
         fail(f"The story went otherwise: {error}. Is {account} an account that is there already?", 1)
 
 

@@ -10,7 +10,7 @@ import orjson
 from services.routing.domain import resolve
 from services.routing.domain.resolve import Assignment, Inbox, Mail
 from services.routing.domain.rows import AccountRow, AddressRow, InboxRow, UserRow
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 from shared.core.policies import holds
 from shared.core.rule_words import in_words
 from shared.core.sender import read_sender
@@ -216,5 +216,5 @@ def recipient_or_none(text: str) -> str | None:
 def canonical_or_none(text: str) -> str | None:
     try:
         return canonical(text).address
-    except AddressInvalid:
+    except InvalidAddressError:
         return None

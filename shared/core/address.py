@@ -67,7 +67,7 @@ class CanonicalAddress:
         return self.address.partition("@")[2]
 
 
-class AddressInvalid(Exception):
+class InvalidAddressError(Exception):
     """The text is not an address (or not a domain) that can be claimed.
 
     `what` continues "the address …", such as "has nothing before the @"; it repeats nothing of the text but single
@@ -85,7 +85,7 @@ def canonical(text: str) -> CanonicalAddress:
     """The canonical form of an address typed in any spelling.
 
     Raises:
-        AddressInvalid: the text is not one address in a form that is accepted.
+        InvalidAddressError: the text is not one address in a form that is accepted.
     """
     typed = text.strip(" \t")
     if len(typed) <= ADDRESS_OCTETS and _PLAIN.match(typed):
@@ -97,7 +97,7 @@ def canonical_domain(text: str) -> str:
     """The canonical form of a domain typed in any spelling: A-labels in lower case, at most 253 octets.
 
     Raises:
-        AddressInvalid: the text is not a domain that an address may have.
+        InvalidAddressError: the text is not a domain that an address may have.
     """
     typed, start = _stripped(text)
     return _domain(typed, start)
@@ -107,7 +107,7 @@ def never_log_entry(text: str) -> str:
     """The canonical form of an entry of a never-log list: an address, or a domain (no `@`) with all its subdomains.
 
     Raises:
-        AddressInvalid: the text is neither.
+        InvalidAddressError: the text is neither.
     """
     return canonical(text).address if "@" in text else canonical_domain(text)
 
@@ -130,12 +130,12 @@ def _strict(text: str) -> CanonicalAddress:
     typed, start = _stripped(text)
     local, separator, domain = typed.partition("@")
     if not separator:
-        raise AddressInvalid("has no @", start)
+        raise InvalidAddressError("has no @", start)
     if "@" in domain:
-        raise AddressInvalid("has more than one @", start + len(local) + 1 + domain.index("@"))
+        raise InvalidAddressError("has more than one @", start + len(local) + 1 + domain.index("@"))
     address = f"{_local_part(local, start)}@{_domain(domain, start + len(local) + 1)}"
     if len(address) > ADDRESS_OCTETS:
-        raise AddressInvalid(f"is longer than {ADDRESS_OCTETS} octets", start)
+        raise InvalidAddressError(f"is longer than {ADDRESS_OCTETS} octets", start)
     return CanonicalAddress(address, typed)
 
 
@@ -144,9 +144,9 @@ def _stripped(text: str) -> tuple[str, int]:
     typed = text.strip(" \t")
     start = len(text) - len(text.lstrip(" \t"))
     if not typed:
-        raise AddressInvalid("is empty")
+        raise InvalidAddressError("is empty")
     if len(typed) > TYPED_CHARACTERS:
-        raise AddressInvalid(f"is longer than {ADDRESS_OCTETS} octets", start)
+        raise InvalidAddressError(f"is longer than {ADDRESS_OCTETS} octets", start)
     for at, character in enumerate(typed, start):
         _check_character(character, at)
     return typed, start
@@ -155,26 +155,26 @@ def _stripped(text: str) -> tuple[str, int]:
 def _check_character(character: str, at: int) -> None:
     match unicodedata.category(character):
         case "Cc":
-            raise AddressInvalid(f"has the control character {_named(character)}", at)
+            raise InvalidAddressError(f"has the control character {_named(character)}", at)
         case "Cs" | "Co" | "Cn":
-            raise AddressInvalid(f"has the unassigned character {_named(character)}", at)
+            raise InvalidAddressError(f"has the unassigned character {_named(character)}", at)
         case "Cf" if character in _BIDI_CONTROLS:
-            raise AddressInvalid(f"has the bidirectional control {_named(character)}", at)
+            raise InvalidAddressError(f"has the bidirectional control {_named(character)}", at)
 
 
 def _local_part(local: str, start: int) -> str:
     if not local:
-        raise AddressInvalid("has nothing before the @", start)
+        raise InvalidAddressError("has nothing before the @", start)
     if "<" in local:
-        raise AddressInvalid("has a display name; only the address itself is accepted", start + local.index("<"))
+        raise InvalidAddressError("has a display name; only the address itself is accepted", start + local.index("<"))
     if found := _NOT_IN_LOCAL_PART.search(local):
-        raise AddressInvalid(_why_not_in_local_part(found.group()), start + found.start())
+        raise InvalidAddressError(_why_not_in_local_part(found.group()), start + found.start())
     if not _LOCAL_PART.match(local):
-        raise AddressInvalid("has a dot at the start or end of its local part, or two in a row", start)
+        raise InvalidAddressError("has a dot at the start or end of its local part, or two in a row", start)
     if found := _ENCODED_WORD.search(local):
-        raise AddressInvalid("has an encoded word in its local part", start + found.start())
+        raise InvalidAddressError("has an encoded word in its local part", start + found.start())
     if len(local) > LOCAL_PART_OCTETS:
-        raise AddressInvalid(f"has more than {LOCAL_PART_OCTETS} octets before the @", start + LOCAL_PART_OCTETS)
+        raise InvalidAddressError(f"has more than {LOCAL_PART_OCTETS} octets before the @", start + LOCAL_PART_OCTETS)
     return local.lower()
 
 
@@ -200,28 +200,30 @@ def _domain(typed: str, start: int) -> str:
     _check_bidi(ascii_labels, starts)
     domain = ".".join(ascii_labels)
     if len(domain) > DOMAIN_OCTETS:
-        raise AddressInvalid(f"has a domain of more than {DOMAIN_OCTETS} octets", start)
+        raise InvalidAddressError(f"has a domain of more than {DOMAIN_OCTETS} octets", start)
     if len(ascii_labels) == 1:
-        raise AddressInvalid("has a domain of one label", start)
+        raise InvalidAddressError("has a domain of one label", start)
     last = ascii_labels[-1]
     if not last[0].isalpha():
-        raise AddressInvalid("has a top-level domain that starts with no letter", starts[-1])
+        raise InvalidAddressError("has a top-level domain that starts with no letter", starts[-1])
     if last in SPECIAL_USE_NAMES:
-        raise AddressInvalid(f"ends in the special-use name {last}", starts[-1])
+        raise InvalidAddressError(f"ends in the special-use name {last}", starts[-1])
     return domain
 
 
 def _mapped(typed: str, start: int) -> str:
     """The domain after the mapping of UTS #46 (non-transitional, STD3), in lower case and NFC."""
     if not typed:
-        raise AddressInvalid("has no domain", start)
+        raise InvalidAddressError("has no domain", start)
     if typed.startswith("["):
-        raise AddressInvalid("has an IP literal as its domain, which is not accepted", start)
+        raise InvalidAddressError("has an IP literal as its domain, which is not accepted", start)
     try:
         return idna.uts46_remap(typed, std3_rules=True)
     except idna.IDNAError as error:
         at = start if error.position is None else start + error.position - 1
-        raise AddressInvalid(f"has {_named(_character_of(error))} in its domain, where it is not allowed", at) from None
+        raise InvalidAddressError(
+            f"has {_named(_character_of(error))} in its domain, where it is not allowed", at
+        ) from None
 
 
 def _character_of(error: idna.IDNAError) -> str | None:
@@ -232,17 +234,17 @@ def _character_of(error: idna.IDNAError) -> str | None:
 def _a_label(label: str, at: int) -> str:
     """One label, mapped before, as an A-label or in plain ASCII."""
     if not label:
-        raise AddressInvalid("has an empty label in its domain, such as a dot at its end", at)
+        raise InvalidAddressError("has an empty label in its domain, such as a dot at its end", at)
     if len(label) > LABEL_OCTETS:
-        raise AddressInvalid(f"has a label of more than {LABEL_OCTETS} octets in its domain", at)
+        raise InvalidAddressError(f"has a label of more than {LABEL_OCTETS} octets in its domain", at)
     try:
         encoded = idna.alabel(label).decode("ascii")
         decoded = idna.ulabel(encoded)
         same = encoded == decoded or (not decoded.isascii() and idna.uts46_remap(decoded) == decoded)
     except UnicodeError as error:
-        raise AddressInvalid(_why_no_label(error), at) from None
+        raise InvalidAddressError(_why_no_label(error), at) from None
     if not same:
-        raise AddressInvalid("has a label in its domain that means another one", at)
+        raise InvalidAddressError("has a label in its domain that means another one", at)
     return encoded
 
 
@@ -274,7 +276,7 @@ def _check_bidi(labels: list[str], starts: list[int]) -> None:
         try:
             idna.check_bidi(label, check_ltr=True)
         except idna.IDNAError:
-            raise AddressInvalid("mixes directions of writing in its domain", at) from None
+            raise InvalidAddressError("mixes directions of writing in its domain", at) from None
 
 
 def _named(character: str | None) -> str:

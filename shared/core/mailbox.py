@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 
 # Reads as an e-mail address, though no mail can be sent there: bob@corp.local, a login of Microsoft's.
 _LOGIN: Final = re.compile(r"[!-?A-~]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
@@ -16,7 +16,7 @@ def mailbox_name(provider: str | None, identity: str) -> str:
     """An e-mail address in any spelling and under any provider is one name; other text is one within its provider."""
     try:
         return f"@:{canonical(identity).address}"
-    except AddressInvalid:
+    except InvalidAddressError:
         # ASCII only: other letters have capitals that two different names share.
         login = identity.strip(" ")
         return f"@:{login.lower()}" if _LOGIN.match(login) else f"{provider or ''}:{identity}"

@@ -11,7 +11,7 @@ from itertools import islice
 
 import idna
 
-from shared.core.address import ADDRESS_OCTETS, DOMAIN_OCTETS, LABEL_OCTETS, AddressInvalid, canonical
+from shared.core.address import ADDRESS_OCTETS, DOMAIN_OCTETS, LABEL_OCTETS, InvalidAddressError, canonical
 
 # A header may name several; a text made to be long is not read to its end.
 MOST_ADDRESSES = 16
@@ -59,7 +59,7 @@ def read_sender(text: str) -> Sender:
 def _canonical_or_none(text: str) -> str | None:
     try:
         return canonical(text).address
-    except AddressInvalid:
+    except InvalidAddressError:
         return None
 
 

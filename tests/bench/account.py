@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 600.0
 QUESTIONS: dict[str, dict[str, str]] = {"Usage": {}, "Routing": {"inbox": "inbox"}}
 
 
-class NotAsExpected(Exception):
+class UnexpectedReplyError(Exception):
     """An answer that no measure can go on with."""
 
 
@@ -41,7 +41,7 @@ async def new_account(url: str) -> Account:
     """A fresh account on a plan without limits that a load would meet.
 
     Raises:
-        NotAsExpected: a command was not accepted.
+        UnexpectedReplyError: a command was not accepted.
     """
     account = Account(url, "load" + new_id()[-8:])
     owner = {"user": OWNER, "name": "Owner One", "permissions": ["personal_email_access"]}
@@ -60,7 +60,7 @@ async def until_viewed(account: Account) -> float:
     """Waits until both views show all that was committed when it was called; the seconds that took.
 
     Raises:
-        NotAsExpected: they do not within minutes.
+        UnexpectedReplyError: they do not within minutes.
     """
     client = await nats.connect(account.url)
     began = time.perf_counter()
@@ -79,7 +79,7 @@ async def until_viewed(account: Account) -> float:
 async def _accepted(client: Client, account: Account, command: str, body: dict[str, Any]) -> int:
     told = await ask(client, subjects.command(account.name, command), body)
     if told["outcome"] != "accepted":
-        raise NotAsExpected(f"{command}: {told}")
+        raise UnexpectedReplyError(f"{command}: {told}")
     return int(told["position"])
 
 
@@ -87,4 +87,4 @@ async def _answered(client: Client, subject: str, body: dict[str, Any]) -> None:
     end = time.monotonic() + PATIENCE_SECONDS
     while "error" in (told := await ask(client, subject, body)):
         if told["error"] != "VIEW_BEHIND" or time.monotonic() > end:
-            raise NotAsExpected(f"{subject}: {told}")
+            raise UnexpectedReplyError(f"{subject}: {told}")

@@ -5,7 +5,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
-from tests.bench.account import OWNER, NotAsExpected, new_account
+from tests.bench.account import OWNER, UnexpectedReplyError, new_account
 from tests.bench.ceilings import EventRow, echoing, event_rows, event_table
 from tests.bench.load import Load, Plan, percentile
 from tests.bench.stage import Figures, Stage
@@ -41,7 +41,7 @@ def _one_by_one(stage: Stage, subject: str, commands: int) -> float:
     load = Load(Plan(stage.nats.url, subject, OWNER, commands, in_flight=1))
     load.run()
     if load.not_accepted:
-        raise NotAsExpected(load.not_accepted[0])
+        raise UnexpectedReplyError(load.not_accepted[0])
     return percentile(sorted(load.latencies), 50)
 
 

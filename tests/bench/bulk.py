@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench.account import OWNER, Account, NotAsExpected, new_account, until_viewed
+from tests.bench.account import OWNER, Account, UnexpectedReplyError, new_account, until_viewed
 from tests.bench.contest import WARM_UP, their_load
 from tests.bench.run_load import run_load
 from tests.bench.stage import Figures, Stage
@@ -58,5 +58,5 @@ def _loaded(stage: Stage, account: Account, commands: int) -> float:
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began
     if done.returncode or json.loads(done.stdout)["accepted"] != commands:
-        raise NotAsExpected(done.stdout + done.stderr)
+        raise UnexpectedReplyError(done.stdout + done.stderr)
     return commands / seconds

@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 900.0
 WARM_UP_SECONDS = 2
 
 
-class NotCaughtUp(Exception):
+class NotCaughtUpError(Exception):
     """The stream does not hold all of the log in time."""
 
 
@@ -65,10 +65,10 @@ async def _seconds_until(url: str, events: int) -> float:
                 await asyncio.sleep(0.1)
         first, last = [(await js.get_msg(subjects.EVENT_STREAM, number)).time for number in (1, events)]
         if first is None or last is None:
-            raise NotCaughtUp("the stream does not tell its times")
+            raise NotCaughtUpError("the stream does not tell its times")
         return (last - first).total_seconds()
     except TimeoutError as error:
-        raise NotCaughtUp(f"after {PATIENCE_SECONDS:g} s") from error
+        raise NotCaughtUpError(f"after {PATIENCE_SECONDS:g} s") from error
     finally:
         await client.close()
 
@@ -144,6 +144,6 @@ async def _stored(url: str, last: int) -> dict[int, datetime]:
             times[int((message.headers or {})[Ce.POSITION])] = message.metadata.timestamp
         return times
     except NothingCame as error:
-        raise NotCaughtUp(f"position {last} is not on the stream") from error
+        raise NotCaughtUpError(f"position {last} is not on the stream") from error
     finally:
         await client.close()

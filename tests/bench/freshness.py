@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from shared.language import subjects
 from shared.process.clock import new_id
-from tests.bench.account import OWNER, Account, NotAsExpected, ask, new_account
+from tests.bench.account import OWNER, Account, UnexpectedReplyError, ask, new_account
 from tests.bench.load import percentile
 from tests.bench.stage import Figures, Stage, new_stage
 
@@ -53,7 +53,7 @@ async def _one(client: Client, account: Account, number: int, due: float, seen: 
     answer = await ask(client, subjects.query(account.name, "Address"), question)
     result = answer.get("result")
     if not isinstance(result, dict) or result["owner"] != OWNER:
-        raise NotAsExpected(str(answer))
+        raise UnexpectedReplyError(str(answer))
     seen.append((asked - due, time.perf_counter() - asked))
 
 

@@ -30,7 +30,7 @@ TAILS: Final = 5
 STEPS_PER_TAIL: Final = 20
 
 
-class LoadFailed(Exception):
+class LoadFailedError(Exception):
     """The server refused the connection or the answers stayed away."""
 
 
@@ -80,7 +80,7 @@ class Connection:
             return
         came = self._socket.recv(1 << 18)
         if not came:
-            raise LoadFailed("NATS closed the connection")
+            raise LoadFailedError("NATS closed the connection")
         self._unread = self._parse(self._unread + came, on_answer)
 
     def close(self) -> None:
@@ -103,7 +103,7 @@ class Connection:
                 case b"PING":
                     self._socket.sendall(b"PONG\r\n")
                 case b"-ERR":
-                    raise LoadFailed(data[at:end].decode())
+                    raise LoadFailedError(data[at:end].decode())
             at = start
         return data[at:]
 
@@ -127,7 +127,7 @@ class Load:
         self._connection = Connection(plan.url)
 
     def run(self) -> None:
-        """Raises LoadFailed when the answers stay away for longer than the plan's patience."""
+        """Raises LoadFailedError when the answers stay away for longer than the plan's patience."""
         cpu, began = time.process_time(), time.perf_counter()
         self._heard = began
         drive = self._at_rate if self.plan.rate else self._in_flight
@@ -172,7 +172,9 @@ class Load:
     def _wait(self, seconds: float) -> None:
         self._connection.receive(seconds, self._take)
         if self._sent > self._answered and time.perf_counter() - self._heard > self.plan.patience:
-            raise LoadFailed(f"{self._sent - self._answered} commands are not answered in {self.plan.patience:g} s")
+            raise LoadFailedError(
+                f"{self._sent - self._answered} commands are not answered in {self.plan.patience:g} s"
+            )
 
     def _take(self, number: int, body: bytes) -> None:
         self._heard = time.perf_counter()
@@ -190,7 +192,7 @@ def answers(url: str, subject: str) -> bool:
     probe = Load(Plan(url, subject, "owner1", commands=1, in_flight=1, patience=PROBE_SECONDS))
     try:
         probe.run()
-    except LoadFailed:
+    except LoadFailedError:
         return False
     return not probe.not_accepted
 

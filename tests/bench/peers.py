@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tests.bench.load import answers
-from tests.bench.run_load import Told, WrongReplies, run_load, told_by
+from tests.bench.run_load import Told, WrongRepliesError, run_load, told_by
 from tests.bench.stage import Stage
 from tests.real_servers import free_port, wait_until
 
@@ -43,7 +43,7 @@ def umadb(stage: Stage, commands: int) -> Told:
         options = ["--url", f"http://127.0.0.1:{port}", "--commands", str(commands), "--threads", str(THREADS)]
         told = told_by(["-m", "tests.bench.umadb_load"], options)
     if told["not_accepted"]:
-        raise WrongReplies(f"{told['not_accepted']} of {commands}, the first: {told['first_wrong']}")
+        raise WrongRepliesError(f"{told['not_accepted']} of {commands}, the first: {told['first_wrong']}")
     return told
 
 

@@ -26,11 +26,11 @@ GROUP = 512
 SERVICES: Mapping[str, str] = {"inbox_views": "services.inbox_views.app", "routing": "services.routing.app"}
 
 
-class NotWritten(Exception):
+class NotWrittenError(Exception):
     """A command of the filling was not accepted."""
 
 
-class NotRebuilt(Exception):
+class NotRebuiltError(Exception):
     """The process that makes a view anew has failed."""
 
 
@@ -56,7 +56,7 @@ def fill(url: str, events: int) -> Figures:
     """Writes about so many events; `events` are those that the log has then, the bus and the door left out.
 
     Raises:
-        NotWritten: a command was not accepted.
+        NotWrittenError: a command was not accepted.
     """
     decider = Decider(EventStore(url, PAGES))
     seconds, written = 0.0, 0
@@ -68,7 +68,7 @@ def fill(url: str, events: int) -> Figures:
             seconds += time.perf_counter() - began
             for envelope, outcome in settled:
                 if outcome.kind != "accepted":
-                    raise NotWritten(f"{envelope.name}: {outcome.members}")
+                    raise NotWrittenError(f"{envelope.name}: {outcome.members}")
             written = max(outcome.members["position"] for _, outcome in settled)
     finally:
         decider.close()
@@ -96,7 +96,7 @@ def _rebuilt(stage: Stage, service: str, database: str, events: int) -> Figures:
         )
     seconds, after = time.perf_counter() - began, os.times()
     if done.returncode:
-        raise NotRebuilt(f"{service} ended with {done.returncode}:\n{log.read_text()[-2_000:]}")
+        raise NotRebuiltError(f"{service} ended with {done.returncode}:\n{log.read_text()[-2_000:]}")
     spent = after.children_user + after.children_system - before.children_user - before.children_system
     return {"events": events, "seconds": seconds, "per_second": events / seconds, "cpu_us": 1e6 * spent / events}
 

@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 1_800.0
 Told = dict[str, Any]
 
 
-class WrongReplies(Exception):
+class WrongRepliesError(Exception):
     """Not every command of a load was accepted: its speed says nothing."""
 
 
@@ -38,14 +38,14 @@ def run_load(
     generator with the same options (but `--rate`) that prints the same figures.
 
     Raises:
-        WrongReplies: a reply was not `accepted`.
+        WrongRepliesError: a reply was not `accepted`.
         subprocess.CalledProcessError: it failed; what it said is on standard error.
     """
     options = ["--url", url, "--subject", subject, "--actor", actor, "--commands", str(commands)]
     options += ["--in-flight", str(in_flight), *(["--rate", str(rate)] if rate else [])]
     told = told_by([str(program)] if program else ["-m", "tests.bench.load"], options)
     if told["not_accepted"] > (told["busy"] if busy else 0):
-        raise WrongReplies(f"{told['not_accepted']} of {told['commands']}, the first: {told['first_wrong']}")
+        raise WrongRepliesError(f"{told['not_accepted']} of {told['commands']}, the first: {told['first_wrong']}")
     return told
 
 

@@ -111,5 +111,5 @@ def test_every_message_says_its_type_and_role_to_eventcatalog() -> None:
     ],
 )
 def test_what_has_no_title_yet_is_told_with_the_place(name: Any, value: tuple[Any, ...], told: str) -> None:
-    with pytest.raises(meanings.MissingDescription, match=rf"^{told} .*services/ops/contract/titles\.py$"):
+    with pytest.raises(meanings.MissingDescriptionError, match=rf"^{told} .*services/ops/contract/titles\.py$"):
         name(*value)

@@ -16,8 +16,8 @@ from shared.core.address import (
     FREE_MAIL_DOMAIN,
     ROLE_BASED_LOCAL_PART,
     SAME_MAILBOX_SUSPECTED,
-    AddressInvalid,
     CanonicalAddress,
+    InvalidAddressError,
     canonical,
     canonical_domain,
     never_log_entry,
@@ -31,8 +31,8 @@ def form(text: str) -> str:
     return canonical(text).address
 
 
-def refusal(text: str) -> AddressInvalid:
-    with pytest.raises(AddressInvalid) as caught:
+def refusal(text: str) -> InvalidAddressError:
+    with pytest.raises(InvalidAddressError) as caught:
         canonical(text)
     return caught.value
 
@@ -182,7 +182,7 @@ def test_the_limits_are_64_and_254_octets_of_the_canonical_form() -> None:
     assert form(longest) == longest
     refusal(longest + "d")
     assert len(canonical_domain(".".join(["b" * 63, "c" * 63, "d" * 63, "e" * 61]))) == 253
-    with pytest.raises(AddressInvalid):
+    with pytest.raises(InvalidAddressError):
         canonical_domain(".".join(["b" * 63, "c" * 63, "d" * 63, "e" * 62]))
 
 
@@ -232,7 +232,7 @@ def test_every_entry_of_the_isemail_corpus_gets_the_verdict_it_should() -> None:
     for number, typed, accepted in cases:
         try:
             verdict = canonical(typed).address == typed.strip(" ").lower()
-        except AddressInvalid:
+        except InvalidAddressError:
             verdict = False
         if verdict != accepted:
             wrong.append((number, typed, accepted))
@@ -246,16 +246,16 @@ def test_a_naughty_string_is_refused_or_has_a_stable_form_wherever_it_stands() -
             accepted_forms_are_stable(typed)
 
 
-def outcome(typed: str) -> CanonicalAddress | AddressInvalid:
+def outcome(typed: str) -> CanonicalAddress | InvalidAddressError:
     try:
         return canonical(typed)
-    except AddressInvalid as error:
+    except InvalidAddressError as error:
         return error
 
 
 def accepted_forms_are_stable(typed: str) -> None:
     result = outcome(typed)
-    if isinstance(result, AddressInvalid):
+    if isinstance(result, InvalidAddressError):
         assert result.what
         assert result.at is None or 0 <= result.at <= len(typed)
         return
@@ -298,7 +298,7 @@ def test_the_fast_path_agrees_with_the_strict_one(typed: str) -> None:
     def judged(text: str, strict: bool) -> tuple[str, str] | tuple[str, int | None]:
         try:
             result = module._strict(text) if strict else canonical(text)
-        except AddressInvalid as error:
+        except InvalidAddressError as error:
             return error.what, error.at
         return result.address, result.display
 
@@ -317,7 +317,7 @@ def test_ascii_case_makes_no_difference(local: str, domain: str) -> None:
     typed = f"{local}@{domain}.example"
     try:
         expected = form(typed)
-    except AddressInvalid:
+    except InvalidAddressError:
         refusal(typed.swapcase())
     else:
         assert form(typed.swapcase()) == form(typed.upper()) == expected
@@ -338,7 +338,7 @@ def test_email_validator_reads_no_accepted_address_in_another_way(typed: str) ->
     judged = judged_by_email_validator(typed)
     try:
         ours = form(typed)
-    except AddressInvalid:
+    except InvalidAddressError:
         if judged is not None:
             last = judged.rpartition(".")[2]
             assert not last[0].isalpha() or "=?" in judged
@@ -355,7 +355,7 @@ def test_every_character_alone_in_a_domain_gives_what_uts46_gives() -> None:
         typed = f"a@x{chr(code)}x.example"
         try:
             address = form(typed)
-        except AddressInvalid:
+        except InvalidAddressError:
             continue
         accepted += 1
         assert address == "a@" + idna.encode(f"x{chr(code)}x.example", uts46=True).decode("ascii")
@@ -366,7 +366,7 @@ def test_a_never_log_entry_is_an_address_or_a_domain() -> None:
     assert never_log_entry(" Ana@Bücher.example") == "ana@xn--bcher-kva.example"
     assert never_log_entry("BÜCHER.example\t") == "xn--bcher-kva.example"
     for text in ("", "acme", "@acme.example", "acme.test", "*.acme.example", "ana@"):
-        with pytest.raises(AddressInvalid):
+        with pytest.raises(InvalidAddressError):
             never_log_entry(text)
 
 

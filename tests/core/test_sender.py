@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 from shared.core.sender import Sender, read_sender
 
 JO = "jo@client.example"
@@ -129,7 +129,7 @@ def test_every_text_has_a_key_that_is_its_canonical_address_where_it_has_one(tex
     assert found == read_sender(text)
     try:
         assert found.key == canonical(text).address
-    except AddressInvalid:
+    except InvalidAddressError:
         assert found.key == text or canonical(found.key).address == found.key
 
 

@@ -76,7 +76,7 @@ async def gathered(
 
     Raises:
         AssertionError: they do not get there in time.
-        HistoryBroken: a history cannot be read.
+        BrokenHistoryError: a history cannot be read.
     """
     histories = list(histories)
     commands, questions = history.read(histories), history.questions(histories)

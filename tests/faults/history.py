@@ -34,7 +34,7 @@ Outcome = Literal["accepted", "unchanged", "refused", "unknown"]
 OUTCOMES: tuple[Outcome, ...] = ("accepted", "unchanged", "refused")
 
 
-class HistoryBroken(Exception):
+class BrokenHistoryError(Exception):
     """A file holds what no client writes, other than a torn last line; says where."""
 
 
@@ -177,7 +177,7 @@ def read(paths: Iterable[Path]) -> list[Command]:
     """Every command of these files, in the order of their invocations.
 
     Raises:
-        HistoryBroken: a line is unreadable and not the last, or an id comes twice, or an ending without its beginning.
+        BrokenHistoryError: a line before the last is unreadable, an id comes twice, or an end has no beginning.
     """
     commands: dict[str, Command] = {}
     for path in paths:
@@ -185,7 +185,7 @@ def read(paths: Iterable[Path]) -> list[Command]:
             try:
                 _take(line, commands)
             except (KeyError, ValueError, TypeError) as error:
-                raise HistoryBroken(f"{path}:{number}: {error!r}") from error
+                raise BrokenHistoryError(f"{path}:{number}: {error!r}") from error
     return sorted(commands.values(), key=lambda command: command.invoked)
 
 
@@ -193,7 +193,7 @@ def questions(paths: Iterable[Path]) -> list[Question]:
     """Every question of these files.
 
     Raises:
-        HistoryBroken: as `read`.
+        BrokenHistoryError: as `read`.
     """
     return [_question(line) for path in paths for line in _lines(path) if line["line"] == "asked"]
 
@@ -210,7 +210,7 @@ def _lines(path: Path) -> list[Mapping[str, Any]]:
         try:
             lines.append(orjson.loads(line))
         except orjson.JSONDecodeError as error:
-            raise HistoryBroken(f"{path}:{number}: {error}") from error
+            raise BrokenHistoryError(f"{path}:{number}: {error}") from error
     del torn  # empty, or of a client that was killed while it wrote: its command's outcome is unknown
     return lines
 

@@ -27,7 +27,7 @@ import orjson
 import psutil
 
 from shared.process.clock import new_id
-from tests.bench.load import Connection, LoadFailed
+from tests.bench.load import Connection, LoadFailedError
 from tests.faults import hostile_figures as figures
 from tests.faults.attackers import HALF_OPEN, KINDS
 from tests.faults.hostile_figures import LEAST_SENT, Row
@@ -126,14 +126,14 @@ def give(url: str, commands: Sequence[tuple[str, str, dict[str, str]]], in_fligh
     """Gives commands that must be accepted.
 
     Raises:
-        LoadFailed: one was not.
+        LoadFailedError: one was not.
     """
     connection, answered, sent = Connection(url), 0, 0
 
     def take(_number: int, data: bytes) -> None:
         nonlocal answered
         if not data or orjson.loads(data).get("outcome") != "accepted":
-            raise LoadFailed(data.decode())
+            raise LoadFailedError(data.decode())
         answered += 1
 
     while answered < len(commands):
@@ -253,7 +253,7 @@ def measured(options: argparse.Namespace) -> Measured:
             for kind in options.kinds:
                 if kind not in UNRATED and not options.rated:
                     found.unlimited(kind)
-        except LoadFailed:
+        except LoadFailedError:
             # Why the client was cut off is in what the services and NATS say.
             for told in (switchboard.output(), *(log.read_text() for log in folder.rglob("nats.log"))):
                 print(told[-LAST_WORDS:], file=sys.stderr)

@@ -9,7 +9,14 @@ import os
 import signal
 import sys
 
-from tests.neighbours.servers import OLDEST_POSTGRES, Missing, Version, nats_versions, pairs, postgres_versions
+from tests.neighbours.servers import (
+    OLDEST_POSTGRES,
+    MissingServerError,
+    Version,
+    nats_versions,
+    pairs,
+    postgres_versions,
+)
 from tests.neighbours.steps import Table, beside, line_of, too_old
 from tests.real_servers import new_folder
 
@@ -45,7 +52,7 @@ def main() -> None:
     with new_folder() as folder:
         try:
             nats, postgres = nats_versions(folder), postgres_versions()
-        except Missing as error:
+        except MissingServerError as error:
             sys.exit(str(error))
         print(f"At hand: {', '.join(map(str, (*nats, *postgres)))}\n", flush=True)
         asyncio.run(tried(table, nats, postgres, given.only))

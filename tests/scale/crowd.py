@@ -9,7 +9,7 @@ from random import Random
 import orjson
 
 from shared.process.clock import new_id
-from tests.bench.load import PATIENCE_SECONDS, Connection, LoadFailed
+from tests.bench.load import PATIENCE_SECONDS, Connection, LoadFailedError
 
 # Account, command, fields.
 Wish = tuple[str, str, Mapping[str, object]]
@@ -46,7 +46,7 @@ class Crowd:
         """Registers all accounts and their people.
 
         Raises:
-            LoadFailed: a command was not accepted.
+            LoadFailedError: a command was not accepted.
         """
         begin: list[Wish] = [
             (account, "RegisterAccount", {"actor": "service:scale", "plan": "enterprise", "admin": "ana"})
@@ -60,7 +60,7 @@ class Crowd:
         for commands in (begin, people):
             told = self._run(commands, in_flight)
             if set(told.outcomes) != {"accepted"}:
-                raise LoadFailed(f"the accounts could not be made: {told.outcomes}")
+                raise LoadFailedError(f"the accounts could not be made: {told.outcomes}")
 
     def work(self, commands: int, in_flight: int) -> Told:
         return self._run([self._wish() for _ in range(commands)], in_flight)
@@ -97,7 +97,7 @@ class Crowd:
             if self._outcomes.total() > answered:
                 heard = time.perf_counter()
             elif time.perf_counter() - heard > PATIENCE_SECONDS:
-                raise LoadFailed(f"{sent - answered} commands are not answered after {PATIENCE_SECONDS:g} s")
+                raise LoadFailedError(f"{sent - answered} commands are not answered after {PATIENCE_SECONDS:g} s")
         return Told(self._outcomes, time.perf_counter() - began)
 
     def _take(self, _number: int, body: bytes) -> None:

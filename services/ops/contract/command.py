@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from services.ops.contract.meanings import MissingDescription
+from services.ops.contract.meanings import MissingDescriptionError
 from services.ops.terminal import REFUSED, fail
 
 PUBLISHED: Final = Path("deploy/contract")
@@ -53,7 +53,7 @@ def page(to: File = PAGE) -> None:
 
     try:
         text = made()
-    except MissingDescription as error:
+    except MissingDescriptionError as error:
         fail(str(error), REFUSED)
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(text, encoding="utf-8")
@@ -69,7 +69,7 @@ def published() -> Mapping[str, str]:
     try:
         schemas = {f"schemas/{message.path}": written(message.schema) for message in messages()}
         return {DOCUMENT: written(document())} | schemas
-    except MissingDescription as error:
+    except MissingDescriptionError as error:
         fail(str(error), REFUSED)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from services.ops.contract.meanings import MissingDescription
+from services.ops.contract.meanings import MissingDescriptionError
 from shared.language import commands as c
 from shared.language import events as e
 from shared.language import questions as q
@@ -257,18 +257,18 @@ _ADDRESSES: Final = frozenset({"address", "alias", "entries", "never_log"})
 
 
 def rules_of_command(command: type[c.Command]) -> CommandRules:
-    """Raise `MissingDescription` for a new message."""
+    """Raise `MissingDescriptionError` for a new message."""
     return _rules_of(COMMAND_RULES, command)
 
 
 def rules_of_question(question: type[q.Question]) -> QuestionRules:
-    """Raise `MissingDescription` for a new message."""
+    """Raise `MissingDescriptionError` for a new message."""
     return _rules_of(QUESTION_RULES, question)
 
 
 def _rules_of(table: Mapping[type[M], T], message: type[M]) -> T:
     if message not in table:
-        raise MissingDescription(f"{message.__name__} has no entry yet: services/ops/contract/decisions.py")
+        raise MissingDescriptionError(f"{message.__name__} has no entry yet: services/ops/contract/decisions.py")
     return table[message]
 
 

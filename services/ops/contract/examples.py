@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
-from services.ops.contract.meanings import MissingDescription
+from services.ops.contract.meanings import MissingDescriptionError
 from shared.language.dry_runs import DryRunBatch
 from shared.language.events import Event
 
@@ -51,10 +51,10 @@ def of_question(name: str) -> list[Exchange]:
 
 
 def _exchanges(group: str, name: str) -> list[Exchange]:
-    """Raise `MissingDescription` without an example."""
+    """Raise `MissingDescriptionError` without an example."""
     found = [Exchange(**one) for one in _story()[group] if one["name"] == name]
     if not found:
-        raise MissingDescription(f"{name} has no example yet: tests/contract/story.py")
+        raise MissingDescriptionError(f"{name} has no example yet: tests/contract/story.py")
     return found
 
 
@@ -79,5 +79,5 @@ def not_answered() -> Exchange:
 def of_event(event: type[Event]) -> EventExample:
     found = _story()["events"].get(event.stored_name())
     if found is None:
-        raise MissingDescription(f"{event.__name__} has no example yet: tests/contract/story.py")
+        raise MissingDescriptionError(f"{event.__name__} has no example yet: tests/contract/story.py")
     return EventExample(**found)

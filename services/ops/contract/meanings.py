@@ -11,7 +11,7 @@ from shared.language import subjects
 from shared.language.subjects import Ce
 
 
-class MissingDescription(Exception):
+class MissingDescriptionError(Exception):
     """A new field, choice or message has no text yet; the message names the file to add it to."""
 
 
@@ -271,9 +271,9 @@ def of_field(message: str, field: str) -> str:
     """The description of a field, by its name on the wire.
 
     Raises:
-        MissingDescription: it has none yet.
+        MissingDescriptionError: it has none yet.
     """
     found = FIELDS.get(f"{message}.{field}") or FIELDS.get(field)
     if found is None:
-        raise MissingDescription(f"{message}.{field} has no description yet: services/ops/contract/meanings.py")
+        raise MissingDescriptionError(f"{message}.{field} has no description yet: services/ops/contract/meanings.py")
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.ops.contract.meanings import MissingDescription
+from services.ops.contract.meanings import MissingDescriptionError
 
 # The title of each choice by its words; generators name types after titles.
 CHOICES: Final[Mapping[frozenset[str], str]] = {
@@ -38,18 +38,22 @@ RULES: Final = ("Unassigned", "UsersAndTeams", "ContactOwner")
 
 
 def title_of_choice(words: Sequence[str]) -> str:
-    """Raise `MissingDescription` for a choice without a title."""
+    """Raise `MissingDescriptionError` for a choice without a title."""
     title = CHOICES.get(frozenset(words))
     if title is None:
-        raise MissingDescription(f"The choice of {', '.join(words)} has no title yet: services/ops/contract/titles.py")
+        raise MissingDescriptionError(
+            f"The choice of {', '.join(words)} has no title yet: services/ops/contract/titles.py"
+        )
     return title.title().replace(" ", "")
 
 
 def title_of_item(message: str, field: str) -> str:
-    """Raise `MissingDescription` for list items without a title."""
+    """Raise `MissingDescriptionError` for list items without a title."""
     title = ITEMS.get(f"{message}.{field}") or ITEMS.get(field)
     if title is None:
-        raise MissingDescription(f"The items of {message}.{field} have no title yet: services/ops/contract/titles.py")
+        raise MissingDescriptionError(
+            f"The items of {message}.{field} have no title yet: services/ops/contract/titles.py"
+        )
     return title
 
 

@@ -8,7 +8,7 @@ from services.ops.loading.directory import AddressRow, Directory
 from services.ops.loading.draft import Draft, DraftAddress
 from services.ops.loading.people_plan import firsts, where_of
 from services.ops.loading.plan import Thing
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 from shared.core.policies import holds
 
 
@@ -51,7 +51,7 @@ def plan_addresses(draft: Draft, directory: Directory) -> None:
             continue
         try:
             wanted = WantedAddress(row, canonical(row.address).address)
-        except AddressInvalid as error:
+        except InvalidAddressError as error:
             draft.clash(
                 row, row.address, f"is not a valid e-mail address: {error.what}", *WantedAddress(row, "").connect
             )
@@ -71,7 +71,7 @@ def plan_addresses(draft: Draft, directory: Directory) -> None:
 def _is_address(text: str) -> bool:
     try:
         canonical(text)
-    except AddressInvalid:
+    except InvalidAddressError:
         return False
     return True
 
@@ -216,7 +216,7 @@ def _plan_alias(draft: Draft, wanted: WantedAddress, alias: str, first: Mapping[
     fields = {"address": row.address, "alias": alias}
     try:
         name = canonical(alias).address
-    except AddressInvalid as error:
+    except InvalidAddressError as error:
         draft.clash(row, alias, f"is not a valid e-mail address: {error.what}", "AddAlias", fields)
         return
     held = draft.addresses.get(name)

@@ -15,19 +15,19 @@ from shared.language.recorded import named
 from shared.process.clock import new_id
 
 
-class InputChanged(Exception):
+class InputChangedError(Exception):
     """The file differs from the one that the load started with."""
 
 
-class WrongServer(Exception):
+class WrongServerError(Exception):
     """An earlier answer is not on record: another Switchboard, or one restored from an older backup."""
 
 
-class RejectsFileEdited(Exception):
+class RejectsFileEditedError(Exception):
     """The file of refused rows was edited since the load wrote it; overwriting it would lose those edits."""
 
 
-class OptionsChanged(Exception):
+class OptionsChangedError(Exception):
     """The load started with other options; the message names them."""
 
 
@@ -59,18 +59,18 @@ class Checkpoint:
         """Read the checkpoint of an earlier run, or write the first one.
 
         Raises:
-            InputChanged: the load started with another file of that name.
-            OptionsChanged: it started with other options.
+            InputChangedError: the load started with another file of that name.
+            OptionsChangedError: it started with other options.
             OSError: the folder cannot be written to.
         """
         if path.exists():
             stored: dict[str, Any] = orjson.loads(path.read_bytes())
             if stored["digest"] != digest:
-                raise InputChanged
+                raise InputChangedError
             # Stored under this name by every release.
             before = stored.pop("given", {})
             if before != options:
-                raise OptionsChanged(", ".join(f"--{name} {value or '(none)'}" for name, value in before.items()))
+                raise OptionsChangedError(", ".join(f"--{name} {value or '(none)'}" for name, value in before.items()))
             return cls(path, options=before, **stored)
         first = cls(path, digest, options)
         first.save()

@@ -21,7 +21,7 @@ from typing import IO, Any, Final
 
 import orjson
 
-from services.ops.loading.checkpoint import Checkpoint, RejectsFileEdited, WrongServer
+from services.ops.loading.checkpoint import Checkpoint, RejectsFileEditedError, WrongServerError
 from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.order import Order, touched
 from services.ops.loading.rows import Row
@@ -66,8 +66,8 @@ class Load:
         """Return whether all rows are answered.
 
         Raises:
-            WrongServer: this is not the Switchboard that the load started with.
-            RejectsFileEdited: the file of refused rows was edited since.
+            WrongServerError: this is not the Switchboard that the load started with.
+            RejectsFileEditedError: the file of refused rows was edited since.
             UnreadableFileError: the rest of the file cannot be read any more; progress up to there is saved.
             OSError: the progress cannot be saved.
         """
@@ -104,7 +104,7 @@ class Load:
         file.seek(0)
         self._written.update(file.read(checkpoint.refused_bytes))
         if checkpoint.refused_bytes and self._written.hexdigest() != checkpoint.refused_digest:
-            raise RejectsFileEdited
+            raise RejectsFileEditedError
         file.truncate(checkpoint.refused_bytes)
 
     async def _skip_answered(self, left: Iterator[tuple[int, Row]]) -> None:
@@ -114,7 +114,7 @@ class Load:
                 position, event = self._checkpoint.known_position, self._checkpoint.known_event
                 # A log restored from an older backup may assign the same position again.
                 if reply.get("position") != position or (event and first_event_id(reply) != event):
-                    raise WrongServer(f"line {row.line:,}")
+                    raise WrongServerError(f"line {row.line:,}")
 
     async def _process(self, number: int, row: Row, file: IO[bytes]) -> None:
         try:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from services.ops.loading import encodings, progress_bar, rows
-from services.ops.loading.checkpoint import Checkpoint, InputChanged, OptionsChanged, RejectsFileEdited, WrongServer
+from services.ops.loading.checkpoint import (
+    Checkpoint,
+    InputChangedError,
+    OptionsChangedError,
+    RejectsFileEditedError,
+    WrongServerError,
+)
 from services.ops.loading.load import Load
 from services.ops.terminal import NO_ANSWER, USAGE, done, err, fail, switchboard_at
 from shared.client import RequestTimeout
@@ -81,12 +87,12 @@ def run_load(request: LoadRequest) -> LoadResult:
             result = done(_run(request, table))
         except encodings.UnreadableFileError as error:
             fail(f"{error}.", USAGE)
-        except RejectsFileEdited:
+        except RejectsFileEditedError:
             fail(
                 f"{refused_file} was edited since it was written: move it away, then run the same command to resume.",
                 USAGE,
             )
-        except WrongServer as row:
+        except WrongServerError as row:
             fail(
                 f"{row} of {file.name} was answered before, and that answer is not on record here. This is another"
                 " Switchboard than the load started with (see --url), or one restored from an older backup; if it was"
@@ -143,9 +149,9 @@ def _open_checkpoint(request: LoadRequest, digest: str) -> Checkpoint:
         path.unlink(missing_ok=True)
     try:
         return Checkpoint.open(path, digest, request.options)
-    except OptionsChanged as before:
+    except OptionsChangedError as before:
         fail(f"This load started with {before}: use the same options, or start over with --anew.", USAGE)
-    except InputChanged:
+    except InputChangedError:
         fail(f"{file.name} changed since its load started: restore it, or start over with --anew.", USAGE)
     except OSError as error:
         fail(f"{path} cannot be written: {error}. Load a copy of {file.name} in a folder of your own.", USAGE)

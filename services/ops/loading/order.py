@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 from shared.core.mailbox import mailbox_name
 from shared.core.names import name_key
 from shared.core.policies import holds
@@ -87,7 +87,7 @@ def _names(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _canonical(value: Any) -> str:
     try:
         return canonical(str(value)).address
-    except AddressInvalid:
+    except InvalidAddressError:
         return str(value)
 
 

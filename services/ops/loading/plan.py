@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from services.ops.loading.directory import HEADERS, Directory
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 from shared.language.answers import AddressEntry, InboxEntry, TeamEntry, UserEntry
 
 ORDER: Final = list(HEADERS)
@@ -100,5 +100,5 @@ def count_not_listed(directory: Directory, account: AccountState) -> Counter[str
 def _canonical(text: str) -> str:
     try:
         return canonical(text).address
-    except AddressInvalid:
+    except InvalidAddressError:
         return text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.history import Answer, HistoryBroken, Question, Recorder, Try, questions, read
+from tests.faults.history import Answer, BrokenHistoryError, Question, Recorder, Try, questions, read
 
 ACCEPTED = Answer(b'{"outcome":"accepted","position":7,"events":[{"id":"e"}]}')
 REFUSED = Answer(b'{"outcome":"refused","reason":"NOT_CONNECTED"}', (409, "NOT_CONNECTED"))
@@ -93,8 +93,8 @@ def test_a_damaged_history_is_not_judged(folder: Path) -> None:
         invoke(record, "one")
         invoke(record, "two")
     path = folder / "1"
-    with pytest.raises(HistoryBroken):
+    with pytest.raises(BrokenHistoryError):
         read([path, path])
     path.write_bytes(b"{]" + path.read_bytes())
-    with pytest.raises(HistoryBroken):
+    with pytest.raises(BrokenHistoryError):
         read([path])

@@ -11,7 +11,7 @@ from services.ops.loading.directory import AddressRow, Directory, InboxRow, User
 from services.ops.loading.exports.export import Export, Person, Shared
 from services.ops.loading.people_plan import IS_ID
 from services.ops.loading.plan import AccountState
-from shared.core.address import AddressInvalid, canonical
+from shared.core.address import InvalidAddressError, canonical
 
 # Everyone with a mailbox in the other system may connect it here.
 AT_FIRST: Final = ("personal_email_access",)
@@ -153,6 +153,6 @@ def _aliases(result: NormalizedExport, one: Person | Shared) -> tuple[str, ...]:
 def _address_error(text: str) -> str:
     try:
         canonical(text)
-    except AddressInvalid as error:
+    except InvalidAddressError as error:
         return error.what
     return ""
