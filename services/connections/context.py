@@ -41,11 +41,14 @@ class DecisionContext:
         self._actor = actor
         self.name = account
         self.lists = lists
+        # Several reads of a command need it.
+        self._state: AddressState | None = None
 
     # ---- single aggregates
 
     def account_state(self) -> AccountState:
-        return cast(AccountState, self._reads.state(self.name, "account", self.name))
+        found: AccountState = self._reads.state(self.name, "account", self.name)
+        return found
 
     def account(self) -> RegisteredAccount:
         """Raises the refusal ACCOUNT_NOT_FOUND."""
@@ -58,7 +61,8 @@ class DecisionContext:
         return identify(self._actor, self.user(self._actor))
 
     def user(self, name: str) -> UserState:
-        return cast(UserState, self._reads.state(self.name, "user", name))
+        found: UserState = self._reads.state(self.name, "user", name)
+        return found
 
     def is_active(self, user: str) -> bool:
         return is_active(self.user(user))
@@ -68,13 +72,15 @@ class DecisionContext:
         self._reads.expect(self.name, "user", list(names))
 
     def inbox(self, name: str) -> InboxState:
-        return cast(InboxState, self._reads.state(self.name, "inbox", name))
+        found: InboxState = self._reads.state(self.name, "inbox", name)
+        return found
 
     def target(self, field: str = "address") -> CanonicalAddress:
         return self._canonical[field]
 
     def address(self, canonical: str) -> AddressState:
-        return cast(AddressState, self._reads.state(self.name, "address", canonical))
+        found: AddressState = self._reads.state(self.name, "address", canonical)
+        return found
 
     def primary(self, state: AddressState) -> AddressState:
         """The state that an alias follows; any other state is its own primary."""
@@ -82,7 +88,9 @@ class DecisionContext:
 
     def state(self) -> AddressState:
         """The state of the address that the command names."""
-        return self.address(self.target().address)
+        if self._state is None:
+            self._state = self.address(self._canonical["address"].address)
+        return self._state
 
     def holder(self) -> AddressState:
         """The same, of an alias its primary's."""

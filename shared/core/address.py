@@ -90,7 +90,7 @@ def canonical(text: str) -> CanonicalAddress:
     typed = text.strip(" \t")
     if len(typed) <= ADDRESS_OCTETS and _PLAIN.match(typed):
         return CanonicalAddress(typed.lower(), typed)
-    return _strict(text)
+    return strict_canonical(text)
 
 
 def canonical_domain(text: str) -> str:
@@ -126,7 +126,8 @@ def warnings_about(address: CanonicalAddress) -> list[str]:
     return codes
 
 
-def _strict(text: str) -> CanonicalAddress:
+def strict_canonical(text: str) -> CanonicalAddress:
+    """As `canonical`, without the fast path for plain addresses."""
     typed, start = _stripped(text)
     local, separator, domain = typed.partition("@")
     if not separator:

@@ -51,7 +51,7 @@ class Personal:
 # An actor with this prefix is a trusted service; any other one is a user's id.
 SERVICE = "service:"
 
-Account = Annotated[str, StringConstraints(pattern=ACCOUNT)]
+AccountName = Annotated[str, StringConstraints(pattern=ACCOUNT)]
 NewId = Annotated[str, StringConstraints(pattern=NEW_ID)]
 Id = Annotated[str, StringConstraints(pattern=ID)]
 Actor = Annotated[str, StringConstraints(pattern=ACTOR)]

@@ -1,6 +1,6 @@
 """Given these facts, when this command comes, then these events follow: the write side's rules as sentences.
 
-The command goes the whole way that needs no server: written as JSON, read at the door, decided by the table, answered
+The command goes the whole way that needs no server: written as JSON, parsed, decided by the table, answered
 as on the wire. Beside what a test asserts, every case checks what holds for all of them: the dry run decides the same,
 the same input decides the same, asked twice nothing new is accepted, next actions name nobody, and the invariants hold.
 """
@@ -35,7 +35,7 @@ ROLES: Final = frozenset(
 Key: TypeAlias = tuple[str, Aggregate, str]
 Fact: TypeAlias = Event | Command
 
-# ada is the super admin, ana administers, bob and cleo connect for themselves, dan may do nothing by himself.
+# ada is the super admin, ana administers, bob and cleo connect for themselves, dan has no permission.
 COMPANY: Final[Sequence[Command]] = (
     RegisterAccount(actor=HR, plan="starter", admin=ADA),
     AddUser(actor=ADA, user=ANA, name="Ana", permissions=("account_access", "personal_email_access")),
@@ -122,7 +122,7 @@ class World:
 
 
 def read(command: Command, account: str = ACCOUNT, **more: Any) -> CommandEnvelope:
-    """The command as the door reads it, from JSON; `more` are further fields of the body."""
+    """The command as it is parsed, from JSON; `more` are further fields of the body."""
     body = command.model_dump(mode="json", by_alias=True, exclude_none=True) | more
     return parsing.read(account, type(command).__name__, orjson.dumps(body), None)
 

@@ -40,7 +40,7 @@ CONNECT_TEAM = c.ConnectTeam(actor=ANA, address=SHARED, inbox="support", visibil
 # ---- ConnectPersonal
 
 
-def test_a_user_connects_a_personal_address_for_himself() -> None:
+def test_users_connect_personal_addresses_for_themselves() -> None:
     given().when(
         c.ConnectPersonal(
             actor=BOB, address=" Bob@ACME.example", owner=BOB, provider="imap", provider_identity="b1", from_name="Bob"

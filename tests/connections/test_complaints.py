@@ -58,10 +58,10 @@ def test_zammad_344_every_fact_bears_who_did_it_and_by_which_command() -> None:
 
 
 def test_cve_2019_19844_a_look_alike_takes_over_nothing() -> None:
-    his = given(personal("mike@acme.example", BOB))
+    mikes = given(personal("mike@acme.example", BOB))
     for spelling in ("m\u0131ke@acme.example", "mi\u212ae@acme.example"):
-        his.when(c.ConnectPersonal(actor=CLEO, address=spelling, owner=CLEO)).refused(Reason.ADDRESS_INVALID)
+        mikes.when(c.ConnectPersonal(actor=CLEO, address=spelling, owner=CLEO)).refused(Reason.ADDRESS_INVALID)
     for spelling in ("MIKE@acme.example", "mike@ACME\u3002example"):
-        his.when(c.ConnectPersonal(actor=CLEO, address=spelling, owner=CLEO)).refused(Reason.ADDRESS_ALREADY_PERSONAL)
-    then = his.when(c.ConnectPersonal(actor=CLEO, address="mike@\u0430cme.example", owner=CLEO))
+        mikes.when(c.ConnectPersonal(actor=CLEO, address=spelling, owner=CLEO)).refused(Reason.ADDRESS_ALREADY_PERSONAL)
+    then = mikes.when(c.ConnectPersonal(actor=CLEO, address="mike@\u0430cme.example", owner=CLEO))
     then.leaves("address", "mike@acme.example", lambda claim: claim.owner == BOB)

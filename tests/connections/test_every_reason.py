@@ -10,7 +10,7 @@ from shared.language.reasons import CODES, Reason
 
 HERE = Path(__file__).parent
 
-# Said by the door and the ledger; tested there.
+# Of parsing and of the event store; tested there.
 OF_THE_WAY_IN = {
     Reason.BUSY,
     Reason.INTERNAL_ERROR,

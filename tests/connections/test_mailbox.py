@@ -81,9 +81,9 @@ def test_an_orphan_holds_its_mailbox() -> None:
 
 def test_a_reconnect_that_pins_claims_the_mailbox_too() -> None:
     reconnect = c.Reconnect(actor=CLEO, address=TWO, provider_identity="box-1")
-    his = personal(ONE, BOB, **BOX)
-    given(his, personal(TWO, CLEO, provider="google")).when(reconnect).refused(Reason.ADDRESS_ALREADY_PERSONAL, via=VIA)
-    given(his, personal(TWO, BOB, provider="google")).when(
+    own = personal(ONE, BOB, **BOX)
+    given(own, personal(TWO, CLEO, provider="google")).when(reconnect).refused(Reason.ADDRESS_ALREADY_PERSONAL, via=VIA)
+    given(own, personal(TWO, BOB, provider="google")).when(
         c.Reconnect(actor=BOB, address=TWO, provider_identity="box-1")
     ).accepted("Reconnected")
 

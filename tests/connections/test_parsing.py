@@ -1,4 +1,4 @@
-"""The door: whatever comes in is a command that can be decided or a refusal that says why; never an exception."""
+"""Parsing: every message is a command that can be decided or a refusal that says why; never an exception."""
 
 import json
 import time

@@ -12,7 +12,7 @@ from shared.language.reasons import Reason
 from shared.language.text import Permission
 from shared.process.clock import new_id
 from tests.connections.anything import ADMIN, INBOXES, SERVICE, USERS, any_command, command_of, dice_of
-from tests.connections.given_when_then import ADA, BOB, DAN, HR, World, given, orphan, personal, read, team
+from tests.connections.given_when_then import ADA, BOB, DAN, HR, Fact, World, given, orphan, personal, read, team
 
 ADDRESS: Final = "box-1@acme.example"
 PERMISSIONS_THAT_ARE_ROLES: Final = frozenset(get_args(Permission))
@@ -57,7 +57,7 @@ def test_the_named_permission_suffices(kind: type[c.Command], permission: Permis
         (orphan(ADDRESS, BOB), ADA, "super_admin"),
     ],
 )
-def test_an_address_is_the_holders(kind: type[c.Command], facts: tuple, holder: str, missing: str) -> None:  # type: ignore[type-arg]
+def test_an_address_is_the_holders(kind: type[c.Command], facts: tuple[Fact, ...], holder: str, missing: str) -> None:
     known = given(*facts)
     known.when(by(kind, DAN, address=ADDRESS, alias="other@acme.example")).refused(
         Reason.PERMISSION_MISSING, permission=missing

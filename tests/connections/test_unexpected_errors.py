@@ -106,12 +106,12 @@ async def test_a_command_that_was_decided_before_gets_its_answer_although_decidi
     company: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command_id = new_id()
-    async with at_work(company) as desk:
-        before = await desk.ask(connect(), command_id)
+    async with at_work(company) as caller:
+        before = await caller.ask(connect(), command_id)
         monkeypatch.setattr(commands, "decide", stumbling_decide)
         with capture_logs():
-            again = await desk.ask(connect(), command_id)
-            other = await desk.ask(connect(), new_id())
+            again = await caller.ask(connect(), command_id)
+            other = await caller.ask(connect(), new_id())
     assert before.kind == "accepted"
     assert verbatim([again]) == verbatim([before])
     assert other.reason == Reason.INTERNAL_ERROR
@@ -121,9 +121,9 @@ async def test_one_command_of_a_group_at_which_deciding_fails_fails_alone(
     company: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "decide", stumbling_decide)
-    async with at_work(company) as desk:
+    async with at_work(company) as caller:
         with capture_logs():
             addresses = [STUMBLING, *(f"b{number}@acme.example" for number in range(50)), STUMBLING]
-            answers = await asyncio.gather(*(desk.ask(connect(address), new_id()) for address in addresses))
+            answers = await asyncio.gather(*(caller.ask(connect(address), new_id()) for address in addresses))
     told = [answer.reason or answer.kind for answer in answers]
     assert told == [Reason.INTERNAL_ERROR, *["accepted"] * 50, Reason.INTERNAL_ERROR]

@@ -261,7 +261,7 @@ def test_a4_a_team_connection_survives_the_removal_of_its_connector() -> None:
 
 # ---- A10: the former owner returns
 
-HIS: tuple[Fact, ...] = (
+ORPHANED: tuple[Fact, ...] = (
     personal(BOBS, BOB, provider="google", provider_identity="b-1", from_name="Bob"),
     e.ToolBound(address=BOBS, tool="meetings"),
     e.ConnectionPaused(address=BOBS, receive=True, send=False, receiving=False, sending=True),
@@ -276,7 +276,7 @@ def is_as_it_was(claim: Any) -> bool:
 
 
 def test_a10_a_reactivated_owner_gets_his_addresses_back_with_all_that_was_on_them() -> None:
-    then = given(*HIS).when(c.ReactivateUser(actor=ADA, user=BOB))
+    then = given(*ORPHANED).when(c.ReactivateUser(actor=ADA, user=BOB))
     then.then(
         e.UserReactivated(user=BOB),
         e.AddressReclaimed(address=BOBS, from_=BOB, owner=BOB, cause="owner_returned"),
@@ -285,7 +285,7 @@ def test_a10_a_reactivated_owner_gets_his_addresses_back_with_all_that_was_on_th
 
 
 def test_a10_an_owner_added_again_gets_them_back_and_the_count_is_told() -> None:
-    then = given(*HIS).when(c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=("personal_email_access",)))
+    then = given(*ORPHANED).when(c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=("personal_email_access",)))
     then.accepted("UserAdded", "AddressReclaimed").warned("ADDRESSES_RETURNED").leaves("address", BOBS, is_as_it_was)
     assert then.reply["warnings"][0]["count"] == 1
 
@@ -296,11 +296,11 @@ def test_a10_what_was_left_by_an_earlier_removal_does_not_come_back() -> None:
         c.SetPermissions(actor=ADA, user=BOB, permissions=("personal_email_access",)),
         *GONE,
     )
-    given(*HIS, *again).when(c.ReactivateUser(actor=ADA, user=BOB)).then(e.UserReactivated(user=BOB))
+    given(*ORPHANED, *again).when(c.ReactivateUser(actor=ADA, user=BOB)).then(e.UserReactivated(user=BOB))
 
 
 def test_a10_without_the_permission_they_stay_orphaned() -> None:
-    then = given(*HIS).when(c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=("account_access",)))
+    then = given(*ORPHANED).when(c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=("account_access",)))
     then.accepted("UserAdded").warned().leaves("address", BOBS, lambda claim: type(claim).__name__ == "Orphaned")
     before_removal = c.SetPermissions(actor=ADA, user=BOB, permissions=())
     given(personal(BOBS, BOB), before_removal, *GONE).when(c.ReactivateUser(actor=ADA, user=BOB)).accepted(
@@ -309,20 +309,20 @@ def test_a10_without_the_permission_they_stay_orphaned() -> None:
 
 
 def test_a10_what_was_given_away_since_does_not_come_back() -> None:
-    given(*HIS, c.ReclaimAddress(actor=ADA, address=BOBS, new_owner=CLEO)).when(
+    given(*ORPHANED, c.ReclaimAddress(actor=ADA, address=BOBS, new_owner=CLEO)).when(
         c.ReactivateUser(actor=ADA, user=BOB)
     ).then(e.UserReactivated(user=BOB))
 
 
 def test_a10_what_was_released_since_does_not_come_back() -> None:
-    given(*HIS, c.ReleaseAddress(actor=ADA, address=BOBS)).when(c.ReactivateUser(actor=ADA, user=BOB)).then(
+    given(*ORPHANED, c.ReleaseAddress(actor=ADA, address=BOBS)).when(c.ReactivateUser(actor=ADA, user=BOB)).then(
         e.UserReactivated(user=BOB)
     )
 
 
 def test_s14_recreate_the_user_then_disconnect_works() -> None:
     back = c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=("personal_email_access",))
-    given(*HIS, back).when(c.Disconnect(actor=ADA, address=BOBS)).accepted("Disconnected")
+    given(*ORPHANED, back).when(c.Disconnect(actor=ADA, address=BOBS)).accepted("Disconnected")
 
 
 def test_reactivating_a_deactivated_user_touches_no_address() -> None:

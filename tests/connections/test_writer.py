@@ -25,7 +25,7 @@ from tests.real_servers import RunningPostgres
 ALREADY = len(COMPANY) + 2
 
 
-class Desk:
+class Caller:
     """Hands commands to a writer and hears the answers."""
 
     def __init__(self, url: str) -> None:
@@ -66,14 +66,14 @@ class Desk:
 
 
 @asynccontextmanager
-async def at_work(url: str) -> AsyncIterator[Desk]:
-    desk = Desk(url)
-    desk.writer.start()
+async def at_work(url: str) -> AsyncIterator[Caller]:
+    caller = Caller(url)
+    caller.writer.start()
     try:
-        yield desk
+        yield caller
     finally:
-        await desk.writer.drain(5)
-    assert desk.told_twice == 0
+        await caller.writer.drain(5)
+    assert caller.told_twice == 0
 
 
 def connect(n: int) -> c.ConnectPersonal:
@@ -94,41 +94,41 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_everything_taken_is_answered_before_the_writer_stops(database: str) -> None:
     make_company(database)
-    async with at_work(database) as desk:
-        heard = [desk.ask(connect(n), new_id()) for n in range(2_000)]
+    async with at_work(database) as caller:
+        heard = [caller.ask(connect(n), new_id()) for n in range(2_000)]
     assert {answer.result().kind for answer in heard} == {"accepted"}
     assert len({orjson.loads(answer.result().reply())["position"] for answer in heard}) == 2_000
-    assert not desk.writer.submit(read(connect(0)))
+    assert not caller.writer.submit(read(connect(0)))
     assert Store(database).positions() == list(range(1, ALREADY + 2_001))
 
 
 async def test_the_writer_says_whether_commands_are_being_decided(database: str) -> None:
-    desk = Desk(database)
-    assert desk.writer.trouble()
-    desk.writer.start()
-    await until(lambda: desk.writer.trouble() is None)
-    await desk.writer.drain(5)
+    caller = Caller(database)
+    assert caller.writer.trouble()
+    caller.writer.start()
+    await until(lambda: caller.writer.trouble() is None)
+    await caller.writer.drain(5)
 
 
 @pytest.mark.parametrize("cleanly", [True, False], ids=["stopped", "killed"])
 async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, cleanly: bool) -> None:
     url, busy = private_postgres.url, list[float]()
     await asyncio.to_thread(make_company, url)
-    async with at_work(url) as desk:
+    async with at_work(url) as caller:
         asked: list[asyncio.Task[Outcome]] = []
 
         async def keep_asking() -> None:
             while True:
-                asked.append(asyncio.create_task(desk.insist(connect(len(asked)), busy)))
+                asked.append(asyncio.create_task(caller.insist(connect(len(asked)), busy)))
                 await asyncio.sleep(0.01)
 
         asking = asyncio.create_task(keep_asking())
         await until(lambda: len(asked) > 50)
         await asyncio.to_thread(private_postgres.stop if cleanly else private_postgres.kill)
         await until(lambda: len(busy) > 20)
-        assert desk.writer.trouble()
+        assert caller.writer.trouble()
         await asyncio.to_thread(private_postgres.start)
-        await until(lambda: desk.writer.trouble() is None)
+        await until(lambda: caller.writer.trouble() is None)
         enough = len(asked) + 50
         await until(lambda: len(asked) > enough)
         asking.cancel()
@@ -143,26 +143,26 @@ async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, 
 
 async def test_a_store_that_hangs_keeps_nobody_waiting_who_was_not_sent(database: str) -> None:
     make_company(database)
-    async with at_work(database) as desk:
-        assert (await desk.ask(connect(0), new_id())).kind == "accepted"
+    async with at_work(database) as caller:
+        assert (await caller.ask(connect(0), new_id())).kind == "accepted"
         with psycopg.connect(database, autocommit=True) as other:
             other.execute("SELECT pg_advisory_lock(5824113001)")
-            began, heard = time.monotonic(), [desk.ask(connect(n), new_id()) for n in range(1, 4)]
+            began, heard = time.monotonic(), [caller.ask(connect(n), new_id()) for n in range(1, 4)]
             async with asyncio.timeout(10):
                 answers = await asyncio.gather(*heard)
         assert {answer.reason for answer in answers} == {Reason.BUSY}
         assert time.monotonic() - began < PATIENCE_SECONDS + 3
-        assert (await desk.ask(connect(4), new_id())).kind == "accepted"
+        assert (await caller.ask(connect(4), new_id())).kind == "accepted"
 
 
 async def test_one_command_that_cannot_be_decided_does_not_keep_the_others_from_their_answers(database: str) -> None:
     make_company(database)
     store = Store(database)
     store.run(f"ALTER TABLE connections.journal ADD CONSTRAINT off CHECK (actor <> '{BOB}') NOT VALID")
-    async with at_work(database) as desk:
+    async with at_work(database) as caller:
         on_bob, on_others = (
-            desk.ask(connect(1), new_id()),
-            [desk.ask(c.AssignSeat(actor=ADA, user=user), new_id()) for user in ("cleo", "dan")],
+            caller.ask(connect(1), new_id()),
+            [caller.ask(c.AssignSeat(actor=ADA, user=user), new_id()) for user in ("cleo", "dan")],
         )
         async with asyncio.timeout(10):
             assert [(await one).kind for one in on_others] == ["accepted", "accepted"]
@@ -174,27 +174,27 @@ async def test_a_database_that_is_read_only_for_a_while_is_busy_and_said_to_be_s
     make_company(database)
     store = Store(database)
     name = store.rows("SELECT current_database()")[0][0]
-    async with at_work(database) as desk:
-        await until(lambda: desk.writer.trouble() is None)
+    async with at_work(database) as caller:
+        await until(lambda: caller.writer.trouble() is None)
         # As after a switch to a standby that is not promoted yet; only new sessions see it.
         store.run(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         store.rows(f"{end_others} AND pid <> pg_backend_pid()")
         async with asyncio.timeout(4 * PATIENCE_SECONDS):
-            assert (await desk.ask(connect(1), new_id())).reason == Reason.BUSY
-        assert "read-only" in (desk.writer.trouble() or "")
+            assert (await caller.ask(connect(1), new_id())).reason == Reason.BUSY
+        assert "read-only" in (caller.writer.trouble() or "")
         with psycopg.connect(database, autocommit=True, options="-c default_transaction_read_only=off") as connection:
             connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
         store.rows(f"{end_others} AND pid <> pg_backend_pid()")
-        assert (await desk.insist(connect(2), [])).kind == "accepted"
+        assert (await caller.insist(connect(2), [])).kind == "accepted"
 
 
 async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private_postgres: RunningPostgres) -> None:
     await asyncio.to_thread(private_postgres.stop)
-    async with at_work(private_postgres.url) as desk:
+    async with at_work(private_postgres.url) as caller:
         asked = time.monotonic()
         async with asyncio.timeout(4 * PATIENCE_SECONDS):
-            answer = await desk.ask(connect(0), new_id())
+            answer = await caller.ask(connect(0), new_id())
         assert answer.reason == Reason.BUSY
         assert time.monotonic() - asked >= PATIENCE_SECONDS
 
@@ -202,30 +202,30 @@ async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private
 async def test_the_writer_notices_that_postgres_went_and_came_though_nobody_asks(
     private_postgres: RunningPostgres,
 ) -> None:
-    async with at_work(private_postgres.url) as desk:
-        await until(lambda: desk.writer.trouble() is None)
+    async with at_work(private_postgres.url) as caller:
+        await until(lambda: caller.writer.trouble() is None)
         await asyncio.to_thread(private_postgres.stop)
-        await until(lambda: desk.writer.trouble() is not None)
+        await until(lambda: caller.writer.trouble() is not None)
         await asyncio.to_thread(private_postgres.start)
-        await until(lambda: desk.writer.trouble() is None)
+        await until(lambda: caller.writer.trouble() is None)
 
 
 async def test_whenever_one_asks_while_postgres_is_away_busy_comes_when_patience_ends(
     private_postgres: RunningPostgres,
 ) -> None:
-    async with at_work(private_postgres.url) as desk:
-        await until(lambda: desk.writer.trouble() is None)
+    async with at_work(private_postgres.url) as caller:
+        await until(lambda: caller.writer.trouble() is None)
         private_postgres.stop()
         # Its connection is known to be gone: nothing is sent that might have been stored.
-        await until(lambda: desk.writer.trouble() is not None)
+        await until(lambda: caller.writer.trouble() is not None)
         heard = []
         for n in range(30):
-            heard.append(asyncio.create_task(seconds_to_busy(desk, n)))
+            heard.append(asyncio.create_task(seconds_to_busy(caller, n)))
             await asyncio.sleep(0.1)
         assert max(await asyncio.gather(*heard)) < PATIENCE_SECONDS + 0.6
 
 
-async def seconds_to_busy(desk: Desk, n: int) -> float:
+async def seconds_to_busy(caller: Caller, n: int) -> float:
     began = time.monotonic()
-    assert (await desk.ask(connect(n), new_id())).reason == Reason.BUSY
+    assert (await caller.ask(connect(n), new_id())).reason == Reason.BUSY
     return time.monotonic() - began

@@ -45,7 +45,7 @@ NEW_FIELD: Final = re.compile("/(commands|questions|events)/[^/]+/fields/[^/]+")
 NEW_FIELD_WITHIN: Final = re.compile("/(commands|questions|events)/[^/]+/types/[^/]+/properties/[^/]+")
 SAID_OF_ONE: Final = re.compile("/(commands|questions|events)/[^/]+/(fields|types)/[^/]+/.+")
 
-# Anything of what is answered, and the words of a choice in it. A reader takes one that is new to him as it is.
+# Anything of what is answered, and the words of a choice in it. A reader takes one that is new to it as it is.
 ANSWERED: Final = re.compile("/(answers|results)/.+")
 CHOICE_OF_AN_ANSWER: Final = re.compile("/(answers|results)/.+/enum")
 

@@ -1,8 +1,7 @@
 """Everybody may learn that an address is taken, and its kind; only some may learn its holder, inbox and date."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from services.connections.domain.account import RegisteredAccount
 from services.connections.domain.actor import Actor
@@ -41,8 +40,7 @@ def may_see(actor: Actor, primary: AddressState, inbox: InboxState, account: Reg
             return False
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedCommand:
+class RefusedCommand(NamedTuple):
     """The command that was refused: its name, its address and the state of that, and whether its actor may see all.
 
     `primary` is the holder's connection, of an alias its primary's; `owner` is the user who holds it as personal.

@@ -15,7 +15,7 @@ from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
 from shared.language.questions import QUESTIONS, ROUTING_QUESTIONS
 from shared.language.reasons import CODES, QuestionError, Reason
-from shared.language.text import Account
+from shared.language.text import AccountName
 
 ASYNCAPI: Final = "3.0.0"
 # The version in the subjects; within it, messages only gain fields.
@@ -69,7 +69,7 @@ def document() -> dict[str, Any]:
             "schemas": dict(sorted((name, schema) for message in every for name, schema in embedded(message))),
             "parameters": {
                 "account": {
-                    "description": f"The account, which matches `{headers.pattern_of(Account)}`.",
+                    "description": f"The account, which matches `{headers.pattern_of(AccountName)}`.",
                     "examples": [examples.ACCOUNT],
                 }
             },

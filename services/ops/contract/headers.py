@@ -10,7 +10,7 @@ from shared.language import subjects
 from shared.language.events import Event
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.subjects import Ce
-from shared.language.text import Account, Actor, CorrelationId, Id
+from shared.language.text import AccountName, Actor, CorrelationId, Id
 
 UUID: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TRACEPARENT: Final = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
@@ -36,7 +36,7 @@ def cloud_event(event: type[Event]) -> Schema:
             Ce.SCHEMA: constant(f"{event.__name__}CeDataSchema", subjects.event_schema(event.stored_name())),
             Ce.SUBJECT: {"pattern": subject_pattern(event)},
             Ce.TIME: {"format": "date-time"},
-            Ce.ACCOUNT: {"pattern": pattern_of(Account)},
+            Ce.ACCOUNT: {"pattern": pattern_of(AccountName)},
             Ce.POSITION: {"pattern": COUNTED},
             Ce.STREAM_VERSION: {"pattern": COUNTED},
             Ce.ACTOR: {"pattern": pattern_of(Actor)},
@@ -54,7 +54,7 @@ def cloud_event(event: type[Event]) -> Schema:
 
 def subject_pattern(event: type[Event]) -> str:
     """The pattern of `ce-subject`: an address by the id of its stream, all others by name."""
-    names = {"address": UUID, "account": pattern_of(Account).strip("^$")}
+    names = {"address": UUID, "account": pattern_of(AccountName).strip("^$")}
     return f"^{event.aggregate}/{names.get(event.aggregate, pattern_of(Id).strip('^$'))}$"
 
 
