@@ -31,12 +31,13 @@ test-tools: .venv/installed .venv-tools/installed $(if $(NODE),tests/tools/node_
 	@NODE='$(NODE)' .venv-tools/bin/python -m pytest -c tests/tools/pytest.ini tests/tools $(ARGS)
 	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/test_tools $(ARGS)
 
-check: .venv/installed ## Lint, formatting, types, import rules, words, and that the published contract is current
+check: .venv/installed ## Lint, formatting, types, import rules, words, rules stated twice, and that the published contract is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy shared services tests deploy/make_secrets.py deploy/client_wheel.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.words
+	$(BIN)/python -m tests.core.rules_once
 	$(BIN)/python -m services.ops.contract.client_calls --check
 	$(BIN)/switchboard contract check
 
