@@ -24,6 +24,7 @@ import yaml
 
 from services.ops.local.children import Program
 from services.ops.local.servers import DATABASE, Nats, Postgres, nats_answers
+from tests.command_line import run_blocking
 from tests.journeys.wire import Wire, connected
 from tests.real_servers import ROOT, RunningServer, free_port, new_folder
 from tests.scale.fleet import SERVICES, Member
@@ -215,15 +216,8 @@ class Production:
     def command_line(self, user: str, *words: str, without: Collection[str] = ()) -> tuple[int, str]:
         """`switchboard …` as one of the users, some settings left out; exit code and output."""
         settings = {name: value for name, value in self.settings_of(user).items() if name not in without}
-        done = subprocess.run(
-            [sys.executable, "-m", "services.ops.cli", *words],
-            cwd=ROOT,
-            env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **settings},
-            check=False,
-            text=True,
-            capture_output=True,
-        )
-        return done.returncode, done.stdout + done.stderr
+        ended = run_blocking(*words, environment=settings)
+        return ended.code, ended.output + ended.errors
 
     def close(self) -> None:
         self.end_all()

@@ -6,9 +6,6 @@ those of somebody else.
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -26,11 +23,12 @@ from shared.messaging.endpoint import Endpoint
 from shared.process import clock
 from shared.process.lease import Lease
 from shared.process.postgres import LOCK_NOT_HELD, SETTINGS_NOT_APPLIED, DirectAsync, LockNotHeld, SettingsNotApplied
+from tests.command_line import run
 from tests.deploy.pooler import PGBOUNCER, SOCKET, RunningPooler, pooler, url_by_way_of
 from tests.deploy.production import DEPLOY
 from tests.journeys.wire import Wire, connected
 from tests.metrics_page import Page
-from tests.real_servers import ROOT, RunningNats, RunningPostgres, new_folder, wait_until
+from tests.real_servers import RunningNats, RunningPostgres, new_folder, wait_until
 from tests.scale.fleet import Fleet, Member, fleet
 
 pytestmark = pytest.mark.skipif(PGBOUNCER is None, reason="there is no pgbouncer here: apt install pgbouncer")
@@ -123,17 +121,14 @@ async def test_no_process_is_ready_behind_a_pooler_and_each_says_why(
 
 @in_either_way
 async def test_the_command_line_says_that_a_pooler_stands_between(between: RunningPooler, database: str) -> None:
-    def views(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "services.ops.cli", "views", *words, "--url", between.url_of(database)],
-            cwd=ROOT, env={**os.environ, "COLUMNS": "300"}, check=False, text=True, capture_output=True,
-        )  # fmt: skip
-
+    url = between.url_of(database)
     verbs = (["show"], ["rebuild", "routing"], ["parked", "list", "routing"])
-    for words, done in zip(verbs, await asyncio.gather(*(asyncio.to_thread(views, *w) for w in verbs)), strict=True):
-        assert done.returncode != 0
-        assert SENTENCE in " ".join((done.stdout + done.stderr).split()), (words, done.stdout, done.stderr)
-        assert "Traceback" not in done.stderr
+    for words, done in zip(
+        verbs, await asyncio.gather(*(run("views", *words, "--url", url) for words in verbs)), strict=True
+    ):
+        assert done.code != 0
+        assert SENTENCE in " ".join((done.output + done.errors).split()), (words, done)
+        assert "Traceback" not in done.errors
 
 
 @in_either_way

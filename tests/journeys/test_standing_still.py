@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from shared.client import LogChanged
 from shared.client import connect as client_connected
 from shared.language import subjects
 from shared.process import clock
+from tests.command_line import run_blocking
 from tests.conftest import MakeSwitchboard
 from tests.journeys import cast
 from tests.journeys.test_complaints import write_an_event_of_the_future
 from tests.journeys.wire import Account, connected
-from tests.real_servers import ROOT, RunningNats, RunningPostgres, RunningSwitchboard
+from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard
 
 HELP = "help@acme.example"
 BACKUP = "--format custom --schema connections switchboard --file"
@@ -30,15 +30,9 @@ RESTORE = "--dbname switchboard --exit-on-error --single-transaction"
 
 def switchboard(at: RunningSwitchboard, *arguments: str) -> Any:
     """What a verb of the command line says as JSON."""
-    done = subprocess.run(
-        (sys.executable, "-m", "services.ops.cli", *arguments, "--json"),
-        cwd=ROOT,
-        env={**os.environ, **at.settings, "SWITCHBOARD_NATS_URL": at.nats_url},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    ended = run_blocking(*arguments, "--json", environment={**at.settings, "SWITCHBOARD_NATS_URL": at.nats_url})
+    assert ended.code == 0, ended.output + ended.errors
+    return json.loads(ended.output)
 
 
 def postgres_tool(postgres: RunningPostgres, *words: str) -> None:

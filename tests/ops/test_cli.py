@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from shared.messaging import event_stream
 from shared.process.clock import new_id
 from shared.wire.connection import connect_to_nats, flush_confirmed
+from tests import command_line
 from tests.journeys.wire import Account, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 
@@ -50,19 +50,8 @@ async def answering(private_nats: RunningNats) -> AsyncIterator[Answering]:
 
 async def switchboard(*arguments: str, **settings: str) -> tuple[int, str]:
     """Exit code and what was printed, errors too."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        "import sys; sys.argv[0] = 'switchboard'; from services.ops.cli import main; main()",
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    ended = await command_line.run(*arguments, environment=settings, merged=True)
+    return ended.code, ended.output
 
 
 async def test_a_command_is_sent_as_typed_with_an_id_of_its_own(answering: Answering) -> None:

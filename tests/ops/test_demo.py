@@ -1,24 +1,18 @@
 """The demo tells its story against whatever Switchboard is there, and its picture is of what it tells."""
 
-import asyncio
-import os
 import re
-import sys
 
 from services.ops import demo
 from shared.process.clock import new_id
+from tests import command_line
 from tests.ops.picture import FILE
-from tests.real_servers import ROOT, RunningSwitchboard
+from tests.real_servers import RunningSwitchboard
 
 
-async def played(url: str, *words: str) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.ops.cli", "demo", *words,
-        cwd=ROOT, env={**os.environ, "COLUMNS": "120", "NO_COLOR": "1", "SWITCHBOARD_NATS_URL": url},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    output, _ = await process.communicate()
-    return process.returncode, output.decode()
+async def played(url: str, *words: str) -> tuple[int, str]:
+    environment = {"COLUMNS": "120", "SWITCHBOARD_NATS_URL": url}
+    ended = await command_line.run("demo", *words, environment=environment, merged=True)
+    return ended.code, ended.output
 
 
 async def test_the_story_is_told_as_often_as_one_likes(running: RunningSwitchboard) -> None:

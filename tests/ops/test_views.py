@@ -17,6 +17,7 @@ import pytest
 from services.inbox_views.projection import DEFINITION
 from shared.language import events as e
 from shared.projections.view import View
+from tests import command_line
 from tests.inbox_views.stories import beginning, eventually, personal
 from tests.journeys.wire import Wire, connected
 from tests.projections.running_views import apply, schemas_of, write_log
@@ -29,21 +30,8 @@ PACE_SECONDS = 0.01
 
 async def views(*arguments: str, typed: str = "", **settings: str) -> tuple[int, str, str]:
     """Exit code, what was printed, and what was said of it."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.ops.cli",
-        "views",
-        *arguments,
-        cwd=ROOT,
-        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "SWITCHBOARD_LOG_FORMAT": "json", **settings},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    output, told = await process.communicate(typed.encode())
-    assert process.returncode is not None
-    return process.returncode, output.decode(), told.decode()
+    environment = {"SWITCHBOARD_LOG_FORMAT": "json", **settings}
+    return await command_line.run("views", *arguments, environment=environment, typed=typed)
 
 
 async def asked(*arguments: str, **settings: str) -> Any:

@@ -18,6 +18,7 @@ from rich.progress import Progress
 from services.ops.loading.progress_bar import throughput_text
 from services.ops.loading.rows import read
 from shared.process.clock import new_id
+from tests import command_line
 from tests.journeys.wire import Account, Wire, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 
@@ -32,10 +33,8 @@ def run(*arguments: str, url: str = "") -> "asyncio.Task[tuple[int, str]]":
 
 
 async def _run(*arguments: str, url: str) -> tuple[int, str]:
-    process = await started(*arguments, url=url)
-    output, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, output.decode()
+    ended = await command_line.run(*arguments, environment={"SWITCHBOARD_NATS_URL": url}, merged=True)
+    return ended.code, ended.output
 
 
 async def started(*arguments: str, url: str) -> asyncio.subprocess.Process:
