@@ -5,27 +5,23 @@ this order: account, permission, `requires` from left to right, the decider.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from services.connections import reads as r
 from services.connections import warnings as w
-from services.connections.context import DecisionContext
 from services.connections.domain import account as accounts
-from services.connections.domain import actor as actors
 from services.connections.domain import inbox as inboxes
 from services.connections.domain import preferences, routing
 from services.connections.domain import user as users
 from services.connections.domain.address import alias, connect, convert, disconnect, mail, tools, transfer
 from services.connections.domain.address import evolve as addresses
-from services.connections.domain.address.state import AddressTakenError, Free
+from services.connections.domain.address.state import Free
 from services.connections.domain.address.state import constraint_sets as address_sets
 from services.connections.store.set_rules import SetRules
 from services.connections.table import Row, row
-from shared.core.decider import Decision, Page
+from shared.core.decider import Page
 from shared.language import commands as c
 from shared.language.events import Aggregate, Event, InboxArchived, PersonalConnected, Reconnected, TeamConnected
-from shared.language.text import SERVICE
 
 TABLE: Final[Mapping[type[c.Command], Row]] = {
     one.command: one
@@ -115,40 +111,8 @@ PAGES: Final[Mapping[Aggregate, Page]] = {
 # 2: mailboxes that are named by an e-mail address, in any spelling and under any provider; archived inboxes.
 # 3: mailboxes that are named by a login that reads as an e-mail address, such as bob@corp.local.
 SET_RULES: Final = SetRules(3, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
-SERVICES_ONLY: Final = ("service",)
 
 
 def names_a_mailbox(event: Event) -> bool:
     identity = event.provider_identity if isinstance(event, PersonalConnected | TeamConnected | Reconnected) else None
     return identity is not None and "@" in identity
-
-
-def decide(command: c.Command, context: DecisionContext) -> Decision:
-    """The one decision, for real and for a dry run alike.
-
-    Raises:
-        Refused: with as much as the actor may know.
-    """
-    row = TABLE[type(command)]
-    if not isinstance(command, c.RegisterAccount):
-        context.account()
-    if not command.actor.startswith(SERVICE):
-        require_permission(row, command, context)
-    for require in row.requires:
-        require(context, command)
-    try:
-        result = row.decide(command, *[read(context, command) for read in row.reads])
-    except AddressTakenError as error:
-        raise context.explain(error, type(command).__name__) from None
-    decision = result if isinstance(result, Decision) else Decision(result)
-    if row.warn is None or not decision.events:
-        return decision
-    warnings = row.warn(context, command, decision.events)
-    return replace(decision, warnings=[*decision.warnings, *warnings]) if warnings else decision
-
-
-def require_permission(row: Row, command: c.Command, context: DecisionContext) -> None:
-    """Raises the refusals PERMISSION_MISSING and OWNER_MUST_BE_ACTOR; a service passes every check."""
-    if row.permission.roles == SERVICES_ONLY:
-        actors.refuse("service", command.actor)
-    actors.require(row.permission, context.actor(), command, context.state, context.holder)

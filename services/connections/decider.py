@@ -4,21 +4,26 @@ Every command is answered by what is flushed: its own commit, or the outcome tha
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-import orjson
-
-from services.connections import commands, outcome
+from services.connections import outcome
+from services.connections.commands import TABLE
 from services.connections.context import DecisionContext
+from services.connections.domain import actor as actors
+from services.connections.domain.address.state import AddressTakenError
 from services.connections.envelope import CommandEnvelope
 from services.connections.outcome import Outcome
 from services.connections.store.event_store import EventStore
 from services.connections.store.recorder import CommitOutcomeUnknown, Committed, StoreUnavailable
-from services.connections.store.rows import ConcurrentChanges, JournaledReply, JournalEntry
+from services.connections.store.rows import ConcurrentChanges, JournaledReply
 from services.connections.store.state_cache import UnreadableStreamError
 from services.connections.store.unit_of_work import TooLarge, UnitOfWork, largest_of
-from shared.core.decider import Reads
+from services.connections.table import Row
+from shared.core.decider import Decision, Reads
 from shared.core.refusal import Refused
+from shared.language import commands as c
 from shared.language.reasons import Reason
+from shared.language.text import SERVICE
 from shared.messaging.message_size import HEADERS_MARGIN
 from shared.process import unexpected_errors
 from shared.process.clock import new_id
@@ -26,15 +31,15 @@ from shared.process.clock import new_id
 Outcomes = list[tuple[CommandEnvelope, Outcome]]
 
 
-def decide(envelope: CommandEnvelope, reads: Reads) -> Outcome:
-    """Decide one command; the outcome holds if everything that was read is unchanged at the commit."""
+def outcome_of(envelope: CommandEnvelope, reads: Reads) -> Outcome:
+    """Decide the command of an envelope; the outcome holds if everything that was read is unchanged at the commit."""
     if envelope.refusal is not None:
         return outcome.refused(envelope, envelope.refusal)
     command = envelope.command
     assert command is not None, "else there is a refusal"
     try:
         context = DecisionContext(reads, envelope.account, command.actor, envelope.addresses, envelope.lists)
-        decision = commands.decide(command, context)
+        decision = decide(command, context)
     except Refused as refusal:
         return outcome.refused(envelope, refusal)
     except UnreadableStreamError as error:
@@ -42,6 +47,37 @@ def decide(envelope: CommandEnvelope, reads: Reads) -> Outcome:
     if not decision.events:
         return outcome.unchanged(envelope, decision.warnings)
     return outcome.accepted(envelope, decision, [(new_id(), event) for event in decision.events])
+
+
+def decide(command: c.Command, context: DecisionContext) -> Decision:
+    """The one decision, for real and for a dry run alike.
+
+    Raises:
+        Refused: with as much as the actor may know.
+    """
+    row = TABLE[type(command)]
+    if not isinstance(command, c.RegisterAccount):
+        context.account()
+    if not command.actor.startswith(SERVICE):
+        require_permission(row, command, context)
+    for require in row.requires:
+        require(context, command)
+    try:
+        result = row.decide(command, *[read(context, command) for read in row.reads])
+    except AddressTakenError as error:
+        raise context.explain(error, type(command).__name__) from None
+    decision = result if isinstance(result, Decision) else Decision(result)
+    if row.warn is None or not decision.events:
+        return decision
+    warnings = row.warn(context, command, decision.events)
+    return replace(decision, warnings=[*decision.warnings, *warnings]) if warnings else decision
+
+
+def require_permission(row: Row, command: c.Command, context: DecisionContext) -> None:
+    """Raises the refusals PERMISSION_MISSING and OWNER_MUST_BE_ACTOR; a service passes every check."""
+    if row.permission.roles == ("service",):
+        actors.refuse("service", command.actor)
+    actors.require(row.permission, context.actor(), command, context.state, context.holder)
 
 
 class Decider:
@@ -56,13 +92,6 @@ class Decider:
         self.store = store
         self._max_payload = max_payload
 
-    def probe(self) -> None:
-        """As `EventStore.probe`."""
-        self.store.probe()
-
-    def close(self) -> None:
-        self.store.close()
-
     def settle(self, group: Sequence[CommandEnvelope]) -> Outcomes:
         """Decides every command of the group and commits them in one transaction, until what was read still holds.
 
@@ -72,7 +101,7 @@ class Decider:
         """
         decided = {one.entry: self._rehearse(one) for one in group if one.batch}
         if rest := [one for one in group if not one.batch]:
-            decided |= {one.entry: outcome for one, outcome in self._settle(_Batch(rest))}
+            decided |= {one.entry: found for one, found in self._settle(_Batch(rest))}
         return [(one, decided[one.entry]) for one in group]
 
     def _rehearse(self, envelope: CommandEnvelope) -> Outcome:
@@ -86,14 +115,12 @@ class Decider:
     def _settle(self, batch: "_Batch") -> Outcomes:
         reread = False
         while True:
-            attempt = _Attempt(self.store.begin(), batch)
+            attempt = _Attempt(UnitOfWork(self.store), batch)
             try:
                 attempt.decide()
-            except StoreUnavailable:
-                raise
-            except Exception:
+            except Exception as error:
                 # States that were cached at different moments may contradict each other, which no decision expects.
-                if reread:
+                if reread or isinstance(error, StoreUnavailable):
                     raise
                 reread = True
                 attempt.unit.forget()
@@ -114,7 +141,7 @@ class Decider:
         failed = outcome.refused(envelope, outcome.failed())
         if not envelope.dry_run:
             try:
-                self.store.journal(entry_of(envelope, failed, 0))
+                self.store.journal(outcome.entry_of(envelope, failed, 0))
             except (StoreUnavailable, CommitOutcomeUnknown):
                 raise
             except Exception as error:  # noqa: BLE001  the command holds what cannot be stored; it is answered all the same
@@ -190,7 +217,7 @@ class _Batch:
                 self._journaled[one.entry] = outcome.from_journal(row)
                 continue
             if row is not None:
-                self.certain[one.entry] = under_used_id(one)
+                self.certain[one.entry] = outcome.under_used_id(one)
             rest.append(one)
         self.undecided = rest
 
@@ -205,7 +232,7 @@ class _Batch:
     def refuse_too_large(self, found: Sequence[tuple[CommandEnvelope, TooLarge]]) -> None:
         for one, too_large in found:
             if one.entry not in self._journaled and one.entry not in self.certain:
-                refusal = outcome.too_large(too_large, largest_field(one.body))
+                refusal = outcome.too_large(too_large, outcome.largest_field(one.body))
                 self.certain[one.entry] = outcome.refused(one, refusal)
 
 
@@ -225,7 +252,7 @@ class _Attempt:
         unit.prefetch(self._batch.undecided)
         first_by_id: dict[tuple[str, str | None], CommandEnvelope] = {}
         for one in self._batch.undecided:
-            decided = certain.get(one.entry) or decide(one, unit)
+            decided = certain.get(one.entry) or outcome_of(one, unit)
             if not one.dry_run:
                 if decided.recorded_once:
                     first = first_by_id.setdefault((one.account, one.command_id), one)
@@ -233,9 +260,9 @@ class _Attempt:
                         if first.digest == one.digest:
                             self._duplicates[one.entry] = first.entry
                             continue
-                        decided = under_used_id(one)
+                        decided = outcome.under_used_id(one)
                 unit.record(one, decided.events)
-                unit.journal.append(entry_of(one, decided, len(unit.events)))
+                unit.journal.append(outcome.entry_of(one, decided, len(unit.events)))
             elif self._batch.rehearsal:
                 unit.record(one, decided.events)
             self._outcomes[one.entry] = decided, len(unit.events)
@@ -270,34 +297,3 @@ class _Attempt:
 
     def outcome_of(self, one: CommandEnvelope) -> Outcome:
         return self._outcomes[self._duplicates.get(one.entry, one.entry)][0]
-
-
-def under_used_id(envelope: CommandEnvelope) -> Outcome:
-    """Another body under an id that has its answer; what is wrong with the body itself comes first."""
-    refused = outcome.refused(envelope, envelope.refusal or outcome.reused())
-    refused.recorded_once = False
-    return refused
-
-
-def entry_of(envelope: CommandEnvelope, decided: Outcome, ordinal: int) -> JournalEntry:
-    kind = decided.kind
-    return JournalEntry(
-        entry=envelope.entry,
-        account=envelope.account,
-        command_id=envelope.command_id,
-        recorded_once=decided.recorded_once,
-        command=envelope.name,
-        actor=envelope.actor,
-        outcome=kind,
-        reason=decided.reason,
-        ordinal=None if kind == "refused" else ordinal,
-        digest=envelope.digest if decided.recorded_once else None,
-        body=envelope.body if decided.recorded_once else None,
-        reply=decided.reply(),
-        time=envelope.time,
-    )
-
-
-def largest_field(body: bytes | None) -> str:
-    fields = orjson.loads(body) if body else {}
-    return max(fields, key=lambda name: len(orjson.dumps(fields[name])), default="")

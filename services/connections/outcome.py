@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from services.connections.envelope import CommandEnvelope
-from services.connections.store.rows import JournaledReply
+from services.connections.store.rows import JournaledReply, JournalEntry
 from services.connections.store.state_cache import UnreadableEvent
 from services.connections.store.unit_of_work import TooLarge
 from shared.core.decider import Decision
@@ -128,6 +128,37 @@ def from_journal(row: JournaledReply) -> Outcome:
     if row.position is not None:
         outcome.committed_at(row.position)
     return outcome
+
+
+def under_used_id(envelope: CommandEnvelope) -> Outcome:
+    """Another body under an id that has its answer; what is wrong with the body itself comes first."""
+    found = refused(envelope, envelope.refusal or reused())
+    found.recorded_once = False
+    return found
+
+
+def entry_of(envelope: CommandEnvelope, decided: Outcome, ordinal: int) -> JournalEntry:
+    kind = decided.kind
+    return JournalEntry(
+        entry=envelope.entry,
+        account=envelope.account,
+        command_id=envelope.command_id,
+        recorded_once=decided.recorded_once,
+        command=envelope.name,
+        actor=envelope.actor,
+        outcome=kind,
+        reason=decided.reason,
+        ordinal=None if kind == "refused" else ordinal,
+        digest=envelope.digest if decided.recorded_once else None,
+        body=envelope.body if decided.recorded_once else None,
+        reply=decided.reply(),
+        time=envelope.time,
+    )
+
+
+def largest_field(body: bytes | None) -> str:
+    fields = orjson.loads(body) if body else {}
+    return max(fields, key=lambda name: len(orjson.dumps(fields[name])), default="")
 
 
 # ---- refusals that no decision makes

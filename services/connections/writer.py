@@ -156,7 +156,7 @@ class Writer:
                     self._give_way()
                 elif group is None:
                     self._probe(decider)
-            decider.close()
+            decider.store.close()
         except Exception:
             self._trouble = "the writer has failed; see the log"
             log.exception("writer.failed")
@@ -171,7 +171,7 @@ class Writer:
     def _probe(self, decider: Decider) -> None:
         """While nobody asks: whether commands would be decided."""
         try:
-            decider.probe()
+            decider.store.probe()
             self._trouble = None
         except StoreUnavailable as error:
             self._tell_trouble(error)

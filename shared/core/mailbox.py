@@ -14,6 +14,8 @@ _LOGIN: Final = re.compile(r"[!-?A-~]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+\Z")
 @lru_cache(maxsize=10_000)
 def mailbox_name(provider: str | None, identity: str) -> str:
     """An e-mail address in any spelling and under any provider is one name; other text is one within its provider."""
+    if "@" not in identity:
+        return f"{provider or ''}:{identity}"
     try:
         return f"@:{canonical(identity).address}"
     except InvalidAddressError:

@@ -71,7 +71,7 @@ def fill(url: str, events: int) -> Figures:
                     raise NotWrittenError(f"{envelope.name}: {outcome.members}")
             written = max(outcome.members["position"] for _, outcome in settled)
     finally:
-        decider.close()
+        decider.store.close()
     return {"events": written, "per_second": written / seconds}
 
 

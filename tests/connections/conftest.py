@@ -27,7 +27,7 @@ def open_decider(database: str) -> Iterator[OpenDecider]:
 
     yield make
     for decider in opened:
-        decider.close()
+        decider.store.close()
 
 
 @pytest.fixture

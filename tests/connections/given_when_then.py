@@ -12,7 +12,7 @@ import orjson
 
 from services.connections import parsing
 from services.connections.commands import PAGES
-from services.connections.decider import decide
+from services.connections.decider import outcome_of
 from services.connections.envelope import CommandEnvelope
 from services.connections.outcome import Outcome
 from services.connections.store.unit_of_work import name_of
@@ -109,7 +109,7 @@ class World:
         )
 
     def decide(self, envelope: CommandEnvelope) -> Outcome:
-        return decide(envelope, self)
+        return outcome_of(envelope, self)
 
     def take(self, envelope: CommandEnvelope) -> Outcome:
         """Decides, and lets what was accepted happen."""

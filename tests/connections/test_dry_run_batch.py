@@ -149,7 +149,7 @@ def test_only_a_service_may_ask() -> None:
 def limited(database: str, company: Decider) -> Iterator[Decider]:
     decider = Decider(EventStore(database, PAGES), lambda: 6_000)
     yield decider
-    decider.close()
+    decider.store.close()
 
 
 def test_outcomes_that_no_message_carries_are_refused_and_say_so(limited: Decider) -> None:

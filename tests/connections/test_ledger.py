@@ -128,7 +128,7 @@ def test_a_commit_reads_no_more_rows_as_the_log_grows_though_its_plan_was_made_w
         addresses = [f"{group}.{number}@acme.example" for number in range(commands)]
         settle(decider, *(read(c.ConnectPersonal(actor="ana", owner="ana", address=address)) for address in addresses))
     # Its session tells the statistics when it ends, if not before.
-    decider.close()
+    decider.store.close()
     written = len(store.positions())
 
     def counted() -> tuple[int, int]:

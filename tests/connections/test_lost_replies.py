@@ -49,7 +49,7 @@ def shaky(proxy: CuttingProxy) -> Iterator[Decider]:
     decider = Decider(EventStore(proxy.url, PAGES))
     settle(decider, *map(read, COMPANY))
     yield decider
-    decider.close()
+    decider.store.close()
 
 
 def mixed_group() -> list[CommandEnvelope]:

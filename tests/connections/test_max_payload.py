@@ -31,7 +31,7 @@ class Limited:
 def limited(database: str) -> Iterator[Limited]:
     made = Limited(database)
     yield made
-    made.decider.close()
+    made.decider.store.close()
 
 
 def test_an_event_that_no_message_carries_is_refused_before_it_is_written(limited: Limited, store: Store) -> None:

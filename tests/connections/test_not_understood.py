@@ -56,7 +56,7 @@ def writer(store_of_both: Store) -> Iterator[Writer]:
     met = UnreadableStreams()
     decider = Decider(EventStore(store_of_both.url, PAGES, met))
     yield Writer(decider, met)
-    decider.close()
+    decider.store.close()
 
 
 def write(

@@ -42,7 +42,7 @@ def of_a_former_release(database: str, store: Store) -> Store:
         c.ArchiveInbox(actor=ANA, inbox="old"),
     )
     assert {answer.kind for answer in settle(decider, *map(read, (*COMPANY, *more)))} == {"accepted"}
-    decider.close()
+    decider.store.close()
     formerly = set_of(ACCOUNT, f"mailbox:microsoft:{IDENTITY}")
     store.run(
         f"UPDATE connections.memberships SET set_id = '{formerly}'"
@@ -56,7 +56,7 @@ def of_a_former_release(database: str, store: Store) -> Store:
 def test_without_them_somebody_else_would_get_the_mailbox(database: str, of_a_former_release: Store) -> None:
     decider = Decider(EventStore(database, PAGES))
     assert settle(decider, read(CLEO_WANTS_IT))[0].kind == "accepted", "the fixture makes no old store"
-    decider.close()
+    decider.store.close()
 
 
 def test_sets_of_a_former_release_are_brought_over_before_anything_is_decided(
@@ -68,7 +68,7 @@ def test_sets_of_a_former_release_are_brought_over_before_anything_is_decided(
     removed = (c.DeactivateUser(actor=ADA, user=BOB), c.RemoveUser(actor=ADA, user=BOB, policy="release"))
     *_, comes = settle(decider, *map(read, (*removed, BOB_COMES_ANEW)))
     assert [one["inboxes"] for one in reply(comes)["warnings"]] == [["old"]]
-    decider.close()
+    decider.store.close()
 
 
 def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -> None:
@@ -76,10 +76,10 @@ def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -
         return of_a_former_release.rows(f"SELECT member, position FROM connections.memberships WHERE set_id = '{MARK}'")
 
     with structlog.testing.capture_logs() as first:
-        opened(database).close()
+        opened(database).store.close()
     marked = mark()
     with structlog.testing.capture_logs() as second:
-        opened(database).close()
+        opened(database).store.close()
     assert [line["memberships"] for line in first if line["event"] == "sets.brought_over"]
     assert not [line for line in second if line["event"] == "sets.brought_over"]
     assert mark() == marked == [(UUID(int=SET_RULES.version), len(of_a_former_release.positions()))]
@@ -88,10 +88,10 @@ def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -
 def test_what_has_left_a_set_is_not_put_back(database: str, of_a_former_release: Store) -> None:
     decider = Decider(EventStore(database, PAGES))
     settle(decider, read(c.Disconnect(actor=BOB, address="bob@acme.example")))
-    decider.close()
+    decider.store.close()
     decider = opened(database)
     assert settle(decider, read(CLEO_WANTS_IT))[0].kind == "accepted"
-    decider.close()
+    decider.store.close()
     stream = stream_id(ACCOUNT, "address", "bob@acme.example")
     present = of_a_former_release.rows(f"SELECT FROM connections.memberships WHERE member = '{stream}' AND present")
     assert len(present) == 1, "the set of the former name, which nobody reads"

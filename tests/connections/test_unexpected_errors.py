@@ -8,7 +8,7 @@ import pytest
 from nats.aio.client import Client
 from structlog.testing import capture_logs
 
-from services.connections import commands, parsing
+from services.connections import decider, parsing
 from services.connections.app import connections
 from shared.core.address import CanonicalAddress, canonical
 from shared.language import commands as c
@@ -66,7 +66,7 @@ def stumbling_decide(command: c.Command, context: Any) -> Any:
     return _decide(command, context)
 
 
-_decide: Final = commands.decide
+_decide: Final = decider.decide
 
 
 @pytest.mark.parametrize("step", ["reading", "deciding"])
@@ -80,7 +80,7 @@ async def test_a_command_at_which_reading_or_deciding_fails_is_answered_and_reco
             if step == "reading":
                 fault.setattr(parsing, "canonical", canonical_of_another_idna)
             else:
-                fault.setattr(commands, "decide", stumbling_decide)
+                fault.setattr(decider, "decide", stumbling_decide)
             for _ in range(2):
                 error, reply = await asked(bus.client, connect(), command_id=given)
                 assert error == INTERNAL_ERROR
@@ -108,7 +108,7 @@ async def test_a_command_that_was_decided_before_gets_its_answer_although_decidi
     command_id = new_id()
     async with at_work(company) as caller:
         before = await caller.ask(connect(), command_id)
-        monkeypatch.setattr(commands, "decide", stumbling_decide)
+        monkeypatch.setattr(decider, "decide", stumbling_decide)
         with capture_logs():
             again = await caller.ask(connect(), command_id)
             other = await caller.ask(connect(), new_id())
@@ -120,7 +120,7 @@ async def test_a_command_that_was_decided_before_gets_its_answer_although_decidi
 async def test_one_command_of_a_group_at_which_deciding_fails_fails_alone(
     company: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "decide", stumbling_decide)
+    monkeypatch.setattr(decider, "decide", stumbling_decide)
     async with at_work(company) as caller:
         with capture_logs():
             addresses = [STUMBLING, *(f"b{number}@acme.example" for number in range(50)), STUMBLING]

@@ -83,7 +83,7 @@ def connect(n: int) -> c.ConnectPersonal:
 def make_company(url: str) -> None:
     decider = Decider(EventStore(url, PAGES))
     settle(decider, *map(read, COMPANY))
-    decider.close()
+    decider.store.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -21,7 +21,6 @@ from services.connections.store.recorder import GroupRecorder, StoreUnavailable
 from services.connections.store.rows import JournaledReply, JournalEntry, ReadSet, RecordedMapper, Rows
 from services.connections.store.set_rules import Bringing, SetRules
 from services.connections.store.state_cache import StateCache, UnreadableStreams, set_of
-from services.connections.store.unit_of_work import UnitOfWork
 from shared.core.decider import Page
 from shared.language.events import Aggregate
 from shared.process.postgres import Direct, reason_of
@@ -35,7 +34,7 @@ def unsafe_switch() -> str | None:
 
 
 class EventStore(Application[UUID]):
-    """Opens the store and makes what is missing; `begin` starts a unit of work.
+    """Opens the store and makes what is missing; units of work read and write through it.
 
     Args:
         url: PostgreSQL, as a libpq URL; the schema is made when it is not there.
@@ -77,9 +76,12 @@ class EventStore(Application[UUID]):
             super().__init__()
         except PersistenceError as error:
             raise StoreUnavailable(str(error)) from error
+        self.group_recorder = cast(GroupRecorder, self.recorder)
+        self.recorded_mapper = cast(RecordedMapper, self.mapper)
         if set_rules is not None:
             self._bring_over(set_rules, pages)
-        self.cache = StateCache(pages, self._recorder.since, self._mapper, unreadable or UnreadableStreams())
+        found = unreadable or UnreadableStreams()
+        self.cache = StateCache(pages, self.group_recorder.since, self.recorded_mapper, found)
 
     def _require_answer(self) -> None:
         """The library's pool would say after five seconds that there is no connection, and not why."""
@@ -91,7 +93,7 @@ class EventStore(Application[UUID]):
     def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
         try:
             with Direct.connect(self._url, autocommit=True) as connection:
-                Bringing(connection, self._mapper, pages, set_of).bring_over(rules)
+                Bringing(connection, self.recorded_mapper, pages, set_of).bring_over(rules)
         except psycopg.Error as error:
             self.close()
             raise StoreUnavailable(reason_of(error)) from error
@@ -131,16 +133,13 @@ class EventStore(Application[UUID]):
         Raises:
             StoreUnavailable: it does not.
         """
-        self._recorder.since(ReadSet({}, {}))
+        self.group_recorder.since(ReadSet({}, {}))
 
-    # ---- one group after another
-
-    def begin(self) -> UnitOfWork:
-        return UnitOfWork(self.cache, self._recorder, self._mapper)
+    # ---- the command journal
 
     def journaled(self, commands: Sequence[tuple[str, str]]) -> list[JournaledReply]:
         """As `GroupRecorder.journaled`."""
-        return self._recorder.journaled(commands)
+        return self.group_recorder.journaled(commands)
 
     def journal(self, entry: JournalEntry) -> None:
         """Records a command alone, which nothing was decided on.
@@ -148,12 +147,4 @@ class EventStore(Application[UUID]):
         Raises:
             StoreUnavailable, CommitOutcomeUnknown: the store does not answer.
         """
-        self._recorder.append(Rows(ReadSet({}, {}), journal=[entry]))
-
-    @property
-    def _recorder(self) -> GroupRecorder:
-        return cast(GroupRecorder, self.recorder)
-
-    @property
-    def _mapper(self) -> RecordedMapper:
-        return cast(RecordedMapper, self.mapper)
+        self.group_recorder.append(Rows(ReadSet({}, {}), journal=[entry]))

@@ -8,19 +8,18 @@ import structlog
 from eventsourcing.persistence import StoredEvent
 
 from services.connections.envelope import CommandEnvelope
-from services.connections.store.recorder import CommitResult, Committed, GroupRecorder
+from services.connections.store.event_store import EventStore
+from services.connections.store.recorder import CommitResult, Committed
 from services.connections.store.rows import (
     ConcurrentChanges,
     JournaledReply,
     JournalEntry,
     ReadSet,
-    RecordedMapper,
     Rows,
     SetChange,
 )
 from services.connections.store.state_cache import (
     CachedState,
-    StateCache,
     UnreadableEvent,
     UnreadableStreamError,
     set_of,
@@ -59,10 +58,10 @@ def largest_of(events: Sequence[StoredEvent], reply: bytes, max_payload: int) ->
 class UnitOfWork:
     """Each command sees the events of those before it; `commit` writes all of them or nothing."""
 
-    def __init__(self, cache: StateCache, recorder: GroupRecorder, mapper: RecordedMapper) -> None:
-        self._cache = cache
-        self._recorder = recorder
-        self._mapper = mapper
+    def __init__(self, store: EventStore) -> None:
+        self._cache = store.cache
+        self._recorder = store.group_recorder
+        self._mapper = store.recorded_mapper
         self._read = ReadSet({}, {})
         self._states: dict[UUID, CachedState] = {}
         self._by_name: dict[tuple[str, Aggregate, str], CachedState] = {}
