@@ -107,7 +107,7 @@ class EventConsumer:
         self._next_commit = 0.0
 
     @property
-    def carries(self) -> bool:
+    def applies_events(self) -> bool:
         """Whether this process is the one that applies events to the view."""
         return self._lease.held
 

@@ -21,16 +21,16 @@ async def of_view(
     meter, name, js = LagMeter(postgres_url), view.definition.name, client.jetstream(timeout=5)
 
     async def carrying() -> Sequence[Metric]:
-        description = "1 while this process carries events to the view, 0 while it stands by."
-        return [gauge("switchboard_view_carrying", description, consumer.carries, view=name)]
+        description = "1 while this process applies events to the view, 0 while it is on standby."
+        return [gauge("switchboard_view_carrying", description, consumer.applies_events, view=name)]
 
     async def lag() -> Sequence[Metric]:
         position, parked, given_up = await view.position_and_dead_letters()
         found = await meter.lag_of(position)
         waiting = "Events that could not be applied, and those behind them."
-        lacking = "Dead letters given up since the rows were made: the rows lack them."
+        lacking = "Dead letters given up since the last rebuild: the rows lack them."
         return [
-            gauge("switchboard_view_position", "Up to where the view is made.", position, view=name),
+            gauge("switchboard_view_position", "Position of the rows of the view.", position, view=name),
             gauge("switchboard_view_lag_events", "Events of the log not yet in the view.", found.events, view=name),
             gauge(
                 "switchboard_view_lag_seconds", "Age of the oldest of them, else 0.", seconds_or_nan(found), view=name

@@ -59,7 +59,7 @@ async def health(rows: Rows, address: str) -> tuple[bool, str]:
 # ---- nextcloud/mail#5110
 
 
-async def test_an_address_whose_owner_may_have_no_personal_mail_any_more_is_degraded(rows: Rows) -> None:
+async def test_an_address_whose_owner_lost_the_permission_is_degraded(rows: Rows) -> None:
     rows.story.tell(personal(BOB, "bob"), alias(B, BOB), e.PermissionsChanged(user="bob", permissions=()))
     assert await health(rows, BOB) == (False, "degraded")
     assert await health(rows, B) == (False, "degraded")
@@ -72,7 +72,7 @@ async def test_an_address_whose_owner_may_have_no_personal_mail_any_more_is_degr
 # ---- espocrm/espocrm#2580
 
 
-async def test_mail_does_not_go_out_under_the_name_of_whoever_had_the_address_before(rows: Rows) -> None:
+async def test_mail_does_not_go_out_under_the_name_of_a_former_holder(rows: Rows) -> None:
     rows.story.tell(
         team(HELP, "support", from_name="Acme Support"),
         e.ConnectionConverted(address=HELP, from_="team", to="personal", owner="bob", inbox="support"),
@@ -87,7 +87,7 @@ async def test_mail_does_not_go_out_under_the_name_of_whoever_had_the_address_be
     assert (await rows.ask("Address", address=HELP))["tools"] == []
 
 
-async def test_the_mailbox_of_somebody_who_left_becomes_the_teams_with_its_aliases(rows: Rows) -> None:
+async def test_the_mailbox_of_a_removed_user_becomes_the_teams_with_its_aliases(rows: Rows) -> None:
     rows.story.tell(
         personal(BOB, "bob", "Bob"), alias(B, BOB), AWAY, REMOVED, e.AddressOrphaned(address=BOB, owner="bob"),
         e.ConnectionConverted(address=BOB, from_="personal", to="team", owner="bob", inbox="support", connector="ana"),
@@ -104,13 +104,13 @@ async def test_the_mailbox_of_somebody_who_left_becomes_the_teams_with_its_alias
 # ---- assistify/Rocket.Chat#627
 
 
-async def test_who_removes_a_connector_learns_before_what_that_degrades(rows: Rows) -> None:
+async def test_the_impact_of_removing_a_connector_names_the_degraded_connections(rows: Rows) -> None:
     rows.story.tell(team(SALES, "sales", connector="bob"), team(HELP, "support", connector="cleo"), alias(B, SALES))
     assert (await rows.ask("RemovalImpact", user="bob"))["connections"] == [SALES]
 
 
 @pytest.mark.parametrize("gone", [[AWAY], [AWAY, REMOVED]])
-async def test_somebody_else_can_take_over_the_connection_of_a_connector_who_left(
+async def test_another_user_can_take_over_the_connection_of_a_connector_who_left(
     rows: Rows, gone: list[e.Event]
 ) -> None:
     rows.story.tell(team(SALES, "sales", connector="bob"), *gone)
@@ -128,7 +128,7 @@ async def test_somebody_else_can_take_over_the_connection_of_a_connector_who_lef
 # ---- zammad/zammad#5209
 
 
-async def test_a_group_that_nobody_can_see_is_not_healthy(rows: Rows) -> None:
+async def test_an_address_that_no_user_can_see_is_not_healthy(rows: Rows) -> None:
     rows.story.tell(
         e.InboxAccessChanged(inbox="support", access="members", members=("bob",)), team(HELP, "support"), alias(B, HELP)
     )
@@ -147,7 +147,7 @@ async def test_a_group_that_nobody_can_see_is_not_healthy(rows: Rows) -> None:
     assert (await rows.ask("Address", "service:crm", address=HELP))["health"] == "healthy"
 
 
-async def test_who_reads_an_inbox_through_a_team_is_its_last_reader_too(rows: Rows) -> None:
+async def test_a_member_through_a_team_is_the_last_reader_too(rows: Rows) -> None:
     rows.story.tell(
         e.TeamCreated(team="night", name="Night", members=("bob",)),
         e.InboxAccessChanged(inbox="support", access="members", teams=("night",)),
@@ -229,13 +229,13 @@ async def test_a_choice_outlives_a_pause_an_absence_and_a_move(rows: Rows) -> No
     assert await rows.default("bob") == SALES
 
 
-async def test_who_comes_anew_under_an_old_id_has_chosen_nothing(rows: Rows) -> None:
+async def test_a_new_user_with_an_old_id_has_chosen_nothing(rows: Rows) -> None:
     rows.story.tell(team(HELP, "inbox"), team(OLD_HELP, "inbox"), chosen(OLD_HELP), AWAY, REMOVED)
     rows.story.tell(e.UserAdded(user="bob", name="Robin"))
     assert await rows.default("bob") == HELP
 
 
-async def test_what_one_has_no_part_in_any_more_is_not_the_default(rows: Rows) -> None:
+async def test_an_address_that_a_user_lost_is_not_the_default(rows: Rows) -> None:
     rows.story.tell(personal(BOB, "bob"), team(HELP, "support"), chosen(HELP))
     rows.story.tell(e.InboxAccessChanged(inbox="support", access="members", members=("cleo",)))
     assert await rows.default("bob") == BOB
@@ -405,7 +405,7 @@ async def test_a_list_of_hundreds_asks_the_database_as_often_as_one_of_ten(count
         assert asked[10] == asked[MANY] <= 6, name
 
 
-async def test_a_list_of_hundreds_keeps_nobody_else_from_the_event_loop(counted: CountingRows) -> None:
+async def test_a_list_of_hundreds_leaves_the_event_loop_to_others(counted: CountingRows) -> None:
     await many(counted)
     passes = 0
 

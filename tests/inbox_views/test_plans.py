@@ -93,9 +93,7 @@ def looked_at(plan: dict[str, Any]) -> float:
 
 
 @pytest.mark.parametrize("taken", TAKEN, ids=lambda taken: "-".join(map(str, taken)))
-def test_a_question_looks_at_each_row_a_few_times_whatever_the_statistics_say(
-    url: str, taken: tuple[int, int, int, int]
-) -> None:
+def test_a_question_reads_each_row_a_few_times_with_any_statistics(url: str, taken: tuple[int, int, int, int]) -> None:
     accounts, of_each, aliases, people = taken
     with psycopg.connect(
         url, autocommit=True, options=options_of(PLANS | {"search_path": f"{DEFINITION.name},public"})

@@ -53,7 +53,7 @@ async def everything(bus: Bus, name: str, **fields: Any) -> list[Any]:
             return found
 
 
-async def test_an_address_is_shown_whole_to_who_may_see_it(bus: Bus) -> None:
+async def test_a_caller_who_may_see_an_address_gets_all_of_it(bus: Bus) -> None:
     told = await bus.ask("Address", address=" HELP@acme.example", actor="cleo")
     assert told.result == {
         "address": HELP, "display": "Help@Acme.example", "state": "connected", "kind": "team", "owner": None,
@@ -73,7 +73,7 @@ async def test_an_address_is_shown_whole_to_who_may_see_it(bus: Bus) -> None:
         ("ana", ORPHAN, True),
     ],
 )  # fmt: skip
-async def test_only_some_learn_who_holds_an_address(bus: Bus, actor: str, address: str, seen: bool) -> None:
+async def test_only_some_callers_learn_the_holder_of_an_address(bus: Bus, actor: str, address: str, seen: bool) -> None:
     result = (await bus.ask("Address", actor=actor, address=address)).result
     if seen:
         assert result["address"] == address
@@ -81,7 +81,7 @@ async def test_only_some_learn_who_holds_an_address(bus: Bus, actor: str, addres
         assert result == {"kind": "team" if address == HELP else "personal", "advice": "ask an administrator"}
 
 
-async def test_an_address_that_nobody_holds_is_free_for_all_to_see(bus: Bus) -> None:
+async def test_every_caller_sees_that_a_free_address_is_free(bus: Bus) -> None:
     for address in ("New@Acme.example", "Gone@acme.example"):
         result = (await bus.ask("Address", actor="dan", address=address)).result
         assert (result["state"], result["address"], result["display"]) == ("free", address.lower(), address)
@@ -142,7 +142,7 @@ async def test_identities_are_listed_best_first(bus: Bus) -> None:
     assert await everything(bus, "Identities", user="bob", limit=1) == found
 
 
-async def test_what_is_left_behind_and_what_would_be_lost_is_told(bus: Bus) -> None:
+async def test_the_impact_of_a_removal_names_everything_left_behind_or_lost(bus: Bus) -> None:
     orphans = (await bus.ask("Orphans")).result
     assert orphans == [{"address": ORPHAN, "former_owner": "eve", "since": time_at(17)}]
     assert (await bus.ask("RemovalImpact", user="bob")).result == {
@@ -160,7 +160,7 @@ async def test_what_is_left_behind_and_what_would_be_lost_is_told(bus: Bus) -> N
         ("Inbox", {"inbox": "support"}),
     ],
 )  # fmt: skip
-async def test_who_may_not_ask_is_told_so(bus: Bus, name: str, fields: dict[str, str]) -> None:
+async def test_a_caller_without_the_permission_is_refused(bus: Bus, name: str, fields: dict[str, str]) -> None:
     assert (await bus.ask(name, actor="dan", **fields)).error == (403, "PERMISSION_MISSING")
     assert (await bus.ask(name, actor="eve", **fields)).error == (403, "PERMISSION_MISSING")
     assert (await bus.ask(name, actor="ghost", **fields)).error == (403, "PERMISSION_MISSING")
@@ -168,7 +168,7 @@ async def test_who_may_not_ask_is_told_so(bus: Bus, name: str, fields: dict[str,
     assert (await bus.ask(name, account="else", actor="ana", **fields)).error == (404, "ACCOUNT_NOT_FOUND")
 
 
-async def test_what_is_not_there_is_told_so(bus: Bus) -> None:
+async def test_unknown_users_and_inboxes_are_not_found(bus: Bus) -> None:
     assert (await bus.ask("Inbox", inbox="nowhere")).error == (404, "INBOX_NOT_FOUND")
     assert (await bus.ask("User", user="ghost")).error == (404, "USER_NOT_FOUND")
     unknown = await bus.ask("Weather")

@@ -101,7 +101,7 @@ def test_a_team_address_outlives_its_connector_and_says_so(gone: tuple[e.Event, 
     assert (answer["connector_gone"], answer["health"]) == (False, "healthy")
 
 
-def test_a_connector_whom_nobody_knows_is_gone_and_a_service_never_is() -> None:
+def test_an_unknown_connector_is_gone_and_a_service_never_is() -> None:
     answer = rows(team(HELP, "inbox", connector="ghost")).address(HELP)
     assert (answer["connector_gone"], answer["health"]) == (True, "degraded")
     answer = rows(team(HELP, "inbox", connector="service:setup")).address(HELP)
@@ -116,7 +116,7 @@ def test_a_connector_whom_nobody_knows_is_gone_and_a_service_never_is() -> None:
         ([e.ReauthenticationRequired(address=HELP, cause="x")], "reauth_required"),
     ],
 )
-def test_an_address_whose_inbox_nobody_reads_is_not_healthy(events: list[e.Event], health: str) -> None:
+def test_an_address_whose_inbox_has_no_reader_is_not_healthy(events: list[e.Event], health: str) -> None:
     assert rows(team(HELP, "inbox"), *events).address(HELP, unread=True)["health"] == health
 
 

@@ -75,7 +75,7 @@ async def run_sql(url: str, *statements: str) -> None:
 # ---- filling
 
 
-async def test_a_rebuild_equals_the_live_rows_whatever_is_on_the_way(
+async def test_a_rebuild_equals_the_live_rows_in_all_special_cases(
     database: str,
 ) -> None:
     """Documents forgotten and read again, small batches, texts that COPY would cut, events that are parked."""
@@ -129,7 +129,7 @@ async def rebuilding(url: str) -> AsyncIterator["subprocess.Popen[bytes]"]:
         process.stdout.close()
 
 
-async def test_a_rebuild_that_is_killed_harms_nobody_and_the_next_one_works(
+async def test_a_killed_rebuild_harms_nothing_and_the_next_one_works(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(MANY)
@@ -147,7 +147,7 @@ async def test_a_rebuild_that_is_killed_harms_nobody_and_the_next_one_works(
         assert len((await rows_of(database, "inbox_views_new"))["addresses"]) == MANY
 
 
-async def test_the_service_clears_away_what_a_killed_rebuild_left(database: str) -> None:
+async def test_the_service_drops_the_orphaned_schema_of_a_killed_rebuild(database: str) -> None:
     told = story(MANY)
     async with prepared(database, told) as view:
         async with rebuilding(database) as process:
@@ -203,7 +203,7 @@ async def test_a_log_that_ends_long_before_the_view_is_found_out_at_once(
     assert await schemas_of(database, "inbox_views") == {"inbox_views"}
 
 
-async def test_one_works_beside_a_view_at_a_time(database: str) -> None:
+async def test_only_one_process_at_a_time_works_on_the_schemas_of_a_view(database: str) -> None:
     async with prepared(database, story(10)), schemas.rebuild_connection(database) as connection:
         await build(database, DEFINITION)
         await schemas.lock_rebuild(connection, DEFINITION.name)
@@ -216,7 +216,7 @@ async def test_one_works_beside_a_view_at_a_time(database: str) -> None:
 # ---- comparing
 
 
-async def test_planted_differences_are_told_exactly(database: str) -> None:
+async def test_planted_differences_are_reported_exactly(database: str) -> None:
     told = story(12)
     async with prepared(database, told) as view:
         await build(database, DEFINITION)
@@ -250,7 +250,7 @@ async def test_planted_differences_are_told_exactly(database: str) -> None:
     assert (report.parked_live, report.parked_new, report.parked_only_live, report.parked_only_new) == (0, 1, [], [4])
 
 
-async def test_what_is_new_is_compared_once_the_live_rows_are_there(database: str) -> None:
+async def test_a_comparison_waits_until_the_live_rows_reach_the_staged_ones(database: str) -> None:
     told = story(20)
     async with prepared(database, beginning()) as view:
         await write_log(database, told.recorded[5:])
@@ -265,7 +265,7 @@ async def test_what_is_new_is_compared_once_the_live_rows_are_there(database: st
 # ---- switching
 
 
-async def test_a_switch_and_the_way_back_bring_every_row_up_to_date(database: str) -> None:
+async def test_a_cutover_and_a_rollback_bring_every_row_up_to_date(database: str) -> None:
     told = story(20)
     async with prepared(database, told) as view:
         await build(database, DEFINITION)
@@ -290,7 +290,7 @@ async def test_a_switch_and_the_way_back_bring_every_row_up_to_date(database: st
             await rollback(database, DEFINITION)
 
 
-async def test_a_switch_waits_for_an_answer_under_way_and_holds_up_nobody_meanwhile(database: str) -> None:
+async def test_a_cutover_waits_for_an_answer_under_way_and_blocks_no_other(database: str) -> None:
     told = story(20)
     async with prepared(database, told) as view:
         await build(database, DEFINITION)
@@ -305,7 +305,7 @@ async def test_a_switch_waits_for_an_answer_under_way_and_holds_up_nobody_meanwh
     assert switched.position == told.end
 
 
-async def test_who_waits_too_long_for_others_gives_up_and_changes_nothing(
+async def test_a_cutover_that_waits_too_long_gives_up_and_changes_nothing(
     database: str,
 ) -> None:
     impatient = RebuildLimits(max_wait_seconds=0.2, catch_up_seconds=0.2)
@@ -329,7 +329,7 @@ async def test_who_waits_too_long_for_others_gives_up_and_changes_nothing(
         assert (await rollback(database, DEFINITION)).position == told.end
 
 
-async def test_rows_of_another_version_wait_for_somebody_who_answers_from_them(
+async def test_rows_of_another_version_go_live_only_with_a_process_that_answers_from_them(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     """A rolling deployment by hand: built, compared and switched by the new release, and back."""
@@ -444,7 +444,7 @@ async def test_a_former_process_answers_until_a_newer_one_does(
         await eventually(lambda: more_than(seen, count + 10))
 
 
-async def test_a_former_process_leaves_at_once_when_nobody_comes(
+async def test_a_former_process_leaves_at_once_when_there_is_no_successor(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     limits = ServiceLimits(handover_seconds=60.0)
@@ -514,7 +514,7 @@ async def prepared_again(url: str) -> AsyncIterator[View]:
     await view.close()
 
 
-async def test_rows_that_were_switched_back_from_are_not_made_again_by_themselves(database: str) -> None:
+async def test_rows_that_were_rolled_back_are_not_rebuilt_by_themselves(database: str) -> None:
     told = story(20)
     async with prepared(database, told):
         await build(database, NEXT)
@@ -532,7 +532,7 @@ async def test_rows_that_were_switched_back_from_are_not_made_again_by_themselve
 # ---- parked
 
 
-async def test_a_parked_event_that_is_given_up_lets_those_behind_it_through(database: str) -> None:
+async def test_giving_up_a_parked_event_applies_those_behind_it(database: str) -> None:
     told = story(3).tell(
         e.ToolBound(address="late@acme.example", tool="meetings"), personal("late@acme.example", "bob"),
         e.ToolBound(address="late@acme.example", tool="sequences"),
@@ -557,7 +557,7 @@ async def test_a_parked_event_that_is_given_up_lets_those_behind_it_through(data
     assert rows["late@acme.example"][4:] == (3, first + 2)
 
 
-async def test_what_is_tried_again_in_steps_keeps_its_order(database: str) -> None:
+async def test_parked_events_that_are_retried_in_batches_keep_their_order(database: str) -> None:
     told = story(3).tell(*[e.ToolBound(address="no@acme.example", tool="meetings") for _ in range(5)])
     async with prepared(database, told) as view:
         before = (await rows_of(database))["parked"]

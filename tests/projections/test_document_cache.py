@@ -82,7 +82,7 @@ async def test_rows_that_were_changed_from_outside_are_read_again(views: tuple[V
     assert (doc["from_name"], doc["tools"]) == ("Robert", ["meetings"])
 
 
-async def test_a_process_that_starts_does_not_wait_for_one_who_reads(views: tuple[View, View]) -> None:
+async def test_a_process_that_starts_does_not_wait_for_readers(views: tuple[View, View]) -> None:
     reading, starting = views
     async with reading.snapshots([("acme", "ana")]) as (snapshot,):
         await snapshot.select("SELECT position FROM view")

@@ -48,7 +48,7 @@ def test_an_event_is_as_old_as_it_says_and_a_clock_that_goes_wrong_makes_none_yo
     assert seconds_waiting(stored._replace(state=b"{}")) is None
 
 
-async def test_a_view_that_waits_for_events_tells_how_many_and_what_is_parked(
+async def test_a_view_that_lags_reports_how_many_events_and_how_many_are_parked(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     story_ = story()
@@ -76,7 +76,7 @@ async def test_a_view_that_waits_for_events_tells_how_many_and_what_is_parked(
         await eventually(nothing_waits)
 
 
-async def test_only_the_relay_that_leads_tells_a_position(private_nats: RunningNats, database: str) -> None:
+async def test_only_the_relay_that_leads_reports_a_position(private_nats: RunningNats, database: str) -> None:
     log = Log(database)
     log.append_new(5)
     async with relaying(private_nats.url, database) as first:
@@ -91,7 +91,7 @@ async def test_only_the_relay_that_leads_tells_a_position(private_nats: RunningN
         assert page.value("switchboard_relay_lag_events") == page.value("switchboard_relay_lag_seconds") == 0
 
 
-async def test_a_relay_that_nats_keeps_waiting_tells_how_many_events_wait(
+async def test_a_relay_that_waits_for_nats_reports_how_many_events_wait(
     private_nats: RunningNats, database: str
 ) -> None:
     log = Log(database)

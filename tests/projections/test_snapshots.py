@@ -50,7 +50,7 @@ async def light(_: Snapshot) -> str:
     return "answered"
 
 
-async def test_another_accounts_question_is_answered_before_the_heavy_lists_of_one_are_through(view: View) -> None:
+async def test_another_accounts_question_does_not_wait_for_the_heavy_lists_of_one(view: View) -> None:
     snapshots, may_end = SharedSnapshots(view, known()), asyncio.Event()
     at_work = 0
 
@@ -86,7 +86,7 @@ async def test_one_account_alone_has_all_of_the_snapshots(view: View) -> None:
         await asyncio.gather(*(snapshots.read(BAD, ADMIN, heavy) for _ in range(4 * 64)))
 
 
-async def test_who_keeps_the_event_loop_busy_rests_beside_others(view: View) -> None:
+async def test_an_account_that_keeps_the_event_loop_busy_rests_while_others_ask(view: View) -> None:
     snapshots = SharedSnapshots(view, known())
     through = 0
 
@@ -123,7 +123,7 @@ async def test_a_long_list_lets_others_have_the_loop_while_it_is_read(view: View
     assert passes - before >= 1_000 // ROWS_AT_ONCE - 1
 
 
-async def test_what_came_in_one_piece_is_not_all_begun_before_whoever_comes_next() -> None:
+async def test_a_burst_of_questions_is_not_all_begun_before_those_of_others() -> None:
     begun: list[str] = []
 
     async def answer(pending: PendingQuestion) -> None:
@@ -172,7 +172,7 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
     assert await waiting == "told"
 
 
-async def test_who_asks_together_of_one_account_share_its_row_and_each_has_their_own(view: View) -> None:
+async def test_questions_of_one_account_share_its_row_and_each_has_its_actors_own(view: View) -> None:
     rows = [
         ("accounts", BAD, BAD, '{"plan": "bad"}'), ("accounts", GOOD, GOOD, '{"plan": "good"}'),
         *(("users", account, user, f'{{"user": "{user}", "of": "{account}"}}')

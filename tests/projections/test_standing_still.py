@@ -154,7 +154,7 @@ async def test_a_consumer_that_delivers_nothing_while_events_are_due_is_made_aga
 
 
 @pytest.mark.parametrize("keep_back", [paused, filtered, beginning_in_future, of_few_at_a_time])
-async def test_a_consumer_that_somebody_spoiled_while_the_view_was_away_is_made_again(
+async def test_a_consumer_that_was_changed_while_the_view_was_down_is_created_again(
     keep_back: Callable[[Bus], Awaitable[None]], bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(10)
@@ -170,9 +170,7 @@ async def test_a_consumer_that_somebody_spoiled_while_the_view_was_away_is_made_
         await eventually(lambda: is_ready(service))
 
 
-async def test_a_lease_that_somebody_holds_who_does_nothing_is_named(
-    bus: Bus, private_nats: RunningNats, database: str
-) -> None:
+async def test_a_lease_whose_holder_does_nothing_is_named(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(3)
     names = (f"view inbox_views {INBOX_VIEWS.definition.version}", "relay")
     await log_of(database, told)
@@ -234,7 +232,7 @@ async def test_a_consumer_made_again_does_not_read_the_whole_stream(
         assert (info.config.opt_start_seq, info.num_pending) == (told.end + 1, 0)
 
 
-async def test_a_feed_whose_step_never_ends_is_not_ready(bus: Bus, private_nats: RunningNats, database: str) -> None:
+async def test_an_event_consumer_that_is_stuck_is_not_ready(bus: Bus, private_nats: RunningNats, database: str) -> None:
     told = story(3)
     quickly_stalled = replace(INBOX_VIEWS, limits=ServiceLimits(stalled_seconds=1.0))
     async with service_running(quickly_stalled, private_nats.url, database) as service:
@@ -308,7 +306,9 @@ async def test_a_log_restored_in_place_leaves_no_ghosts_in_a_view_that_was_furth
     }
 
 
-async def test_nobody_is_answered_from_ghosts_after_a_start(bus: Bus, private_nats: RunningNats, database: str) -> None:
+async def test_no_answer_comes_from_rows_of_a_lost_log_after_a_start(
+    bus: Bus, private_nats: RunningNats, database: str
+) -> None:
     told = story(20)
     await log_of(database, told)
     async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
@@ -453,7 +453,7 @@ async def test_an_id_left_behind_by_a_release_that_keeps_none_is_not_taken_for_a
     assert await rows_of(database) == before
 
 
-async def test_rows_beside_of_a_log_that_is_gone_are_not_switched_to(database: str) -> None:
+async def test_staged_rows_of_a_lost_log_do_not_go_live(database: str) -> None:
     told = story(10)
     await log_of(database, told)
     view = View(database, INBOX_VIEWS.definition)

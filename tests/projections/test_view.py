@@ -362,7 +362,7 @@ async def test_questions_are_answered_during_a_rebuild_and_events_go_on_after_it
     assert len((await rows_of(database))["addresses"]) == 2_001
 
 
-async def test_rows_of_another_version_are_made_anew_from_the_log(
+async def test_rows_of_another_version_are_rebuilt_from_the_log(
     bus: Bus, private_nats: RunningNats, database: str
 ) -> None:
     told = story(20)
@@ -395,7 +395,7 @@ async def test_a_log_that_ends_too_soon_leaves_the_live_rows_alone(
 # ---- the run of positions
 
 
-def test_only_what_follows_without_a_gap_is_taken() -> None:
+def test_only_contiguous_events_are_taken() -> None:
     entries = [DeliveredEvent(position, {}, b"") for position in (3, 4, 5, 7, 8)]
     assert [entry.position for entry in contiguous(entries, 3)] == [4, 5]
     assert contiguous(entries, 5) == []

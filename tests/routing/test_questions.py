@@ -105,7 +105,7 @@ async def test_a_routing_answer_names_its_targets(bus: Bus) -> None:
     }
 
 
-async def test_what_cannot_be_answered_says_why(bus: Bus) -> None:
+async def test_a_question_that_cannot_be_answered_says_why(bus: Bus) -> None:
     await resolved(bus, HELP)
     assert (await bus.ask("Routing", actor="dan", inbox="support")).error == (403, "PERMISSION_MISSING")
     assert (await bus.ask("Routing", inbox="nowhere")).error == (404, "INBOX_NOT_FOUND")
@@ -126,7 +126,7 @@ ODD_SENDERS = (
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-async def test_a_mail_goes_somewhere_whatever_its_sender_is(bus: Bus) -> None:
+async def test_a_mail_has_a_destination_with_any_sender(bus: Bus) -> None:
     for sender in ODD_SENDERS:
         support, personal_one = await resolved(bus, HELP, BOB, sender=sender)
         assert (support["destination"], support["inbox"], support["reason"]) == ("inbox", "support", None), ascii(
@@ -158,7 +158,7 @@ async def test_never_log_matches_the_domain_of_a_half_readable_sender(bus: Bus) 
         assert (await resolved(bus, BOB, sender=sender))[0]["destination"] == "personal", sender
 
 
-async def test_a_contact_owner_who_is_nobody_is_absent(bus: Bus) -> None:
+async def test_an_unknown_contact_owner_is_absent(bus: Bus) -> None:
     absent = await resolved(bus, "info@acme.example")
     assert (absent[0]["rule"], absent[0]["assignee"]) == ("fallback", "cleo")
     for owner in ("", "nobody", "Bob Baker", "bob@acme.example", "\x00", "\ud800", "b" * 100_000, "bob\n", None):
@@ -223,12 +223,12 @@ async def test_a_tag_names_the_address_that_was_probably_meant(bus: Bus) -> None
 # ---- without effect
 
 
-async def test_mail_of_an_owner_who_lost_the_permission_is_logged_nowhere(bus: Bus) -> None:
+async def test_mail_of_an_owner_who_lost_the_permission_is_not_logged(bus: Bus) -> None:
     (found,) = await resolved(bus, "dan@acme.example")
     assert (found["destination"], found["owner"], found["reason"]) == ("none", None, "PERMISSION_MISSING")
 
 
-async def test_an_inbox_that_nobody_reads_says_so(bus: Bus) -> None:
+async def test_an_inbox_without_readers_says_so(bus: Bus) -> None:
     (found,) = await resolved(bus, "lost@acme.example")
     assert (found["destination"], found["inbox"], found["assignee"], found["reason"]) == (
         "inbox", "lost", None, "NO_READERS",

@@ -50,7 +50,7 @@ def reasons(entry: dict[str, Any]) -> dict[str, str | None]:
     return {one["user"]: one["why_not"] for one in entry["candidates"]}
 
 
-def test_nobody_is_chosen_where_the_rule_says_so() -> None:
+def test_an_unassigned_inbox_chooses_no_user() -> None:
     entry = Rows().assigned()
     assert entry == {
         "recipient": HELP, "destination": "inbox", "inbox": "inbox", "owner": None, "assignee": None,
@@ -106,7 +106,7 @@ def test_a_turn_replaces_the_hash_for_callers_that_count() -> None:
     assert [found.assigned(turn=turn)["assignee"] for turn in range(4)] == ["ana", "cleo", "ana", "cleo"]
 
 
-def test_nobody_eligible_leaves_it_to_the_inbox() -> None:
+def test_without_an_eligible_candidate_the_mail_stays_in_the_inbox() -> None:
     entry = Rows(rule(**people("bob"))).assigned()
     assert (entry["destination"], entry["assignee"], reasons(entry)) == ("inbox", None, {"bob": "NO_SEAT"})
 
@@ -145,7 +145,7 @@ def test_never_log_means_no_more_than_it_names(sender: str) -> None:
     assert Rows(e.AccountNeverLogChanged(entries=("mum@home.example", "lawyer.example"))).why_not_logged(sender) is None
 
 
-def test_an_owner_who_is_not_there_or_wants_no_log_gets_none() -> None:
+def test_an_absent_owner_or_one_who_wants_no_log_gets_none() -> None:
     off = e.LoggingPreferencesChanged(user="bob", log_replies=False, track_opens=False, track_clicks=False)
     assert Rows(off).why_not_logged() == "LOGGING_OFF"
     assert Rows(e.UserDeactivated(user="bob")).why_not_logged() == "OWNER_NOT_ACTIVE"
