@@ -18,7 +18,7 @@ from services.connections.partitions import Partitions
 from services.connections.store.event_store import EventStore, unsafe_switch
 from services.connections.store.library_internals import unsupported_release
 from services.connections.store.state_cache import UnreadableStreams
-from services.connections.writer import Writer
+from services.connections.writer import MOST_WAITING, Writer
 from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 class Commands:
     """The endpoint of all commands: reads each at the door, hands it to the writer, replies what comes back."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, capacity: int = MOST_WAITING) -> None:
         self._service = service
         self._sending: set[asyncio.Task[None]] = set()
         # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
@@ -57,7 +57,7 @@ class Commands:
         self._partitions: Partitions | None = None
         self._unreadable = UnreadableStreams()
         self._told_limit = LARGEST_EVENT
-        self.writer = Writer(self._open_decider, self._tell, self._failed)
+        self.writer = Writer(self._open_decider, self._tell, self._failed, capacity)
 
     async def open(self) -> None:
         """Takes commands outside all partitions, and from partitions a share if accounts are spread, else from all."""
@@ -183,8 +183,8 @@ def reply_of(envelope: CommandEnvelope, decided: Outcome) -> Reply:
 
 
 @asynccontextmanager
-async def connections(service: Service) -> AsyncIterator[None]:
-    commands = Commands(service)
+async def connections(service: Service, capacity: int = MOST_WAITING) -> AsyncIterator[None]:
+    commands = Commands(service, capacity)
     service.parts["postgres"] = commands.ready
     service.parts["streams"] = commands.understood
     service.metric_sources.append(commands.collect_metrics)

@@ -20,9 +20,9 @@ from services.connections.store.recorder import CommitOutcomeUnknown, StoreUnava
 from shared.messaging.admission import Admission, KnownTenants, Throughput, weight_of
 from shared.messaging.fair_queue import FairQueue
 from shared.process import metrics, unexpected_errors
-from shared.process.backoff import Backoff
 from shared.process.histograms import DURATIONS, SIZES, Histogram
 from shared.process.postgres import not_ready
+from shared.wire.backoff import Backoff
 
 # In weights: one for a command, and one more for every 4 KiB of its body.
 LARGEST_GROUP = 512
@@ -54,6 +54,7 @@ class Writer:
         open_decider: Callable[[], Decider],
         tell: Callable[[Outcomes], None],
         failed: Callable[[], None],
+        capacity: int = MOST_WAITING,
     ) -> None:
         # Of the groups that were settled; written in the thread, read anywhere.
         self._sizes = Histogram(SIZES)
@@ -63,7 +64,7 @@ class Writer:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         known = KnownTenants()
-        self._admission = Admission(MOST_WAITING, known)
+        self._admission = Admission(capacity, known)
         self._known = known
         self._waiting: FairQueue[CommandEnvelope] = FairQueue(known)
         self._throughput = Throughput(FIRST_THROUGHPUT)

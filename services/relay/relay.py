@@ -30,13 +30,13 @@ from services.relay.log_batches import BATCH_EVENTS, LogBatches
 from services.relay.stream_publisher import COPIES, StreamPublisher, Tail
 from shared.messaging import event_stream
 from shared.process import failpoints
-from shared.process.backoff import Backoff
 from shared.process.cancellation import cancellation_requested
 from shared.process.lease import Lease
 from shared.process.log_reader import StoredEvent
 from shared.process.pacing import pause_after
 from shared.process.postgres import PostgresError
 from shared.process.standby import Progress, Standby
+from shared.wire.backoff import Backoff
 from shared.wire.cloud_events import stored_to_wire
 from shared.wire.event_body import Undecodable
 from shared.wire.frames import breaking

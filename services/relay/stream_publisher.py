@@ -11,13 +11,12 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
+from services.relay.acknowledgement import require_stored
 from services.relay.errors import (
     EventTooLarge,
-    IdsInDuplicateWindow,
     RelayStopped,
-    StreamFull,
     StreamOfCopies,
     StreamStuck,
     UnexpectedLastSequence,
@@ -253,7 +252,7 @@ class StreamPublisher:
         subject, headers, body = message
         answer = await self._live_client().request(subject, body, timeout=STORE_SECONDS, headers=headers)
         failpoints.reached("relay.stored")
-        _check_stored(json.loads(answer.data), sequence)
+        require_stored(json.loads(answer.data), sequence)
 
     async def _headers_at(self, sequence: int) -> dict[str, str]:
         try:
@@ -277,25 +276,3 @@ def _event_in(headers: Mapping[str, str]) -> tuple[int, str | None] | None:
     if headers.get(Ce.SOURCE) != subjects.EVENT_SOURCE or not position.isdecimal():
         return None
     return int(position), headers.get(Ce.ID)
-
-
-def _check_stored(answer: dict[str, object], sequence: int) -> None:
-    error = answer.get("error")
-    if isinstance(error, dict):
-        if error.get("err_code") in (event_stream.WRONG_LAST_SEQUENCE, event_stream.WRONG_LAST_MESSAGE_ID):
-            raise UnexpectedLastSequence(str(error.get("description")))
-        if error.get("err_code") in event_stream.NO_SPACE:
-            raise StreamStuck(
-                f"NATS has no space within the limits of its store ({error.get('description')}): raise them, or free "
-                "space and restart NATS. Without configured limits NATS derives them from the free space when it starts"
-            )
-        if error.get("err_code") == event_stream.STREAM_FULL:
-            raise StreamFull(
-                "the stream has as many bytes as it may: raise SWITCHBOARD_STREAM_MAX_BYTES, for all services, and "
-                "restart the relay"
-            )
-        raise APIError.from_error(error)
-    if answer.get("duplicate"):
-        raise IdsInDuplicateWindow("the stream refuses an id that it does not hold, until its duplicate window is over")
-    if answer.get("seq") != sequence:
-        raise UnexpectedLastSequence(f"stored at sequence {answer.get('seq')}, not at {sequence}")

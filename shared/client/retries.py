@@ -15,6 +15,7 @@ from shared.client.errors import ConnectionClosed, InvalidRequest, RequestTimeou
 from shared.client.requests import Requests
 from shared.language import subjects
 from shared.language.questions import DEFAULT_WAIT_MS, LONGEST_WAIT_MS
+from shared.wire.backoff import Backoff
 from shared.wire.permissions import Permissions
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
@@ -57,14 +58,15 @@ class RetryingRequests:
         """
         if not subjects.SUBJECT.fullmatch(subject):
             raise InvalidRequest(f"{subject!r} is not a subject of a request")
-        deadline, data, attempts = time.monotonic() + self._timeout, encode(fields), 0
+        deadline, data = time.monotonic() + self._timeout, encode(fields)
+        backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
         last_code = ""
         while True:
             left = max(deadline - time.monotonic(), SHORTEST_ATTEMPT_SECONDS)
             reply, cause = await self._attempt(subject, data, min(ATTEMPT_SECONDS + wait, left))
             if reply is not None and code_of(reply) not in retried:
                 return reply
-            pause = pause_before_retry(reply, attempts)
+            pause = pause_before_retry(reply, backoff)
             if time.monotonic() + pause >= deadline:
                 if reply is not None:
                     return reply
@@ -72,7 +74,6 @@ class RetryingRequests:
                 cause += f"; replied {last_code} before" if last_code else ""
                 raise RequestTimeout(subject, self._timeout, fields.get("command_id"), cause)
             last_code = (code_of(reply) if reply else None) or last_code
-            attempts += 1
             await asyncio.sleep(pause)
 
     async def _attempt(self, subject: str, data: bytes, seconds: float) -> tuple[dict[str, Any] | None, str]:
@@ -120,8 +121,9 @@ def code_of(reply: Mapping[str, Any]) -> str | None:
     return code
 
 
-def pause_before_retry(reply: Mapping[str, Any] | None, attempts: int) -> float:
+def pause_before_retry(reply: Mapping[str, Any] | None, backoff: Backoff) -> float:
     """Seconds until the next attempt: from the service's advice, else longer each time; scattered among clients."""
     advice = ((reply or {}).get("details") or {}).get("retry_after_ms")
-    pause = advice / 1_000 if advice else min(FIRST_PAUSE_SECONDS * 2 ** min(attempts, 10), LONGEST_PAUSE_SECONDS)
+    longer = backoff.next()
+    pause = advice / 1_000 if advice else longer
     return float(pause * random.uniform(1.0, 1.5))  # noqa: S311  to scatter, not to hide

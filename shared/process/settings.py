@@ -1,4 +1,4 @@
-"""What can be set from outside: one frozen object, read from the environment once per process."""
+"""Settings of a process: one frozen object, read from the environment once."""
 
 import os
 from pathlib import Path

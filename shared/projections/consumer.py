@@ -24,7 +24,6 @@ from shared.language import subjects
 from shared.language.subjects import Ce
 from shared.messaging import event_stream
 from shared.process import failpoints
-from shared.process.backoff import Backoff
 from shared.process.cancellation import cancellation_requested
 from shared.process.lease import Lease
 from shared.process.log_reader import LogReader
@@ -47,6 +46,7 @@ from shared.projections.pull_consumer import (
 from shared.projections.schemas import PreconditionFailedError
 from shared.projections.view import View
 from shared.wire import permissions
+from shared.wire.backoff import Backoff
 from shared.wire.event_body import Undecodable
 from shared.wire.frames import breaking
 

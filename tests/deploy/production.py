@@ -74,7 +74,7 @@ class GuardedNats(Nats):
         configuration = self._here / "nats" / "server.conf"
         text = configuration.read_text()
         assert '"/data"' in text
-        configuration.write_text(text.replace('"/data"', f'"{self.folder}"') + f"\n{self._more}\n")
+        configuration.write_text(text.replace('"/data"', f'"{self.folder}"') + f"\n{self.more}\n")
         shutil.copytree(self._secrets.folder / "nats", self._here / "secrets" / "nats", dirs_exist_ok=True)
 
     def program(self) -> Program:

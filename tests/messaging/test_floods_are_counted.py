@@ -5,12 +5,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import pytest
 from nats.aio.client import Client
 
-from services.connections import writer
 from services.connections.app import connections
 from services.inbox_views.app import INBOX_VIEWS
 from shared.language import subjects
@@ -50,12 +49,9 @@ async def counted(service: Service, family: str) -> dict[str, float]:
     return {reason: count for (reason,), count in page.since(Page(""), family, "reason").items()}
 
 
-async def test_commands_that_there_is_no_room_for_are_counted(
-    private_nats: RunningNats, database: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "MOST_WAITING", ROOM_FOR)
+async def test_commands_that_there_is_no_room_for_are_counted(private_nats: RunningNats, database: str) -> None:
     async with (
-        service_open("connections", connections, private_nats.url, database) as service,
+        service_open("connections", partial(connections, capacity=ROOM_FOR), private_nats.url, database) as service,
         on_bus(private_nats.url) as bus,
     ):
         await eventually(lambda: is_ready(service))

@@ -51,10 +51,10 @@ class StrictNats(RunningServer):
     def allow(self, allowed: str = "") -> None:
         """Has the server read other permissions, as by `kill -HUP`."""
         assert self._child is not None
-        self._nats._more = self._users(allowed, self._more)
-        configuration = self._nats._configuration
+        self._nats.more = self._users(allowed, self._more)
+        configuration = self._nats.configuration
         kept, _, _ = configuration.read_text().partition(self._more or "\nauthorization")
-        configuration.write_text(kept + "\n" + self._nats._more)
+        configuration.write_text(kept + "\n" + self._nats.more)
         os.kill(self._child.pid, signal.SIGHUP)
 
 

@@ -191,9 +191,9 @@ class Nats:
         self.folder = data_dir.absolute() / "nats"
         self.port = port
         self.server_name = server_name
-        self._more = more
+        self.more = more
         self._log = data_dir.absolute() / "logs" / "nats.log"
-        self._configuration = self.folder / "nats-server.conf"
+        self.configuration = self.folder / "nats-server.conf"
 
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
@@ -205,7 +205,7 @@ class Nats:
             ServerStartError: not installed, or something else listens on the port.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        _end_leftovers(list(_processes("nats-server", str(self._configuration))), signal.SIGTERM)
+        _end_leftovers(list(_processes("nats-server", str(self.configuration))), signal.SIGTERM)
         if listens(self.port):
             raise ServerStartError(
                 f"Port {self.port} on 127.0.0.1 is taken, so NATS cannot start there. Set SWITCHBOARD_NATS_PORT to a "
@@ -221,21 +221,21 @@ class Nats:
         """
         store = f"store_dir: {json.dumps(str(self.folder))}, max_file_store: {STORE_LIMIT_BYTES}"
         configuration = (
-            f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\njetstream {{ {store} }}\n{self._more}'
+            f'server_name: "{self.server_name}"\nlisten: "127.0.0.1:{self.port}"\njetstream {{ {store} }}\n{self.more}'
         )
         # On a full disk it could not be written again, and would be empty.
-        if not (self._configuration.exists() and self._configuration.read_text() == configuration):
-            beside = self._configuration.with_suffix(".new")
+        if not (self.configuration.exists() and self.configuration.read_text() == configuration):
+            beside = self.configuration.with_suffix(".new")
             try:
                 beside.write_text(configuration)
-                beside.replace(self._configuration)
+                beside.replace(self.configuration)
             except OSError as error:
-                raise ServerStartError(f"{self._configuration} cannot be written: {error.strerror}.") from error
+                raise ServerStartError(f"{self.configuration} cannot be written: {error.strerror}.") from error
 
     def program(self) -> Program:
         return Program(
             name=self.name,
-            argv=(_nats_binary(), "-c", str(self._configuration)),
+            argv=(_nats_binary(), "-c", str(self.configuration)),
             cwd=Path("/"),
             log=self._log,
         )

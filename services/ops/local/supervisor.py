@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 
 from services.ops.local.children import Child, Program, last_lines
-from shared.process.backoff import Backoff
+from shared.wire.backoff import Backoff
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 2.0

@@ -1,6 +1,6 @@
 """The pauses between attempts."""
 
-from shared.process.backoff import Backoff
+from shared.wire.backoff import Backoff
 
 
 def test_pauses_double_up_to_the_longest() -> None:
