@@ -30,29 +30,29 @@ SAID_AS: Final = {
     "PortUnavailableError": "set SWITCHBOARD_HTTP_PORT",
     "HostUnavailableError": "set SWITCHBOARD_HTTP_HOST",
     "ServerStartError": "Switchboard cannot start",
-    "StreamNotUnderstood": "which this release cannot read",
+    "UnreadableStreamError": "which this release cannot read",
     "SettingsNotApplied": "did not take this connection's settings",
     "LockNotHeld": "a lock is not seen as this connection's own",
     "PostgresTooOld": "PostgreSQL … is too old",
-    "NotSent": "PostgreSQL does not answer",
-    "Unclear": "PostgreSQL does not answer",
+    "StoreUnavailable": "PostgreSQL does not answer",
+    "CommitOutcomeUnknown": "PostgreSQL does not answer",
 }
 NEVER_SAID: Final = {
     "UnusableStreamError": "what several have in common",
     "UnexpectedLastSequence": "the relay looks again, at once",
-    "LeaseOver": "another process goes on",
-    "Behind": "the question waits",
-    "Crowded": "the caller hears BUSY",
-    "NotAnswered": "the caller hears it",
-    "NotParked": "of a verb of the command line",
-    "Occupied": "of a verb of the command line",
-    "_NotYet": "of a verb of the command line",
+    "LeaseLostError": "another process goes on",
+    "SnapshotBehindError": "the question waits",
+    "OverloadedError": "the caller hears BUSY",
+    "QuestionRefusedError": "the caller hears it",
+    "ParkedEventNotFoundError": "of a verb of the command line",
+    "SchemasInUseError": "of a verb of the command line",
+    "_TooFarBehindError": "of a verb of the command line",
     "StreamMissingError": "of a verb of the command line",
     "NatsUnavailableError": "of a verb of the command line",
     "NatsTooOldError": "of a verb of the command line",
 }
 # They answer with text or None, and it is no trouble of the process.
-NO_PROBES: Final = {"without_lone_surrogates", "log_id_of"}
+NO_PROBES: Final = {"log_id_of"}
 
 
 def rows() -> str:
@@ -102,7 +102,7 @@ def sentences() -> Iterator[tuple[str, list[str]]]:
             elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 names = {ast.unparse(target).rpartition(".")[2].lstrip("_") for target in targets}
-                if names & {"trouble", "last_error", "stalled", "aside", "unfit"} and words_of(node.value):
+                if names & {"trouble", "last_error", "stalled", "standby", "unfit"} and words_of(node.value):
                     yield where + ast.unparse(node.value), words_of(node.value)
 
 
