@@ -1,4 +1,4 @@
-"""The command line: run Switchboard, give it a command, ask it a question, load many, look behind it."""
+"""The command line: run Switchboard, give commands, ask questions, load files, and operate it."""
 
 import os
 import signal
@@ -53,13 +53,13 @@ def switchboard(
 def run(
     service: Annotated[
         str | None,
-        typer.Argument(help=f"One of {', '.join(SERVICES)}; all when left out.", autocompletion=_services),
+        typer.Argument(help=f"One of {', '.join(SERVICES)}. Default: all.", autocompletion=_services),
     ] = None,
 ) -> None:
     """Run Switchboard until Ctrl-C.
 
-    All of it by default, with a PostgreSQL and a NATS of its own unless SWITCHBOARD_POSTGRES_URL and
-    SWITCHBOARD_NATS_URL name others. Or one service, which needs both URLs.
+    By default it runs all services, and starts its own PostgreSQL and NATS unless SWITCHBOARD_POSTGRES_URL and
+    SWITCHBOARD_NATS_URL name others. A single service needs both URLs.
     """
     held = settings()
     if service is not None:
@@ -89,18 +89,18 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
-        # The exit code is settled. While Python shuts down, one more Ctrl-C would end it as by the signal instead.
+        # The exit code is final. Another Ctrl-C while Python shuts down must not replace it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _become(service: str, held: Settings) -> NoReturn:
-    """This process becomes the service, so that signals and the exit code are the service's own."""
+    """Replace this process by the service, which then handles signals and sets the exit code."""
     if service not in SERVICES:
-        fail(f"There is no service {service!r}; there are {', '.join(SERVICES)}.", USAGE)
+        fail(f"Unknown service {service!r}. Services: {', '.join(SERVICES)}.", USAGE)
     if held.nats_url is None or held.postgres_url is None:
         fail(
-            f"{service} needs a NATS and a PostgreSQL that run already: set SWITCHBOARD_NATS_URL and "
-            "SWITCHBOARD_POSTGRES_URL. `switchboard run` alone starts everything.",
+            f"{service} needs a running NATS and PostgreSQL: set SWITCHBOARD_NATS_URL and SWITCHBOARD_POSTGRES_URL. "
+            "`switchboard run` without a service starts everything.",
             USAGE,
         )
     os.execv(sys.executable, [sys.executable, "-m", SERVICES[service]])  # noqa: S606  no shell is wanted

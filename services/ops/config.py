@@ -1,4 +1,4 @@
-"""`switchboard config`: every setting, its value and where that comes from; passwords never."""
+"""`switchboard config`: every setting with its value and source, without passwords."""
 
 import os
 from difflib import get_close_matches
@@ -12,20 +12,20 @@ from services.ops.terminal import Json, err, out, print_json, settings
 from shared.process.settings import Settings
 from shared.process.urls import without_password
 
-app = typer.Typer(help="The settings in force.", no_args_is_help=True)
+app = typer.Typer(help="Show the settings in force.", no_args_is_help=True)
 
 HIDDEN: Final = "***"
 
 
 @app.command()
 def show(as_json: Json = False) -> None:
-    """Show every setting: its value, where it comes from, and what it is for; what is secret is hidden."""
+    """Show every setting with its value, source and meaning. Secrets are hidden."""
     found = list(rows())
     if as_json:
         print_json(found)
         return
     table = plain_table("Setting", "Value", "From", "Meaning")
-    # What one would copy is never cut.
+    # Names and values are never cut, so that they can be copied.
     table.columns[0].no_wrap = True
     table.columns[1].overflow = "fold"
     for row in found:
@@ -34,11 +34,11 @@ def show(as_json: Json = False) -> None:
     out.print(table)
     for name in unknown():
         near = get_close_matches(name, [row["setting"] for row in found], n=1)
-        err.print(f"{name} is set and means nothing here{f'; did you mean {near[0]}?' if near else '.'}")
+        err.print(f"{name} is set, but is not a setting{f'; did you mean {near[0]}?' if near else '.'}")
 
 
 def rows() -> list[dict[str, Any]]:
-    """One for each setting, in the order of the class."""
+    """One row for each setting, in the order of the class."""
     held = settings()
     return [
         {
@@ -52,7 +52,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def unknown() -> list[str]:
-    """What looks like a setting in the environment and is none."""
+    """Variables of the environment that look like settings, but are not."""
     known = set(map(variable, Settings.model_fields))
     return sorted(name for name in os.environ if name.startswith(variable("")) and name not in known)
 
@@ -69,7 +69,7 @@ def variable(name: str) -> str:
 
 
 def redacted(value: Any) -> Any:
-    """A URL without the user and password in it, of a secret nothing; numbers and switches as they are."""
+    """The value without secrets, and a URL without its password."""
     if isinstance(value, SecretStr):
         return HIDDEN
     if value is None or isinstance(value, int | float):

@@ -1,4 +1,4 @@
-"""`switchboard demo`: a short story told against a running Switchboard, each command with its answer, and the views."""
+"""`switchboard demo`: a short story on a running Switchboard, with every command, reply and view."""
 
 import asyncio
 import json
@@ -20,16 +20,16 @@ PATIENCE_SECONDS: Final = 15.0
 CRM: Final = "service:crm"
 PAUSE_SECONDS: Final = 0.0
 
-Pause = Annotated[float, typer.Option(min=0, max=10, help="Seconds to rest after each answer, to read along.")]
-Called = Annotated[str | None, typer.Option("--account", help="The account to play it in, a new one if left out.")]
+Pause = Annotated[float, typer.Option(min=0, max=10, help="Seconds to pause after each reply, for reading.")]
+Called = Annotated[str | None, typer.Option("--account", help="The account to use. Default: a new one.")]
 
 
 class DemoError(Exception):
-    """The story went otherwise than it is told."""
+    """A step of the demo had an unexpected outcome."""
 
 
 class Stage:
-    """Gives commands and asks questions as they would be typed, and shows what comes of them."""
+    """Gives commands and asks questions, and shows them as typed with their replies."""
 
     def __init__(self, account: Account, pause: float) -> None:
         self._account = account
@@ -42,22 +42,22 @@ class Stage:
         await asyncio.sleep(self._pause)
 
     async def do(self, actor: str, command: str, outcome: str = "accepted", /, **fields: Any) -> Mapping[str, Any]:
-        """Gives a command that comes out so.
+        """Give a command with this outcome.
 
         Raises:
-            DemoError: it did not.
+            DemoError: it had another outcome.
         """
         self._typed("command", actor, command, fields)
         reply = await self._account.acting_as(actor).send(command, fields)
-        told = reply.model_dump(mode="json", exclude_none=True)
-        out.print(Padding(render.reply_of(command, told), (0, 0, 0, 2)), soft_wrap=False)
+        body = reply.model_dump(mode="json", exclude_none=True)
+        out.print(Padding(render.reply_of(command, body), (0, 0, 0, 2)), soft_wrap=False)
         await asyncio.sleep(self._pause)
-        if told["outcome"] != outcome:
-            raise DemoError(f"{command} was {told['outcome']}, not {outcome}")
-        return told
+        if body["outcome"] != outcome:
+            raise DemoError(f"{command} was {body['outcome']}, not {outcome}")
+        return body
 
     async def see(self, question: str, *keys: str, **fields: Any) -> None:
-        """Asks as the service that tells the story; of each object only these keys are shown."""
+        """Ask as the service of the demo; of each object only these keys are shown."""
         self._typed("query", CRM, question, fields)
         answer = await self._account.acting_as(CRM).query_raw(question, fields)
         if "error" in answer:
@@ -89,14 +89,17 @@ async def opening(stage: Stage) -> None:
 
 
 async def clash(stage: Stage) -> None:
-    await stage.chapter("Two people want one address", "bob is first. cleo is refused, and learns what can be done.")
+    await stage.chapter("Two people want one address", "bob is first; cleo is refused, with advice.")
     await stage.do("bob", "ConnectPersonal", address="sales@acme.example", owner="bob")
     await stage.do("cleo", "ConnectPersonal", "refused", address="sales@acme.example", owner="cleo")
     await stage.do("ana", "TransferOwnership", address="sales@acme.example", new_owner="cleo")
 
 
 async def routing(stage: Stage) -> None:
-    await stage.chapter("Where does the mail go?", "To whom, and by which rule; an unknown address goes nowhere.")
+    await stage.chapter(
+        "Where does the mail go?",
+        "Each recipient with its inbox or owner and the rule; mail to unknown addresses goes nowhere.",
+    )
     rule = {"kind": "users_and_teams", "users": ["bob", "cleo"], "teams": []}
     await stage.do("ana", "SetRouting", inbox="support", rule=rule)
     recipients = ["support@acme.example", "sales@acme.example", "nobody@acme.example"]
@@ -107,7 +110,7 @@ async def routing(stage: Stage) -> None:
 
 
 async def leaving(stage: Stage) -> None:
-    await stage.chapter("Somebody leaves", "bob goes. His address waits for what ana decides; nobody else gets it.")
+    await stage.chapter("Someone leaves", "bob leaves. Only ana can decide who gets their address.")
     await stage.do("ana", "SetRouting", inbox="support", rule={"kind": "unassigned"})
     await stage.see("RemovalImpact", user="bob")
     await stage.do("ana", "DeactivateUser", user="bob")
@@ -118,7 +121,7 @@ async def leaving(stage: Stage) -> None:
 
 
 async def moving(stage: Stage) -> None:
-    await stage.chapter("An inbox moves", "Support is merged into a new inbox; its address moves along.")
+    await stage.chapter("An inbox moves", "Support is merged into a new inbox, and its address moves with it.")
     await stage.do("ana", "CreateInbox", inbox="help", name="Help desk", members=["cleo"])
     await stage.do("ana", "MoveTeamAddress", address="support@acme.example", to_inbox="help")
     await stage.do("ana", "MoveTeamAddress", "unchanged", address="support@acme.example", to_inbox="help")
@@ -130,14 +133,14 @@ CHAPTERS: Final[tuple[Callable[[Stage], Awaitable[None]], ...]] = (opening, clas
 
 
 def demo(account: Called = None, pause: Pause = PAUSE_SECONDS, url: Url = None) -> None:
-    """Tell a short story against a running Switchboard: who connects what, who clashes, where mail goes.
+    """Play a short story on a running Switchboard: connections, a conflict, routing, someone leaving.
 
-    It is played in an account of its own and changes no other.
+    It uses its own account and changes no other.
     """
     try:
         done(_played(url, account or f"demo-{new_id()[-8:]}", pause))
     except DemoError as error:
-        fail(f"The story went otherwise: {error}. Is {account} an account that is there already?", 1)
+        fail(f"The demo failed: {error}. Does the account {account} exist already?", 1)
 
 
 async def _played(url: str | None, name: str, pause: float) -> None:
@@ -147,4 +150,4 @@ async def _played(url: str | None, name: str, pause: float) -> None:
         for chapter in CHAPTERS:
             await chapter(stage)
     out.print()
-    out.print(Text(f"Every event of it: nats sub 'switchboard.event.v1.{name}.>' --all", style="dim"))
+    out.print(Text(f"All events of the demo: nats sub 'switchboard.event.v1.{name}.>' --all", style="dim"))

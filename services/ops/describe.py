@@ -1,6 +1,6 @@
-"""`switchboard describe`: the commands and questions there are, what each takes, who may, and what comes of it.
+"""`switchboard describe`: the commands and questions, their fields, permissions, outcomes and reasons.
 
-What it says stands in the published contract, too, and is made of the same words.
+The texts are those of the published contract.
 """
 
 import inspect
@@ -31,12 +31,12 @@ def _names(incomplete: str) -> list[str]:
 
 
 Name = Annotated[
-    str | None, typer.Argument(help="A command, a question or a reason; all when left out.", autocompletion=_names)
+    str | None, typer.Argument(help="A command, a question or a reason. Default: a list.", autocompletion=_names)
 ]
 
 
 def describe(name: Name = None, as_json: Json = False) -> None:
-    """Tell which commands and questions there are, or of one what it takes, who may, and why it is refused.
+    """List the commands and questions, or describe one: its fields, permissions and reasons for refusal.
 
     Example: switchboard describe ConnectTeam
     """
@@ -48,7 +48,7 @@ def describe(name: Name = None, as_json: Json = False) -> None:
         _show_reason(name, as_json=as_json)
     else:
         known = [*MESSAGES, *REASONS]
-        fail(f"There is no command, no question and no reason {name}. {suggestion(name, known)}", USAGE)
+        fail(f"Unknown command, question or reason {name}. {suggestion(name, known)}", USAGE)
 
 
 def _show_all(*, as_json: bool) -> None:
@@ -56,13 +56,14 @@ def _show_all(*, as_json: bool) -> None:
         print_json({"commands": list(COMMANDS), "questions": list(QUESTIONS)})
         return
     for title, messages, base in (("Command", COMMANDS, Command), ("Question", QUESTIONS, Question)):
-        table = plain_table(title, "Takes (? may be left out)")
+        table = plain_table(title, "Fields (? is optional)")
         for name, message in messages.items():
             table.add_row(Text(name, style="cyan"), ", ".join(_field(one) for one in fields_of(message, base)))
         out.print(table)
         out.print()
-    out.print("Every command takes actor, and optionally command_id, correlation_id and dry_run; every question takes")
-    out.print("actor, and optionally at_least and wait_ms. More of one, or of a reason: switchboard describe NAME")
+    out.print("Every command also takes actor, and optionally command_id, correlation_id and dry_run.")
+    out.print("Every question also takes actor, and optionally at_least and wait_ms.")
+    out.print("For details of one, or of a reason: switchboard describe NAME")
 
 
 def _field(described: Mapping[str, Any]) -> str:
@@ -79,7 +80,7 @@ def _show_one(name: str, *, as_json: bool) -> None:
     if prose := own_docstring(message):
         out.print(Text(prose))
         out.print()
-    table = plain_table("Field", "Needed", "Takes")
+    table = plain_table("Field", "Required", "Value")
     for described in found:
         takes = Text.assemble(described["takes"], (f"\n{described['means']}", "dim"))
         table.add_row(Text(described["field"], style="cyan"), "yes" if described["needed"] else "no", takes)
@@ -109,7 +110,7 @@ def _show_reason(name: str, *, as_json: bool) -> None:
 
 
 def facts_of(name: str) -> dict[str, Any]:
-    """Who may, what comes of it, why not; by what a person would call it."""
+    """Permissions, events, refusals and errors of a message, by their labels."""
     if name in QUESTIONS:
         question = QUESTIONS[name]
         return {"who_may": _plain(rules_of_question(question).who), "errors": [str(one) for one in errors(question)]}
@@ -141,12 +142,12 @@ def example_of(name: str) -> str:
 
 
 def own_docstring(message: type[BaseModel]) -> str:
-    """Not the one that is inherited."""
+    """The docstring of the class itself, without inherited ones."""
     return inspect.cleandoc(message.__dict__.get("__doc__") or "")
 
 
 def fields_of(message: type[BaseModel], without: type[BaseModel] = BaseModel) -> list[dict[str, Any]]:
-    """Its own fields first; those of `without` are left out."""
+    """The fields of a message, its own first, without those of the class `without`."""
     schema = message.model_json_schema()
     inherited = set(without.model_fields)
     common = set((Command if issubclass(message, Command) else Question).model_fields)

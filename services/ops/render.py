@@ -1,4 +1,4 @@
-"""Replies and answers as a person reads them: a refusal is advice, a list is a table, everything else key by key."""
+"""Replies and answers for people: a refusal with advice, a list as a table, anything else key by key."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,15 +12,15 @@ from rich.text import Text
 
 from services.ops.terminal import out
 
-# Words for the details that people ask about first; everything else is called as on the wire.
+# Labels of frequent details; all others have their names on the wire.
 WORDS: Final[Mapping[str, str]] = {
     "holder": "held by",
     "former_owner": "former owner",
     "since": "since",
     "primary": "alias of",
-    "retry_after_ms": "ask again after, ms",
+    "retry_after_ms": "retry after, ms",
 }
-# Wider than any terminal, to learn how wide a table would like to be.
+# Wider than any terminal, to measure the natural width of a table.
 WIDEST: Final = 10_000
 
 
@@ -34,7 +34,7 @@ def reply_of(command: str, body: Mapping[str, Any]) -> RenderableType:
         case "accepted":
             return _accepted(command, body)
         case "unchanged":
-            return _head("=", "yellow", "Unchanged", f"{command}: it was so already", body)
+            return _head("=", "yellow", "Unchanged", f"{command}: this was already the case", body)
         case "refused":
             return _refused(body)
     return value_of(body)
@@ -52,7 +52,7 @@ def _accepted(command: str, body: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_head("✓", "green", "Accepted", f"{command}: {events}", body)]
     parts += [Text.assemble(("  ! ", "yellow"), str(one.get("message"))) for one in body.get("warnings", ())]
     if steps := body.get("next_steps"):
-        parts.append(Text("  What comes next", style="dim"))
+        parts.append(Text("  Next steps", style="dim"))
         parts.append(_actions([(step["command"], "", step["why"]) for step in steps]))
     return Group(*parts)
 
@@ -62,13 +62,13 @@ def _refused(body: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [head, Text(f"  {body.get('message')}")]
     details = dict(body.get("details") or {})
     errors = details.pop("errors", None)
-    details.pop("known", None)  # all the names there are; the nearest are suggested instead
+    details.pop("known", None)  # all names; the most similar are suggested instead
     if details:
         parts.append(Padding(value_of(details), (0, 0, 0, 2)))
     if errors:
         parts.append(Padding(value_of(errors), (0, 0, 0, 2)))
     if actions := body.get("next_actions"):
-        parts.append(Text("  What can be done", style="dim"))
+        parts.append(Text("  You can", style="dim"))
         parts.append(_actions([(one["command"], " or ".join(one["by"]), one["why"]) for one in actions]))
     return Group(*parts)
 
@@ -103,7 +103,7 @@ def answer_of(body: Mapping[str, Any], *, is_list: bool = False) -> RenderableTy
 
 
 def value_of(value: Any) -> RenderableType:
-    """Objects with the same keys as a table, one object key by key, the rest as it is."""
+    """A list of objects as a table, an object key by key, another value as text."""
     if isinstance(value, Mapping):
         grid = Table.grid(padding=(0, 2))
         for key, one in value.items():
@@ -115,7 +115,7 @@ def value_of(value: Any) -> RenderableType:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """A column for each key that has a value in some row; one below the other where they do not fit side by side."""
+    """A table with a column for each key that has a value; too wide for the terminal, one object below the other."""
     keys = dict.fromkeys(key for row in rows for key in row)
     columns = [key for key in keys if any(_has_value(row.get(key)) for row in rows)]
     table = plain_table(*(escape(WORDS.get(key, key)) for key in columns))
@@ -127,7 +127,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def plain_table(*titles: str) -> Table:
-    """Without lines, so that it can be read, copied and cut."""
+    """A table without lines, to read, copy and cut."""
     return Table(*titles, header_style="dim", box=None, pad_edge=False)
 
 

@@ -1,4 +1,4 @@
-"""`switchboard command` and `switchboard query`: any command, any question, and the answer as a person reads it."""
+"""`switchboard command` and `switchboard query`: send any command or question, and print the reply."""
 
 import json
 import shlex
@@ -19,7 +19,7 @@ from shared.language.questions import QUESTIONS, ListQuestion
 from shared.language.subjects import TOKEN
 from shared.process.clock import new_id
 
-FIELDS: Final = "key=value sends text, key:=json sends JSON: a number, true, a list, an object."
+FIELDS: Final = "key=value sends text; key:=json sends JSON: a number, true, a list or an object."
 
 
 def _commands(incomplete: str) -> Iterable[str]:
@@ -31,7 +31,7 @@ def _questions(incomplete: str) -> Iterable[str]:
 
 
 def _fields(context: typer.Context, incomplete: str) -> Iterable[str]:
-    """The fields of the message named before, that are not given yet."""
+    """The fields of the message that the command line does not have yet."""
     message = (COMMANDS | QUESTIONS).get(context.params.get("name") or "")
     if message is None or "=" in incomplete:
         return []
@@ -39,12 +39,16 @@ def _fields(context: typer.Context, incomplete: str) -> Iterable[str]:
     return [f"{name}=" for name in message.model_fields if name not in given and name.startswith(incomplete)]
 
 
-Account = Annotated[str, typer.Argument(help="The account, such as acme.")]
-CommandName = Annotated[str, typer.Argument(metavar="COMMAND", help="Such as ConnectTeam.", autocompletion=_commands)]
-QuestionName = Annotated[str, typer.Argument(metavar="QUESTION", help="Such as Address.", autocompletion=_questions)]
+Account = Annotated[str, typer.Argument(help="For example acme.")]
+CommandName = Annotated[
+    str, typer.Argument(metavar="COMMAND", help="For example ConnectTeam.", autocompletion=_commands)
+]
+QuestionName = Annotated[
+    str, typer.Argument(metavar="QUESTION", help="For example Address.", autocompletion=_questions)
+]
 Fields = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=FIELDS, autocompletion=_fields)]
-Actor = Annotated[str | None, typer.Option(help="Who asks: a user's id, or service:<name>. Short for actor=….")]
-Seconds = Annotated[float, typer.Option("--timeout", help="How many seconds to wait for the answer.")]
+Actor = Annotated[str | None, typer.Option(help="The user who asks, by id, or service:<name>. Same as actor=…")]
+Seconds = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the reply.")]
 
 
 def command(
@@ -56,10 +60,10 @@ def command(
     seconds: Seconds = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Give a command, and see what came of it.
+    """Give a command and print its outcome.
 
-    Exit code 0: accepted or unchanged; 1: refused; 2: wrong usage; 3: no answer (give it again with the same
-    command_id, which is printed).
+    Exit code 0: accepted or unchanged; 1: refused; 2: wrong usage; 3: no answer.
+    After 3, give it again with the printed command_id; it takes effect once.
 
     Example: switchboard command acme ConnectTeam --actor ana address=support@acme.example inbox=support
     visibility_acknowledged:=true
@@ -70,7 +74,7 @@ def command(
         reply = done(_request(url, token(account), "command", token(name), body, seconds))
     except typer.Exit as ended:
         if ended.exit_code == INTERRUPTED:
-            err.print(f"Not answered: it may have taken effect. Give it again with command_id={body['command_id']}")
+            err.print(f"No answer yet; it may take effect. Give it again with command_id={body['command_id']}")
         raise
     if as_json:
         print_json(reply)
@@ -90,7 +94,7 @@ def query(
     seconds: Seconds = 35.0,
     as_json: Json = False,
 ) -> None:
-    """Ask a question, and see the answer.
+    """Ask a question and print the answer.
 
     Exit code 0: answered; 1: refused; 2: wrong usage; 3: no answer.
 
@@ -114,7 +118,7 @@ async def _request(
 
     subject = (subjects.command if kind == "command" else subjects.query)(account, name)
     async with switchboard_at(url, seconds) as switchboard:
-        with err.status(Text(f"Waiting for the answer to {name} …")):
+        with err.status(Text(f"Waiting for the reply to {name} …")):
             reply: dict[str, Any] = await switchboard.request(subject, body)
             return reply
 
@@ -125,7 +129,7 @@ def _print_suggestion(name: str, unknown: bool, names: Iterable[str]) -> None:
 
 
 def _print_field_help(message: type[BaseModel] | None, body: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
-    """What was meant by a field that cannot be read."""
+    """Print suggestions for the invalid fields."""
     if message is None:
         return
     errors = (reply.get("details") or {}).get("errors") or ()
@@ -137,27 +141,27 @@ def _print_field_help(message: type[BaseModel] | None, body: Mapping[str, Any], 
 
 
 def as_json_meant(message: type[BaseModel], field: str, value: Any) -> str | None:
-    """The argument that sends a field given as text as what the message wants there, if there is one."""
+    """The JSON argument to use in place of a text argument, if one is valid."""
     if not isinstance(value, str) or field not in message.model_fields:
         return None
-    wanted: TypeAdapter[Any] = TypeAdapter(message.model_fields[field].annotation or Any)
+    field_type: TypeAdapter[Any] = TypeAdapter(message.model_fields[field].annotation or Any)
     candidates: list[Any] = [[value]]
     with suppress(ValueError):
         candidates.insert(0, parsed(value))
     for candidate in candidates:
         with suppress(ValidationError):
-            wanted.validate_json(json.dumps(candidate), strict=True)
+            field_type.validate_json(json.dumps(candidate), strict=True)
             return f"{field}:={json.dumps(candidate)}"
     return None
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
-    """The names that are most like it, or all of them."""
+    """The most similar names, or all of them."""
     by_lower = {one.lower(): one for one in names}
     near = get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(by_lower[one] for one in near)}?"
-    return f"There are: {', '.join(by_lower.values())}."
+    return f"Known names: {', '.join(by_lower.values())}."
 
 
 def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
@@ -182,7 +186,7 @@ def _json(key: str, value: str) -> Any:
 
 
 def token(text: str) -> str:
-    """A part of a subject; what else may not stand there is the service's to refuse."""
+    """Check a part of a subject; the service checks the rest."""
     if not TOKEN.fullmatch(text):
         raise typer.BadParameter(f"{text!r} cannot be part of a subject")
     return text

@@ -1,4 +1,4 @@
-"""`switchboard streams`: the stream of events as it is declared, as it is, and who reads it."""
+"""`switchboard streams`: the stream of events as declared and as found, and its readers."""
 
 from typing import Annotated, Any, NoReturn
 
@@ -10,14 +10,14 @@ from services.ops.render import plain_table
 from services.ops.terminal import DONE, NO_ANSWER, REFUSED, Json, Url, Yes, fail, out, print_json, settings
 
 Delete = Annotated[
-    bool, typer.Option("--delete", help="Delete it with all consumers: the relay publishes the log again (restore).")
+    bool, typer.Option("--delete", help="Delete it with all consumers; the relay then publishes the log again.")
 ]
 
 
 def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes: Yes = False) -> None:
-    """Show the stream of events: what is declared, whether NATS has it so, and how far its readers are.
+    """Show the stream of events: its declaration, differences in NATS, and the progress of its readers.
 
-    Exit code 0: as declared, or deleted; 1: missing or otherwise; 3: no NATS.
+    Exit code 0: as declared, or deleted; 1: missing or different; 3: no NATS.
     """
     import asyncio
 
@@ -32,9 +32,9 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
     where = url or settings().nats_url_to_ask()
     if delete and not yes:
         question = (
-            "The relay publishes the whole log again. Durable consumers are deleted with the stream: views and the "
-            "typed client go on by themselves, other followers make theirs again and hear every event from the first. "
-            "Mirrors keep what they have (runbook: followers of the stream). Delete it?"
+            "The relay publishes the whole log again. Durable consumers are deleted with the stream. Views and the "
+            "typed client continue by themselves; other followers must create their consumers and then receive every "
+            "event from the first. Mirrors keep their messages (runbook: followers of the stream). Delete it?"
         )
         typer.confirm(question, abort=True, err=True)
     try:
@@ -46,12 +46,12 @@ def streams(url: Url = None, as_json: Json = False, delete: Delete = False, yes:
     except NatsUnavailableError as error:
         _failed(f"{error}. Is Switchboard running (`switchboard run`)?", "no_answer", NO_ANSWER, as_json=as_json)
     except StreamMissingError as error:
-        why = f"{error}. The relay makes it when it runs (`switchboard run relay`)."
+        why = f"{error}. A running relay creates it (`switchboard run relay`)."
         _failed(why, "refused", REFUSED, as_json=as_json)
     if as_json:
         print_json(report)
     elif delete:
-        out.print("The stream is deleted, with all consumers; a relay that runs makes it anew and publishes the log.")
+        out.print("The stream and its consumers are deleted; a running relay creates it again and publishes the log.")
     else:
         show(report)
     raise typer.Exit(REFUSED if report.get("drift") else DONE)
@@ -73,7 +73,7 @@ def show(report: dict[str, Any]) -> None:
         table = plain_table("Field", "Declared", "Found")
         for field, (declared, found) in report["drift"].items():
             table.add_row(field, str(declared), str(found))
-        out.print(Text("Otherwise than declared", style="bold red"))
+        out.print(Text("Differs from the declaration", style="bold red"))
         out.print(table)
     else:
         out.print(Text("as declared", style="green"))

@@ -1,4 +1,4 @@
-"""What every command of the line shares: exit codes, where it prints, the settings, the way to Switchboard."""
+"""Shared by all verbs: exit codes, output, settings, and the connection to Switchboard."""
 
 import asyncio
 import json
@@ -28,9 +28,11 @@ INTERRUPTED: Final = 130
 
 REACH_SECONDS: Final = 3.0
 
-Url = Annotated[str | None, typer.Option(help="NATS; else SWITCHBOARD_NATS_URL, else the one of `switchboard run`.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Url = Annotated[
+    str | None, typer.Option(help="URL of NATS. Default: SWITCHBOARD_NATS_URL, or that of `switchboard run`.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -52,13 +54,13 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         problems = "; ".join(f"SWITCHBOARD_{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        fail(f"Wrong setting: {problems}", USAGE)
+        fail(f"Invalid setting: {problems}", USAGE)
 
 
 def done(work: Coroutine[Any, Any, T]) -> T:
-    """What comes of it; nobody there, nobody answering and Ctrl-C are told, each with its exit code.
+    """Run it and return its result. Errors and Ctrl-C end the program with a message and their exit code.
 
-    Wrong settings are told before.
+    Settings are checked first.
     """
     from shared.client import (
         AuthenticationFailed,
@@ -70,7 +72,7 @@ def done(work: Coroutine[Any, Any, T]) -> T:
         RequestTimeout,
     )
 
-    # What counts is told below; a line of log in between would tear a table or a bar apart.
+    # Errors are printed below; log lines would break tables and progress bars.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.getLogger("shared").setLevel(logging.CRITICAL)
     try:
@@ -80,9 +82,9 @@ def done(work: Coroutine[Any, Any, T]) -> T:
         raise
     former = signal.getsignal(signal.SIGINT)
     try:
-        return uvloop.run(_deaf_at_the_end(work))
+        return uvloop.run(_without_interrupt_at_the_end(work))
     except AuthenticationFailed as error:
-        fail(f"{error}. SWITCHBOARD_NATS_NKEY_SEED, or a file of that name in SWITCHBOARD_SECRETS_DIR, says it.", USAGE)
+        fail(f"{error}. Set SWITCHBOARD_NATS_NKEY_SEED, or a file of that name in SWITCHBOARD_SECRETS_DIR.", USAGE)
     except PermissionDenied as error:
         fail(f"{error}.", REFUSED)
     except ConnectionFailed as error:
@@ -99,8 +101,8 @@ def done(work: Coroutine[Any, Any, T]) -> T:
         signal.signal(signal.SIGINT, former)
 
 
-async def _deaf_at_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """A Ctrl-C that comes while the loop is closed would leave a traceback instead of the exit code."""
+async def _without_interrupt_at_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Ignore Ctrl-C while the loop closes: it would print a traceback and lose the exit code."""
     try:
         return await work
     finally:

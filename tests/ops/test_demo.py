@@ -30,7 +30,7 @@ async def test_a_story_that_cannot_be_told_says_where_it_went_otherwise(running:
     code, output = await played(running.nats_url, "--account", name)
     assert code == 1
     assert "ACCOUNT_EXISTS" in output
-    assert "The story went otherwise" in output
+    assert "The demo failed" in output
 
 
 def test_the_picture_shows_the_chapters_and_fetches_nothing() -> None:

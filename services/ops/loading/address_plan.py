@@ -112,7 +112,7 @@ def _holder(wanted: WantedAddress) -> tuple[str | None, str | None]:
 
 
 def _row_error(draft: Draft, wanted: WantedAddress) -> str:
-    """An error of the row itself, whatever the account has."""
+    """An error of the row itself, independent of the account."""
     row = wanted.row
     match row.kind:
         case "team" if row.owner or not row.inbox:

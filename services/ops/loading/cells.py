@@ -139,7 +139,7 @@ def read(command: str, cells: Mapping[str, str]) -> tuple[dict[str, Any], list[s
         if field is None:
             its = ", ".join(fields)
             faults.append(
-                f'{name} is no field of {command} and has the value "{_shortened(cell)}"; its fields are {its}'
+                f'{name} is not a field of {command} and has the value "{_shortened(cell)}"; its fields are {its}'
             )
             continue
         try:

@@ -75,7 +75,7 @@ class InboxRow(NamedTuple):
 
 
 class AddressRow(NamedTuple):
-    """`error` says what is wrong with the row. `lenient`: a row whose owner may not hold it is no clash."""
+    """`error` says what is wrong with the row. `lenient`: a row whose owner may not hold it does not clash."""
 
     file: str
     line: int

@@ -1,7 +1,7 @@
-"""Views from outside: where they stand, what is parked, and rows made anew, compared, switched to and back.
+"""`switchboard views`: status, parked events, and rebuilt rows: compare, switch to them, switch back.
 
-Each verb is done by a process of the view's own room, of the code that is installed here, which says how far it is in
-lines of JSON; this page prints them. So nothing here knows what rows are made of, and no service has to run.
+Each verb runs in a process of the view's own service, with the code that is installed here. It reports in lines of
+JSON, which this module prints. So this module knows no rows, and no service has to run.
 """
 
 import json
@@ -19,13 +19,13 @@ from services.ops.views.process import VIEWS, Name, Url, do, done_of, outcome_of
 
 LONGEST_VALUE: Final = 60
 
-app = typer.Typer(help="The views: where they stand; rows made anew, compared, switched to and back; parked events.")
+app = typer.Typer(help="Show the views; rebuild, compare and switch their rows; handle parked events.")
 app.add_typer(parked.app, name="parked", no_args_is_help=True)
 
-Force = Annotated[bool, typer.Option("--force", help="Also when no process is there to answer from these rows.")]
+Force = Annotated[bool, typer.Option("--force", help="Switch even if no running process can answer from these rows.")]
 
 
-# ---- where they stand
+# ---- status
 
 
 @app.callback(invoke_without_command=True)
@@ -33,17 +33,17 @@ def _shown_by_default(context: typer.Context, url: Url = None, as_json: Json = F
     if context.invoked_subcommand is None:
         show(url, as_json)
     elif url is not None or as_json:
-        # Those of `parked` have verbs of their own, behind which they stand.
+        # The options of `parked` go behind its own verbs.
         verb = context.invoked_subcommand + (" …" if context.invoked_subcommand == "parked" else "")
-        fail(f"Options belong behind the verb: switchboard views {verb} --url … --json", USAGE)
+        fail(f"Put the options behind the verb: switchboard views {verb} --url … --json", USAGE)
 
 
 @app.command()
 def show(url: Url = None, as_json: Json = False) -> None:
-    """Where each view stands: version, position, lag behind the log, parked events, rows beside.
+    """Show the status of each view: version, position, lag behind the log, parked events, other rows.
 
-    The lag in seconds is the age of the oldest event that is not applied yet. Given up are dead letters that these rows
-    lack for good: answers that touch them say `incomplete_since` until the rows are made anew.
+    The lag in seconds is the age of the oldest event not applied yet. Dropped events are dead letters that these rows
+    lack for good: affected answers have `incomplete_since` until the rows are rebuilt.
     """
     with ThreadPoolExecutor(len(VIEWS)) as side_by_side:
         outcomes = list(side_by_side.map(lambda name: outcome_of(name, "show", {}, url, None), VIEWS))
@@ -51,8 +51,8 @@ def show(url: Url = None, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
         return
-    titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked", "Given up")
-    table = plain_table("View", *titles, "Beside")
+    titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked", "Dropped")
+    table = plain_table("View", *titles, "Other rows")
     for name, one in zip(VIEWS, found, strict=True):
         table.add_row(
             name,
@@ -67,7 +67,7 @@ def show(url: Url = None, as_json: Json = False) -> None:
     out.print(table)
     for name, one in zip(VIEWS, found, strict=True):
         if why := one["contradicts_log"]:
-            out.print(f"{name} does not match the log: {escape(why)}. Its service makes the rows anew by itself.")
+            out.print(f"{name} does not match the log: {escape(why)}. Its service rebuilds the rows by itself.")
 
 
 def _version(one: Mapping[str, Any]) -> str:
@@ -81,27 +81,27 @@ def _rows(rows: Mapping[str, Any]) -> str:
     return f"{rows['state']}: version {rows['version']} at {rows['position']:,}"
 
 
-# ---- rows made anew
+# ---- rebuild
 
 
 @app.command()
 def rebuild(name: Name, url: Url = None, as_json: Json = False) -> None:
-    """Make the rows anew from the event log, beside the live ones, which go on.
+    """Rebuild the rows from the event log, beside the live rows.
 
-    Nothing changes for readers. Next: `compare` tells what would change, `switch` makes the new rows live.
-    Ctrl-C leaves nothing of it.
+    Readers see no change. Then `compare` shows the differences, and `switch` makes the new rows live. Ctrl-C removes
+    the unfinished rows.
     """
     done = do(name, "rebuild", {}, url, as_json=as_json)
     if not as_json:
-        out.print(f"{name}: rows of version {done['version']} stand beside, at position {done['position']:,}.")
-        out.print(f"See what would change: switchboard views compare {name}")
+        out.print(f"{name}: rows of version {done['version']} are rebuilt, at position {done['position']:,}.")
+        out.print(f"Compare them with the live rows: switchboard views compare {name}")
 
 
 @app.command()
 def compare(name: Name, url: Url = None, as_json: Json = False) -> None:
-    """Tell what a switch would change: rows added, removed and changed, with examples and the fields that differ.
+    """Show the effect of a switch: rows added, removed and changed, with examples and the fields that differ.
 
-    Both are compared at one same position while the view goes on. Exit code 0 whether they differ or not.
+    Both are compared at the same position while the view runs. The exit code is 0 whether they differ or not.
     """
     report = do(name, "compare", {}, url, as_json=as_json)
     if not as_json:
@@ -110,34 +110,41 @@ def compare(name: Name, url: Url = None, as_json: Json = False) -> None:
 
 @app.command()
 def switch(name: Name, force: Force = False, url: Url = None, as_json: Json = False) -> None:
-    """Make the rows that were built beside live, in one step; those that were live are kept.
+    """Make the rebuilt rows live in one step, and keep the former live rows.
 
-    Processes of the version that was live step aside until they are switched back to. Rows kept by an earlier switch
-    are dropped.
+    Processes of the former version stop answering until you switch back. Rows kept by an earlier switch are dropped.
     """
     done = do(name, "switch", {"force": force}, url, as_json=as_json)
     if not as_json:
-        _print_switched(name, done, f"The former rows are kept: switchboard views back {name}, or drop {name}")
+        _print_switched(
+            name,
+            done,
+            f"The former rows are kept: switchboard views back {name}, or drop {name}",
+        )
 
 
 @app.command()
 def back(name: Name, force: Force = False, url: Url = None, as_json: Json = False) -> None:
-    """Make the rows live again that were live before the last switch, brought up to date first.
+    """Bring the rows from before the last switch up to date, and make them live again.
 
-    The rows switched back from are kept as new ones, in place of any that stand beside. Use the release of the version
-    that was live then: only its code can bring its rows up to date.
+    The present rows are kept as new ones, in place of any others. Use the release of that former version: only its code
+    can bring its rows up to date.
     """
     done = do(name, "back", {"force": force}, url, as_json=as_json)
     if not as_json:
-        _print_switched(name, done, f"The others are kept: switchboard views switch {name}, or drop {name}")
+        _print_switched(
+            name,
+            done,
+            f"The other rows are kept: switchboard views switch {name}, or drop {name}",
+        )
 
 
 @app.command()
 def drop(name: Name, url: Url = None, as_json: Json = False) -> None:
-    """Drop the rows that stand beside the live ones, new and former; the live ones stay.
+    """Delete the new and former rows; the live rows stay.
 
-    There is no way back to a former version then, and a process that runs with a newer version than the live rows
-    makes its own and switches to them.
+    You can then no longer switch back. A running process with a newer version than the live rows rebuilds its own and
+    switches to them.
     """
     done = do(name, "drop", {}, url, as_json=as_json)
     if not as_json:
@@ -146,9 +153,9 @@ def drop(name: Name, url: Url = None, as_json: Json = False) -> None:
 
 
 def _print_switched(name: str, done: Mapping[str, Any], hint: str) -> None:
-    tries = "" if done["tries"] == 1 else f", at the {done['tries']}. try"
+    attempts = "" if done["tries"] == 1 else f", after {done['tries']} attempts"
     out.print(f"{name}: version {done['version']} is live, at position {done['position']:,}.")
-    out.print(f"Readers and the feed waited for at most {done['locked_out_ms']:g} ms{tries}.")
+    out.print(f"Readers and the consumer waited for at most {done['locked_out_ms']:g} ms{attempts}.")
     out.print(hint)
 
 

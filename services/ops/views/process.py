@@ -1,4 +1,4 @@
-"""What a verb needs of the view's own room: its process, its last line, and the steps it tells on the way."""
+"""The process of a verb of `views`: its steps as they come, and its outcome in the last line."""
 
 import json
 import os
@@ -22,18 +22,19 @@ VIEWS: Final[Mapping[str, str]] = {
 }
 
 WHERE: Final = (
-    "Without --url and SWITCHBOARD_POSTGRES_URL it is looked for where `switchboard run` keeps it, in "
-    "SWITCHBOARD_DATA_DIR of this folder. Is Switchboard running?"
+    "Without --url and SWITCHBOARD_POSTGRES_URL, the command uses the PostgreSQL of `switchboard run` in "
+    "SWITCHBOARD_DATA_DIR. Is Switchboard running?"
 )
 
 Name = Annotated[str, typer.Argument(metavar="VIEW", help=f"One of {', '.join(VIEWS)}.")]
 Url = Annotated[
-    str | None, typer.Option(help="PostgreSQL; else SWITCHBOARD_POSTGRES_URL, else the one of `switchboard run`.")
+    str | None,
+    typer.Option(help="URL of PostgreSQL. Default: SWITCHBOARD_POSTGRES_URL, or `switchboard run`'s."),
 ]
 
 
 def do(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bool) -> Any:
-    """What the verb gives, printed when JSON is wanted."""
+    """Run the verb and return its result, printed as JSON if wanted."""
     done = ask(name, verb, arguments, url, as_json=as_json)
     if as_json:
         print_json(done)
@@ -43,7 +44,7 @@ def do(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, a
 def ask(name: str, verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bool) -> Any:
     known = name.replace("_", "-")
     if known not in VIEWS:
-        fail(f"There is no view {name!r}; there are {', '.join(VIEWS)}.", USAGE)
+        fail(f"Unknown view {name!r}. Views: {', '.join(VIEWS)}.", USAGE)
     with _bar() as step:
         outcome = outcome_of(known, verb, arguments, url, step)
     return done_of(outcome, as_json)
@@ -63,7 +64,7 @@ def done_of(outcome: Mapping[str, Any], as_json: bool) -> Any:
 
 def _error(outcome: Mapping[str, Any]) -> tuple[str, int]:
     if "no_answer" in outcome:
-        # With it comes the driver, which the command line otherwise does without.
+        # Imported late: it loads the driver, which the command line does not need otherwise.
         from shared.process.postgres import SETTINGS_NOT_APPLIED
 
         why = outcome["no_answer"]
@@ -79,9 +80,9 @@ OnProgress = Callable[[Mapping[str, Any]], None]
 def outcome_of(
     name: str, verb: str, arguments: Mapping[str, Any], url: str | None, on_progress: OnProgress | None
 ) -> Mapping[str, Any]:
-    """The last line that the room's process prints; `on_progress` gets those before it."""
+    """The last line printed by the process; `on_progress` receives the earlier ones."""
     argv = (sys.executable, "-m", VIEWS[name], "views", verb, json.dumps(dict(arguments)))
-    # On a terminal its log lines would tear the bar apart; they are shown when it fails.
+    # On a terminal, log lines would break the progress bar; they are printed if it fails.
     with (
         tempfile.TemporaryFile() as lines,
         _running(argv, url, lines if err.is_terminal else None) as (process, interrupted),
@@ -93,7 +94,7 @@ def outcome_of(
                 on_progress(outcome["step"])
         process.wait()
         if interrupted and process.returncode == -signal.SIGTERM:
-            return {"interrupted": "Stopped before it began; nothing is left of it."}
+            return {"interrupted": "Stopped before it started; nothing is left of it."}
         if process.returncode not in {0, REFUSED, NO_ANSWER} or "step" in outcome or not outcome:
             lines.seek(0)
             output = lines.read().decode(errors="replace")
@@ -102,7 +103,7 @@ def outcome_of(
 
 
 def _postgres_here() -> str:
-    """The one of the settings, or the socket of the one that `switchboard run` starts."""
+    """The URL of the settings, or the socket of the PostgreSQL of `switchboard run`."""
     from services.ops.local.servers import Postgres
 
     held = settings()
@@ -113,9 +114,7 @@ def _postgres_here() -> str:
 def _running(
     argv: Sequence[str], url: str | None, lines: IO[bytes] | None
 ) -> "Iterator[tuple[subprocess.Popen[bytes], list[int]]]":
-    """The process, and with which signals this one was asked to end: that one is asked then, by us alone, and waited
-    for, so that it leaves nothing.
-    """
+    """The process, and the signals this one received; they are passed on, and the process is awaited to clean up."""
     environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or _postgres_here()}
     process = subprocess.Popen(  # noqa: S603  our own program
         argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
@@ -132,7 +131,7 @@ def _handing_on(process: "subprocess.Popen[bytes]") -> Iterator[list[int]]:
         return
 
     def ask(number: int, _frame: object) -> None:
-        # A second one would take it the time to clear away what it was making.
+        # A second signal would cut its clean-up short.
         if not asked:
             process.terminate()
         asked.append(number)
@@ -152,7 +151,7 @@ def _lines(process: "subprocess.Popen[bytes]") -> Iterator[bytes]:
 
 @contextmanager
 def _bar() -> Iterator[OnProgress]:
-    """Shows steps as they come, on a terminal; elsewhere the process's own log lines tell."""
+    """Show steps on a terminal; elsewhere the log lines of the process show them."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -28,7 +28,7 @@ def read_microsoft(path: Path, export: Export) -> None:
         principal = line.text("userprincipalname")
         listed = line.proxies(PROXIES)
         export.left_out.update({f"{kind} addresses": count for kind, count in listed.others.items()})
-        # Without that column the export does not say who has a mailbox; the sign-in name stands in for the address.
+        # Without that column the export does not say who has a mailbox; the sign-in name is taken for the address.
         address = first_filled(*listed.primaries[:1], line.text("mail"), "" if PROXIES in columns else principal)
         if not address:
             export.notes.append(f"{principal} has no mailbox and becomes a user without an address")
