@@ -27,7 +27,8 @@ import psutil
 import psycopg
 
 from services.ops.local.children import Child, die_with_parent, last_lines
-from services.ops.local.servers import Nats, Postgres, Server
+from services.ops.local.nats_server import Nats
+from services.ops.local.postgres_server import Postgres
 from shared.process import clock
 
 ROOT = Path(__file__).parent.parent
@@ -125,7 +126,7 @@ def new_folder() -> Iterator[Path]:
 class RunningServer:
     """A server that a test may stop, kill, wipe and start again; it keeps its URL through all of it."""
 
-    def __init__(self, server: Server, *, start: bool = True) -> None:
+    def __init__(self, server: Postgres | Nats, *, start: bool = True) -> None:
         self._server = server
         self._child: Child | None = None
         if start:

@@ -38,7 +38,7 @@ def umadb(stage: Stage, commands: int) -> Told:
     port = free_port()
     data = stage.folder / f"umadb-{port}"
     argv = (str(Path(sys.executable).with_name("umadb")), "--listen", f"127.0.0.1:{port}", "--db-path", str(data))
-    with stage.program("umadb", argv, farewell=signal.SIGINT):
+    with stage.program("umadb", argv, stop_signal=signal.SIGINT):
         wait_until(lambda: _listens(port), what="UmaDB to listen")
         options = ["--url", f"http://127.0.0.1:{port}", "--commands", str(commands), "--threads", str(THREADS)]
         told = told_by(["-m", "tests.bench.umadb_load"], options)

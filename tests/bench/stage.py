@@ -45,11 +45,11 @@ class Stage:
         name: str,
         argv: Sequence[str],
         environment: Mapping[str, str] | None = None,
-        farewell: signal.Signals = signal.SIGTERM,
+        stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Iterator[Child]:
         """A program that runs while the block does; its output goes to a file in the stage's folder."""
         log = self.folder / f"{name}.log"
-        child = Child(Program(name, tuple(argv), farewell, environment or {}, cwd=ROOT, log=log))
+        child = Child(Program(name, tuple(argv), stop_signal, environment or {}, cwd=ROOT, log=log))
         try:
             yield child
         finally:

@@ -23,7 +23,8 @@ import nkeys
 import yaml
 
 from services.ops.local.children import Program
-from services.ops.local.servers import DATABASE, Nats, Postgres, nats_answers
+from services.ops.local.nats_server import Nats, nats_answers
+from services.ops.local.postgres_server import DATABASE, Postgres
 from tests.command_line import run_blocking
 from tests.journeys.wire import Wire, connected
 from tests.real_servers import ROOT, RunningServer, free_port, new_folder

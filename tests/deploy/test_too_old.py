@@ -14,9 +14,10 @@ import pytest
 from typer.testing import CliRunner
 
 from services.ops.cli import app
-from services.ops.local import servers
 from services.ops.local.children import Program, identity
-from services.ops.local.servers import Nats, Postgres
+from services.ops.local.nats_server import Nats
+from services.ops.local.postgres_server import Postgres, postgres_binaries
+from services.ops.local.system_user import grant_access
 from shared.messaging import event_stream
 from shared.wire.connection import connect_to_nats
 from tests.conftest import MakeSwitchboard
@@ -42,7 +43,7 @@ class OldPostgres(Postgres):
     def prepare(self) -> None:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self._user:
-            servers._admit_system_user(self._user, self.folder.parent / "any", servers._postgres_binaries())
+            grant_access(self._user, self.folder.parent, postgres_binaries())
         if self.folder.exists():
             return
         self.folder.mkdir(mode=0o700)

@@ -38,7 +38,7 @@ async def test_a_rolling_restart_of_the_write_side_loses_no_request(running: Run
                 await asyncio.to_thread(struck, running, "connections", psutil.Process.terminate)
                 await until_there_are(wire, 2)
                 await work.progress(COMMANDS_BETWEEN)
-                second.ask_to_end()
+                second.request_stop()
                 await asyncio.to_thread(wait_until, lambda: second.poll() is not None, 20, "the second to end")
                 assert second.poll() == 0
         await work.progress(COMMANDS_BETWEEN)

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from services.ops.local.servers import Postgres
+from services.ops.local.postgres_server import Postgres
 from shared.client import LogChanged
 from shared.client import connect as client_connected
 from shared.language import subjects

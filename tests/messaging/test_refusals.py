@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.inbox_views.app import INBOX_VIEWS
-from services.ops.local.servers import Nats, nats_answers
+from services.ops.local.nats_server import Nats, nats_answers
 from services.relay.app import wire as relay_wire
 from shared.language import subjects
 from shared.messaging import event_stream as bus_

@@ -12,9 +12,11 @@ from typing import Final
 
 import psycopg
 
-from services.ops.local import servers
 from services.ops.local.children import Program, identity
-from services.ops.local.servers import Nats, Postgres
+from services.ops.local.nats_server import Nats
+from services.ops.local.postgres_server import Postgres, postgres_binaries
+from services.ops.local.processes import end_processes, processes_in
+from services.ops.local.system_user import grant_access
 from tests.real_servers import ROOT, RunningServer, free_port, wait_until
 
 HERE: Final = Path(__file__).parent
@@ -64,7 +66,7 @@ def nats_versions(folder: Path) -> list[Version]:
 
 def postgres_versions() -> list[Version]:
     """Those of the wheel and of Debian's packages, one of each major version, oldest first."""
-    wheel = servers._postgres_binaries().parent.parent
+    wheel = postgres_binaries().parent.parent
     found: dict[int, Version] = {}
     for binaries in (*wheel.glob("pginstall*/bin"), *DEBIAN.glob("*/bin")):
         if (binaries / "postgres").exists() and (binaries / "initdb").exists():
@@ -142,12 +144,12 @@ class OtherPostgres(Postgres):
     def prepare(self) -> None:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self._user:
-            servers._admit_system_user(self._user, self.folder.parent / "any", servers._postgres_binaries())
+            grant_access(self._user, self.folder.parent, postgres_binaries())
         if not self.folder.exists():
             self._make()
         if self.socket_folder != self.folder:
             self._own_socket_folder()
-        servers._end_leftovers(list(servers._postgres_processes(self.folder)), signal.SIGINT)
+        end_processes(processes_in("postgres", self.folder), signal.SIGINT)
         self._forget_stale_pid()
 
     def program(self) -> Program:

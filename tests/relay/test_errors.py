@@ -1,4 +1,4 @@
-from services.ops.local.launcher import STREAM_STUCK
+from services.ops.local.stream_guard import STREAM_STUCK
 from services.relay.errors import StreamStuck
 
 

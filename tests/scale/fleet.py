@@ -92,7 +92,7 @@ class Fleet:
         """All at once, cleanly; what does not end in time is killed."""
         children = [member.child for members in self.members.values() for member in members]
         for child in children:
-            child.ask_to_end()
+            child.request_stop()
         if children:
             with ThreadPoolExecutor(len(children)) as pool:
                 list(pool.map(Child.stop, children))

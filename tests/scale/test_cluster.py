@@ -12,7 +12,7 @@ from nats.js import JetStreamContext
 from nats.js.api import PeerInfo
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
-from services.ops.local.servers import nats_answers
+from services.ops.local.nats_server import nats_answers
 from shared import client as switchboard_client
 from shared.messaging import event_stream
 from shared.projections.durable_consumer import consumer_config

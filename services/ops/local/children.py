@@ -1,4 +1,4 @@
-"""Programs run as children of this process: none of them outlives it, even when it is killed."""
+"""Programs as children of this process: they end with it, even when it is killed."""
 
 import ctypes
 import os
@@ -16,15 +16,15 @@ _LOG_BYTES = 10_000_000
 
 @dataclass(frozen=True)
 class Program:
-    """What to run. `farewell` asks it to end; it is also what it gets when this process dies before it.
+    """A program to run. `stop_signal` is the signal that ends it, also when this process dies first.
 
-    `user` is the system user to run as (only root can choose), `log` a file for its output (None: ours), `environment`
-    what is added to ours.
+    Only root can set `user`, the system user to run as. `log` is a file for its output, by default that of this
+    process. `environment` is added to that of this process.
     """
 
     name: str
     argv: tuple[str, ...]
-    farewell: signal.Signals = signal.SIGTERM
+    stop_signal: signal.Signals = signal.SIGTERM
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     cwd: Path | None = None
@@ -46,19 +46,19 @@ class Child:
         """The exit code, negative for a signal; None while it runs."""
         return self._process.poll()
 
-    def ask_to_end(self) -> None:
+    def request_stop(self) -> None:
         if self.poll() is None:
-            self._process.send_signal(self.program.farewell)
+            self._process.send_signal(self.program.stop_signal)
 
     def kill(self) -> None:
-        """Ends it at once, with what it started in its session."""
+        """Kill it with all processes of its session."""
         if self.poll() is None:
             os.killpg(self.pid, signal.SIGKILL)
             self._process.wait()
 
     def stop(self, seconds: float = 10.0) -> None:
-        """Asks it to end, waits that long, then kills it. Blocks."""
-        self.ask_to_end()
+        """Ask it to end, wait up to `seconds`, then kill it. Blocks."""
+        self.request_stop()
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -66,7 +66,7 @@ class Child:
 
 
 def last_lines(program: Program, count: int = 15) -> str:
-    """The end of the program's log, for a message about its failure."""
+    """The last lines of the program's log, for an error message."""
     if program.log is None or not program.log.exists():
         return ""
     return "\n".join(program.log.read_text(errors="replace").splitlines()[-count:])
@@ -83,7 +83,7 @@ def _spawn(program: Program) -> subprocess.Popen[bytes]:
             cwd=program.cwd,
             env={**os.environ, **program.environment},
             start_new_session=True,
-            preexec_fn=die_with_parent(program.farewell),  # noqa: PLW1509  one system call, after the change of user
+            preexec_fn=die_with_parent(program.stop_signal),  # noqa: PLW1509  one system call, after the change of user
             **identity(program.user),
         )
     finally:
@@ -101,7 +101,7 @@ class Identity(TypedDict, total=False):
 
 
 def identity(user: str | None) -> Identity:
-    """What runs a program as `user`; nothing for None."""
+    """The arguments that run a program as `user`; none for None."""
     if user is None:
         return {}
     return {"user": user, "group": user, "extra_groups": []}
@@ -114,16 +114,16 @@ def _open_log(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 
-def die_with_parent(farewell: signal.Signals) -> Callable[[], None] | None:
-    """A `preexec_fn`: the child gets `farewell` when the thread that started it ends. None where the system cannot."""
+def die_with_parent(stop_signal: signal.Signals) -> Callable[[], None] | None:
+    """A `preexec_fn` that sends `stop_signal` to the child when its starting thread ends; None if unsupported."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def in_the_child() -> None:
-        prctl(_PR_SET_PDEATHSIG, int(farewell))
+    def set_parent_death_signal() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(stop_signal))
         if os.getppid() != parent:
-            os.kill(os.getpid(), farewell)
+            os.kill(os.getpid(), stop_signal)
 
-    return in_the_child
+    return set_parent_death_signal

@@ -104,7 +104,7 @@ def outcome_of(
 
 def _postgres_here() -> str:
     """The URL of the settings, or the socket of the PostgreSQL of `switchboard run`."""
-    from services.ops.local.servers import Postgres
+    from services.ops.local.postgres_server import Postgres
 
     held = settings()
     return held.postgres_url or Postgres(held.data_dir).url()

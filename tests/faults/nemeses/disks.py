@@ -19,7 +19,7 @@ from typing import Final
 import nats.errors
 import psutil
 
-from services.ops.local.servers import Postgres
+from services.ops.local.postgres_server import Postgres
 from tests.faults.nemeses.processes import deaths, part
 from tests.faults.nemeses.target import ASK_AGAIN_SECONDS, LOG_END, PROBE, Fired, Nemesis, Target, bus, until
 from tests.journeys.wire import Wire, body

@@ -12,7 +12,7 @@ import psutil
 import psycopg
 import pytest
 
-from services.ops.local.servers import Postgres
+from services.ops.local.postgres_server import Postgres
 from tests.conftest import MakeSwitchboard
 from tests.metrics_page import Page
 from tests.real_servers import RunningNats, RunningSwitchboard, new_folder, still_run, wait_until

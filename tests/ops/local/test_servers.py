@@ -9,7 +9,8 @@ import psycopg
 from nats.js.api import StreamConfig
 from nats.js.errors import NotFoundError
 
-from services.ops.local.servers import Nats, Postgres, nats_answers, postgres_answers
+from services.ops.local.nats_server import Nats, nats_answers
+from services.ops.local.postgres_server import Postgres, postgres_answers
 from tests.real_servers import RunningNats, RunningPostgres, free_port
 
 
