@@ -223,7 +223,7 @@ async def test_a_refusal_reads_like_advice(running: RunningSwitchboard, acme: Ac
         "held by",
         "bob",
         "since",
-        "What can be done",
+        "You can",
         "Disconnect",
         "super_admin",
     ):

@@ -200,9 +200,9 @@ async def test_parked_events_are_listed_shown_tried_again_and_given_up(parked_vi
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("switch", "kitchen"), USAGE, "There is no view"),
-        (("--url", "postgresql://elsewhere", "drop", "inbox-views"), USAGE, "Options belong behind the verb"),
-        (("--json", "show"), USAGE, "Options belong behind the verb"),
+        (("switch", "kitchen"), USAGE, "Unknown view"),
+        (("--url", "postgresql://elsewhere", "drop", "inbox-views"), USAGE, "Put the options behind the verb"),
+        (("--json", "show"), USAGE, "Put the options behind the verb"),
         (("--json", "parked", "list", "routing"), USAGE, "views parked … --url … --json"),
         (("parked", "show", "inbox-views", "0"), USAGE, "Invalid value"),
         (("parked", "show", "inbox-views", "5"), REFUSED, "No event is parked at position 5"),
