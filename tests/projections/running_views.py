@@ -53,7 +53,7 @@ async def write_log(url: str, recorded: list[Recorded], topics: dict[int, str] |
                 await copy.write_row((one.stream, one.version, topic, to_state(one), one.position))
 
 
-async def reached(bus: Bus, position: int, seconds: float = 25.0) -> None:
+async def reached(bus: Bus, position: int, seconds: float = 60.0) -> None:
     """The view stands there, asked as anybody would."""
 
     async def there() -> bool:

@@ -26,7 +26,7 @@ class Member:
         argv = (sys.executable, "-m", MODULES[service])
         self.child = Child(Program(f"{service}-{number}", argv, environment=settings, cwd=ROOT, log=log))
 
-    def wait_until_ready(self, seconds: float = 40.0) -> None:
+    def wait_until_ready(self, seconds: float = 120.0) -> None:
         def ready() -> bool:
             assert self.child.poll() is None, f"{self.service} ended:\n{last_lines(self.child.program)}"
             return answers_ready(self.port)
