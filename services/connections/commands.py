@@ -1,4 +1,4 @@
-"""THE TABLE: each command with what must be there, what its decider reads, and its decider.
+"""The table of commands: what must be there, what the decider of each reads, and the decider.
 
 The permission of each command is in `shared/language/permissions.py`; `decide` enforces it. A command is refused in
 this order: account, permission, `requires` from left to right, the decider.

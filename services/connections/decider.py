@@ -1,4 +1,4 @@
-"""Decides commands in groups, each command seeing the events of those before, and commits each group at once.
+"""Decide commands in groups, commit each group at once, and answer a repeated command from the command journal.
 
 Every command is answered by what is flushed: its own commit, or the outcome that the command journal has for its id.
 """

@@ -1,4 +1,4 @@
-"""Reads what comes in over the bus, strictly: a command that can be decided, or the refusal that says what is wrong."""
+"""Parse a command from NATS strictly, or refuse it; compute the digest by which a repeated command is recognised."""
 
 import hashlib
 import re

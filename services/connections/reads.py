@@ -1,4 +1,4 @@
-"""The reads of THE TABLE: each takes the context and the command, and returns one value for the decider.
+"""The reads in the table of commands: each takes the context and the command, and returns one value for the decider.
 
 A read whose name begins with `require` raises the refusal of a thing that must be there.
 """

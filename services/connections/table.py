@@ -1,4 +1,4 @@
-"""A row of THE TABLE: one command, the permission it needs, what must be there, what it reads, and its decider."""
+"""A row of the table of commands: a command, its permission, what must be there, what it reads, and its decider."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

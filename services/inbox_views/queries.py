@@ -1,4 +1,4 @@
-"""Each question is read from one snapshot: rows by SQL, everything derived by the pages of the domain."""
+"""Each question is read from one snapshot: rows by SQL, everything derived by the functions of `domain/`."""
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Each question is read from one snapshot: rows by SQL, the choice by the pages of the domain."""
+"""Each question is read from one snapshot: rows by SQL, the choice by the functions of `domain/`."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The connection to a Switchboard: one connection to its NATS, shared by all accounts and subscriptions."""
+"""`connect`: a Switchboard over one connection to NATS, or the error that says why not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

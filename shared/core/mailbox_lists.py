@@ -1,4 +1,4 @@
-"""Lists of free mail domains and role names, from the files in `data/`.
+"""Free mail domains and role names from the files in `data/`, for warnings only: they never change an address.
 
 They are read at the first use: most processes never use them, and should start without that cost.
 """

@@ -1,4 +1,4 @@
-"""The comparison of names."""
+"""The form in which names of inboxes or teams are compared."""
 
 import unicodedata
 

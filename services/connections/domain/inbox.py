@@ -1,4 +1,4 @@
-"""One inbox is one shared place: its name is its own, its members see everything in it, its rule says who gets what."""
+"""One inbox: its name, its members and their access, its routing rule, and the plan's limit on open inboxes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
--- The event store: run as a whole whenever a writer starts; it changes nothing that is there already.
+-- The event store: log, constraint sets and command journal (the replies to repeated commands). Run as a whole whenever a writer starts; it changes nothing that is there already.
 
 CREATE SCHEMA IF NOT EXISTS connections;
 

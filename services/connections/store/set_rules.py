@@ -1,4 +1,4 @@
-"""Brings sets over that former rules wrote under other names, once for each version of the rules.
+"""Migrate constraint sets after their rule changed: `SET_RULES` in `commands.py` gives the version of the rules.
 
 What sets an aggregate belongs to is written in the commit of its events, so a new rule would not reach what was written
 before. A mark among the memberships says which version of the rules the sets have; a writer that finds an older one

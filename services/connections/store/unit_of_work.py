@@ -1,4 +1,4 @@
-"""One attempt at a group of commands: what their decisions read, and what would be written in one commit."""
+"""One attempt at a group of commands: what their decisions read, which the commit checks again, and what it writes."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple, cast

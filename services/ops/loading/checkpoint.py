@@ -1,4 +1,4 @@
-"""The checkpoint of a load: a small file beside the loaded one, removed when all rows are answered.
+"""The file of a load's checkpoint, beside the loaded file; `load.py` decides when it is saved.
 
 Its id and a row's line make the id of the row's command. A row that the same load sends twice therefore gets its first
 answer again, and a load that starts over sends new commands.

@@ -1,4 +1,4 @@
-"""One load: commands run side by side, in order where they depend on one another; refusals and progress are kept.
+"""One load: commands run concurrently, in order where they depend on one another; its checkpoint is saved each second.
 
 Rows answered without a gap from the first one are never sent again. A row without an answer is sent again under the
 same command id, and gets its first answer if it has one. The file of refused rows and the checkpoint are saved

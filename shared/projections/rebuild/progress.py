@@ -1,4 +1,4 @@
-"""Progress of a replay: its position, its rate, and the time that is left."""
+"""Progress of a replay: its position, its rate, and the time that is left; logged every few seconds."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The conditions that several decisions about an address share, each with its refusal."""
+"""Conditions of decisions about an address: connected, personal, pinned, acknowledged; each with its refusal."""
 
 from collections.abc import Iterable
 from typing import Literal, NoReturn, assert_never

@@ -1,4 +1,4 @@
-"""The situations of an address: free, connected to one person or one team, orphaned, or an alias of another address."""
+"""The situations of an address (free, personal, team, orphaned, alias), and the constraint sets that each is in."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_never
