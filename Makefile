@@ -1,7 +1,7 @@
 # Targets for a fresh checkout with Python >= 3.11 and make alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-tools check docs client bench faults neighbours lowest canary sbom format lock clean
+.PHONY: help install run test test-tools contract-tools check docs client bench faults neighbours lowest canary sbom format lock clean
 SHELL := /bin/sh
 
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -21,15 +21,20 @@ install: .venv/installed ## Set up .venv with exactly the packages of requiremen
 run: .venv/installed ## Set up what is missing and run everything until Ctrl-C
 	@exec $(BIN)/switchboard run
 
+# Files on several workers at the same time; on one: make test AT_ONCE=
+AT_ONCE ?= -n auto --dist loadfile --no-loadscope-reorder
+
 test: .venv/installed ## Set up what is missing and run every test; more: make test ARGS="-k alias -x"
-	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest $(AT_ONCE) $(ARGS)
 
 # Node's tools are tried where Node is; without them: make test-tools NODE=
 NODE ?= $(shell command -v node)
 
-test-tools: .venv/installed .venv-tools/installed $(if $(NODE),tests/tools/node_modules/installed) ## Test the contract with other teams' generators, the test tools themselves, and the long faults
-	@NODE='$(NODE)' .venv-tools/bin/python -m pytest -c tests/tools/pytest.ini tests/tools $(ARGS)
-	@$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/test_tools $(ARGS)
+test-tools: contract-tools .venv/installed ## Test the contract with other teams' generators, the test tools themselves, and the long faults
+	@$(BIN)/pytest $(AT_ONCE) tests/test_tools $(ARGS)
+
+contract-tools: .venv-tools/installed $(if $(NODE),tests/tools/node_modules/installed)
+	@NODE='$(NODE)' .venv-tools/bin/python -m pytest -c tests/tools/pytest.ini tests/tools
 
 check: .venv/installed ## Lint, formatting, types, import rules, words, rules stated twice, and that the published contract is current
 	$(BIN)/ruff check .

@@ -35,7 +35,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 # Their tests take longest: begun last, they would keep one worker busy while the others have nothing left to do.
-LONGEST = ("ops", "deploy", "journeys", "messaging", "faults", "scale", "projections", "client", "relay", "inbox_views")
+LONGEST = (
+    "test_tools", "ops", "deploy", "journeys", "messaging", "faults", "scale", "projections", "client", "relay",
+    "inbox_views",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
