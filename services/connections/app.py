@@ -13,12 +13,13 @@ from services.connections import dry_runs, outcome, parsing
 from services.connections.commands import PAGES, SET_RULES
 from services.connections.decider import Decider, Outcomes
 from services.connections.envelope import CommandEnvelope
+from services.connections.limits import LIMITS, WriterLimits
 from services.connections.outcome import Outcome
 from services.connections.partitions import Partitions
 from services.connections.store.event_store import EventStore, unsafe_switch
 from services.connections.store.library_internals import unsupported_release
 from services.connections.store.state_cache import UnreadableStreams
-from services.connections.writer import MOST_WAITING, Writer
+from services.connections.writer import Writer
 from shared.language import subjects
 from shared.language.commands import COMMANDS
 from shared.language.reasons import CODES, Reason
@@ -42,9 +43,9 @@ log = structlog.get_logger(__name__)
 
 
 class Commands:
-    """The endpoint of all commands: reads each at the door, hands it to the writer, replies what comes back."""
+    """The endpoint of all commands: reads each, hands it to the writer, and replies with its outcome."""
 
-    def __init__(self, service: Service, capacity: int = MOST_WAITING) -> None:
+    def __init__(self, service: Service, limits: WriterLimits = LIMITS) -> None:
         self._service = service
         self._sending: set[asyncio.Task[None]] = set()
         # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
@@ -56,8 +57,8 @@ class Commands:
         self._mapped = self._mapped_endpoint()
         self._partitions: Partitions | None = None
         self._unreadable = UnreadableStreams()
-        self._told_limit = LARGEST_EVENT
-        self.writer = Writer(self._open_decider, self._tell, self._failed, capacity)
+        self._last_limit = LARGEST_EVENT
+        self.writer = Writer(self._open_decider, self._answer, self._failed, limits)
 
     async def open(self) -> None:
         """Takes commands outside all partitions, and from partitions a share if accounts are spread, else from all."""
@@ -83,7 +84,7 @@ class Commands:
             await asyncio.gather(*self._sending)
 
     async def ready(self) -> str | None:
-        return self.writer.trouble()
+        return self.writer.last_error
 
     async def understood(self) -> str | None:
         return self._unreadable.summary()
@@ -116,8 +117,8 @@ class Commands:
     def _max_payload(self) -> int:
         """How many bytes NATS carries in one message, as the connection was told last."""
         limit = self._service.broker.connection.max_payload
-        if limit != self._told_limit:
-            self._told_limit = limit
+        if limit != self._last_limit:
+            self._last_limit = limit
             if limit < LARGEST_EVENT:
                 log.warning("nats.max_payload_low", max_payload=limit, needed=LARGEST_EVENT, advice=LOW)
         return limit
@@ -153,10 +154,10 @@ class Commands:
             envelope = parsing.read(account, name, request.data, request.headers)
         envelope.request = request
         if not self.writer.submit(envelope, len(request.data)):
-            self._tell([(envelope, outcome.refused(envelope, outcome.busy(self.writer.retry_after_ms())))])
+            self._answer([(envelope, outcome.refused(envelope, outcome.busy(self.writer.retry_after_ms())))])
         return True
 
-    def _tell(self, outcomes: Outcomes) -> None:
+    def _answer(self, outcomes: Outcomes) -> None:
         committed = False
         answered, counted_as = self._answered, COUNTED_AS.get
         for envelope, one in outcomes:
@@ -183,8 +184,8 @@ def reply_of(envelope: CommandEnvelope, decided: Outcome) -> Reply:
 
 
 @asynccontextmanager
-async def connections(service: Service, capacity: int = MOST_WAITING) -> AsyncIterator[None]:
-    commands = Commands(service, capacity)
+async def connections(service: Service, limits: WriterLimits = LIMITS) -> AsyncIterator[None]:
+    commands = Commands(service, limits)
     service.parts["postgres"] = commands.ready
     service.parts["streams"] = commands.understood
     service.metric_sources.append(commands.collect_metrics)
@@ -201,6 +202,6 @@ async def connections(service: Service, capacity: int = MOST_WAITING) -> AsyncIt
 
 if __name__ == "__main__":
     # Before anything is waited for that may be away.
-    if trouble := unsafe_switch() or unsupported_release():
-        sys.exit(f"connections: {trouble}")
+    if problem := unsafe_switch() or unsupported_release():
+        sys.exit(f"connections: {problem}")
     run("connections", connections)

@@ -42,3 +42,12 @@ class CommandEnvelope:
     weight: int = 1
     share: str = ""
     batch: "Sequence[CommandEnvelope]" = ()
+
+    def log_fields(self) -> dict[str, str | None]:
+        """The fields that name the command in a line of the log."""
+        return {
+            "account": self.account,
+            "command": self.name,
+            "command_id": self.command_id,
+            "correlation_id": self.correlation_id,
+        }

@@ -11,9 +11,10 @@ import pytest
 from services.connections.commands import PAGES
 from services.connections.decider import Decider
 from services.connections.envelope import CommandEnvelope
+from services.connections.limits import LIMITS, WriterLimits
 from services.connections.outcome import Outcome
 from services.connections.store.event_store import EventStore
-from services.connections.writer import PATIENCE_SECONDS, Writer
+from services.connections.writer import Writer
 from shared.language import commands as c
 from shared.language.reasons import Reason
 from shared.process.clock import new_id
@@ -27,9 +28,9 @@ ALREADY = len(COMPANY) + 2
 class Caller:
     """Hands commands to a writer and hears the answers."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, limits: WriterLimits = LIMITS) -> None:
         self._heard: dict[str, asyncio.Future[Outcome]] = {}
-        self.writer = Writer(lambda: Decider(EventStore(url, PAGES)), self._tell, self._failed)
+        self.writer = Writer(lambda: Decider(EventStore(url, PAGES)), self._tell, self._failed, limits)
         self.told_twice = 0
 
     def _failed(self) -> None:
@@ -64,8 +65,8 @@ class Caller:
 
 
 @asynccontextmanager
-async def at_work(url: str) -> AsyncIterator[Caller]:
-    caller = Caller(url)
+async def at_work(url: str, limits: WriterLimits = LIMITS) -> AsyncIterator[Caller]:
+    caller = Caller(url, limits)
     caller.writer.start()
     try:
         yield caller
@@ -92,7 +93,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def test_everything_taken_is_answered_before_the_writer_stops(database: str) -> None:
     make_company(database)
-    async with at_work(database) as caller:
+    # However slow the machine is: none may expire.
+    async with at_work(database, LIMITS._replace(patience_seconds=60.0)) as caller:
         heard = [caller.ask(connect(n), new_id()) for n in range(2_000)]
     assert {answer.result().kind for answer in heard} == {"accepted"}
     assert len({orjson.loads(answer.result().reply())["position"] for answer in heard}) == 2_000
@@ -102,9 +104,9 @@ async def test_everything_taken_is_answered_before_the_writer_stops(database: st
 
 async def test_the_writer_says_whether_commands_are_being_decided(database: str) -> None:
     caller = Caller(database)
-    assert caller.writer.trouble()
+    assert caller.writer.last_error
     caller.writer.start()
-    await until(lambda: caller.writer.trouble() is None)
+    await until(lambda: caller.writer.last_error is None)
     await caller.writer.drain(5)
 
 
@@ -124,9 +126,9 @@ async def test_postgres_may_go_and_come_back(private_postgres: RunningPostgres, 
         await until(lambda: len(asked) > 50)
         await asyncio.to_thread(private_postgres.stop if cleanly else private_postgres.kill)
         await until(lambda: len(busy) > 20)
-        assert caller.writer.trouble()
+        assert caller.writer.last_error
         await asyncio.to_thread(private_postgres.start)
-        await until(lambda: caller.writer.trouble() is None)
+        await until(lambda: caller.writer.last_error is None)
         enough = len(asked) + 50
         await until(lambda: len(asked) > enough)
         asking.cancel()
@@ -146,7 +148,7 @@ async def test_a_store_that_hangs_keeps_nobody_waiting_who_was_not_sent(database
             other.execute("SELECT pg_advisory_lock(5824113001)")
             heard = [caller.ask(connect(n), new_id()) for n in range(1, 4)]
             # The lock is held until the block ends: an answer is not to wait for it.
-            async with asyncio.timeout(15 * PATIENCE_SECONDS):
+            async with asyncio.timeout(15 * LIMITS.patience_seconds):
                 answers = await asyncio.gather(*heard)
         assert {answer.reason for answer in answers} == {Reason.BUSY}
         assert (await caller.ask(connect(4), new_id())).kind == "accepted"
@@ -172,14 +174,14 @@ async def test_a_database_that_is_read_only_for_a_while_is_busy_and_said_to_be_s
     store = Store(database)
     name = store.rows("SELECT current_database()")[0][0]
     async with at_work(database) as caller:
-        await until(lambda: caller.writer.trouble() is None)
+        await until(lambda: caller.writer.last_error is None)
         # As after a switch to a standby that is not promoted yet; only new sessions see it.
         store.run(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         end_others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
         store.rows(f"{end_others} AND pid <> pg_backend_pid()")
-        async with asyncio.timeout(15 * PATIENCE_SECONDS):
+        async with asyncio.timeout(15 * LIMITS.patience_seconds):
             assert (await caller.ask(connect(1), new_id())).reason == Reason.BUSY
-        assert "read-only" in (caller.writer.trouble() or "")
+        assert "read-only" in (caller.writer.last_error or "")
         with psycopg.connect(database, autocommit=True, options="-c default_transaction_read_only=off") as connection:
             connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only'.encode())
         store.rows(f"{end_others} AND pid <> pg_backend_pid()")
@@ -189,7 +191,7 @@ async def test_a_database_that_is_read_only_for_a_while_is_busy_and_said_to_be_s
 async def test_who_asks_before_postgres_ever_answered_hears_busy_in_time(private_postgres: RunningPostgres) -> None:
     await asyncio.to_thread(private_postgres.stop)
     async with at_work(private_postgres.url) as caller:
-        async with asyncio.timeout(15 * PATIENCE_SECONDS):
+        async with asyncio.timeout(15 * LIMITS.patience_seconds):
             answer = await caller.ask(connect(0), new_id())
         assert answer.reason == Reason.BUSY
 
@@ -198,27 +200,27 @@ async def test_the_writer_notices_that_postgres_went_and_came_though_nobody_asks
     private_postgres: RunningPostgres,
 ) -> None:
     async with at_work(private_postgres.url) as caller:
-        await until(lambda: caller.writer.trouble() is None)
+        await until(lambda: caller.writer.last_error is None)
         await asyncio.to_thread(private_postgres.stop)
-        await until(lambda: caller.writer.trouble() is not None)
+        await until(lambda: caller.writer.last_error is not None)
         await asyncio.to_thread(private_postgres.start)
-        await until(lambda: caller.writer.trouble() is None)
+        await until(lambda: caller.writer.last_error is None)
 
 
 async def test_whenever_one_asks_while_postgres_is_away_busy_comes_when_patience_ends(
     private_postgres: RunningPostgres,
 ) -> None:
     async with at_work(private_postgres.url) as caller:
-        await until(lambda: caller.writer.trouble() is None)
+        await until(lambda: caller.writer.last_error is None)
         private_postgres.stop()
         # Its connection is known to be gone: nothing is sent that might have been stored.
-        await until(lambda: caller.writer.trouble() is not None)
+        await until(lambda: caller.writer.last_error is not None)
         heard = []
         for n in range(30):
             heard.append(asyncio.create_task(hears_busy(caller, n)))
             await asyncio.sleep(0.1)
         # PostgreSQL stays away: an answer is not to wait for it.
-        async with asyncio.timeout(15 * PATIENCE_SECONDS):
+        async with asyncio.timeout(15 * LIMITS.patience_seconds):
             await asyncio.gather(*heard)
 
 

@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from services.connections import parsing
+from services.connections.limits import LIMITS
 from services.connections.outcome import refusal_members
-from services.connections.writer import MOST_WAITING, Writer
+from services.connections.writer import Writer
 from services.inbox_views.projection import DEFINITION
 from shared.core.refusal import Refused
 from shared.language.reasons import Reason
@@ -40,7 +41,10 @@ async def writer() -> Writer:
     def never() -> Any:
         raise AssertionError
 
-    return Writer(never, lambda _: None, never)
+    tenants = KnownTenants()
+    for account in ("bad", "good"):
+        tenants.add(account)
+    return Writer(never, lambda _: None, never, LIMITS._replace(retry_when_unavailable_ms=0), tenants)
 
 
 def command(account: str, size: int = 0) -> bytes:
@@ -48,7 +52,7 @@ def command(account: str, size: int = 0) -> bytes:
     return body(ADMIN, fields)
 
 
-def fill(writer: Writer, account: str, size: int = 0, most: int = 2 * MOST_WAITING) -> int:
+def fill(writer: Writer, account: str, size: int = 0, most: int = 2 * LIMITS.waiting) -> int:
     """Submits until there is no room: how many were taken."""
     data = command(account, size)
     for number in range(most):
@@ -59,8 +63,7 @@ def fill(writer: Writer, account: str, size: int = 0, most: int = 2 * MOST_WAITI
 
 
 async def test_a_flood_leaves_room_for_others(writer: Writer) -> None:
-    writer._waiting.add_tenants({"bad", "good"})
-    assert fill(writer, "bad") == MOST_WAITING // 2
+    assert fill(writer, "bad") == LIMITS.waiting // 2
     assert not writer.admits("bad", 100)
     assert writer.admits("good", 100)
 
@@ -72,10 +75,8 @@ async def test_large_bodies_are_bounded_by_their_size(writer: Writer) -> None:
 
 
 async def test_the_hint_says_how_long_the_queue_takes(writer: Writer) -> None:
-    writer._trouble = None
     before = writer.retry_after_ms()
     waiting = fill(writer, "bad")
-    writer._throughput.observe(1_000, 1.0)
     assert before < writer.retry_after_ms() == pytest.approx(waiting, rel=0.1)
 
 
@@ -172,7 +173,7 @@ async def test_who_floods_with_commands_hears_busy_and_the_others_are_answered(
     assert (await well).outcome == "accepted"
     replies = await asyncio.gather(*asked)
     refusals = [reply for reply in replies if reply.outcome != "accepted"]
-    assert len(refusals) >= FLOOD - MOST_WAITING // 2 - 512
+    assert len(refusals) >= FLOOD - LIMITS.waiting // 2 - 512
     assert all(map(busy_with_hint, refusals))
     assert [reply.body["command_id"] for reply in replies] == list(commands)
     # Asked again under the same ids, a modest number at a time, each is decided, once.

@@ -11,6 +11,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from services.connections.app import connections
+from services.connections.limits import LIMITS
 from services.inbox_views.app import INBOX_VIEWS
 from shared.language import subjects
 from shared.messaging.service import Service
@@ -50,8 +51,9 @@ async def counted(service: Service, family: str) -> dict[str, float]:
 
 
 async def test_commands_that_there_is_no_room_for_are_counted(private_nats: RunningNats, database: str) -> None:
+    small = partial(connections, limits=LIMITS._replace(waiting=ROOM_FOR))
     async with (
-        service_open("connections", partial(connections, capacity=ROOM_FOR), private_nats.url, database) as service,
+        service_open("connections", small, private_nats.url, database) as service,
         on_bus(private_nats.url) as bus,
     ):
         await eventually(lambda: is_ready(service))

@@ -68,8 +68,8 @@ class EventStore(Application[UUID]):
         unreadable: UnreadableStreams | None = None,
         set_rules: SetRules | None = None,
     ) -> None:
-        if trouble := unsafe_switch():
-            raise ValueError(trouble)
+        if problem := unsafe_switch():
+            raise ValueError(problem)
         self._url = url
         self._require_answer()
         try:
