@@ -184,14 +184,14 @@ class Decider:
             batch.refuse_too_large(too_large)
         return True
 
-    def _journaled(self, asked: Sequence[CommandEnvelope]) -> list[JournaledReply]:
-        return self.store.journaled([(one.account, one.command_id or "") for one in asked])
+    def _journaled(self, envelopes: Sequence[CommandEnvelope]) -> list[JournaledReply]:
+        return self.store.journaled([(one.account, one.command_id or "") for one in envelopes])
 
 
 class _Batch:
-    """A group: the commands to be decided, outcomes that the journal gave, and those that stand before deciding.
+    """A group: the commands to be decided, outcomes from the journal, and outcomes that need no decision.
 
-    Of a rehearsal all commands are dry runs, and each sees the events that those before would make.
+    All commands of a rehearsal are dry runs, and each sees the events that those before it would make.
     """
 
     def __init__(self, group: Sequence[CommandEnvelope], *, rehearsal: bool = False) -> None:

@@ -168,7 +168,7 @@ def invalid(errors: Sequence[Mapping[str, str]]) -> Refused:
     fields = ", ".join(dict.fromkeys(error["field"] for error in errors if error["field"]))
     return Refused(
         Reason.COMMAND_INVALID,
-        f"The command cannot be read as it stands: see details.errors{f' for {fields}' if fields else ''}."[:500],
+        f"The command cannot be read: see details.errors{f' for {fields}' if fields else ''}."[:500],
         {"errors": errors},
     )
 
@@ -228,7 +228,7 @@ def batch_too_large(size: int, max_payload: int) -> Refused:
 def not_understood(event: UnreadableEvent) -> Refused:
     return Refused(
         Reason.STREAM_NOT_UNDERSTOOD,
-        f"On the {event.aggregate} that this concerns stands an event that this release cannot read:"
+        f"The {event.aggregate} of this command has an event that this release cannot read:"
         f" {event.stored_name} at position {event.position}. Run the newer release, then ask again"
         " with the same command_id.",
         {"aggregate": event.aggregate, "position": event.position, "stored_name": event.stored_name},

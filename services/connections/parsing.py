@@ -77,8 +77,8 @@ def _glance(data: bytes) -> tuple[str | None, bool]:
     return _id_of(fields.get("command_id")), fields.get("dry_run") is True
 
 
-def _id_of(given: object) -> str | None:
-    return given.lower() if isinstance(given, str) and COMMAND_ID.match(given) else None
+def _id_of(value: object) -> str | None:
+    return value.lower() if isinstance(value, str) and COMMAND_ID.match(value) else None
 
 
 def _read(envelope: CommandEnvelope, data: bytes, headers: Mapping[str, str] | None) -> None:
@@ -156,7 +156,7 @@ def _lists(command: Command) -> dict[str, list[str]]:
 def reads_of(
     account: str, command: Command, canonical: Mapping[str, CanonicalAddress]
 ) -> tuple[list[tuple[Aggregate, str]], list[str]]:
-    """What the command's decision will read, as far as its fields tell: aggregates and sets by name."""
+    """The aggregates and sets, by name, that the decision will read, as far as the fields of the command show."""
     found: list[tuple[Aggregate, str]] = [("account", account)]
     if not command.actor.startswith(SERVICE):
         found.append(("user", command.actor))

@@ -1,13 +1,13 @@
-"""Writers share the partitions out among them: each is served by one, and soon by another when that one ends.
+"""Writers divide the partitions: one writer serves each, and another takes over soon after that one ends.
 
-Where NATS puts commands into partitions by their account, an account's commands then come to one writer, so writers
-seldom hand one another newer events. That is for speed only: while a partition moves two serve it, and both are right,
-because the ledger is.
+NATS puts commands into partitions by their account, so the commands of an account come to one writer, and writers
+seldom conflict. That is for speed only: while a partition moves two writers serve it, and the event store keeps both
+right.
 
-What is whose stands in PostgreSQL as advisory locks of a session, which are gone as soon as their process is: one
-exclusive lock a partition, and a shared one that every writer holds to be counted. A writer subscribes before it takes
-a partition, and goes on serving one that it gave up until another has it, so that no moment is without a taker. A
-session that is silent is ended by PostgreSQL, so a writer that hangs keeps nothing for longer than `SILENCE_SECONDS`.
+Advisory locks of a PostgreSQL session, gone with their process, assign the partitions: one exclusive lock for each
+partition, and a shared one that every writer holds to be counted. A writer subscribes before it takes a partition, and
+serves one that it gave up until another has it, so every partition always has a server. PostgreSQL ends a silent
+session, so a writer that hangs keeps nothing for longer than `SILENCE_SECONDS`.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _HELD = """
 
 
 class Shares(NamedTuple):
-    """Who holds what, as one session (`me`, its backend's pid) sees it: writers in order, partitions by holder."""
+    """The locks as one session (`me`, its backend's pid) sees them: writers in order, partitions by holder."""
 
     me: int
     writers: Sequence[int]
@@ -51,11 +51,11 @@ class Shares(NamedTuple):
 
     @property
     def others(self) -> set[int]:
-        """Partitions that another writer holds, who therefore serves them."""
+        """Partitions that another writer holds and therefore serves."""
         return {partition for partition, pid in self.holders.items() if pid != self.me}
 
     def quota(self, count: int) -> int:
-        """How many of `count` partitions are for me; those of all writers together are all of them."""
+        """The number of `count` partitions for this writer; the quotas of all writers add up to it."""
         if self.me not in self.writers:
             return 0
         whole, rest = divmod(count, len(self.writers))
@@ -75,11 +75,11 @@ class Partitions:
         self._open: dict[int, Endpoint] = {}
         self._leaving = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.trouble: str | None = "no share of the partitions yet"
+        self.last_error: str | None = "no share of the partitions yet"
 
     async def ready(self) -> str | None:
         failed = self._task is not None and self._task.done() and not self._leaving.is_set()
-        return "the sharing out of partitions has failed" if failed else self.trouble
+        return "the sharing out of partitions has failed" if failed else self.last_error
 
     @property
     def served(self) -> set[int]:
@@ -89,10 +89,10 @@ class Partitions:
         self._task = asyncio.create_task(self._run())
 
     async def drain(self) -> None:
-        """Hands its partitions over if there is another writer; returns when all that came through them was taken."""
+        """Hand the partitions over if there is another writer; return when every received command was taken."""
         self._leaving.set()
         if self._task is not None:
-            # Whatever it failed of is no reason to leave what came unanswered.
+            # After a failure, too, the received commands are answered.
             await asyncio.wait({self._task})
         await asyncio.gather(*(endpoint.drain() for endpoint in self._open.values()))
 
@@ -101,7 +101,7 @@ class Partitions:
             try:
                 await self._session()
             except (PostgresError, NatsError, OSError, TimeoutError) as error:
-                self._say(str(error).strip() or type(error).__name__)
+                self._report(str(error).strip() or type(error).__name__)
                 await self._pause()
 
     async def _session(self) -> None:
@@ -117,7 +117,7 @@ class Partitions:
             while not self._leaving.is_set() and not cancellation_requested():
                 async with asyncio.timeout(SILENCE_SECONDS):
                     await self._beat(session)
-                self._say(None)
+                self._report(None)
                 await self._pause()
             async with asyncio.timeout(LEAVE_SECONDS + SILENCE_SECONDS):
                 await self._leave(session)
@@ -126,7 +126,7 @@ class Partitions:
 
     async def _beat(self, session: PostgresSession) -> None:
         if not self._client.is_connected:
-            # Nothing would reach it here: the partitions are for those who hear.
+            # No command would arrive here: leave the partitions to connected writers.
             raise ConnectionError("not connected to NATS")
         shares = await self._shares(session)
         if shares.me not in shares.writers:
@@ -141,13 +141,13 @@ class Partitions:
             await self._open.pop(partition).drain()
 
     def _first(self, shares: Shares) -> list[int]:
-        """The free ones: those still served here first; then each writer begins elsewhere, not to want the same."""
+        """The free partitions: those still served here first; then each writer begins elsewhere, to avoid conflicts."""
         free = set(range(self._count)) - shares.holders.keys()
         start = shares.writers.index(shares.me) * self._count // len(shares.writers)
         return sorted(free, key=lambda partition: (partition not in self._open, (partition - start) % self._count))
 
     async def _take(self, session: PostgresSession, partition: int) -> None:
-        """Should another be faster, the next beat finds the partition in other hands."""
+        """Try to take the partition; if another writer was faster, the next beat sees that."""
         if partition not in self._open:
             endpoint = self._endpoint_of(partition)
             await endpoint.open(self._client)
@@ -156,7 +156,7 @@ class Partitions:
         await session.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCKS, partition))
 
     async def _leave(self, session: PostgresSession) -> None:
-        """Gives all up; returns when others have it, or there is no other, or they are too slow."""
+        """Give everything up; return when others have it, or there is no other writer, or they are too slow."""
         await session.execute("SELECT pg_advisory_unlock_all()")
         end = time.monotonic() + LEAVE_SECONDS
         while time.monotonic() < end:
@@ -167,7 +167,7 @@ class Partitions:
 
     async def _shares(self, session: PostgresSession) -> Shares:
         rows = await (await session.execute(_HELD, (LOCKS,))).fetchall()
-        # Not the pid that the connection itself knows: that may be one of a pooler's.
+        # Not the pid of the connection itself: behind a pooler that may be another one.
         me = rows[0][2] if rows else 0
         writers = sorted(pid for partition, pid, _ in rows if partition == PRESENT)
         return Shares(me, writers, {partition: pid for partition, pid, _ in rows if partition != PRESENT})
@@ -179,7 +179,7 @@ class Partitions:
         except TimeoutError:
             return
 
-    def _say(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self.trouble:
-            log.warning("partitions.trouble", error=trouble)
-        self.trouble = trouble
+    def _report(self, error: str | None) -> None:
+        if error is not None and error != self.last_error:
+            log.warning("partitions.trouble", error=error)
+        self.last_error = error

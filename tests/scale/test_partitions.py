@@ -148,8 +148,8 @@ async def test_the_partitions_of_a_writer_whose_session_is_lost_are_soon_another
                 " AND datname = current_database()"
             ).fetchone()
         assert ended == (2,)
-        await until(lambda: a.partitions.trouble is not None or b.partitions.trouble is not None, "it is noticed")
-        await until(lambda: a.partitions.trouble is None and b.partitions.trouble is None, "it is mended")
+        await until(lambda: a.partitions.last_error is not None or b.partitions.last_error is not None, "it is noticed")
+        await until(lambda: a.partitions.last_error is None and b.partitions.last_error is None, "it is mended")
         await until(shared_evenly(a, b), "two share again")
 
 

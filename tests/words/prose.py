@@ -21,6 +21,8 @@ _BULLET = re.compile(r"^\s*(?:[-*]|\d+\.)\s+", re.MULTILINE)
 _SQL = re.compile(
     r"\b(?:SELECT|INSERT INTO|UPDATE|DELETE FROM|CREATE|ALTER|DROP|LOCK TABLE|TRUNCATE|WHERE|ORDER BY|BEGIN|ROLLBACK)\b"
 )
+# The text of a Python module, in its generator.
+_SOURCE = re.compile(r"^(?:from [\w.]+ )?import \w+", re.MULTILINE)
 _TAG = re.compile(r"</?[a-z!][^<>]*>")
 _WORD = re.compile(r"[^\W_][\w'’-]*")
 
@@ -98,12 +100,13 @@ def _texts(tree: ast.Module, docstrings: set[int]) -> Iterator[Passage]:
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             inside |= {id(part) for part in node.values}
-            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+            whole = "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+            text = _TAG.sub("", whole)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | inside:
             text = _TAG.sub("", node.value)
         else:
             continue
-        if text.count(" ") > 1 and not _SQL.search(text):
+        if text.count(" ") > 1 and not _SQL.search(text) and not _SOURCE.search(text):
             yield Passage(node.lineno, text, True)
 
 

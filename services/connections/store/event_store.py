@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from services.connections.store.recorder import GroupRecorder, StoreUnavailable
 from services.connections.store.rows import JournaledReply, JournalEntry, ReadSet, RecordedMapper, Rows
-from services.connections.store.set_rules import Bringing, SetRules
+from services.connections.store.set_rules import SetMigration, SetRules
 from services.connections.store.state_cache import StateCache, UnreadableStreams, set_of
 from shared.core.decider import Page
 from shared.language.events import Aggregate
@@ -79,7 +79,7 @@ class EventStore(Application[UUID]):
         self.group_recorder = cast(GroupRecorder, self.recorder)
         self.recorded_mapper = cast(RecordedMapper, self.mapper)
         if set_rules is not None:
-            self._bring_over(set_rules, pages)
+            self._migrate_sets(set_rules, pages)
         found = unreadable or UnreadableStreams()
         self.cache = StateCache(pages, self.group_recorder.since, self.recorded_mapper, found)
 
@@ -90,10 +90,10 @@ class EventStore(Application[UUID]):
         except psycopg.Error as error:
             raise StoreUnavailable(reason_of(error)) from error
 
-    def _bring_over(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
+    def _migrate_sets(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
         try:
             with Direct.connect(self._url, autocommit=True) as connection:
-                Bringing(connection, self.recorded_mapper, pages, set_of).bring_over(rules)
+                SetMigration(connection, self.recorded_mapper, pages, set_of).migrate(rules)
         except psycopg.Error as error:
             self.close()
             raise StoreUnavailable(reason_of(error)) from error

@@ -1,16 +1,17 @@
--- The event store: log, constraint sets and command journal (the replies to repeated commands). Run as a whole whenever a writer starts; it changes nothing that is there already.
+-- The event store: log, constraint sets and command journal (the replies to repeated commands). Every writer runs it as
+-- a whole at its start; it changes nothing that exists.
 
 CREATE SCHEMA IF NOT EXISTS connections;
 
--- Which log this is: the stream bears the same id, so that nobody takes another log's events for this one's.
+-- The identity of this log. The stream has the same id, so no reader takes another log's events for this one's.
 CREATE TABLE IF NOT EXISTS connections.log (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     id uuid NOT NULL DEFAULT gen_random_uuid()
 );
 INSERT INTO connections.log DEFAULT VALUES ON CONFLICT DO NOTHING;
 
--- Rows are added and hardly ever changed, so there is little to clear away, and every plan goes by an index whatever the
--- statistics say: a table that has just begun to grow is not worth a look in the middle of the load that makes it grow.
+-- Rows are added and hardly ever changed, so there is little to clean up. Every plan uses an index for any statistics,
+-- so a table that has just begun to grow needs no analysis in the middle of that load.
 CREATE TABLE IF NOT EXISTS connections.events (
     originator_id uuid NOT NULL,
     originator_version bigint NOT NULL,

@@ -3,7 +3,7 @@
 The call of one plpgsql function is one transaction. Under the lock that orders all writers it (1) hands back the
 replies that the command journal has for these ids, else (2) the events and set changes that came since they were read
 (optimistic concurrency), else (3) appends the events at the next positions, with set changes and journal entries.
-Positions are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no hole.
+Positions are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no gap.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ SCHEMA = Path(__file__).with_name("event_store.sql")
 # Writers that start at the same moment make the schema one after the other.
 MAKING_SCHEMA = 5_824_113_002
 SETTINGS: Final = {
-    # Accepted means flushed, whatever the database's own setting.
+    # Accepted means flushed; the database may have another setting.
     "synchronous_commit": "on",
     # Each statement of `append` must see what was committed before it got the lock.
     "default_transaction_isolation": "read committed",

@@ -1,8 +1,8 @@
 """Migrate constraint sets after their rule changed: `SET_RULES` in `commands.py` gives the version of the rules.
 
-What sets an aggregate belongs to is written in the commit of its events, so a new rule would not reach what was written
-before. A mark among the memberships says which version of the rules the sets have; a writer that finds an older one
-reads the log before it decides anything, and writes what the present rules would have written.
+The commit of its events writes the sets of an aggregate, so a new rule would not reach older aggregates. A mark among
+the memberships has the version of the rules. A writer that finds an older one reads the log before it decides anything,
+and writes the sets of the present rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ from shared.language.events import Aggregate, Event
 from shared.language.recorded import Recorded, named
 from shared.wire import event_body
 
-# Never to be changed: the set whose members are the versions of the rules that the sets have, as UUIDs.
+# Never change it: the set whose members are the applied versions of the rules, as UUIDs.
 MARK: Final = named("set rules")
 # The lock of connections.append: while it is held the log does not grow.
 APPENDING: Final = 5_824_113_001
@@ -44,14 +44,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class SetRules:
-    """`concerns` says of an event whether its aggregate may be in sets that an earlier version wrote otherwise."""
+    """`concerns` says whether the aggregate of an event may be in sets that an earlier version wrote differently."""
 
     version: int
     concerns: Callable[[Event], bool]
 
 
-class Bringing:
-    """One attempt, on a connection of its own; `set_of` makes the id of a set from the account and its name."""
+class SetMigration:
+    """One attempt, on its own connection; `set_of` makes the id of a set from the account and its name."""
 
     def __init__(
         self,
@@ -67,8 +67,8 @@ class Bringing:
         self._streams: set[UUID] = set()
         self._position = 0
 
-    def bring_over(self, rules: SetRules) -> None:
-        """Returns when the sets are as these rules make them; the long part is done while others go on writing.
+    def migrate(self, rules: SetRules) -> None:
+        """Bring the sets up to these rules; during the long part other writers go on.
 
         Raises:
             psycopg.Error: the database does not answer; nothing was written.
@@ -76,18 +76,18 @@ class Bringing:
         mark = UUID(int=rules.version)
         if self._rows("SELECT FROM connections.memberships WHERE set_id = %s AND member = %s", (MARK, mark)):
             return
-        self._look(rules)
+        self._find_streams(rules)
         with self._connection.transaction():
             self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (APPENDING,))
-            self._look(rules)
+            self._find_streams(rules)
             added = sum(self._add(streams) for streams in batches(self._streams))
             self._connection.execute(ADD, (MARK, mark, self._position))
         log.info("sets.brought_over", rules=rules.version, position=self._position, memberships=added)
 
-    def _look(self, rules: SetRules) -> None:
-        """Finds the aggregates that are concerned, up to the end of the log."""
+    def _find_streams(self, rules: SetRules) -> None:
+        """Find the aggregates concerned, up to the end of the log."""
         while rows := self._rows(AFTER, (self._position, BATCH)):
-            # What cannot be read is refused when a command meets it.
+            # An unreadable event is refused when a command meets it.
             for row in rows:
                 with suppress(event_body.Undecodable):
                     recorded = self._recorded(row)

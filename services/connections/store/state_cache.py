@@ -1,7 +1,7 @@
 """Cache of aggregate states and members of constraint sets, re-validated by every commit.
 
-It lasts from commit to commit. With each commit the store hands back whatever came since, so a cached state is only
-checked, not read again.
+It lasts from commit to commit. With each commit the store returns newer events, so a cached state is only checked, not
+read again.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -9,7 +9,7 @@ from shared.process.health import READY, Probe, examine
 
 POLL_SECONDS = 0.05
 REMIND_SECONDS = 5.0
-# A server of ours that ends this often has no chance.
+# A started server that ends this often will not come up.
 MOST_DEATHS = 3
 # Waiting makes no server newer.
 TOO_OLD = " is too old: "
