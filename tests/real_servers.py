@@ -89,17 +89,28 @@ MEMORY = Path("/dev/shm")  # noqa: S108  its folders are new and private
 MEMORY_NEEDED_BYTES = 4 * 2**30
 
 
-def _base() -> Path:
-    """Where new folders are made: in memory if there is room, as no test cuts the power and a flush costs time."""
-    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED_BYTES:
-        return MEMORY
-    return Path(tempfile.gettempdir())
+def _made_folder() -> Path:
+    """A new folder: in memory if there is room, as no test cuts the power and a flush costs time."""
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED_BYTES
+    if in_memory:
+        _remove_leftovers()
+    base = MEMORY if in_memory else Path(tempfile.gettempdir())
+    return Path(tempfile.mkdtemp(prefix=f"switchboard-test-{os.getpid()}-", dir=base))
+
+
+@functools.cache
+def _remove_leftovers() -> None:
+    """Frees the memory that runs which were killed have left taken."""
+    for folder in MEMORY.glob("switchboard-test-*"):
+        process = folder.name.split("-")[2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.cache
 def _initialized_postgres() -> Path:
     """The data directory of a PostgreSQL that never ran, made once per process."""
-    folder = Path(tempfile.mkdtemp(prefix="switchboard-test-", dir=_base()))
+    folder = _made_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = Postgres(folder)
     server.prepare()
@@ -116,7 +127,7 @@ def _copy_initialized_postgres(data_dir: Path) -> None:
 @contextmanager
 def new_folder() -> Iterator[Path]:
     """A new folder under a short path; not pytest's own, whose permissions the next run takes back."""
-    path = Path(tempfile.mkdtemp(prefix="switchboard-test-", dir=_base()))
+    path = _made_folder()
     try:
         yield path
     finally:
