@@ -48,7 +48,7 @@ class Commands:
     def __init__(self, service: Service, limits: WriterLimits = LIMITS) -> None:
         self._service = service
         self._sending: set[asyncio.Task[None]] = set()
-        # By name, outcome and reason; what is told from the start, and not from its first time on, has a true rate.
+        # By name, outcome and reason. A counter that exists from the start, at zero, has a correct rate.
         self._answered: Counter[tuple[str, str, Reason | None]] = Counter(
             {(name, *kind): 0 for name in COMMANDS for kind in (("accepted", None), ("refused", Reason.BUSY))}
         )
@@ -115,7 +115,7 @@ class Commands:
         return Decider(store, self._max_payload)
 
     def _max_payload(self) -> int:
-        """How many bytes NATS carries in one message, as the connection was told last."""
+        """The number of bytes that NATS carries in one message, as it reported last."""
         limit = self._service.broker.connection.max_payload
         if limit != self._last_limit:
             self._last_limit = limit
@@ -129,7 +129,7 @@ class Commands:
         return Endpoint("commands", subject, queue, self._take_mapped, self._refuse_mapped, parsing.failed)
 
     def _take_mapped(self, request: Request) -> bool:
-        """What is told of the endpoint of commands counts these too."""
+        """Take a command of a partition; the figures of the endpoint of commands include it."""
         self.endpoint.requests += 1
         return self._take(request)
 
