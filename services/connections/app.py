@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from services.connections import dry_runs, outcome, parsing
-from services.connections.commands import PAGES, SET_RULES
+from services.connections.commands import PAGES, SET_VERSION
 from services.connections.decider import Decider, Outcomes
 from services.connections.envelope import CommandEnvelope
 from services.connections.limits import LIMITS, WriterLimits
@@ -111,7 +111,7 @@ class Commands:
         self._service.stopping.set()
 
     def _open_decider(self) -> Decider:
-        store = EventStore(self._service.postgres_url, PAGES, self._unreadable, SET_RULES)
+        store = EventStore(self._service.postgres_url, PAGES, self._unreadable, SET_VERSION)
         return Decider(store, self._max_payload)
 
     def _max_payload(self) -> int:

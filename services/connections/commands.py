@@ -17,7 +17,7 @@ from services.connections.domain.address import alias, connect, convert, disconn
 from services.connections.domain.address import evolve as addresses
 from services.connections.domain.address.state import Free
 from services.connections.domain.address.state import constraint_sets as address_sets
-from services.connections.store.set_rules import SetRules
+from services.connections.store.set_migration import SetVersion
 from services.connections.table import Row, row
 from shared.core.decider import Page
 from shared.language import commands as c
@@ -110,7 +110,7 @@ PAGES: Final[Mapping[Aggregate, Page]] = {
 
 # 2: mailboxes that are named by an e-mail address, in any spelling and under any provider; archived inboxes.
 # 3: mailboxes that are named by a login that reads as an e-mail address, such as bob@corp.local.
-SET_RULES: Final = SetRules(3, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
+SET_VERSION: Final = SetVersion(3, lambda event: names_a_mailbox(event) or isinstance(event, InboxArchived))
 
 
 def names_a_mailbox(event: Event) -> bool:

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 
 from services.connections.store.recorder import GroupRecorder, StoreUnavailable
 from services.connections.store.rows import JournaledReply, JournalEntry, ReadSet, RecordedMapper, Rows
-from services.connections.store.set_rules import SetMigration, SetRules
+from services.connections.store.set_migration import SetMigration, SetVersion
 from services.connections.store.state_cache import StateCache, UnreadableStreams, set_of
 from shared.core.decider import Page
 from shared.language.events import Aggregate
@@ -40,7 +40,7 @@ class EventStore(Application[UUID]):
         url: PostgreSQL, as a libpq URL; the schema is made when it is not there.
         pages: how each kind of aggregate is rebuilt.
         unreadable: collects the streams with an event that this release cannot read.
-        set_rules: the version of the constraint sets; sets of former versions are migrated before anything is decided.
+        set_version: the version of the constraint sets; sets of former versions are migrated at the start.
 
     Raises:
         ValueError: the library's unsafe path (POSTGRES_ENABLE_DB_FUNCTIONS) is switched on.
@@ -66,7 +66,7 @@ class EventStore(Application[UUID]):
         url: str,
         pages: Mapping[Aggregate, Page],
         unreadable: UnreadableStreams | None = None,
-        set_rules: SetRules | None = None,
+        set_version: SetVersion | None = None,
     ) -> None:
         if problem := unsafe_switch():
             raise ValueError(problem)
@@ -78,8 +78,8 @@ class EventStore(Application[UUID]):
             raise StoreUnavailable(str(error)) from error
         self.group_recorder = cast(GroupRecorder, self.recorder)
         self.recorded_mapper = cast(RecordedMapper, self.mapper)
-        if set_rules is not None:
-            self._migrate_sets(set_rules, pages)
+        if set_version is not None:
+            self._migrate_sets(set_version, pages)
         found = unreadable or UnreadableStreams()
         self.cache = StateCache(pages, self.group_recorder.since, self.recorded_mapper, found)
 
@@ -90,7 +90,7 @@ class EventStore(Application[UUID]):
         except psycopg.Error as error:
             raise StoreUnavailable(reason_of(error)) from error
 
-    def _migrate_sets(self, rules: SetRules, pages: Mapping[Aggregate, Page]) -> None:
+    def _migrate_sets(self, rules: SetVersion, pages: Mapping[Aggregate, Page]) -> None:
         try:
             with Direct.connect(self._url, autocommit=True) as connection:
                 SetMigration(connection, self.recorded_mapper, pages, set_of).migrate(rules)

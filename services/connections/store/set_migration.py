@@ -1,4 +1,4 @@
-"""Migrate constraint sets after their rule changed: `SET_RULES` in `commands.py` gives the version of the rules.
+"""Migrate constraint sets after their rule changed: `SET_VERSION` in `commands.py` gives the version of the rules.
 
 The commit of its events writes the sets of an aggregate, so a new rule would not reach older aggregates. A mark among
 the memberships has the version of the rules. A writer that finds an older one reads the log before it decides anything,
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class SetRules:
+class SetVersion:
     """`concerns` says whether the aggregate of an event may be in sets that an earlier version wrote differently."""
 
     version: int
@@ -67,7 +67,7 @@ class SetMigration:
         self._streams: set[UUID] = set()
         self._position = 0
 
-    def migrate(self, rules: SetRules) -> None:
+    def migrate(self, rules: SetVersion) -> None:
         """Bring the sets up to these rules; during the long part other writers go on.
 
         Raises:
@@ -84,7 +84,7 @@ class SetMigration:
             self._connection.execute(ADD, (MARK, mark, self._position))
         log.info("sets.brought_over", rules=rules.version, position=self._position, memberships=added)
 
-    def _find_streams(self, rules: SetRules) -> None:
+    def _find_streams(self, rules: SetVersion) -> None:
         """Find the aggregates concerned, up to the end of the log."""
         while rows := self._rows(AFTER, (self._position, BATCH)):
             # An unreadable event is refused when a command meets it.

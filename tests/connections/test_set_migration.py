@@ -6,10 +6,10 @@ from uuid import UUID
 import pytest
 import structlog
 
-from services.connections.commands import PAGES, SET_RULES
+from services.connections.commands import PAGES, SET_VERSION
 from services.connections.decider import Decider
 from services.connections.store.event_store import EventStore
-from services.connections.store.set_rules import MARK
+from services.connections.store.set_migration import MARK
 from services.connections.store.state_cache import set_of
 from shared.language import commands as c
 from shared.language.reasons import Reason
@@ -26,7 +26,7 @@ BOB_COMES_ANEW = c.AddUser(actor=ADA, user=BOB, name="Robin", permissions=())
 
 
 def opened(database: str) -> Decider:
-    return Decider(EventStore(database, PAGES, set_rules=SET_RULES))
+    return Decider(EventStore(database, PAGES, set_version=SET_VERSION))
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_they_are_brought_over_once(database: str, of_a_former_release: Store) -
         opened(database).store.close()
     assert [line["memberships"] for line in first if line["event"] == "sets.brought_over"]
     assert not [line for line in second if line["event"] == "sets.brought_over"]
-    assert mark() == marked == [(UUID(int=SET_RULES.version), len(of_a_former_release.positions()))]
+    assert mark() == marked == [(UUID(int=SET_VERSION.version), len(of_a_former_release.positions()))]
 
 
 def test_what_has_left_a_set_is_not_put_back(database: str, of_a_former_release: Store) -> None:
