@@ -189,10 +189,10 @@ def judge_front(path: str, text: str) -> Iterator[Offence]:
 
 
 def judge_modules(root: Path, path: Path) -> Iterator[Offence]:
-    """Modules that a page names exist: from the root, below the page, or somewhere in the tree by their last part."""
+    """Modules that a page names exist: from the root, or below the page."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         for name in _MODULE.findall(line):
-            if not ((root / name).exists() or any(path.parent.rglob(name)) or any(root.glob(f"[!.]*/**/{name}"))):
+            if not ((root / name).exists() or any(path.parent.rglob(name))):
                 yield Offence(path.relative_to(root).as_posix(), number, "form", f"there is no `{name}`")
 
 
