@@ -116,7 +116,7 @@ class Partitions:
             await session.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, PRESENT))
             while not self._leaving.is_set() and not cancellation_requested():
                 async with asyncio.timeout(SILENCE_SECONDS):
-                    await self._beat(session)
+                    await self.beat(session)
                 self._report(None)
                 await self._pause()
             async with asyncio.timeout(LEAVE_SECONDS + SILENCE_SECONDS):
@@ -124,7 +124,8 @@ class Partitions:
         finally:
             await session.close()
 
-    async def _beat(self, session: PostgresSession) -> None:
+    async def beat(self, session: PostgresSession) -> None:
+        """Take or leave partitions, so that the writers share them evenly."""
         if not self._client.is_connected:
             # No command would arrive here: leave the partitions to connected writers.
             raise ConnectionError("not connected to NATS")

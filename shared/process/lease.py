@@ -81,13 +81,13 @@ class Lease:
         try:
             async with asyncio.timeout(self._lease_seconds) as deadline:
                 while not cancellation_requested():
-                    await self._beat(connection)
+                    await self.beat(connection)
                     deadline.reschedule(asyncio.get_running_loop().time() + self._lease_seconds)
                     await asyncio.sleep(self._beat_seconds)
         finally:
             await connection.close()
 
-    async def _beat(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    async def beat(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """Try for the lock, or renew the lease; its time counts from before the query was sent."""
         sent_at = time.monotonic()
         if self._until:

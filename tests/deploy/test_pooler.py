@@ -173,15 +173,15 @@ async def test_a_lock_that_is_another_sessions_by_now_is_trouble(
         ):
             partitions = Partitions(url, wire.client, 4, commands_of)
             await holder.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, PRESENT))
-            await partitions._beat(holder)
-            await lease._beat(holder)
+            await partitions.beat(holder)
+            await lease.beat(holder)
             assert lease.held
             # The one session that there was is somebody else's now.
             await other.execute("BEGIN")
             with pytest.raises(LockNotHeld, match=LOCK_NOT_HELD):
-                await lease._beat(holder)
+                await lease.beat(holder)
             with pytest.raises(LockNotHeld, match=LOCK_NOT_HELD):
-                await partitions._beat(holder)
+                await partitions.beat(holder)
             await partitions.drain()
 
 
