@@ -1,8 +1,7 @@
 """The account before a load: answers of questions, and what only dry runs of commands can say."""
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from services.ops.loading.directory import Directory, InboxRow
 from services.ops.loading.plan import AccountState
@@ -15,11 +14,8 @@ from shared.client import (
     Reply,
     Unchanged,
     iterate,
-    require,
 )
 from shared.language.answers import InboxEntry
-
-AT_ONCE: Final = 64
 
 
 async def read_account(account: Account) -> AccountState:
@@ -32,15 +28,13 @@ async def read_account(account: Account) -> AccountState:
         users = {user.user: user async for user in iterate(account.users, limit=500)}
     except QuestionFailed as error:
         if error.failure.error == QuestionError.ACCOUNT_NOT_FOUND:
-            return AccountState({}, {}, {}, {}, 0, registered=False)
+            return AccountState({}, {}, {}, {}, registered=False)
         raise
     teams = {team.team: team async for team in iterate(account.teams, limit=500)}
     inboxes = {inbox.inbox: inbox async for inbox in iterate(account.inboxes)}
     entries = [one async for one in iterate(account.addresses, limit=1_000)]
-    used = require(await account.usage()).result.inboxes
     return AccountState(
         users, teams, inboxes, {one.address: one for one in entries if one.state != "free"},
-        max(used.limit - used.used, 0),
     )  # fmt: skip
 
 
@@ -81,14 +75,3 @@ async def _access(account: Account, row: InboxRow, entry: InboxEntry) -> str | N
 
 async def dry_run(account: Account, command: str, fields: Mapping[str, Any]) -> Reply:
     return await account.send(command, {**fields, "dry_run": True})
-
-
-async def dry_runs(account: Account, commands: Mapping[int, tuple[str, Mapping[str, Any]]]) -> dict[int, Reply]:
-    """The replies to many commands that do not depend on one another."""
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def one(number: int, command: str, fields: Mapping[str, Any]) -> tuple[int, Reply]:
-        async with slots:
-            return number, await dry_run(account, command, fields)
-
-    return dict(await asyncio.gather(*(one(number, *command) for number, command in commands.items())))

@@ -9,7 +9,6 @@ from services.ops.loading.draft import Draft, DraftAddress
 from services.ops.loading.people_plan import firsts, where_of
 from services.ops.loading.plan import Thing
 from shared.core.address import InvalidAddressError, canonical
-from shared.core.policies import holds
 
 
 class WantedAddress(NamedTuple):
@@ -81,19 +80,14 @@ def _plan_primary(draft: Draft, wanted: WantedAddress, first: Mapping[str, Addre
     row, address = wanted.row, wanted.address
     steps = len(draft.plan.steps)
     held = draft.addresses.get(address)
-    if why := _row_error(draft, wanted):
+    if why := _row_error(row):
         draft.clash(row, row.address, why, *wanted.connect)
         return False
     if (former := _renamed(draft, wanted, first)) is not None:
         _promote(draft, wanted, former)
         held = draft.addresses[address]
-    if held is not None and held.primary is not None:
-        draft.clash(row, row.address, f"is an alias of {held.primary}", *wanted.connect)
-        return False
-    theirs = held is not None and not held.orphaned and (held.owner, held.inbox) == _holder(wanted)
+    theirs = held is not None and not (held.orphaned or held.primary) and (held.owner, held.inbox) == _holder(wanted)
     if not theirs:
-        if why := _owner_error(draft, wanted):
-            return _cannot(draft, wanted, why)
         if not _hand_over(draft, wanted, held):
             return False
         held = draft.addresses[address]
@@ -111,46 +105,16 @@ def _holder(wanted: WantedAddress) -> tuple[str | None, str | None]:
     return (None, wanted.row.inbox) if wanted.team else (wanted.row.owner, None)
 
 
-def _row_error(draft: Draft, wanted: WantedAddress) -> str:
+def _row_error(row: AddressRow) -> str:
     """An error of the row itself, independent of the account."""
-    row = wanted.row
     match row.kind:
         case "team" if row.owner or not row.inbox:
             return "is a team address: it needs an inbox, and no owner"
-        case "team" if row.inbox not in draft.inboxes:
-            return f"names an inbox {row.inbox} that does not exist"
-        case "team" if draft.inboxes[row.inbox].archived:
-            return f"names an inbox {row.inbox} that is archived"
         case "personal" if row.inbox or not row.owner:
             return "is a personal address: it needs an owner, and no inbox"
-        case "personal" if row.owner not in draft.users and not row.lenient:
-            return f"names an owner {row.owner} who is not a user"
         case "team" | "personal":
             return ""
     return f"has the kind {row.kind or '(empty)'}, which is neither personal nor team"
-
-
-def _owner_error(draft: Draft, wanted: WantedAddress) -> str:
-    """The reason why the owner cannot hold addresses now."""
-    if wanted.team:
-        return ""
-    owner = draft.users.get(wanted.row.owner)
-    if owner is None:
-        return f"names an owner {wanted.row.owner} who is not a user"
-    if not owner.active:
-        return f"names an owner {wanted.row.owner} who is deactivated"
-    if not holds(owner.permissions, "personal_email_access"):
-        return f"names an owner {wanted.row.owner} who lacks personal_email_access"
-    return ""
-
-
-def _cannot(draft: Draft, wanted: WantedAddress, why: str) -> bool:
-    if wanted.row.lenient:
-        draft.left(wanted.row, wanted.row.address, why)
-        draft.plan.unchanged += 1
-    else:
-        draft.clash(wanted.row, wanted.row.address, why, *wanted.connect)
-    return False
 
 
 def _hand_over(draft: Draft, wanted: WantedAddress, held: DraftAddress | None) -> bool:
@@ -158,7 +122,8 @@ def _hand_over(draft: Draft, wanted: WantedAddress, held: DraftAddress | None) -
     row = wanted.row
     new = DraftAddress("team" if wanted.team else "personal", *_holder(wanted))
     match held:
-        case None:
+        case None | DraftAddress(primary=str()):
+            # The write side refuses the alias of another address.
             command, fields = wanted.connect
             new = replace(new, from_name=row.from_name)
         case DraftAddress(kind="team", orphaned=False) if wanted.team:
@@ -172,11 +137,11 @@ def _hand_over(draft: Draft, wanted: WantedAddress, held: DraftAddress | None) -
             command = "ConvertConnection"
             fields = {"address": row.address, "to": "team", "inbox": row.inbox, "visibility_acknowledged": True}
         case DraftAddress():
-            why = f"is already connected to {held.holder}: convert it with ConvertConnection, or disconnect it"
-            draft.clash(row, row.address, why, *wanted.connect)
-            return False
+            # Held as the other kind: people decide whether to convert it, and the write side refuses.
+            command, fields = wanted.connect
     holder: Thing = ("inbox", row.inbox) if wanted.team else ("user", row.owner)
-    if not draft.step(row, row.address, command, fields, needs=[holder], makes=[("address", wanted.address)]):
+    made: list[Thing] = [("address", wanted.address)]
+    if not draft.step(row, row.address, command, fields, needs=[holder], makes=made, lenient=row.lenient):
         return False
     draft.addresses[wanted.address] = new
     return True
@@ -224,12 +189,6 @@ def _plan_alias(draft: Draft, wanted: WantedAddress, alias: str, first: Mapping[
         return
     if held is not None and held.primary == wanted.address:
         draft.plan.unchanged += 1
-    elif held is not None and held.primary is not None:
-        draft.clash(row, alias, f"is already an alias of {held.primary}", "AddAlias", fields)
-    elif held is not None:
-        orphaned = "an orphaned" if held.orphaned else "an"
-        why = f"cannot be an alias of {wanted.address}: it is {orphaned} address of {held.holder} itself"
-        draft.clash(row, alias, why, "AddAlias", fields)
     elif name in first:
         why = f"is an alias of {wanted.address}, but also the address in {where_of(first[name], row.file)}"
         draft.clash(row, alias, why, "AddAlias", fields)

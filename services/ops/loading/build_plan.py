@@ -4,7 +4,7 @@ from services.ops.loading.address_plan import plan_addresses
 from services.ops.loading.directory import Directory
 from services.ops.loading.draft import Draft
 from services.ops.loading.people_plan import plan_inboxes, plan_leaving, plan_teams, plan_users
-from services.ops.loading.plan import ORDER, AccountState, Plan, count_not_listed
+from services.ops.loading.plan import AccountState, Plan, by_row, count_not_listed
 
 
 def build_plan(directory: Directory, account: AccountState) -> Plan:
@@ -16,5 +16,5 @@ def build_plan(directory: Directory, account: AccountState) -> Plan:
     plan_leaving(draft, directory)
     plan = draft.plan
     plan.not_listed = count_not_listed(directory, account)
-    plan.clashes.sort(key=lambda one: (ORDER.index(one.note.file) if one.note.file in ORDER else 0, one.note.line))
+    plan.clashes.sort(key=by_row)
     return plan

@@ -15,7 +15,7 @@ from services.ops.loading import directory
 from services.ops.loading.account_state import read_account, with_dry_runs
 from services.ops.loading.build_plan import build_plan
 from services.ops.loading.directory import Directory
-from services.ops.loading.dry_run import DryRunResult, dry_run_plan
+from services.ops.loading.dry_run import DryRun, DryRunResult
 from services.ops.loading.encodings import UnreadableFileError
 from services.ops.loading.exports import READERS
 from services.ops.loading.exports.export import Export
@@ -83,7 +83,7 @@ async def compare(source: Source, account: str, actor: str, url: str | None, sin
             state = await with_dry_runs(client, rows, state)
         comparison.plan = build_plan(rows, state)
         if state.registered:
-            comparison.dry_run = await dry_run_plan(client, comparison.plan)
+            comparison.dry_run = await DryRun(switchboard, account, actor).run(comparison.plan)
         else:
             comparison.dry_run = DryRunResult(unchanged=comparison.plan.unchanged, refused=comparison.plan.clashes)
         return comparison

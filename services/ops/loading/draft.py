@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from services.ops.loading.plan import AccountState, Clash, Plan, RowNote, Step, Thing
 from shared.core.names import name_key
-from shared.core.policies import holds
 from shared.language.commands import COMMANDS
 from shared.messaging.json_body import problems_of
 
@@ -36,10 +35,6 @@ class DraftAddress:
     primary: str | None = None
     from_name: str | None = None
 
-    @property
-    def holder(self) -> str:
-        return f"the inbox {self.inbox}" if self.kind == "team" else str(self.owner)
-
 
 class Draft:
     """The account after the rows so far, and the plan that leads there."""
@@ -58,7 +53,6 @@ class Draft:
             # RegisterAccount creates the first inbox.
             self.inboxes["inbox"] = DraftInbox("Inbox", archived=False)
         self.names = {name_key(one.name): inbox for inbox, one in self.inboxes.items()}
-        self.room = account.room
         self.addresses = {
             one.address: DraftAddress(
                 one.kind or "", one.owner, one.inbox, one.state == "orphaned", one.primary, one.from_name
@@ -66,10 +60,6 @@ class Draft:
             for one in account.addresses.values()
         }
         self._made: dict[Thing, set[int]] = {}
-
-    @property
-    def super_admins(self) -> set[str]:
-        return {name for name, user in self.users.items() if user.active and holds(user.permissions, "super_admin")}
 
     def step(
         self,
@@ -80,16 +70,20 @@ class Draft:
         *,
         needs: Iterable[Thing] = (),
         makes: Iterable[Thing] = (),
+        lenient: bool = False,
     ) -> bool:
         """Plan a command and return True; fields that the message does not allow are a clash."""
         if why := _message_error(command, fields):
             self.clash(row, what, why, command, fields)
             return False
-        makes = tuple(makes)
+        makes, needs = tuple(makes), tuple(needs)
         before = frozenset(one for thing in (*needs, *makes) for one in self._made.get(thing, ()))
+        # A command for an address that the load did not get would change another holder's address.
+        addresses = [thing for thing in (*needs, *makes) if thing[0] == "address"]
+        requires = frozenset(one for thing in addresses for one in self._made.get(thing, ()))
         for thing in makes:
             self._made.setdefault(thing, set()).add(len(self.plan.steps))
-        self.plan.steps.append(Step(row.file, row.line, what, command, fields, before))
+        self.plan.steps.append(Step(row.file, row.line, what, command, fields, before, requires, lenient))
         return True
 
     def clash(self, row: Any, what: str, why: str, command: str, fields: Mapping[str, Any]) -> None:

@@ -94,9 +94,7 @@ def _compare_user(draft: Draft, row: UserRow, entry: UserEntry) -> None:
 def _set_permissions(draft: Draft, row: UserRow) -> None:
     wanted = frozenset(row.permissions or ())
     fields = {"user": row.user, "permissions": list(row.permissions or ())}
-    if not holds(wanted, "super_admin") and draft.super_admins == {row.user}:
-        draft.clash(row, row.user, "is the last super_admin, who cannot lose the permission", "SetPermissions", fields)
-    elif draft.step(row, row.user, "SetPermissions", fields, makes=_of_admin(draft, row)):
+    if draft.step(row, row.user, "SetPermissions", fields, makes=_of_admin(draft, row)):
         draft.change_user(row.user, permissions=wanted)
 
 
@@ -111,10 +109,10 @@ def plan_leaving(draft: Draft, directory: Directory) -> None:
         user = draft.users.get(row.user)
         if row.active is not False or user is None or not user.active:
             continue
-        if draft.super_admins == {row.user}:
-            why = "is inactive in the directory, and the last super_admin here"
-            draft.clash(row, row.user, why, "DeactivateUser", {"user": row.user})
-        elif draft.step(row, row.user, "DeactivateUser", {"user": row.user}, needs=_left_as_admin(draft, row.user)):
+        admin = holds(user.permissions, "super_admin")
+        # Another administrator must have been added before.
+        needs: list[Thing] = [("user", row.user), *([ADMINISTRATORS] if admin else [])]
+        if draft.step(row, row.user, "DeactivateUser", {"user": row.user}, needs=needs):
             draft.change_user(row.user, active=False)
 
 
@@ -123,7 +121,7 @@ def plan_teams(draft: Draft, directory: Directory) -> None:
     for row in directory.teams:
         members = list(row.members or ())
         fields = {"team": row.team, "members": members}
-        why = _id_error(row, row.team, "team", first) or _members_error(draft, members)
+        why = _id_error(row, row.team, "team", first)
         entry = draft.account.teams.get(row.team)
         if why:
             create = {"team": row.team, "name": row.name, "members": members}
@@ -152,15 +150,8 @@ def plan_inboxes(draft: Draft, directory: Directory) -> None:
     rows = []
     for row in directory.inboxes:
         entry = draft.account.inboxes.get(row.inbox)
-        why = (
-            _id_error(row, row.inbox, "inbox", first)
-            or _members_error(draft, row.members or ())
-            or next(
-                (f"has a team {team} that does not exist" for team in row.teams or () if team not in draft.teams), ""
-            )
-            or ("is archived: restore it with RestoreInbox, or remove the row" if entry and entry.archived else "")
-        )
-        if why:
+        archived = "is archived: restore it with RestoreInbox, or remove the row"
+        if why := _id_error(row, row.inbox, "inbox", first) or (archived if entry and entry.archived else ""):
             draft.clash(row, row.inbox, why, "CreateInbox", _created(row))
         else:
             rows.append(row)
@@ -182,17 +173,13 @@ def _rename(draft: Draft, rows: list[InboxRow]) -> None:
     while waiting:
         free = [row for row in waiting if draft.names.get(name_key(row.name), row.inbox) == row.inbox]
         for row in free or waiting:
-            fields = {"inbox": row.inbox, "name": row.name}
-            if not free:
-                why = f"has the name {row.name} of the inbox {draft.names[name_key(row.name)]}"
-                draft.clash(row, row.inbox, why, "RenameInbox", fields)
-                continue
-            if draft.names.get(name_key(row.name), row.inbox) != row.inbox:
+            if free and draft.names.get(name_key(row.name), row.inbox) != row.inbox:
                 # Another row of this round has taken it.
                 continue
+            fields = {"inbox": row.inbox, "name": row.name}
             former = draft.inboxes[row.inbox].name
             names: list[Thing] = [("name", name_key(former)), ("name", name_key(row.name))]
-            if draft.step(row, row.inbox, "RenameInbox", fields, makes=names):
+            if draft.step(row, row.inbox, "RenameInbox", fields, makes=names) and free:
                 draft.rename_inbox(row.inbox, row.name)
             waiting = [one for one in waiting if one is not row]
         if not free:
@@ -208,19 +195,9 @@ def _created(row: InboxRow) -> dict[str, object]:
 
 def _create_inbox(draft: Draft, row: InboxRow) -> None:
     fields = _created(row)
-    if holder := draft.names.get(name_key(row.name)):
-        archived = ", which is archived" if draft.inboxes[holder].archived else ""
-        why = f"has the name {row.name} of the inbox {holder}{archived}"
-        draft.clash(row, row.inbox, why, "CreateInbox", fields)
-        return
-    if draft.account.registered and draft.room <= 0:
-        why = f"exceeds the plan, which allows {draft.account.room} more inboxes"
-        draft.clash(row, row.inbox, why, "CreateInbox", fields)
-        return
     things: list[Thing] = [("inbox", row.inbox), ("name", name_key(row.name))]
     if not draft.step(row, row.inbox, "CreateInbox", fields, needs=_users(row.members or ()), makes=things):
         return
-    draft.room -= 1
     draft.inboxes[row.inbox] = DraftInbox(row.name, archived=False)
     draft.names[name_key(row.name)] = row.inbox
     if row.teams:
@@ -247,21 +224,8 @@ def _give_access(draft: Draft, row: InboxRow) -> None:
     draft.step(row, row.inbox, "SetInboxAccess", fields, needs=needs)
 
 
-def _left_as_admin(draft: Draft, user: str) -> list[Thing]:
-    """The steps before a user is deactivated: for an administrator, that another one exists."""
-    return [("user", user), *([ADMINISTRATORS] if user in draft.super_admins else [])]
-
-
 def _users(names: Iterable[str]) -> list[Thing]:
     return [("user", name) for name in names]
-
-
-def _teams_error(draft: Draft, teams: Iterable[str]) -> str:
-    return next((f"has a team {team} that does not exist" for team in teams if team not in draft.teams), "")
-
-
-def _members_error(draft: Draft, members: Iterable[str]) -> str:
-    return next((f"has a member {member} who is not a user" for member in members if member not in draft.users), "")
 
 
 def _id_error(row: UserRow | TeamRow | InboxRow, name: str, kind: str, first: Mapping[str, Any]) -> str:

@@ -25,7 +25,10 @@ class RowNote(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A command; without the earlier steps `needs` it would be refused."""
+    """A command. Its outcome may depend on the earlier steps `needs`; without those in `requires` it is not given.
+
+    `lenient`: an owner who cannot hold the address is not an error of the row.
+    """
 
     file: str
     line: int
@@ -33,6 +36,8 @@ class Step:
     command: str
     fields: Mapping[str, Any]
     needs: frozenset[int] = frozenset()
+    requires: frozenset[int] = frozenset()
+    lenient: bool = False
 
     def row(self, account: str, actor: str) -> dict[str, Any]:
         """The step as a line of a load; its note names the line of the directory."""
@@ -46,6 +51,11 @@ class Clash(NamedTuple):
     note: RowNote
     command: str
     fields: Mapping[str, Any]
+
+
+def by_row(clash: Clash) -> tuple[int, int]:
+    """The order of clashes: by file, then by line."""
+    return ORDER.index(clash.note.file) if clash.note.file in ORDER else 0, clash.note.line
 
 
 @dataclass
@@ -64,7 +74,7 @@ class Plan:
 
 
 class AccountState(NamedTuple):
-    """The account before the load, by name; `room` is how many more inboxes its plan allows.
+    """The account before the load, by name.
 
     Known from dry runs only: `access` of inboxes that differs from the directory's (`other`), or that has teams beside
     the same members (`teams`); `come_back`, the number of addresses that each user gets back when added again.
@@ -74,7 +84,6 @@ class AccountState(NamedTuple):
     teams: Mapping[str, TeamEntry]
     inboxes: Mapping[str, InboxEntry]
     addresses: Mapping[str, AddressEntry]
-    room: int
     registered: bool = True
     access: Mapping[str, str] = {}
     come_back: Mapping[str, int] = {}

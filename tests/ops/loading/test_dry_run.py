@@ -1,4 +1,4 @@
-"""Whatever a directory says and whatever was done in between: what is foretold is what is done."""
+"""For random directories and changes in between, the load does exactly what the dry run says."""
 
 import random
 from collections.abc import Iterable
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from services.ops.loading.directory_run import Comparison, compare, source_of
+from services.ops.loading.dry_run import DryRun, DryRunResult
+from shared.client import connect
 from shared.process.clock import new_id
 from tests.journeys.wire import Account, connected
 from tests.ops.loading.command_line import put
@@ -78,10 +80,19 @@ async def meddle(chance: random.Random, account: Account) -> None:
         await account.attempt(command, **fields)
 
 
+async def in_small_batches(comparison: Comparison, account: str, url: str) -> DryRunResult:
+    """The same dry run, in batches that hold little more than what a step depends on."""
+    async with connect(url) as switchboard:
+        return await DryRun(switchboard, account, "service:directory", most=16).run(comparison.plan)
+
+
 async def a_night(account: Account, folder: Path, url: str) -> Comparison:
-    """Compare, and give what was foretold to be accepted."""
+    """Compare, and give the commands that the dry run accepts."""
     comparison = await compare(source_of([folder], None), account.name, "service:directory", url, account.position)
     dry_run = comparison.dry_run
+    small = await in_small_batches(comparison, account.name, url)
+    assert (small.steps, small.accepted, small.unchanged) == (dry_run.steps, dry_run.accepted, dry_run.unchanged)
+    assert [one[:3] for one in small.clashes] == [one[:3] for one in dry_run.clashes]
     outcomes = []
     for step in dry_run.steps:
         reply = await account.attempt(step.command, "service:directory", **step.fields)
@@ -93,7 +104,7 @@ async def a_night(account: Account, folder: Path, url: str) -> Comparison:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_what_is_foretold_is_what_is_done(seed: int, running: RunningSwitchboard, folder: Path) -> None:
+async def test_the_load_does_what_the_dry_run_says(seed: int, running: RunningSwitchboard, folder: Path) -> None:
     chance = random.Random(seed)  # noqa: S311  nothing secret
     async with connected(running.nats_url) as wire:
         account = Account(wire, f"fore-{new_id()[-12:]}")

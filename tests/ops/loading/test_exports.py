@@ -14,7 +14,7 @@ from services.ops.loading.plan import AccountState
 from services.ops.loading.proxies import is_type_name, proxies
 
 EXPORTS = Path(__file__).parent / "directories"
-NOTHING = AccountState({}, {}, {}, {}, 100)
+NOTHING = AccountState({}, {}, {}, {})
 BOB = "7d9f3a52-6c1e-4b8a-9f20-3b1c5e7a9d44"
 DORA = "0b6e1f0a-11aa-4c1c-8f1d-5d1c2b3a4e5f"
 
