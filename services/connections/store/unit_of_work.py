@@ -98,11 +98,13 @@ class UnitOfWork:
         self, account: str, aggregate: Aggregate, set_names: Sequence[str], at_most: int | None = None
     ) -> list[Sequence[Any]]:
         """At most two calls of the store, however many sets: the one thread that decides waits for each."""
-        self._cache.load([], [set_of(account, name) for name in set_names])
+        if len(set_names) > 1:
+            self._cache.load([], [set_of(account, name) for name in set_names])
         found: list[Collection[UUID]] = [self._members(account, name) for name in set_names]
         if at_most is not None:
             found = first(found, at_most)
-        self._cache.load([(member, aggregate, account) for members in found for member in members], [])
+        if streams := [(member, aggregate, account) for members in found for member in members]:
+            self._cache.load(streams, [])
         return [[self._cached(member, aggregate, account).state for member in members] for members in found]
 
     def count(self, account: str, set_name: str) -> int:
