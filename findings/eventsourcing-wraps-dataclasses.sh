@@ -1,7 +1,7 @@
 #!/bin/sh
 # Guess: importing the persistence module of an event store leaves the standard library as it is.
 # Result (eventsourcing 9.5.6): the import replaces dataclasses._process_class for the whole process. Every dataclass
-# made later, of any package, is made through the library's function, and its frame stands in their tracebacks.
+# made later, of any package, is made through the library's function, and its frame appears in their tracebacks.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
