@@ -1,0 +1,1 @@
+"""Long faults of several processes and of a NATS cluster."""
