@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import nats
-from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo, StreamInfo
 from nats.js.errors import Error as JetStreamError
@@ -13,10 +11,10 @@ from nats.js.errors import NotFoundError
 
 from shared.messaging.event_stream import EVENT_STREAM, configured_stream, log_id_of, stream_differences, too_old
 from shared.process.urls import without_password
-from shared.wire.frames import close, framed
+from shared.wire.connection import NatsError, connect_once
+from shared.wire.frames import close
 from shared.wire.identity import Identity
 from shared.wire.permissions import Permissions, user_of
-from shared.wire.urls import servers_of
 
 
 class StreamMissingError(Exception):
@@ -67,23 +65,9 @@ async def delete_stream(url: str) -> None:
 @asynccontextmanager
 async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
     options = Identity.from_environment().nats_options()
-    refusals = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
-
-    async def on_error(error: Exception) -> None:
-        """Remember denied permissions; all other errors are raised, while nats-py would log them, too."""
-        refusals.on_error(error)
-
+    denials = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
     try:
-        client = framed(
-            await nats.connect(
-                servers_of(url),
-                connect_timeout=2,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                error_cb=on_error,
-                **options,
-            )
-        )
+        client = await connect_once(url, denials, **options)
     except (NatsError, OSError, TimeoutError) as error:
         raise NatsUnavailableError(f"No NATS at {without_password(url)}: {error}") from error
     try:
@@ -94,7 +78,7 @@ async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
         raise StreamMissingError(f"There is no stream {EVENT_STREAM.name} on {without_password(url)}") from error
     except (NatsError, JetStreamError, TimeoutError) as error:
         raise NatsUnavailableError(
-            f"JetStream at {without_password(url)} does not answer: {refusals.cause(0, '$js.') or error}"
+            f"JetStream at {without_password(url)} does not answer: {denials.cause(0, '$js.') or error}"
         ) from error
     finally:
         await close(client)

@@ -72,6 +72,35 @@ async def connect_to_nats(url: str, name: str, denials: Permissions | None = Non
     return client
 
 
+async def connect_once(url: str, denials: Permissions, **options: Any) -> Client:
+    """Connect to NATS for one look: the client never reconnects and logs nothing.
+
+    Args:
+        url: the URL of a server; several of a cluster are separated by commas.
+        denials: learns of every error of the connection.
+        options: options of `nats.connect`, the identity among them.
+
+    Raises:
+        nats.errors.Error, OSError, TimeoutError: no server answers, or none accepts the identity.
+    """
+
+    async def on_error(error: Exception) -> None:
+        """Keep nats-py from logging the error, which is raised as well."""
+        denials.on_error(error)
+
+    return framed(
+        await nats.connect(
+            servers_of(url),
+            connect_timeout=2,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            error_cb=on_error,
+            **options,
+        )
+    )
+
+
 async def flush_confirmed(client: Client, seconds: int = 5) -> None:
     """Return when the server has received everything that this client has sent, subscriptions above all.
 

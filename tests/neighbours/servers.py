@@ -15,7 +15,7 @@ import psycopg
 from services.ops.local.children import Program, identity
 from services.ops.local.nats_server import Nats
 from services.ops.local.postgres_server import Postgres, postgres_binaries
-from services.ops.local.processes import end_processes, processes_in
+from services.ops.local.processes import end_processes, processes_of
 from services.ops.local.system_user import grant_access
 from tests.real_servers import ROOT, RunningServer, free_port, wait_until
 
@@ -149,7 +149,7 @@ class OtherPostgres(Postgres):
             self._make()
         if self.socket_folder != self.folder:
             self._own_socket_folder()
-        end_processes(processes_in("postgres", self.folder), signal.SIGINT)
+        end_processes(processes_of("postgres", folder=self.folder), signal.SIGINT)
         self._forget_stale_pid()
 
     def program(self) -> Program:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import nats
 import nats.errors
 import orjson
 from nats.aio.client import Client
@@ -12,9 +11,9 @@ from shared.language import subjects
 from shared.process import metrics
 from shared.process.health import READY, Probe
 from shared.process.settings import Settings
-from shared.wire.frames import close, framed
+from shared.wire.connection import connect_to_nats
+from shared.wire.frames import close
 from shared.wire.permissions import Permissions, user_of
-from shared.wire.urls import servers_of
 
 PAGE_SECONDS = metrics.SOURCE_SECONDS + 0.5
 
@@ -34,21 +33,13 @@ class BusClient:
             """Keep nats-py from logging every attempt; the health page shows the state of NATS."""
             self._refusals.on_error(error)
 
-        async def on_disconnect() -> None:
-            self._refusals.on_disconnect()
-
-        self._connection = framed(
-            await nats.connect(
-                servers_of(self._url),
-                name="switchboard-launcher",
-                max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,
-                ping_interval=10,
-                max_outstanding_pings=2,
-                error_cb=on_error,
-                disconnected_cb=on_disconnect,
-                **self._options,
-            )
+        self._connection = await connect_to_nats(
+            self._url,
+            "switchboard-launcher",
+            self._refusals,
+            error_cb=on_error,
+            reconnected_cb=None,
+            **self._options,
         )
         try:
             yield

@@ -8,17 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nats
-from nats.errors import Error as NatsError
-
 from services.ops.local.children import Program
 from services.ops.local.errors import ServerStartError
-from services.ops.local.processes import end_processes, processes_with
+from services.ops.local.processes import end_processes, processes_of
 from shared.messaging.event_stream import too_old
-from shared.wire.frames import close, framed
+from shared.wire.connection import NatsError, connect_once
+from shared.wire.frames import close
 from shared.wire.identity import Identity
 from shared.wire.permissions import Permissions, user_of
-from shared.wire.urls import servers_of
 
 # Only the disk limits the store. Without a limit here NATS takes three quarters of the space free at its start: started
 # on a full disk, or with more data than that, it stores nothing until the next start, even when space is freed.
@@ -52,7 +49,7 @@ class Nats:
             ServerStartError: it is not installed, or another process listens on the port.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        end_processes(processes_with("nats-server", str(self.configuration)), signal.SIGTERM)
+        end_processes(processes_of("nats-server", argument=str(self.configuration)), signal.SIGTERM)
         if listens(self.port):
             raise ServerStartError(
                 f"Port {self.port} on 127.0.0.1 is taken, so NATS cannot start there. Set SWITCHBOARD_NATS_PORT to a "
@@ -93,26 +90,10 @@ class Nats:
 
 async def nats_answers(url: str, **options: Any) -> str | None:
     """None if a new connection answers and JetStream is on, else the reason; with `options` of NATS."""
-
     options = Identity.from_environment().nats_options() | options
-    refusals = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
-
-    async def on_error(error: Exception) -> None:
-        """Keep nats-py from logging the error, which is raised as well."""
-        refusals.on_error(error)
-
+    denials = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
     try:
-        connection = framed(
-            await nats.connect(
-                servers_of(url),
-                connect_timeout=2,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                error_cb=on_error,
-                **options,
-            )
-        )
+        connection = await connect_once(url, denials, **options)
         try:
             if reason := too_old(connection):
                 return reason
@@ -120,7 +101,7 @@ async def nats_answers(url: str, **options: Any) -> str | None:
         finally:
             await close(connection)
     except (NatsError, OSError, TimeoutError) as error:
-        found = refusals.cause(0, "$js.") or error
+        found = denials.cause(0, "$js.") or error
         return f"{type(found).__name__}: {found}"
     return None
 

@@ -16,7 +16,7 @@ import psycopg
 
 from services.ops.local.children import Program, die_with_parent, identity
 from services.ops.local.errors import ServerStartError
-from services.ops.local.processes import end_processes, processes_in
+from services.ops.local.processes import end_processes, processes_of
 from services.ops.local.system_user import grant_access, user_id
 from shared.process.postgres import DirectAsync, reason_of
 
@@ -61,7 +61,7 @@ class Postgres:
             )
         if self.socket_folder != self.folder:
             self._own_socket_folder()
-        end_processes(processes_in("postgres", self.folder), signal.SIGINT)
+        end_processes(processes_of("postgres", folder=self.folder), signal.SIGINT)
         self._forget_stale_pid()
 
     def program(self) -> Program:

@@ -11,25 +11,17 @@ if TYPE_CHECKING:
     import psutil
 
 
-def processes_in(name: str, folder: Path) -> "Iterator[psutil.Process]":
-    """Processes of this name with the folder as their working directory."""
+def processes_of(name: str, *, folder: Path | None = None, argument: str | None = None) -> "Iterator[psutil.Process]":
+    """Processes of this name; with the folder as their working directory, or the argument on their command line."""
     import psutil
 
     for process in psutil.process_iter():
         try:
-            if process.name() == name and process.cwd() == str(folder.resolve()):
-                yield process
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-
-
-def processes_with(name: str, argument: str) -> "Iterator[psutil.Process]":
-    """Processes of this name with the argument on their command line."""
-    import psutil
-
-    for process in psutil.process_iter():
-        try:
-            if process.name() == name and argument in process.cmdline():
+            if (
+                process.name() == name
+                and (folder is None or process.cwd() == str(folder.resolve()))
+                and (argument is None or argument in process.cmdline())
+            ):
                 yield process
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
