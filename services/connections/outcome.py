@@ -203,12 +203,12 @@ def reused() -> Refused:
 def too_large(found: TooLarge, field: str) -> Refused:
     """`field` is the largest of the command."""
     what = "its reply" if found.what == "reply" else f"its event {found.what}"
-    told = f"{what} takes {found.size:,} bytes, and a message of NATS at most {found.max_payload:,} (max_payload)"
+    excess = f"{what} takes {found.size:,} bytes, and a message of NATS at most {found.max_payload:,} (max_payload)"
     return Refused(
         Reason.COMMAND_INVALID,
-        f"Nothing was done: {told}. Ask for less at once, or have max_payload raised.",
+        f"Nothing was done: {excess}. Ask for less at once, or have max_payload raised.",
         {
-            "errors": [problem(field, told)],
+            "errors": [problem(field, excess)],
             "what": found.what,
             "bytes": found.size,
             "max_payload": found.max_payload,
@@ -217,11 +217,11 @@ def too_large(found: TooLarge, field: str) -> Refused:
 
 
 def batch_too_large(size: int, max_payload: int) -> Refused:
-    told = f"the outcomes take {size:,} bytes, and a message of NATS at most {max_payload:,} (max_payload)"
+    excess = f"the outcomes take {size:,} bytes, and a message of NATS at most {max_payload:,} (max_payload)"
     return Refused(
         Reason.COMMAND_INVALID,
-        f"Not decided: {told}. Send fewer commands at once.",
-        {"errors": [problem("commands", told)], "what": "reply", "bytes": size, "max_payload": max_payload},
+        f"Not decided: {excess}. Send fewer commands at once.",
+        {"errors": [problem("commands", excess)], "what": "reply", "bytes": size, "max_payload": max_payload},
     )
 
 

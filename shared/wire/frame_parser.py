@@ -72,8 +72,8 @@ class FrameParser(Parser):
             return at, chunk[at:]
         if refused := _NOT_ALLOWED.fullmatch(chunk[at:end]):
             # nats-py gives it in small letters, in which no subject can be looked for in a configuration.
-            told = f"nats: {refused[1].decode().lower()}{refused[2].decode(errors='replace')}"
-            self.nc._err = nats.errors.Error(told)
+            text = f"nats: {refused[1].decode().lower()}{refused[2].decode(errors='replace')}"
+            self.nc._err = nats.errors.Error(text)
             await self.nc._error_cb(self.nc._err)
             return end, b""
         await super().parse(chunk[at:end])

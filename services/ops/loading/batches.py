@@ -25,6 +25,9 @@ class Batch:
     def numbers(self) -> list[int]:
         return sorted(self.own | self.context)
 
+    def __len__(self) -> int:
+        return len(self.own) + len(self.context)
+
     def missing(self, numbers: set[int]) -> set[int]:
         return numbers - self.own - self.context
 
@@ -48,7 +51,7 @@ def batches_of(steps: Sequence[Step], left: set[int], most: int, largest: int, a
             needed = needed | inboxes
             inboxes |= {number, *needed}
         more = batch.missing({number, *needed})
-        if len(batch.numbers) + len(more) > most or batch.size + sum(sizes[one] for one in more) > largest:
+        if len(batch) + len(more) > most or batch.size + sum(sizes[one] for one in more) > largest:
             yield batch
             batch, more = Batch(), {number, *needed}
             if len(more) > most or sum(sizes[one] for one in more) > largest:

@@ -16,7 +16,7 @@ Refused = Annotated[Path | None, typer.Option(help="File for refused rows. Defau
 Account = Annotated[str | None, typer.Option(help="Account for rows without one.")]
 Actor = Annotated[str | None, typer.Option(help="Actor for rows without one.")]
 InFlight = Annotated[int, typer.Option(min=1, max=4_096, help="Number of commands under way at once.")]
-Anew = Annotated[bool, typer.Option("--anew", help="Start over with new command ids instead of resuming.")]
+StartOver = Annotated[bool, typer.Option("--anew", help="Start over with new command ids instead of resuming.")]
 
 
 def load(
@@ -25,7 +25,7 @@ def load(
     account: Account = None,
     actor: Actor = None,
     in_flight: InFlight = IN_FLIGHT,
-    anew: Anew = False,
+    start_over: StartOver = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -41,7 +41,7 @@ def load(
 
     A row: {"account": "acme", "command": "ConnectPersonal", "actor": "bob", "address": "b@a.example", "owner": "bob"}
     """
-    request = LoadRequest(file, refused, account, actor, in_flight, anew, url)
+    request = LoadRequest(file, refused, account, actor, in_flight, start_over, url)
     result = run_load(request)
     checkpoint = result.checkpoint
     counts = {

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.text import Text
 
-from services.ops.loading.command import Anew, InFlight, Refused
+from services.ops.loading.command import InFlight, Refused, StartOver
 from services.ops.loading.directory_run import (
     Comparison,
     DirectoryResult,
@@ -69,7 +69,7 @@ def load_directory(
     dry_run: DryRun = False,
     refused: Refused = None,
     in_flight: InFlight = IN_FLIGHT,
-    anew: Anew = False,
+    start_over: StartOver = False,
     url: Url = None,
     as_json: Json = False,
 ) -> None:
@@ -101,8 +101,8 @@ def load_directory(
         fail(f"{error}.", USAGE)
     file = files.folder / f"{account}.jsonl"
     request = LoadRequest(file, refused, None, None, in_flight, True, url)
-    since = 0 if anew else position_of_stopped_run(file)
-    if not anew and not dry_run:
+    since = 0 if start_over else position_of_stopped_run(file)
+    if not start_over and not dry_run:
         require_own(file)
     comparison = done(compare(files, account, actor, url, since))
     if dry_run:

@@ -91,8 +91,8 @@ class DryRun:
             outcomes = DryRunOutcomes.model_validate(reply).outcomes
         else:
             raise self._error(Refused.model_validate(reply), len(steps))
-        if any(isinstance(one, Refused) and one.reason == Reason.BUSY for one in outcomes):
-            raise RequestTimeout(COMMAND, 0.0, None, "it is too busy")
+        if busy := next((one for one in outcomes if isinstance(one, Refused) and one.reason == Reason.BUSY), None):
+            raise self._error(busy, len(steps))
         return outcomes
 
     def _error(self, refusal: Refused, count: int) -> Exception:

@@ -34,7 +34,7 @@ class LoadRequest:
     account: str | None
     actor: str | None
     in_flight: int
-    anew: bool
+    start_over: bool
     url: str | None
 
     @property
@@ -76,7 +76,7 @@ def run_load(request: LoadRequest) -> LoadResult:
         encodings.require_file(file)
     except encodings.UnreadableFileError as error:
         fail(f"{error}.", USAGE)
-    resumes = checkpoint_path(file).exists() and not request.anew
+    resumes = checkpoint_path(file).exists() and not request.start_over
     if refused_file.exists() and (refused_file.samefile(file) or (not resumes and refused_file.stat().st_size)):
         fail(f"{refused_file} exists already: move it away, or name another file with --refused.", USAGE)
     if not os.access(refused_file if refused_file.exists() else refused_file.parent, os.W_OK):
@@ -145,7 +145,7 @@ def _reason(load: Load) -> str:
 
 def _open_checkpoint(request: LoadRequest, digest: str) -> Checkpoint:
     file, path = request.file, checkpoint_path(request.file)
-    if request.anew:
+    if request.start_over:
         path.unlink(missing_ok=True)
     try:
         return Checkpoint.open(path, digest, request.options)
