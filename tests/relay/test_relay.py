@@ -203,8 +203,10 @@ async def not_ready(relay: Relay, part: str, words: str) -> None:
 
 
 async def ready(relay: Relay) -> None:
+    """Waits until this relay publishes, too: one that waits for the lease of a former relay is ready before that."""
+
     async def says() -> bool:
-        return all([await part() is None for part in relay.parts.values()])
+        return relay.position is not None and all([await part() is None for part in relay.parts.values()])
 
     await until(says, what="the relay to be ready")
 
