@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -11,15 +11,19 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
+from shared.language.questions import QUESTIONS
 from shared.messaging import event_stream
 from shared.wire.connection import flush_confirmed
 from tests.deploy.production import DEPLOY, GuardedNats, RunningGuardedNats, Secrets, greeted
 from tests.real_servers import new_folder
 
-SERVICES: Final = ("connections", "relay", "inbox-views", "routing")
+SERVICES: Final = ("connections", "relay", "inbox-views", "routing", "audit")
 VIEWS: Final = {"inbox-views": "inbox_views", "routing": "routing"}
-CALLERS: Final = ("crm", "helpdesk", "audit")
-USERS: Final = (*SERVICES, "ops", *CALLERS)
+CALLERS: Final = ("crm", "helpdesk", "siem")
+USERS: Final = (*SERVICES, "ops", "auditor", *CALLERS)
+AUDIT_QUESTIONS: Final = (
+    "Timeline", "Trace", "Refusals", "Access", "AccessOf", "Changes", "Bisect", "Leavers", "About", "Coverage",
+)  # fmt: skip
 STREAM: Final = "SWITCHBOARD_EVENTS"
 JS: Final = "$JS.API"
 HEALTH: Final = "switchboard.internal.v1.health"
@@ -67,8 +71,8 @@ def of_a_reader(user: str) -> Iterator[Cell]:
         yield may_publish(f"{verb} of {user}'s consumer", f"{JS}.CONSUMER.{verb}.{STREAM}.{user}", user, "ops")
     yield from acknowledges(user, user)
     for subject, readers in {
-        "switchboard.event.v1.>": {"ops"} | {"audit"} & {user},
-        "switchboard.event.v1.other.>": {"ops"} | {"audit"} & {user},
+        "switchboard.event.v1.>": {"ops"} | {"siem"} & {user},
+        "switchboard.event.v1.other.>": {"ops"} | {"siem"} & {user},
         "switchboard.event.v1.acme.>": {"ops", user},
     }.items():
         name = f"make a consumer called {user} of {subject}"
@@ -76,12 +80,25 @@ def of_a_reader(user: str) -> Iterator[Cell]:
     yield may_publish(f"make a consumer called {user}", f"{JS}.CONSUMER.CREATE.{STREAM}.{user}", "ops")
 
 
+def asked_about(name: str, here: Sequence[str], elsewhere: Sequence[str]) -> Iterator[Cell]:
+    """A question: who may ask it about the account `acme`, and who about another account."""
+    yield may_publish(f"{name} about acme", f"switchboard.query.v1.acme.{name}", *here)
+    yield may_publish(f"{name} about another account", f"switchboard.query.v1.other.{name}", *elsewhere)
+
+
 MATRIX: Final = (
     # ---- commands and questions
     may_publish("command for acme", "switchboard.command.v1.acme.ConnectTeam", "ops", "crm"),
     may_publish("command for another account", "switchboard.command.v1.other.ConnectTeam", "ops"),
-    may_publish("question about acme", "switchboard.query.v1.acme.Address", "ops", "crm", "helpdesk"),
-    may_publish("question about another account", "switchboard.query.v1.other.Address", "ops", "helpdesk"),
+    may_publish("batch of dry runs for acme", "switchboard.command.v1.acme.DryRunBatch", "ops", "crm", "audit"),
+    may_publish("batch of dry runs for another account", "switchboard.command.v1.other.DryRunBatch", "ops", "audit"),
+    *(
+        cell
+        for name in QUESTIONS
+        for cell in asked_about(name, ("ops", "crm", "helpdesk", "audit"), ("ops", "helpdesk", "audit"))
+    ),
+    *(cell for name in AUDIT_QUESTIONS for cell in asked_about(name, ("ops", "auditor"), ("ops", "auditor"))),
+    *(asked_about("Unheard", ("ops",), ("ops",))),
     may_hear("take commands", "switchboard.command.v1.*.*", "connections", queue="connections"),
     may_hear("take a partition's commands", "switchboard.command.v1.*.*.7", "connections", queue="connections"),
     may_hear("take all partitions' commands", "switchboard.command.v1.*.*.*", "connections", queue="connections"),
@@ -89,6 +106,11 @@ MATRIX: Final = (
     may_hear("take commands beside the writers", "switchboard.command.v1.*.*", queue="mine"),
     may_hear("take questions", "switchboard.query.v1.*.*", "inbox-views", queue="inbox_views"),
     may_hear("take questions about routing", "switchboard.query.v1.*.Resolve", "routing", queue="routing"),
+    *(
+        may_hear(f"take the question {name}", f"switchboard.query.v1.*.{name}", "audit", queue="audit")
+        for name in AUDIT_QUESTIONS
+    ),
+    may_hear("take auditors' questions beside the service", "switchboard.query.v1.*.Access", queue="mine"),
     may_hear("watch questions", "switchboard.query.v1.>"),
     may_hear("watch everything", ">"),
     # ---- events
@@ -107,8 +129,8 @@ MATRIX: Final = (
     *(may_hear(f"say what {one} has counted", f"{METRICS}.{one}.host-1", one) for one in SERVICES),
     # ---- the stream
     may_publish("account of JetStream", f"{JS}.INFO", "ops"),
-    may_publish("stream's state", f"{JS}.STREAM.INFO.{STREAM}", "relay", "inbox-views", "routing", "ops"),
-    may_publish("one message of the stream", f"{JS}.STREAM.MSG.GET.{STREAM}", "relay", "inbox-views", "routing", "ops"),
+    may_publish("stream's state", f"{JS}.STREAM.INFO.{STREAM}", "relay", *VIEWS, "audit", "ops"),
+    may_publish("one message of the stream", f"{JS}.STREAM.MSG.GET.{STREAM}", "relay", *VIEWS, "audit", "ops"),
     may_publish("make the stream", f"{JS}.STREAM.CREATE.{STREAM}", "relay"),
     may_publish("change the stream", f"{JS}.STREAM.UPDATE.{STREAM}", "relay"),
     may_publish("delete the stream", f"{JS}.STREAM.DELETE.{STREAM}", "ops"),
@@ -120,7 +142,7 @@ MATRIX: Final = (
     may_publish("delete another stream", f"{JS}.STREAM.DELETE.MINE"),
     may_publish("list of consumers", f"{JS}.CONSUMER.LIST.{STREAM}", "ops"),
     *(cell for service, view in VIEWS.items() for cell in of_a_view(service, view)),
-    *(cell for user in ("crm", "audit") for cell in of_a_reader(user)),
+    *(cell for user in ("crm", "siem") for cell in of_a_reader(user)),
     # ---- discovery
     may_publish("ask who is there", "$SRV.PING", "ops"),
     may_publish("ask one for figures", "$SRV.STATS.switchboard-connections", "ops"),

@@ -19,7 +19,7 @@ from tests.scale.fleet import SERVICES
 CLIENT: Final = ("@nats-io/transport-node@3", "@nats-io/jetstream@3")
 FILTERS: Final = {
     "crm": "switchboard.event.v1.acme.>",
-    "audit": "switchboard.event.v1.>",
+    "siem": "switchboard.event.v1.>",
     "ops": "switchboard.event.v1.>",
 }
 
@@ -105,7 +105,7 @@ async def test_a_node_program_follows_events_under_the_allow_lists_and_acknowled
 
 
 async def test_a_node_program_goes_on_over_a_stream_that_was_lost(guarded: Production, packages: Path) -> None:
-    async with following(packages, program(guarded, "audit")) as follower:
+    async with following(packages, program(guarded, "siem")) as follower:
         async with guarded.nats.connected_as("ops") as ops:
             added = await ops.command("acme", "AddUser", TRUSTED, user="before", name="Before", permissions=[])
             before = await follower.until("UserAdded", added.position)

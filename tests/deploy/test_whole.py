@@ -53,7 +53,7 @@ def test_people_see_the_stream_the_views_and_their_settings(guarded: Production)
     assert password not in output
 
 
-@pytest.mark.parametrize(("user", "account"), [("audit", None), ("crm", "acme")])
+@pytest.mark.parametrize(("user", "account"), [("siem", None), ("crm", "acme")])
 async def test_a_reader_follows_the_events_it_may_read(user: str, account: str | None, guarded: Production) -> None:
     options = options_of(user, guarded.secrets.seed(user))
     async with connect(guarded.nats.url, **options) as switchboard, asyncio.timeout(20):
