@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.inbox_views.domain.projection import fold
-from shared.projections.definition import ProjectionDefinition
+from shared.projections.definition import Index, ProjectionDefinition
 
 # Raise it with every change of the rows: they are then rebuilt from the event log.
 VERSION: Final = 2
@@ -14,11 +14,11 @@ DEFINITION: Final = ProjectionDefinition(
     fold=fold,
     indexes={
         "address": (
-            "(account, (doc->>'owner')) WHERE doc->>'owner' IS NOT NULL",
-            "(account, (doc->>'inbox')) WHERE doc->>'inbox' IS NOT NULL",
-            "(account, (doc->>'connector')) WHERE doc->>'connector' IS NOT NULL",
-            "(account, (doc->>'primary')) WHERE doc->>'primary' IS NOT NULL",
-            "(account, key) WHERE doc->>'state' = 'orphaned'",
+            Index("account, (doc->>'owner')", where="doc->>'owner' IS NOT NULL"),
+            Index("account, (doc->>'inbox')", where="doc->>'inbox' IS NOT NULL"),
+            Index("account, (doc->>'connector')", where="doc->>'connector' IS NOT NULL"),
+            Index("account, (doc->>'primary')", where="doc->>'primary' IS NOT NULL"),
+            Index("account, key", where="doc->>'state' = 'orphaned'"),
         ),
     },
 )

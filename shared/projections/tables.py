@@ -1,11 +1,12 @@
 """The tables of a view: its rows, its position, its parked events, and dead letters that an operator gave up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, LiteralString
 
 from psycopg import AsyncCursor, sql
 
-from shared.projections.definition import TABLES, ProjectionDefinition, Row
+from shared.language.events import Aggregate
+from shared.projections.definition import CURRENT_TABLES, PAST_TABLES, TABLES, Index, ProjectionDefinition, Row
 
 # `design` is the version of the projection's definition, `edition` the epoch of the rows: a fencing token.
 VIEW_TABLES: Final[LiteralString] = """
@@ -53,6 +54,33 @@ CREATE TABLE {schema}.{table} (
     position bigint NOT NULL
 ) WITH (autovacuum_vacuum_insert_threshold = 100000)
 """
+
+# A version of a row is valid from its position until that of the event that replaced it.
+PAST_TABLE: Final[LiteralString] = """
+CREATE TABLE {schema}.{table} (
+    stream uuid NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    doc jsonb NOT NULL,
+    version bigint NOT NULL,
+    position bigint NOT NULL,
+    until bigint NOT NULL
+) WITH (autovacuum_vacuum_insert_threshold = 100000)
+"""
+# The rows as of the position in a session's setting. With the conditions inside the union, PostgreSQL would sort all
+# rows of an account for a list, instead of merging two ordered scans.
+ROWS_AS_OF: Final[LiteralString] = """
+CREATE VIEW {schema}.{table} AS
+SELECT stream, account, key, doc, version, position FROM (
+    SELECT stream, account, key, doc, version, position, 9223372036854775807 AS until FROM {schema}.{current}
+    UNION ALL SELECT stream, account, key, doc, version, position, until FROM {schema}.{past}
+) AS versions
+WHERE position <= current_setting('switchboard.as_of')::bigint AND until > current_setting('switchboard.as_of')::bigint
+"""
+# Readers of a history set the position of their questions; this default shows the newest rows.
+AS_OF: Final = "switchboard.as_of"
+NEWEST: Final = 2**63 - 2
+BY_NAME: Final = Index("account, key")
 
 INSERT_POSITION: Final[LiteralString] = "INSERT INTO {schema}.view (design, position) VALUES (%s, 0)"
 # ALTER waits for all readers even where there is nothing to add, so the columns are read first.
@@ -107,16 +135,43 @@ async def create_without_indexes(cursor: AsyncCursor[Row], definition: Projectio
     """Create the schema with its tables; a bulk replay is faster when the indexes come last."""
     for statement in ("CREATE SCHEMA {schema}", *VIEW_TABLES.split(";")[:-1], GIVEN_UP_TABLE):
         await cursor.execute(named(statement, schema))
-    for table in TABLES.values():
-        await cursor.execute(named(ROW_TABLE, schema, table))
+    for aggregate, table in TABLES.items():
+        await cursor.execute(named(ROW_TABLE, schema, definition.tables[aggregate]))
+        if definition.temporal:
+            await _create_past(cursor, schema, aggregate, table)
     await cursor.execute(named(INSERT_POSITION, schema), (definition.version,))
 
 
+async def _create_past(cursor: AsyncCursor[Row], schema: str, aggregate: Aggregate, table: str) -> None:
+    past = PAST_TABLES[aggregate]
+    await cursor.execute(named(PAST_TABLE, schema, past))
+    names = {"schema": schema, "table": table, "current": CURRENT_TABLES[aggregate], "past": past}
+    await cursor.execute(sql.SQL(ROWS_AS_OF).format(**{name: sql.Identifier(text) for name, text in names.items()}))
+
+
 async def create_indexes(cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str) -> None:
-    for aggregate, table in TABLES.items():
+    for aggregate, table in definition.tables.items():
         await cursor.execute(named("ALTER TABLE {schema}.{table} ADD UNIQUE (account, key)", schema, table))
-        for index in definition.indexes.get(aggregate, ()):
-            await cursor.execute(named("CREATE INDEX ON {schema}.{table} ", schema, table) + sql.SQL(index))
+        indexes = definition.indexes.get(aggregate, ())
+        if definition.temporal:
+            await _create_history_indexes(cursor, schema, aggregate, (BY_NAME, *indexes))
+        else:
+            await _create_all(cursor, schema, table, indexes)
+
+
+async def _create_history_indexes(
+    cursor: AsyncCursor[Row], schema: str, aggregate: Aggregate, indexes: Sequence[Index]
+) -> None:
+    """Create the live indexes with positions behind, so that a scan skips other versions without reading them."""
+    past = PAST_TABLES[aggregate]
+    await cursor.execute(named("ALTER TABLE {schema}.{table} ADD PRIMARY KEY (stream, position)", schema, past))
+    await _create_all(cursor, schema, past, [index.then_by("until, position") for index in indexes])
+    await _create_all(cursor, schema, CURRENT_TABLES[aggregate], [index.then_by("position") for index in indexes])
+
+
+async def _create_all(cursor: AsyncCursor[Row], schema: str, table: str, indexes: Sequence[Index]) -> None:
+    for index in indexes:
+        await cursor.execute(named("CREATE INDEX ON {schema}.{table} ", schema, table) + sql.SQL(index.on_table()))
 
 
 async def drop(cursor: AsyncCursor[Row], schema: str) -> None:

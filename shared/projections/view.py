@@ -22,7 +22,7 @@ from shared.projections.definition import ProjectionDefinition, Row, VersionMism
 from shared.projections.events import IncomingEvent, contiguous
 from shared.projections.projection_store import REFUSALS, LiveCommit, ProjectionWriter, write_carefully
 from shared.projections.snapshot import Snapshot, begin_snapshots
-from shared.projections.tables import add_missing_columns, create, drop, exists, lock_schema, named
+from shared.projections.tables import AS_OF, NEWEST, add_missing_columns, create, drop, exists, lock_schema, named
 from shared.projections.waiters import PositionWaiters
 
 CONNECT_SECONDS = 2.0
@@ -30,6 +30,8 @@ CONNECT_SECONDS = 2.0
 SESSION = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
 # Plans are kept while the tables grow: only plans that stay good are allowed.
 PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+# A history's statements name no position of their own.
+AS_OF_NEWEST = {AS_OF: str(NEWEST), "max_parallel_workers_per_gather": "0"}
 
 COUNT_DEAD_LETTERS: Final[LiteralString] = """
 SELECT position, (SELECT count(*) FROM {schema}.parked), (SELECT count(*) FROM {schema}.given_up) FROM {schema}.view
@@ -43,6 +45,9 @@ log = structlog.get_logger(__name__)
 
 class View:
     """One view in one database; any number of processes may serve it side by side.
+
+    The view of a temporal definition reads a history, as of the position in the setting `switchboard.as_of`; a
+    follower (`history/`) writes it.
 
     Args:
         readers: the most connections, and so snapshots, for questions at once.
@@ -64,12 +69,14 @@ class View:
         self._writers = self._pool(2, f"{definition.name}-projection", synchronous_commit="off")
 
     def _pool(self, max_size: int, application_name: str, **settings: str) -> Pool:
+        path = {"search_path": f"{self.definition.name},public"}
+        temporal = AS_OF_NEWEST if self.definition.temporal else {}
         return Pool(
             self._url,
             min_size=1,
             max_size=max_size,
             kwargs={
-                "settings": SESSION | PLANS | {"search_path": f"{self.definition.name},public"} | settings,
+                "settings": SESSION | PLANS | path | temporal | settings,
                 "application_name": application_name,
                 "connect_timeout": 5,
                 "autocommit": True,
