@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from services.ops.printable import LINE_BREAK, printable
 from services.ops.terminal import out
 
 # Labels of frequent details; all others have their names on the wire.
@@ -50,7 +51,7 @@ def _accepted(command: str, body: Mapping[str, Any]) -> RenderableType:
     more = body.get("event_count", len(listed)) - len(listed)
     events = ", ".join(listed) + (f" and {more} more" if more > 0 else "")
     parts: list[RenderableType] = [_head("✓", "green", "Accepted", f"{command}: {events}", body)]
-    parts += [Text.assemble(("  ! ", "yellow"), str(one.get("message"))) for one in body.get("warnings", ())]
+    parts += [Text.assemble(("  ! ", "yellow"), plain(one.get("message"))) for one in body.get("warnings", ())]
     if steps := body.get("next_steps"):
         parts.append(Text("  Next steps", style="dim"))
         parts.append(_actions([(step["command"], "", step["why"]) for step in steps]))
@@ -58,8 +59,8 @@ def _accepted(command: str, body: Mapping[str, Any]) -> RenderableType:
 
 
 def _refused(body: Mapping[str, Any]) -> RenderableType:
-    head = Text.assemble(("✗ Refused", "bold red"), "  ", (str(body.get("reason")), "bold"))
-    parts: list[RenderableType] = [head, Text(f"  {body.get('message')}")]
+    head = Text.assemble(("✗ Refused", "bold red"), "  ", (plain(body.get("reason")), "bold"))
+    parts: list[RenderableType] = [head, Text(f"  {plain(body.get('message'))}")]
     details = dict(body.get("details") or {})
     errors = details.pop("errors", None)
     details.pop("known", None)  # all names; the most similar are suggested instead
@@ -76,7 +77,7 @@ def _refused(body: Mapping[str, Any]) -> RenderableType:
 def _actions(rows: Sequence[tuple[str, str, str]]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for command, by, why in rows:
-        grid.add_row("   →", Text(command, style="cyan"), Text(why), Text(f"by {by}" if by else "", style="dim"))
+        grid.add_row("   →", Text(plain(command), style="cyan"), Text(plain(why)), Text(f"by {by}" if by else "", style="dim"))
     return grid
 
 
@@ -107,7 +108,7 @@ def value_of(value: Any) -> RenderableType:
     if isinstance(value, Mapping):
         grid = Table.grid(padding=(0, 2))
         for key, one in value.items():
-            grid.add_row(Text(WORDS.get(key, key), style="dim"), Text(plain(one)))
+            grid.add_row(Text(_label(key), style="dim"), Text(plain(one)))
         return grid
     if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
         return table_of(value)
@@ -118,7 +119,7 @@ def table_of(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """A table with a column for each key that has a value; too wide for the terminal, one object below the other."""
     keys = dict.fromkeys(key for row in rows for key in row)
     columns = [key for key in keys if any(_has_value(row.get(key)) for row in rows)]
-    table = plain_table(*(escape(WORDS.get(key, key)) for key in columns))
+    table = plain_table(*(escape(_label(key)) for key in columns))
     for row in rows:
         table.add_row(*(Text(plain(row.get(key))) for key in columns))
     if Measurement.get(out, out.options.update(max_width=WIDEST), table).maximum <= out.width:
@@ -131,12 +132,16 @@ def plain_table(*titles: str) -> Table:
     return Table(*titles, header_style="dim", box=None, pad_edge=False)
 
 
+def _label(key: str) -> str:
+    return WORDS.get(key) or printable(key)
+
+
 def _has_value(value: Any) -> bool:
     return value not in (None, [], {}, "")
 
 
 def plain(value: Any) -> str:
-    """A value in a cell."""
+    """A value in a cell; texts are data, so that a terminal acts on none of their characters."""
     match value:
         case None | "":
             return "-"
@@ -145,7 +150,7 @@ def plain(value: Any) -> str:
         case False:
             return "no"
         case Mapping():
-            return ", ".join(f"{key} {plain(one)}" for key, one in value.items() if _has_value(one)) or "-"
+            return ", ".join(f"{printable(key)} {plain(one)}" for key, one in value.items() if _has_value(one)) or "-"
         case list() | tuple():
             return ", ".join(map(plain, value)) or "-"
-    return str(value)
+    return printable(str(value), LINE_BREAK)

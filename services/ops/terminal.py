@@ -14,6 +14,7 @@ import uvloop
 from pydantic import ValidationError
 from rich.console import Console
 
+from services.ops.printable import LINE_BREAK, printable, printable_json
 from shared.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ T = TypeVar("T")
 
 
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def fail(message: str, code: int) -> NoReturn:
-    typer.echo(message, err=True)
+    typer.echo(printable(message, LINE_BREAK), err=True)
     raise typer.Exit(code)
 
 
