@@ -77,7 +77,8 @@ def _refused(body: Mapping[str, Any]) -> RenderableType:
 def _actions(rows: Sequence[tuple[str, str, str]]) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for command, by, why in rows:
-        grid.add_row("   →", Text(plain(command), style="cyan"), Text(plain(why)), Text(f"by {by}" if by else "", style="dim"))
+        who = Text(f"by {by}" if by else "", style="dim")
+        grid.add_row("   →", Text(plain(command), style="cyan"), Text(plain(why)), who)
     return grid
 
 
