@@ -64,6 +64,11 @@ class ProjectionDefinition:
         """The tables with the newest version of each row."""
         return CURRENT_TABLES if self.temporal else TABLES
 
+    @property
+    def row_tables(self) -> tuple[str, ...]:
+        """All tables with rows."""
+        return (*CURRENT_TABLES.values(), *PAST_TABLES.values()) if self.temporal else tuple(TABLES.values())
+
 
 class VersionMismatchError(Exception):
     """The rows in the database are of another version of the view than this code."""

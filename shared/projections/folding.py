@@ -12,21 +12,30 @@ from shared.projections.definition import Document, Fold
 from shared.projections.document_cache import DocumentCache
 from shared.projections.events import IncomingEvent
 
+# The event that made it, and the document since then.
+Version = tuple[Recorded, Document]
+
 
 @dataclass(slots=True)
 class FoldResult:
-    """The outcome of a run: new documents, the last event of each, parked events and their first position by stream."""
+    """The outcome of a run: new documents, the last event of each, parked events and their first position by stream.
+
+    `versions` has the document after each event, in order; None unless they were asked for.
+    """
 
     documents: dict[UUID, Document] = field(default_factory=dict)
     last: dict[UUID, Recorded] = field(default_factory=dict)
     parked: list[IncomingEvent] = field(default_factory=list)
     parked_since: dict[UUID, int] = field(default_factory=dict)
+    versions: list[Version] | None = None
 
 
-def fold_events(fold: Fold, run: Iterable[IncomingEvent], cache: DocumentCache) -> FoldResult:
+def fold_events(
+    fold: Fold, run: Iterable[IncomingEvent], cache: DocumentCache, *, versions: bool = False
+) -> FoldResult:
     """Fold each aggregate's events onto its document; the cache does not change."""
-    result = FoldResult()
-    documents, last, before = result.documents, result.last, cache.documents
+    result = FoldResult(versions=[] if versions else None)
+    documents, last, before, after_each = result.documents, result.last, cache.documents, result.versions
     for event in run:
         recorded, stream = event.recorded, event.stream
         first = _first_parked(event, cache, result) if cache.parked or result.parked_since else None
@@ -35,8 +44,10 @@ def fold_events(fold: Fold, run: Iterable[IncomingEvent], cache: DocumentCache) 
         else:
             try:
                 document = documents.get(stream)
-                documents[stream] = fold(before.get(stream) if document is None else document, recorded)
+                document = documents[stream] = fold(before.get(stream) if document is None else document, recorded)
                 last[stream] = recorded
+                if after_each is not None:
+                    after_each.append((recorded, document))
                 continue
             except Exception as error:  # noqa: BLE001  any error of a fold parks the event, with its reason
                 event.error = f"{type(error).__name__}: {error}"

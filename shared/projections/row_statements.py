@@ -25,6 +25,7 @@ UNION ALL
 SELECT stream, NULL, min(position) FROM {schema}.parked WHERE stream = ANY(%(streams)b::text::uuid[]) GROUP BY stream
 """
 PARKED_STREAMS: Final[LiteralString] = "SELECT stream, min(position) FROM {schema}.parked GROUP BY stream"
+GIVEN_UP: Final[LiteralString] = "SELECT position FROM {schema}.given_up WHERE position >= %s"
 MOVE_POSITION: Final[LiteralString] = "UPDATE {schema}.view SET position = %s, event = %s, event_at = %s"
 UPSERT: Final[LiteralString] = """
 INSERT INTO {schema}.{table} AS t (stream, account, key, doc, version, position)
@@ -44,13 +45,17 @@ log = structlog.get_logger(__name__)
 
 
 async def load_documents(
-    cursor: AsyncCursor[Row], schema: str, events: Iterable[IncomingEvent], cache: DocumentCache
+    cursor: AsyncCursor[Row],
+    schema: str,
+    tables: Mapping[Aggregate, str],
+    events: Iterable[IncomingEvent],
+    cache: DocumentCache,
 ) -> None:
     """Add documents and parked positions of the events' aggregates to the cache."""
     streams: dict[str, set[UUID]] = {}
     for event in events:
         streams.setdefault(event.aggregate, set()).add(event.stream)
-    for aggregate, table in TABLES.items():
+    for aggregate, table in tables.items():
         if aggregate in streams:
             array = "{" + ",".join([stream.hex for stream in streams[aggregate]]) + "}"
             await cursor.execute(named(LOAD, schema, table), {"streams": array})
@@ -65,6 +70,12 @@ async def parked_streams(cursor: AsyncCursor[Row], schema: str) -> dict[UUID, in
     """Return the first parked position of each stream that has one."""
     await cursor.execute(named(PARKED_STREAMS, schema))
     return dict(await cursor.fetchall())
+
+
+async def given_up_from(cursor: AsyncCursor[Row], schema: str, position: int) -> frozenset[int]:
+    """Return the positions from this one on at which an operator gave the event up."""
+    await cursor.execute(named(GIVEN_UP, schema), (position,))
+    return frozenset(given_up for (given_up,) in await cursor.fetchall())
 
 
 async def move_position(cursor: AsyncCursor[Row], schema: str, last: IncomingEvent) -> None:

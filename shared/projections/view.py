@@ -7,31 +7,22 @@ holds the live rows; other schemas (`schemas.py`) hold rows that a rebuild makes
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
-import orjson
 import structlog
-from psycopg import AsyncConnection, AsyncCursor
-from psycopg.types.json import set_json_loads
+from psycopg import AsyncCursor
 
 from shared.process.log_reader import LogReader
-from shared.process.postgres import Pool
 from shared.projections import schemas
 from shared.projections.checkpoint import Checkpoint, log_mismatch, read_checkpoint, record_event_id
+from shared.projections.commit_strategies import LiveCommit
 from shared.projections.definition import ProjectionDefinition, Row, VersionMismatchError
 from shared.projections.events import IncomingEvent, contiguous
-from shared.projections.projection_store import REFUSALS, LiveCommit, ProjectionWriter, write_carefully
+from shared.projections.projection_store import REFUSALS, ProjectionWriter, write_carefully
 from shared.projections.snapshot import Snapshot, begin_snapshots
-from shared.projections.tables import AS_OF, NEWEST, add_missing_columns, create, drop, exists, lock_schema, named
+from shared.projections.tables import add_missing_columns, create, drop, exists, lock_schema, named
+from shared.projections.view_connections import connection_pool
 from shared.projections.waiters import PositionWaiters
-
-CONNECT_SECONDS = 2.0
-# A process that is stopped while it holds the row's lock may not stop the others for longer.
-SESSION = {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
-# Plans are kept while the tables grow: only plans that stay good are allowed.
-PLANS = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
-# A history's statements name no position of their own.
-AS_OF_NEWEST = {AS_OF: str(NEWEST), "max_parallel_workers_per_gather": "0"}
 
 COUNT_DEAD_LETTERS: Final[LiteralString] = """
 SELECT position, (SELECT count(*) FROM {schema}.parked), (SELECT count(*) FROM {schema}.given_up) FROM {schema}.view
@@ -64,27 +55,10 @@ class View:
         self._version_live = asyncio.Event()
         self._url = postgres_url
         name = schemas.reader_application_name(definition.name, definition.version)
-        self._readers = self._pool(readers, name)
+        self._readers = connection_pool(postgres_url, definition, readers, name)
         # Commits that the server loses with its last moments come again from the stream: their position is lost, too.
-        self._writers = self._pool(2, f"{definition.name}-projection", synchronous_commit="off")
-
-    def _pool(self, max_size: int, application_name: str, **settings: str) -> Pool:
-        path = {"search_path": f"{self.definition.name},public"}
-        temporal = AS_OF_NEWEST if self.definition.temporal else {}
-        return Pool(
-            self._url,
-            min_size=1,
-            max_size=max_size,
-            kwargs={
-                "settings": SESSION | PLANS | path | temporal | settings,
-                "application_name": application_name,
-                "connect_timeout": 5,
-                "autocommit": True,
-            },
-            configure=_configure,
-            open=False,
-            timeout=CONNECT_SECONDS,
-            reconnect_timeout=0.0,
+        self._writers = connection_pool(
+            postgres_url, definition, 2, f"{definition.name}-projection", synchronous_commit="off"
         )
 
     async def open(self) -> None:
@@ -295,8 +269,3 @@ class View:
         """
         async with self._readers.connection() as connection, connection.cursor() as cursor:
             yield await begin_snapshots(cursor, self.definition, askers)
-
-
-async def _configure(connection: AsyncConnection[Any]) -> None:
-    set_json_loads(orjson.loads, connection)
-    connection.prepare_threshold = 1

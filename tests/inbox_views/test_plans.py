@@ -16,7 +16,8 @@ from services.inbox_views.projection import DEFINITION
 from shared.process.clock import new_id
 from shared.process.postgres import options_of
 from shared.projections import snapshot
-from shared.projections.view import PLANS, View
+from shared.projections.view import View
+from shared.projections.view_connections import PLANS
 
 Row = tuple[str, str, dict[str, Any]]
 

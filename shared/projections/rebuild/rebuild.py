@@ -17,7 +17,7 @@ from shared.process import failpoints
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync
 from shared.projections import schemas
-from shared.projections.definition import TABLES, ProjectionDefinition, Row, VersionMismatchError
+from shared.projections.definition import ProjectionDefinition, Row, VersionMismatchError
 from shared.projections.rebuild.cutover import exchange_schemas, rename
 from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
@@ -124,7 +124,7 @@ async def _replayed(
             log.warning("view.filled_again", view=definition.name, error=str(error).splitlines()[0])
             replay.reset_to(0)
             await _replay_log(replay, create)
-        for table in TABLES.values():
+        for table in definition.row_tables:
             await connection.execute(named("ANALYZE {schema}.{table}", replay.schema, table))
         yield replay
 

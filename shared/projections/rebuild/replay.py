@@ -5,19 +5,21 @@ While one batch is written, the next is read and decoded.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final, LiteralString
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 
 from shared.process.log_reader import LogReader, StoredEvent
 from shared.projections.checkpoint import log_mismatch, read_checkpoint
-from shared.projections.definition import ProjectionDefinition
+from shared.projections.commit_strategies import PositionMovedError, bulk_strategy
+from shared.projections.definition import ProjectionDefinition, Row
 from shared.projections.events import IncomingEvent, LoggedEvent, contiguous
-from shared.projections.projection_store import REFUSALS, BulkCommit, ProjectionWriter, write_carefully
+from shared.projections.projection_store import REFUSALS, ProjectionWriter, write_carefully
 from shared.projections.rebuild.limits import RebuildLimits
 from shared.projections.schemas import PreconditionFailedError, schema_info
-from shared.projections.tables import add_missing_columns
+from shared.projections.tables import add_missing_columns, named
 
+LOCK_POSITION: Final[LiteralString] = "SELECT position FROM {schema}.view FOR UPDATE"
 # Other tasks, such as the write of the batch before, run after each so many events.
 DECODED_AT_ONCE = 250
 
@@ -51,7 +53,7 @@ class Replay:
         self.on_position: OnPosition = _ignore_position
         self._log = log
         self.limits = limits
-        self._writer = ProjectionWriter(definition, schema, BulkCommit(schema), limits.cached_documents)
+        self._writer = ProjectionWriter(definition, schema, bulk_strategy(definition, schema), limits.cached_documents)
 
     def reset_to(self, position: int) -> None:
         """Go back to a position, after the transaction with later events was rolled back."""
@@ -63,6 +65,7 @@ class Replay:
 
         Raises:
             LogIncompleteError: the log has a gap.
+            PositionMovedError: another process wrote the rows meanwhile.
             psycopg.Error: the database is away; every reported position is committed.
         """
         reading = asyncio.create_task(self._read(self.position, end))
@@ -104,7 +107,14 @@ class Replay:
         except REFUSALS:
             self._writer.forget()
             async with self.connection.transaction(), self.connection.cursor(binary=True) as cursor:
+                await self._lock_position(cursor, run[0].position - 1)
                 await write_carefully(cursor, self.definition, self.schema, run)
+
+    async def _lock_position(self, cursor: AsyncCursor[Row], expected: int) -> None:
+        await cursor.execute(named(LOCK_POSITION, self.schema))
+        ((position,),) = await cursor.fetchall()
+        if position != expected:
+            raise PositionMovedError(f"{self.schema} is at position {position}, not at {expected} of this writer")
 
 
 async def resume_replay(
