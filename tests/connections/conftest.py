@@ -54,7 +54,7 @@ class Store:
 
     def everything(self) -> str:
         """All tables as text, bytes readable."""
-        tables = ("events", "journal", "memberships")
+        tables = ("events", "journal", "memberships", "commits")
         return "\n".join(
             str([bytes(value) if isinstance(value, memoryview) else value for value in row])
             for table in tables

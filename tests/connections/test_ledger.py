@@ -175,7 +175,7 @@ def test_a_stale_state_is_found_and_the_group_decided_again(company: Decider, op
     assert (refused.reason, accepted.kind) == (Reason.ADDRESS_ALREADY_PERSONAL, "accepted")
 
 
-TABLES = ("events", "memberships", "journal")
+TABLES = ("events", "memberships", "journal", "commits")
 
 
 def backed_up(store: Store) -> None:

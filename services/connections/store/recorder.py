@@ -3,7 +3,7 @@
 The call of one plpgsql function is one transaction. Under the lock that orders all writers it (1) hands back the
 replies that the command journal has for these ids, else (2) the events and set changes that came since they were read
 (optimistic concurrency), else (3) appends the events at the next positions, with set changes and journal entries.
-Positions are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no gap.
+Positions and ordinals are `max + 1` under the lock, not a sequence, so that a rolled-back call leaves no gap.
 """
 
 from collections.abc import Sequence
@@ -57,6 +57,8 @@ NOT_OURS = """
 # Every other error is about the store: away, read-only, without its tables, or not for this role.
 OF_WHAT_WAS_SENT: Final = (psycopg.DataError, psycopg.IntegrityError)
 
+log = structlog.get_logger(__name__)
+
 
 class StoreUnavailable(Exception):
     """The store could not be asked, or it refused cleanly: nothing was written. Ask again later."""
@@ -83,6 +85,7 @@ class GroupRecorder(PostgresApplicationRecorder):
     """
 
     _own: psycopg.Connection[Any] | None = None
+    _numbers_entries = True
     url: str = ""
 
     def create_table(self) -> None:
@@ -92,6 +95,7 @@ class GroupRecorder(PostgresApplicationRecorder):
             PersistenceError: PostgreSQL does not answer, or it was not made and is not for this role to make.
         """
         with self.datastore.transaction(commit=True) as cursor:
+            cursor.connection.add_notice_handler(_log_notice)
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MAKING_SCHEMA,))
             cursor.execute(NOT_OURS)
             if (found := cursor.fetchone()) is None:
@@ -122,10 +126,24 @@ class GroupRecorder(PostgresApplicationRecorder):
             return ConcurrentChanges()
         if result[0][0] == "done":
             failpoints.reached("ledger.committed")
+            self._require_ordinals(result[0][7])
             return Committed(result[0][2])
         if result[0][0] == "answer":
             return [JournaledReply(row[3], row[1], row[4], row[5], row[2], row[6]) for row in result]
         return _changes(result)
+
+    def _require_ordinals(self, last: int | None) -> None:
+        """Replaces the `append` of a former release, which gives no ordinals; its writers bring it when they start."""
+        if last is not None:
+            self._numbers_entries = True
+            return
+        if self._numbers_entries:
+            log.warning("ledger.entries_not_numbered", advice="where another role owns the tables, run init.sh")
+        self._numbers_entries = False
+        try:
+            self.create_table()
+        except (PersistenceError, psycopg.Error) as error:
+            log.warning("ledger.append_not_replaced", error=str(error))
 
     def since(self, read: ReadSet) -> ConcurrentChanges:
         """The events and set changes after those versions and positions.
@@ -171,8 +189,15 @@ class GroupRecorder(PostgresApplicationRecorder):
             except psycopg.Error as error:
                 self._own = None
                 raise StoreUnavailable(str(error)) from error
-            structlog.get_logger().info("ledger.connected")
+            self._own.add_notice_handler(_log_notice)
+            log.info("ledger.connected")
         return self._own
+
+
+def _log_notice(notice: psycopg.errors.Diagnostic) -> None:
+    """Log what event_store.sql says about entries of a former release."""
+    if notice.severity_nonlocalized == "INFO":
+        log.info("ledger.migration", message=notice.message_primary)
 
 
 def _changes(rows: Sequence[tuple[Any, ...]]) -> ConcurrentChanges:
