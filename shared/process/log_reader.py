@@ -1,12 +1,18 @@
 """Reads the event log in the order of positions: every event, from any position on, in large batches."""
 
-from typing import Any, NamedTuple, Self
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
-import psycopg
+from shared.process.read_connection import ReadConnection
+from shared.process.stored_events import id_in_state, time_in_state
+from shared.wire.event_body import Undecodable
 
-from shared.process.postgres import DirectAsync
-from shared.process.stored_events import id_in_state
+# How many events are read at once to find a time among them; mostly it is in the next commit.
+STEP: Final = 512
+
+EVENTS: Final = "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events"
 
 
 class StoredEvent(NamedTuple):
@@ -18,17 +24,31 @@ class StoredEvent(NamedTuple):
     state: bytes
     position: int
 
+    @property
+    def time(self) -> datetime | None:
+        """The time at which it was recorded; None where it cannot be read."""
+        try:
+            return datetime.fromisoformat(time_in_state(self.state)).astimezone(UTC)
+        except (Undecodable, ValueError):
+            return None
+
+
+class Moment(NamedTuple):
+    """A position, and the time at which its event was recorded; None where it cannot be read."""
+
+    position: int
+    time: datetime | None
+
 
 class LogReader:
     """Reads over one connection, which it makes again when it was lost. Use it as an async context manager.
 
-    Raises, from `read` and `end`:
+    Raises, from every method that reads:
         psycopg.OperationalError: PostgreSQL does not answer; try again later.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._connection = ReadConnection(url)
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,17 +58,49 @@ class LogReader:
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
         """Read the next events after a position: `limit` of them, fewer only at the end of the log."""
-        rows = await self._rows(
-            "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events"
-            " WHERE notification_id > %s ORDER BY notification_id LIMIT %s",
-            (after, limit),
+        rows = await self._connection.rows(
+            f"{EVENTS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s", (after, limit)
+        )
+        return [StoredEvent(*row) for row in rows]
+
+    async def events_at(self, positions: Sequence[int]) -> list[StoredEvent]:
+        """Read the events at these positions, in the order of the log; nothing for a position without an event."""
+        rows = await self._connection.rows(
+            f"{EVENTS} WHERE notification_id = ANY(%s::bigint[]) ORDER BY notification_id", (list(positions),)
         )
         return [StoredEvent(*row) for row in rows]
 
     async def end(self) -> int:
         """Return the position of the last event; 0 for an empty log."""
-        rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
+        rows = await self._connection.rows("SELECT coalesce(max(notification_id), 0) FROM connections.events")
         return int(rows[0][0]) if rows else 0
+
+    async def first_and_last(self) -> tuple[Moment, Moment] | None:
+        """Return the first and the last event's moments; None for an empty log."""
+        last = await self.events_at([await self.end()])
+        if not last:
+            return None
+        first = await self.read(0, 1)
+        return Moment(first[0].position, first[0].time), Moment(last[0].position, last[0].time)
+
+    async def position_at(self, time: datetime) -> int:
+        """Return the last position up to which no event is later than this time; 0 when the first event is.
+
+        The clocks of writers differ and may run back: an event that is not later comes after that position if one
+        before it is. An event whose time cannot be read belongs to those before it.
+        """
+        rows = await self._connection.rows(
+            "SELECT position FROM connections.commits WHERE latest <= %s ORDER BY latest DESC, position DESC LIMIT 1",
+            (time,),
+        )
+        position = int(rows[0][0]) if rows else 0
+        # The next commit has a later event, but may begin with others. Commits of a former release have no row.
+        while events := await self.read(position, STEP):
+            for event in events:
+                if event.time is not None and event.time > time:
+                    return position
+                position = event.position
+        return position
 
     async def id_at(self, position: int) -> str | None:
         """Return the id of the event at a position; None without an event.
@@ -56,24 +108,13 @@ class LogReader:
         Raises:
             Undecodable: the state there is not an event.
         """
-        found = await self.read(position - 1, 1)
-        return id_in_state(found[0].state) if found and found[0].position == position else None
+        found = await self.events_at([position])
+        return id_in_state(found[0].state) if found else None
 
     async def identity(self) -> str | None:
         """Return the id that the log keeps for ever; None before the first writer started."""
-        rows = await self._rows("SELECT id FROM connections.log", ())
+        rows = await self._connection.rows("SELECT id FROM connections.log")
         return str(rows[0][0]) if rows else None
 
     async def close(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
-
-    async def _rows(self, sql: str, arguments: tuple[int, ...]) -> list[tuple[Any, ...]]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await DirectAsync.connect(self._url, autocommit=True)
-        try:
-            return await (await self._connection.execute(sql, arguments, binary=True)).fetchall()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            # Before the first start of a writer on this database.
-            return []
+        await self._connection.close()

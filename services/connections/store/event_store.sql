@@ -126,6 +126,7 @@ END $$;
 CREATE UNIQUE INDEX IF NOT EXISTS events_notification_id_idx ON connections.events (notification_id);
 CREATE INDEX IF NOT EXISTS memberships_position_idx ON connections.memberships (set_id, position);
 CREATE UNIQUE INDEX IF NOT EXISTS journal_command_idx ON connections.journal (account, command_id) WHERE kept;
+CREATE INDEX IF NOT EXISTS journal_not_kept_idx ON connections.journal (account, command_id) WHERE NOT kept;
 CREATE UNIQUE INDEX IF NOT EXISTS journal_ordinal_idx ON connections.journal (ordinal);
 -- Mostly empty; whether there is such an entry is asked at each commit.
 CREATE INDEX IF NOT EXISTS journal_unnumbered_idx ON connections.journal (recorded_at) WHERE ordinal IS NULL;
