@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.inbox_views.domain.projection import fold
+from shared.core.state.fold import fold
 from shared.projections.definition import Index, ProjectionDefinition
 
 # Raise it with every change of the rows: they are then rebuilt from the event log.

@@ -10,11 +10,12 @@ from services.inbox_views.domain import address_answer as address_answers
 from services.inbox_views.domain import inbox as inboxes
 from services.inbox_views.domain import user as users
 from services.inbox_views.domain.address_answer import AddressContext
-from services.inbox_views.domain.rows import AddressRow, InboxRow, UserRow
 from services.inbox_views.read_model import ReadModel
 from services.inbox_views.sending import default_senders, identities_of
 from shared.core.address import CanonicalAddress, InvalidAddressError, canonical
 from shared.core.policies import Membership
+from shared.core.state.inbox import membership as membership_of
+from shared.core.state.rows import AddressRow, InboxRow, UserRow
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.projections.answers import Page, QuestionRefusedError, cursor_key, not_allowed
@@ -40,7 +41,7 @@ async def address(model: ReadModel, question: q.Address) -> Answer:
     if claim["kind"] is None:
         return address_answers.free(name.address, name.display)
     # The inbox is missing when its first event is parked; its members are unknown then.
-    members_by_inbox = {} if inbox is None else {inbox["inbox"]: inboxes.membership(inbox, model.account)}
+    members_by_inbox = {} if inbox is None else {inbox["inbox"]: membership_of(inbox, model.account)}
     if not may_see(model, claim, members_by_inbox):
         return address_answers.redacted(claim)
     unread = claim["inbox"] in await model.unread_inboxes(members_by_inbox)
@@ -88,12 +89,12 @@ def with_unread(row: AddressRow, context: AddressContext, unread_inboxes: Collec
 
 async def read_members(model: ReadModel, rows: Iterable[InboxRow]) -> dict[str, Membership]:
     """Return the members of these inboxes, by inbox."""
-    return {row["inbox"]: inboxes.membership(row, model.account) async for row in cooperatively(rows)}
+    return {row["inbox"]: membership_of(row, model.account) async for row in cooperatively(rows)}
 
 
 async def inbox(model: ReadModel, question: q.Inbox) -> Answer:
     found = await model.inbox(question.inbox)
-    membership = inboxes.membership(found, model.account)
+    membership = membership_of(found, model.account)
     if not model.administers and not membership.admits(model.actor):
         raise not_allowed("member", "Only members of the inbox and administrators may ask this.")
     (one,) = await inbox_answers(model, [found], {question.inbox: membership})

@@ -4,10 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, LiteralString
 
-from services.inbox_views.domain import address as addresses
-from services.inbox_views.domain import user as users
 from services.inbox_views.domain.address_answer import AddressContext, claim_of
-from services.inbox_views.domain.rows import AccountRow, AddressRow, InboxRow, UserRow
 from services.inbox_views.statements import (
     ACTIVE,
     ADDRESSES_IN,
@@ -25,6 +22,9 @@ from services.inbox_views.statements import (
 )
 from shared.core.address import CanonicalAddress
 from shared.core.policies import Membership
+from shared.core.state import address as addresses
+from shared.core.state.rows import AccountRow, AddressRow, InboxRow, UserRow
+from shared.core.state.user import administers
 from shared.language import questions as q
 from shared.language.reasons import QuestionError
 from shared.language.text import SERVICE
@@ -40,7 +40,7 @@ class ReadModel:
         self._snapshot = snapshot
         self.actor = actor
         self.account: AccountRow = snapshot.account_doc
-        self.administers = actor.startswith(SERVICE) or users.administers(snapshot.actor_doc)
+        self.administers = actor.startswith(SERVICE) or administers(snapshot.actor_doc)
 
     def require_administrator(self) -> None:
         if not self.administers:

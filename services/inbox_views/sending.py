@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from services.inbox_views.domain import inbox as inboxes
 from services.inbox_views.domain.default_sender import (
     Choice,
     choice_of,
@@ -15,9 +14,10 @@ from services.inbox_views.domain.default_sender import (
     moved_choice,
 )
 from services.inbox_views.domain.identities import senders, to_answer
-from services.inbox_views.domain.rows import AddressRow, InboxRow, UserRow
 from services.inbox_views.read_model import ReadModel
 from shared.core.policies import Membership
+from shared.core.state.inbox import membership as membership_of
+from shared.core.state.rows import AddressRow, InboxRow, UserRow
 from shared.projections.cooperative import cooperatively
 
 
@@ -37,7 +37,7 @@ async def default_senders(model: ReadModel, rows: Sequence[UserRow]) -> dict[str
 
 async def open_inboxes(model: ReadModel) -> dict[str, tuple[InboxRow, Membership]]:
     return {
-        row["inbox"]: (row, inboxes.membership(row, model.account))
+        row["inbox"]: (row, membership_of(row, model.account))
         async for row in cooperatively(await model.inboxes())
         if not row["archived"]
     }

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inbox_views.domain.projection import fold
-from services.inbox_views.domain.rows import UnknownAggregateError
+from shared.core.state.fold import fold
+from shared.core.state.rows import UnknownAggregateError
 from shared.language import events as e
 from tests.inbox_views.stories import Story, beginning, personal, team, time_at
 

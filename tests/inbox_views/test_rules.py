@@ -8,8 +8,9 @@ from services.inbox_views.domain import address_answer as addresses
 from services.inbox_views.domain import inbox as inboxes
 from services.inbox_views.domain.address_answer import AddressContext
 from services.inbox_views.domain.identities import senders, to_answer
-from services.inbox_views.domain.projection import fold
 from shared.core.rule_words import in_words
+from shared.core.state.fold import fold
+from shared.core.state.inbox import membership as membership_of
 from shared.language import events as e
 from shared.language.rules import ContactOwner, Unassigned, UsersAndTeams
 from tests.inbox_views.stories import Story, beginning, personal, team, time_at
@@ -156,8 +157,8 @@ def test_a_free_address_shows_only_itself() -> None:
 def test_readers_are_active_members_and_no_administrators() -> None:
     account = rows(e.TeamCreated(team="sales", name="Sales", members=("cleo", "dan")))("account", "acme")
     closed = rows(e.InboxAccessChanged(inbox="inbox", access="members", members=("bob",), teams=("sales", "gone")))
-    assert inboxes.membership(closed("inbox", "inbox"), account).readers(["ana", "bob", "cleo"]) == ["bob", "cleo"]
-    assert inboxes.membership(rows()("inbox", "inbox"), account).readers(["ana", "bob"]) == ["ana", "bob"]
+    assert membership_of(closed("inbox", "inbox"), account).readers(["ana", "bob", "cleo"]) == ["bob", "cleo"]
+    assert membership_of(rows()("inbox", "inbox"), account).readers(["ana", "bob"]) == ["ana", "bob"]
 
 
 def test_identities_come_best_first() -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.inbox_views.domain import address as addresses
-from services.inbox_views.domain.rows import AddressRow
 from shared.core.policies import why_without_effect
+from shared.core.state import address as addresses
+from shared.core.state.rows import AddressRow
 from shared.language.text import SERVICE
 
 ADVICE: Final = "ask an administrator"

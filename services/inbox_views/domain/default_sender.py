@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from services.inbox_views.domain.identities import why_not_usable
-from services.inbox_views.domain.rows import AddressRow, UserRow
 from shared.core.policies import Membership
 from shared.core.sending import by_claim, is_identity_of
+from shared.core.state.rows import AddressRow, UserRow
 
 
 class Choice(NamedTuple):

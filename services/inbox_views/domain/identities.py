@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from services.inbox_views.domain.address import why_not_sending
-from services.inbox_views.domain.rows import AddressRow, InboxRow, UserRow
 from shared.core.sending import Identity, best_first, why_not_sender
+from shared.core.state.address import why_not_sending
+from shared.core.state.rows import AddressRow, InboxRow, UserRow
 
 
 def senders(

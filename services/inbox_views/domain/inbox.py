@@ -1,58 +1,15 @@
-"""One inbox: its members, the readers of its mail, and its routing rule, in words too."""
+"""One inbox in an answer: its members, the readers of its mail, and its routing rule, in words too."""
 
 from collections.abc import Collection
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from services.inbox_views.domain.rows import AccountRow, InboxRow, require_started
-from shared.core.policies import Membership
 from shared.core.rule_words import in_words
-from shared.language.events import (
-    InboxAccessChanged,
-    InboxArchived,
-    InboxCreated,
-    InboxEvent,
-    InboxRenamed,
-    InboxRestored,
-    RoutingChanged,
-)
+from shared.core.state.rows import InboxRow
 from shared.language.rules import Rule
 
 RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
-
-
-def fold(row: InboxRow | None, event: InboxEvent) -> InboxRow:
-    match event:
-        case InboxCreated():
-            return {
-                "inbox": event.inbox,
-                "name": event.name,
-                "archived": False,
-                "access": event.access,
-                "members": list(event.members),
-                "teams": list(event.teams),
-                "rule": {"kind": "unassigned"},
-            }
-        case InboxRenamed(name=name):
-            return require_started(row) | {"name": name}
-        case InboxAccessChanged(access=access, members=members, teams=teams):
-            return require_started(row) | {"access": access, "members": list(members), "teams": list(teams)}
-        case RoutingChanged():
-            changed: InboxRow = require_started(row) | {"rule": event.rule.model_dump(mode="json")}
-            return changed
-        case InboxArchived():
-            return require_started(row) | {"archived": True}
-        case InboxRestored():
-            return require_started(row) | {"archived": False}
-        case _:
-            return require_started(row)
-
-
-def membership(row: InboxRow, account: AccountRow) -> Membership:
-    """Return the members of the inbox, with each team looked up once."""
-    teams = {name: account["teams"][name]["members"] for name in row["teams"] if name in account["teams"]}
-    return Membership(row["access"], row["members"], row["teams"], teams)
 
 
 def routing(row: InboxRow) -> dict[str, Any]:

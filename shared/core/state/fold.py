@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.inbox_views.domain import account, address, inbox, user
+from shared.core.state import account, address, inbox, user
 from shared.language.events import AccountEvent, AddressEvent, InboxEvent, UserEvent
 from shared.language.recorded import Recorded
 
@@ -20,4 +20,4 @@ def fold(row: Any, recorded: Recorded) -> Mapping[str, Any]:
         case AccountEvent() as event:
             return account.fold(row, event)
         case event:
-            raise TypeError(f"{type(event).__name__} belongs to no aggregate of this view")
+            raise TypeError(f"{type(event).__name__} belongs to no aggregate here")

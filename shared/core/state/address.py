@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from services.inbox_views.domain.rows import AddressRow, MovedClaim, require_started
 from shared.core import sending
+from shared.core.state.rows import AddressRow, MovedClaim, require_started
 from shared.language.events import (
     AddressEvent,
     AddressOrphaned,
