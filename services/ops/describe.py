@@ -19,8 +19,9 @@ from services.ops.contract.meanings import REASONS, of_field
 from services.ops.render import plain_table
 from services.ops.send import suggestion
 from services.ops.terminal import USAGE, Json, fail, out, print_json
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS, Command
-from shared.language.questions import QUESTIONS, Question
+from shared.language.questions import Question
 from shared.language.text import IN_WORDS
 
 MESSAGES: Final[Mapping[str, type[BaseModel]]] = {**COMMANDS, **QUESTIONS}

@@ -14,8 +14,9 @@ from rich.text import Text
 from services.ops import render
 from services.ops.strict_json import DuplicateKeyError, parsed
 from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, switchboard_at
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
-from shared.language.questions import QUESTIONS, ListQuestion
+from shared.language.questions import ListQuestion
 from shared.language.subjects import TOKEN
 from shared.process.clock import new_id
 

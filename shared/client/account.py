@@ -13,8 +13,8 @@ from shared.client.errors import InvalidReply
 from shared.client.outcomes import Page, QueryResult, require
 from shared.client.retries import RetryingRequests, wait_seconds
 from shared.language import subjects
-from shared.language.answers import RESULTS, Accepted, AnyReply, NotAnswered, Reply, Unchanged
-from shared.language.questions import QUESTIONS
+from shared.language.answers import Accepted, AnyReply, NotAnswered, Reply, Unchanged
+from shared.language.catalog import QUESTIONS, RESULTS
 from shared.wire.ids import new_id
 
 T = TypeVar("T")

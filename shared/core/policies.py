@@ -3,12 +3,19 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, TypeAlias
 
+from shared.language.text import AUDITOR, SERVICE
+
 WithoutEffect: TypeAlias = Literal["OWNER_NOT_ACTIVE", "PERMISSION_MISSING"]
 
 
 def holds(permissions: Collection[str], permission: str) -> bool:
     """Whether these permissions suffice: `super_admin` includes `account_access`, not `personal_email_access`."""
     return permission in permissions or (permission == "account_access" and "super_admin" in permissions)
+
+
+def may_audit(actor: str, permissions: Collection[str]) -> bool:
+    """Whether the actor may ask the audit: an auditor, or a user with these permissions; no other service."""
+    return actor.startswith(AUDITOR) if actor.startswith(SERVICE) else holds(permissions, "super_admin")
 
 
 def members_of(teams: Mapping[str, Iterable[str]], names: Iterable[str]) -> set[str]:

@@ -326,7 +326,7 @@ class Destination(Answer):
 
 
 # The type of a question's `result`; of a list question, that of each item.
-RESULTS: Final[Mapping[type[q.Question], Any]] = {
+VIEW_RESULTS: Final[Mapping[type[q.Question], Any]] = {
     q.Address: AddressEntry | Concealed,
     q.Addresses: AddressEntry,
     q.Inbox: InboxEntry,

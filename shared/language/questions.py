@@ -139,4 +139,3 @@ VIEW_QUESTIONS: dict[str, type[Question]] = {
     )
 }  # fmt: skip
 ROUTING_QUESTIONS: dict[str, type[Question]] = {message.__name__: message for message in (Resolve, Routing)}
-QUESTIONS: dict[str, type[Question]] = VIEW_QUESTIONS | ROUTING_QUESTIONS

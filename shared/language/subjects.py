@@ -18,6 +18,7 @@ PARTITIONS = 32
 CONNECTIONS_QUEUE = "connections"
 INBOX_VIEWS_QUEUE = "inbox_views"
 ROUTING_QUEUE = "routing"
+AUDIT_QUEUE = "audit"
 
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"

@@ -50,6 +50,8 @@ class Personal:
 
 # An actor with this prefix is a trusted service; any other one is a user's id.
 SERVICE = "service:"
+# A service with this prefix is an auditor.
+AUDITOR = "service:audit."
 
 AccountName = Annotated[str, StringConstraints(pattern=ACCOUNT)]
 NewId = Annotated[str, StringConstraints(pattern=NEW_ID)]

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from shared.language.questions import QUESTIONS, Question
+from shared.language.catalog import QUESTIONS
+from shared.language.questions import Question
 from shared.language.reasons import QuestionError
 from shared.messaging.json_body import ACCOUNT, parse_body, printable, problem, problems_of
 from shared.projections.answers import QuestionRefusedError, invalid

@@ -36,9 +36,9 @@ from shared.client import (
 )
 from shared.client.account import REPLY, adapter
 from shared.client.retries import LONGEST_PAUSE_SECONDS, pause_before_retry
-from shared.language.answers import RESULTS
+from shared.language.catalog import QUESTIONS, RESULTS
 from shared.language.commands import COMMANDS
-from shared.language.questions import QUESTIONS, ListQuestion
+from shared.language.questions import ListQuestion
 from shared.language.rules import UsersAndTeams
 from shared.process.clock import new_id
 from shared.wire.backoff import Backoff

@@ -13,7 +13,8 @@ import orjson
 from services.connections import parsing
 from services.ops import contract
 from services.ops.contract.examples import ACCOUNT
-from shared.language.questions import QUESTIONS, ListQuestion
+from shared.language.catalog import QUESTIONS
+from shared.language.questions import ListQuestion
 from shared.language.recorded import Recorded
 from shared.wire import cloud_events
 from tests.connections.given_when_then import World

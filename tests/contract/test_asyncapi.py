@@ -14,9 +14,11 @@ from services.inbox_views.app import INBOX_VIEWS
 from services.ops.contract.asyncapi import document
 from services.routing.app import ROUTING
 from shared.language import subjects
+from shared.language.audit import AUDIT_QUESTIONS
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
-from shared.language.questions import QUESTIONS, ROUTING_QUESTIONS
+from shared.language.questions import ROUTING_QUESTIONS
 from tests.contract.asyncapi_rules import problems
 
 PARSE = Path(__file__).with_name("parse.cjs")
@@ -60,7 +62,8 @@ def test_the_queue_groups_are_those_of_the_services(contract: dict[str, Any]) ->
     )
     for name in QUESTIONS:
         room = ROUTING if name in ROUTING_QUESTIONS else INBOX_VIEWS
-        assert contract["operations"][f"questions.{name}"]["bindings"]["nats"]["queue"] == room.definition.name
+        queue = subjects.AUDIT_QUEUE if name in AUDIT_QUESTIONS else room.definition.name
+        assert contract["operations"][f"questions.{name}"]["bindings"]["nats"]["queue"] == queue
 
 
 def test_its_schemas_are_schemas_for_tools_that_know_draft_7_only(contract: dict[str, Any]) -> None:

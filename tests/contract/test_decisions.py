@@ -10,9 +10,9 @@ from services.ops.contract.decisions import COMMAND_RULES, QUESTION_RULES, error
 from services.ops.contract.headers import cloud_event, error, traced
 from services.ops.contract.schemas import messages
 from shared.language import commands as c
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
-from shared.language.questions import QUESTIONS
 from shared.language.reasons import QuestionError, Reason
 from shared.process.clock import new_id
 from tests.connections.anything import ADDRESSES, ADMIN, INBOXES, SERVICE, USERS, any_command, dice_of

@@ -13,8 +13,8 @@ from services.ops.cli import app
 from services.ops.contract.command import PUBLISHED, differing, published, stale
 from services.ops.contract.page import page
 from services.ops.contract.schemas import messages
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
-from shared.language.questions import QUESTIONS
 from shared.language.reasons import CODES
 from tests.real_servers import ROOT
 

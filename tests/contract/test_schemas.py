@@ -14,9 +14,9 @@ from services.ops.contract import examples
 from services.ops.contract.headers import cloud_event, error
 from services.ops.contract.schemas import Message, answer_to, event_name, messages
 from shared.language.answers import NotAnswered, Reply
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
-from shared.language.questions import QUESTIONS
 from shared.language.reasons import CODES, QuestionError, Reason
 from tests.connections.anything import any_command, any_event, dice_of
 from tests.contract.asyncapi_rules import referred, resolved

@@ -5,8 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
-from shared.language.questions import QUESTIONS
 from shared.process.clock import new_id
 from tests.contract import record
 from tests.contract.story import STORY, Asks, Gives

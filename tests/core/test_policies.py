@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.core.policies import Membership, holds, members_of, why_without_effect
+from shared.core.policies import Membership, holds, may_audit, members_of, why_without_effect
 
 TEAMS = {"night": ["cleo", "dora"], "day": ["bob"]}
 
@@ -49,3 +49,18 @@ def test_a_personal_connection_works_while_its_owner_may_have_one(
     status: str | None, permissions: list[str], why: str | None
 ) -> None:
     assert why_without_effect(status, permissions) == why
+
+
+@pytest.mark.parametrize(
+    ("actor", "permissions", "may"),
+    [
+        ("service:audit.eve", (), True),
+        ("service:audit", (), False),
+        ("service:crm", (), False),
+        ("ana", ("super_admin",), True),
+        ("ana", ("account_access", "personal_email_access"), False),
+        ("audit.eve", (), False),
+    ],
+)
+def test_auditors_and_super_admins_may_ask_the_audit(actor: str, permissions: tuple[str, ...], may: bool) -> None:
+    assert may_audit(actor, permissions) is may

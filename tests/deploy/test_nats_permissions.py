@@ -11,7 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
-from shared.language.questions import QUESTIONS
+from shared.language.catalog import QUESTIONS
 from shared.messaging import event_stream
 from shared.wire.connection import flush_confirmed
 from tests.deploy.production import DEPLOY, GuardedNats, RunningGuardedNats, Secrets, greeted

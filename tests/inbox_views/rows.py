@@ -8,7 +8,7 @@ import orjson
 
 from services.inbox_views.projection import DEFINITION
 from services.inbox_views.queries import answer
-from shared.language.questions import QUESTIONS
+from shared.language.catalog import QUESTIONS
 from shared.projections.answers import QuestionRefusedError, render_answer
 from shared.projections.events import DeliveredEvent
 from shared.projections.snapshot import Snapshot

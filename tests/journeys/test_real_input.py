@@ -17,8 +17,8 @@ import nats.errors
 import psutil
 import pytest
 
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
-from shared.language.questions import QUESTIONS
 from shared.process.clock import new_id
 from tests.journeys import cast
 from tests.journeys.story import STORY

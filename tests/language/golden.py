@@ -28,11 +28,14 @@ from services.connections.commands import PAGES
 from services.connections.store.state_cache import set_of
 from services.connections.store.unit_of_work import name_of
 from shared.core.address import CANONICAL_FORM, canonical
-from shared.language import answers, subjects
-from shared.language.answers import RESULTS, Answer
+from shared.language import answers, audit_answers, subjects
+from shared.language.answers import Answer
+from shared.language.audit import AUDIT_QUESTIONS
+from shared.language.audit_answers import AUDIT_RESULTS
+from shared.language.catalog import QUESTIONS, RESULTS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
-from shared.language.questions import QUESTIONS, ListQuestion, Question
+from shared.language.questions import ListQuestion, Question
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.recorded import STREAMS, Recorded, stream_id
 from shared.process import stored_events
@@ -104,8 +107,15 @@ def fields_of(message: type[BaseModel]) -> dict[str, Any]:
 
 def answer_classes() -> dict[str, type[Answer]]:
     """The replies, the results of questions, and what stands in them."""
-    found = {name: one for name, one in vars(answers).items() if isinstance(one, type) and issubclass(one, Answer)}
+    every = vars(answers) | {name: one for name, one in vars(audit_answers).items() if name in of_the_audit()}
+    found = {name: one for name, one in every.items() if isinstance(one, type) and issubclass(one, Answer)}
     return {name: one for name, one in found.items() if one is not Answer}
+
+
+def of_the_audit() -> set[str]:
+    """The classes in the answers of the audit to questions that may be asked."""
+    schemas = [TypeAdapter(AUDIT_RESULTS[question]).json_schema() for question in AUDIT_QUESTIONS.values()]
+    return {schema["title"] for schema in schemas} | {name for schema in schemas for name in schema.get("$defs", {})}
 
 
 def result_of(question: type[Question]) -> dict[str, Any]:

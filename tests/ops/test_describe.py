@@ -10,8 +10,8 @@ from services.ops.cli import app
 from services.ops.contract.meanings import REASONS
 from services.ops.describe import MESSAGES, fields_of
 from services.ops.send import body_of
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
-from shared.language.questions import QUESTIONS
 from shared.language.reasons import QuestionError, Reason
 
 

@@ -10,10 +10,12 @@ from typing import Any, Final
 from services.ops.contract import decisions, examples, headers
 from services.ops.contract.schemas import Message, Schema, event_name, messages
 from shared.language import subjects
+from shared.language.audit import AUDIT_QUESTIONS
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
-from shared.language.questions import QUESTIONS, ROUTING_QUESTIONS
+from shared.language.questions import ROUTING_QUESTIONS
 from shared.language.reasons import CODES, QuestionError, Reason
 from shared.language.text import AccountName
 
@@ -146,12 +148,11 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
         },
     )
     for name, question in QUESTIONS.items():
-        queue = subjects.ROUTING_QUEUE if name in ROUTING_QUESTIONS else subjects.INBOX_VIEWS_QUEUE
         yield (
             f"questions.{name}",
             _received(f"questions.{name}", "answers", [name, "NotAnswered"])
             | {
-                "bindings": _queue(queue),
+                "bindings": _queue(queue_of(name)),
                 "x-who": decisions.rules_of_question(question).who,
                 "x-errors": {str(error): CODES[error] for error in decisions.errors(question)},
             },
@@ -162,6 +163,13 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             _operation("send", event_key(event))
             | {"x-jetstream": {"stream": subjects.EVENT_STREAM, "subjects": [subjects.EVENTS]}},
         )
+
+
+def queue_of(question: str) -> str:
+    """The queue group of the service that answers the question."""
+    if question in AUDIT_QUESTIONS:
+        return subjects.AUDIT_QUEUE
+    return subjects.ROUTING_QUEUE if question in ROUTING_QUESTIONS else subjects.INBOX_VIEWS_QUEUE
 
 
 def _operation(action: str, channel: str) -> dict[str, Any]:

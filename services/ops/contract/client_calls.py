@@ -6,7 +6,6 @@
 The docstrings use the words of the published contract. Formatting needs ruff, which is a tool for development.
 """
 
-import ast
 import inspect
 import re
 import subprocess
@@ -22,10 +21,11 @@ from pydantic import BaseModel
 import shared
 from services.ops.contract.decisions import errors, refusals, rules_of_question, who_may
 from services.ops.contract.meanings import of_field
-from shared.language import answers, commands, questions
-from shared.language.answers import RESULTS
+from services.ops.contract.parameters import Parameter, parameters
+from shared.language import answers, audit_answers
+from shared.language.catalog import QUESTIONS, RESULTS
 from shared.language.commands import COMMANDS, Command
-from shared.language.questions import QUESTIONS, ListQuestion, Question
+from shared.language.questions import ListQuestion, Question
 
 FILE: Final = Path(shared.__file__).parent / "client" / "calls.py"
 WIDTH: Final = 120
@@ -42,7 +42,7 @@ from typing import Any, TypedDict, Unpack
 
 from shared.client.outcomes import Page, QueryResult
 from shared.language.answers import {answers}
-from shared.language.questions import State
+{audit}from shared.language.questions import State
 from shared.language.rules import Rule
 from shared.language.text import {texts}
 
@@ -97,27 +97,10 @@ class Calls(ABC):
         """Ask for one page of any question that has a list, by its name."""
 '''
 
-# A caller may pass wider types than a message holds.
-WIDER: Final = {"Ids": "Sequence[str]", "AddressTexts": "Sequence[str]", "Permissions": "Sequence[Permission]"}
 TEXTS: Final = ("Access", "Availability", "Kind", "Permission", "Plan", "Policy", "Provider", "Tool")
-# Text with a pattern or a length, which the service checks.
-PLAIN: Final = {
-    "Id": "str",
-    "NewId": "str", "Name": "str", "PersonName": "str", "AddressText": "str", "Cause": "str", "Font": "str",
-    "FontSize": "int", "FromName": "str", "Note": "str", "ProviderIdentity": "str", "Signature": "str",
-}  # fmt: skip
 # The reasons of every command and the errors of every question, which are said once.
 REFUSED_ALWAYS: Final = frozenset.intersection(*(frozenset(refusals(command)) for command in COMMANDS.values()))
 FAILED_ALWAYS: Final = frozenset.intersection(*(frozenset(errors(question)) for question in QUESTIONS.values()))
-
-
-class Parameter(NamedTuple):
-    name: str
-    type: str
-    default: str | None
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.type}" + ("" if self.default is None else f" = {self.default}")
 
 
 class Call(NamedTuple):
@@ -125,7 +108,6 @@ class Call(NamedTuple):
 
     message: type[BaseModel]
     base: type[BaseModel]
-    module: ModuleType
     verb: str
     options: str
     returns: str
@@ -136,7 +118,7 @@ class Call(NamedTuple):
 def calls() -> Iterator[Call]:
     for command in COMMANDS.values():
         codes = [str(one) for one in refusals(command) if one not in REFUSED_ALWAYS]
-        yield Call(command, Command, commands, "send", "CommandOptions", "Reply", codes, who_may(command))
+        yield Call(command, Command, "send", "CommandOptions", "Reply", codes, who_may(command))
     for question in QUESTIONS.values():
         is_list = issubclass(question, ListQuestion)
         base, verb, options, container = (
@@ -146,25 +128,7 @@ def calls() -> Iterator[Call]:
         )
         returns = f"{container}[{type_name(RESULTS[question])}] | NotAnswered"
         codes = [str(one) for one in errors(question) if one not in FAILED_ALWAYS]
-        yield Call(question, base, questions, verb, options, returns, codes, rules_of_question(question).who)
-
-
-def parameters(call: Call) -> Iterator[Parameter]:
-    """The message's own fields, as they are spelled in its class."""
-    tree = ast.parse(inspect.getsource(call.module))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    for ancestor in reversed(call.message.__mro__):
-        if issubclass(ancestor, BaseModel) and ancestor is not BaseModel and not issubclass(call.base, ancestor):
-            for node in classes[ancestor.__name__].body:
-                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                    default = None if node.value is None else ast.unparse(node.value)
-                    yield Parameter(node.target.id, wider(ast.unparse(node.annotation)), default)
-
-
-def wider(annotation: str) -> str:
-    if annotation.startswith("Annotated["):
-        annotation = re.sub(r"Annotated\[(\w+),.*\]", r"\1", annotation)
-    return re.sub(r"\w+", lambda word: (WIDER | PLAIN).get(word[0], word[0]), annotation)
+        yield Call(question, base, verb, options, returns, codes, rules_of_question(question).who)
 
 
 def snake(name: str) -> str:
@@ -173,12 +137,12 @@ def snake(name: str) -> str:
 
 def method(call: Call) -> str:
     """One method: required fields come first and may be positional."""
-    name, fields = call.message.__name__, list(parameters(call))
+    name, fields = call.message.__name__, list(parameters(call.message, call.base))
     required = [one for one in fields if one.default is None]
     optional = [one for one in fields if one.default is not None]
     keywords = ["*", *map(str, optional)] if optional else []
     signature = ", ".join(["self", *map(str, required), *keywords, f"**options: Unpack[{call.options}]"])
-    pairs = ", ".join(f'"{one.name}": {one.name}' for one in (*required, *optional))
+    pairs = ", ".join(f'"{one.name}": {one.python_name}' for one in (*required, *optional))
     values = f"{{{pairs}, **options}}" if pairs else "options"
     return f"""
     async def {snake(name)}({signature}) -> {call.returns}:
@@ -188,7 +152,7 @@ def method(call: Call) -> str:
 
 
 def docstring(call: Call, fields: Sequence[Parameter]) -> str:
-    arguments = [entry(one.name, of_field(call.message.__name__, one.name)) for one in fields]
+    arguments = [entry(one.python_name, of_field(call.message.__name__, one.name)) for one in fields]
     failing = "Refused" if call.verb == "send" else "Errors"
     parts = [
         summary(call.message),
@@ -237,7 +201,8 @@ def text() -> str:
     body = "".join(map(method, calls()))
     head = HEAD
     for place, value in {
-        "answers": ", ".join(imported_answers()),
+        "answers": ", ".join(imported(answers, "NotAnswered", "Reply")),
+        "audit": audit_imports(),
         "texts": ", ".join(TEXTS),
         "command_options": options_of(Command, ("command_id", "correlation_id", "dry_run")),
         "question_options": options_of(Question, ("at_least", "wait_ms")),
@@ -258,16 +223,21 @@ def formatted(source: str) -> str:
     return done.stdout
 
 
-def imported_answers() -> list[str]:
-    """The classes of answers that the calls return."""
+def imported(module: ModuleType, *besides: str) -> list[str]:
+    """The classes of this module that the calls return, and those that are needed besides."""
     words = {word for call in calls() for word in re.findall(r"\w+", call.returns)}
-    return sorted({word for word in words if hasattr(answers, word) and word[0].isupper()} | {"NotAnswered", "Reply"})
+    return sorted({word for word in words if hasattr(module, word) and word[0].isupper()}.union(besides))
+
+
+def audit_imports() -> str:
+    names = imported(audit_answers)
+    return f"from shared.language.audit_answers import {', '.join(names)}\n" if names else ""
 
 
 def type_name(kind: object) -> str:
     """The type of a result as it is spelled."""
     return (
-        str(kind).replace(f"{answers.__name__}.", "")
+        re.sub(r"[a-z_.]+\.(?=[A-Z])", "", str(kind))
         if not isinstance(kind, type) or "[" in str(kind)
         else kind.__name__
     )

@@ -10,9 +10,9 @@ from services.ops.contract.meanings import REASONS
 from services.ops.contract.schemas import Message, event_name, messages
 from services.ops.contract.style import CSS
 from shared.language import subjects
+from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS, Event, TeamConnected
-from shared.language.questions import QUESTIONS
 from shared.language.reasons import CODES
 
 Groups = Mapping[str, Mapping[str, Message]]

@@ -15,11 +15,12 @@ from pydantic import BaseModel, TypeAdapter, create_model
 
 from services.ops.contract import meanings, titles
 from shared.language import subjects
-from shared.language.answers import RESULTS, Accepted, Answer, DryRunOutcomes, NotAnswered, Refused, Unchanged
+from shared.language.answers import Accepted, Answer, DryRunOutcomes, NotAnswered, Refused, Unchanged
+from shared.language.catalog import QUESTIONS, RESULTS
 from shared.language.commands import COMMANDS
 from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
-from shared.language.questions import QUESTIONS, ListQuestion, Question
+from shared.language.questions import ListQuestion, Question
 from shared.language.text import LINES, LINES_NOT_BLANK, NOT_BLANK
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"

@@ -1,0 +1,296 @@
+"""The answers of the audit, exactly as on the wire. Readers ignore unknown fields and accept unknown words.
+
+Every text that comes from the log is data: it is as somebody sent it, and has to be escaped wherever it is shown.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from shared.language import audit as a
+from shared.language.answers import Answer, OpenEnum
+from shared.language.events import Aggregate
+from shared.language.questions import Question
+
+AttemptOutcome = Annotated[Literal["accepted", "unchanged", "refused"], OpenEnum]
+
+
+class FromTo(Answer):
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class EventNamed(Answer):
+    """An event: its id, its name, and the aggregate that it belongs to."""
+
+    id: str | None
+    type: str
+    subject: str
+
+
+class Change(Answer):
+    """A field with its value before and after; null for a value that is not there."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+# ---- Timeline, Refusals, About
+
+
+class TimelineEntry(Answer):
+    """A fact or an attempt. A refused or unchanged attempt has no event and no changes.
+
+    `position` is that of the event; of an attempt that of the last event before it. `ordinal` counts the entries of the
+    command journal. `dead_letter` is true for an event that no row has, since it could not be applied.
+    """
+
+    position: int
+    ordinal: int | None
+    time: str
+    outcome: AttemptOutcome
+    actor: str | None
+    command: str | None
+    command_id: str | None
+    correlation_id: str | None
+    event: EventNamed | None
+    reason: str | None
+    message: str | None
+    sentence: str
+    changes: tuple[Change, ...] = ()
+    dead_letter: bool = False
+
+
+class RefusalGroup(Answer):
+    """Refused attempts with the same reason and command: how many, and the times of the first and the last one."""
+
+    reason: str
+    command: str
+    count: int
+    first: str
+    last: str
+
+
+class Today(Answer):
+    """The outcome that the same command would have now, by a dry run; without one, `missing` says why."""
+
+    outcome: AttemptOutcome | None
+    reason: str | None
+    message: str | None
+    missing: str | None
+
+
+class RefusalItem(Answer):
+    """A group, or one refused attempt. The groups are the first items of the first page, beyond its limit."""
+
+    group: RefusalGroup | None
+    entry: TimelineEntry | None
+    today: Today | None = None
+
+
+class RecordedQuestion(Answer):
+    """A question that the audit was asked; `outcome` is `answered`, or the error that it got."""
+
+    question: str
+    fields: Mapping[str, Any]
+    actor: str | None
+    time: str
+    position: int
+    outcome: str
+
+
+class AboutEntry(Answer):
+    """A fact or an attempt that concerns the person, or a question about them: one of the two is null."""
+
+    entry: TimelineEntry | None
+    question: RecordedQuestion | None
+
+
+# ---- Trace
+
+
+class TracedEvent(Answer):
+    """An event, when the stream got it, and when each view applied it; a time that is not known is null.
+
+    `after_ms` are the milliseconds from the command's time until the stream and each view had the event.
+    """
+
+    id: str | None
+    type: str
+    position: int
+    time: str
+    sentence: str
+    published: str | None
+    applied: Mapping[str, str | None]
+    after_ms: Mapping[str, float]
+    missing: Mapping[str, str]
+
+
+class TracedCommand(Answer):
+    """A command: how it was given, its outcome, its reply and its events.
+
+    A command that could not be read has no body. `event_count` counts all events, of which the first hundred are here.
+    """
+
+    command: str
+    command_id: str | None
+    correlation_id: str | None
+    actor: str | None
+    ordinal: int | None
+    position: int | None
+    time: str
+    body: Mapping[str, Any] | None
+    outcome: AttemptOutcome
+    reason: str | None
+    reply: Mapping[str, Any]
+    events: tuple[TracedEvent, ...]
+    event_count: int
+
+
+# ---- Access, AccessOf, Leavers
+
+
+class AccessEdge(Answer):
+    """The event at which access began or ended, and the command and actor that caused it."""
+
+    position: int
+    time: str
+    event: str | None
+    type: str
+    actor: str
+    command_id: str
+
+
+class AccessInterval(FromTo):
+    """A time during which a user had access, by one rule. `to` is null while it lasts.
+
+    `via` is the inbox, the team or the primary address through which the rule applies.
+    """
+
+    user: str
+    address: str | None
+    inbox: str | None
+    can: Annotated[Literal["read", "send", "administer"], OpenEnum]
+    rule: Annotated[Literal["member", "team", "everyone", "owner", "alias", "administrator"], OpenEnum]
+    via: str | None
+    from_: AccessEdge = Field(alias="from")
+    to: AccessEdge | None
+
+
+class Leaver(Answer):
+    """A person who was deactivated or removed. `hours` passed until the last access ended; null while some lasts."""
+
+    user: str
+    left: AccessEdge
+    last_access: AccessEdge | None
+    hours: float | None
+    over_limit: bool
+    remaining: tuple[AccessInterval, ...]
+    orphaned: tuple[str, ...]
+
+
+# ---- Changes, Bisect
+
+
+class ChangedThing(Answer):
+    """One thing that differs between two moments: the fields, and the sentences of the events that changed it."""
+
+    aggregate: Annotated[Aggregate, OpenEnum]
+    name: str
+    change: Annotated[Literal["added", "removed", "changed"], OpenEnum]
+    fields: tuple[Change, ...]
+    sentences: tuple[str, ...]
+
+
+class Bisected(Answer):
+    """The event after which the value was first as given, and the value before and after; all null when it never was.
+
+    `event` is null where the value was so from the first event of the account on.
+    """
+
+    position: int | None
+    time: str | None
+    event: EventNamed | None
+    sentence: str | None
+    before: Any
+    after: Any
+
+
+# ---- Coverage
+
+
+class LogReach(Answer):
+    """The log: its identity, its last position and its last ordinal, and the times of its first and last event."""
+
+    id: str | None
+    position: int
+    ordinal: int
+    first_time: str | None
+    last_time: str | None
+
+
+class Reach(Answer):
+    """How far a part follows the log: its position, the number of events behind, and the age of the oldest of them."""
+
+    position: int
+    behind: int
+    seconds: float | None
+
+
+class IndexReach(Reach):
+    """How far the index follows the log and the command journal."""
+
+    ordinal: int
+
+
+class ClockStep(FromTo):
+    """Events whose time is before that of an earlier event, by at most `milliseconds`, between two positions."""
+
+    from_: int = Field(alias="from")
+    to: int
+    events: int
+    milliseconds: int
+    time: str
+
+
+class Clocks(Answer):
+    """Clocks that ran back by more than a second: how many events have such a time, and the last places."""
+
+    events: int
+    places: tuple[ClockStep, ...]
+
+
+class DeadLetters(Answer):
+    """Events of one kind that could not be applied, with those behind them; `given_up` were dropped by an operator."""
+
+    type: str
+    parked: int
+    given_up: int
+    first: int
+    last: int
+
+
+class CoverageShown(Answer):
+    """How far history and index reach, the end of the log, clocks that ran back, and the account's dead letters."""
+
+    log: LogReach
+    history: Reach
+    index: IndexReach
+    clocks: Clocks
+    dead_letters: tuple[DeadLetters, ...]
+
+
+# The type of a question's `result`; of a list question, that of each item.
+AUDIT_RESULTS: Final[Mapping[type[Question], Any]] = {
+    a.Timeline: TimelineEntry,
+    a.Trace: TracedCommand,
+    a.Refusals: RefusalItem,
+    a.Access: AccessInterval,
+    a.AccessOf: AccessInterval,
+    a.Changes: ChangedThing,
+    a.Bisect: Bisected,
+    a.Leavers: Leaver,
+    a.About: AboutEntry,
+    a.Coverage: CoverageShown,
+}
