@@ -24,7 +24,7 @@ from typing import Final
 
 import nkeys
 
-SERVICES: Final = ("connections", "relay", "inbox-views", "routing")
+SERVICES: Final = ("connections", "relay", "inbox-views", "routing", "audit")
 USERS_CONF: Final = Path(__file__).parent / "nats" / "users.conf"
 # The role of each user of the database.
 ROLES: Final = {service: f"switchboard_{service.replace('-', '_')}" for service in SERVICES} | {

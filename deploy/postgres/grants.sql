@@ -7,8 +7,9 @@ GRANT INSERT ON connections.events, connections.commits, connections.journal, co
 GRANT UPDATE (present, position) ON connections.memberships TO switchboard_connections;
 
 GRANT SELECT ON connections.log, connections.events TO
-    switchboard_relay, switchboard_inbox_views, switchboard_routing;
-GRANT SELECT ON connections.commits TO switchboard_inbox_views, switchboard_routing;
+    switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_audit;
+GRANT SELECT ON connections.commits TO switchboard_inbox_views, switchboard_routing, switchboard_audit;
+GRANT SELECT ON connections.journal TO switchboard_audit;
 
 REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA connections FROM PUBLIC;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA connections TO switchboard_connections;

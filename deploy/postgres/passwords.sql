@@ -4,10 +4,12 @@
 \set relay `cat :'passwords'/switchboard_relay`
 \set inbox_views `cat :'passwords'/switchboard_inbox_views`
 \set routing `cat :'passwords'/switchboard_routing`
+\set audit `cat :'passwords'/switchboard_audit`
 \set reader `cat :'passwords'/switchboard_reader`
 
 ALTER ROLE switchboard_connections PASSWORD :'connections';
 ALTER ROLE switchboard_relay PASSWORD :'relay';
 ALTER ROLE switchboard_inbox_views PASSWORD :'inbox_views';
 ALTER ROLE switchboard_routing PASSWORD :'routing';
+ALTER ROLE switchboard_audit PASSWORD :'audit';
 ALTER ROLE switchboard_reader PASSWORD :'reader';

@@ -5,7 +5,8 @@
 --   switchboard_connections   the writers: add to the event store, change nothing that is in it
 --   switchboard_relay         reads the log
 --   switchboard_inbox_views,
---   switchboard_routing       read the log, and own the rows of their view
+--   switchboard_routing       read the log, and own the rows of their view and of its history
+--   switchboard_audit         reads the log and the command journal, and owns its rows
 --   switchboard_reader        people: read everything, write nothing
 
 DO $$
@@ -19,7 +20,9 @@ DO $$
 DECLARE
     role text;
 BEGIN
-    FOREACH role IN ARRAY ARRAY['owner', 'connections', 'relay', 'inbox_views', 'routing', 'reader'] LOOP
+    FOREACH role IN ARRAY ARRAY[
+        'owner', 'connections', 'relay', 'inbox_views', 'routing', 'audit', 'reader'
+    ] LOOP
         role := 'switchboard_' || role;
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
             EXECUTE format('CREATE ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION', role);
@@ -33,17 +36,19 @@ BEGIN
 
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
     EXECUTE format('GRANT CONNECT ON DATABASE %I TO switchboard_connections, switchboard_relay, '
-                   'switchboard_inbox_views, switchboard_routing, switchboard_reader', current_database());
-    -- A rebuild of a view fills a schema of its own and renames it; two versions are compared in a temporary table.
-    EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO switchboard_inbox_views, switchboard_routing',
+                   'switchboard_inbox_views, switchboard_routing, switchboard_audit, switchboard_reader',
                    current_database());
+    -- A rebuild of a view fills a schema of its own and renames it; two versions are compared in a temporary table.
+    EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO '
+                   'switchboard_inbox_views, switchboard_routing, switchboard_audit', current_database());
     EXECUTE format('GRANT CREATE ON DATABASE %I TO switchboard_owner', current_database());
 END $$;
 
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 CREATE SCHEMA IF NOT EXISTS connections AUTHORIZATION switchboard_owner;
 GRANT USAGE ON SCHEMA connections TO
-    switchboard_connections, switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_reader;
+    switchboard_connections, switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_audit,
+    switchboard_reader;
 
 -- Writers, relay and views take turns by advisory locks, so any other holder of such a lock stops them all. Any role could
 -- write large objects. In each new database everybody has both permissions until a superuser revokes them.
@@ -64,16 +69,17 @@ BEGIN
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
         IF function::text LIKE '%advisory%' THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO switchboard_owner, switchboard_connections, '
-                           'switchboard_relay, switchboard_inbox_views, switchboard_routing', function);
+                           'switchboard_relay, switchboard_inbox_views, switchboard_routing, switchboard_audit',
+                           function);
         END IF;
     END LOOP;
 END $$;
 
 -- Objects of later releases get the same protection.
 ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_owner REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
-ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing
+ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing, switchboard_audit
     GRANT USAGE ON SCHEMAS TO switchboard_reader;
-ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing
+ALTER DEFAULT PRIVILEGES FOR ROLE switchboard_inbox_views, switchboard_routing, switchboard_audit
     GRANT SELECT ON TABLES TO switchboard_reader;
 
 -- A long query must not keep old rows for hours.

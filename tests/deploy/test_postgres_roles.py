@@ -11,9 +11,10 @@ from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 from services.connections.commands import PAGES
 from services.connections.store.event_store import EventStore
 from services.connections.store.recorder import StoreUnavailable
+from tests.connections.former_store import SCHEMA
 from tests.deploy.production import DEPLOY, Production, RunningGuardedPostgres, Secrets
 
-ROLES: Final = ("connections", "relay", "inbox-views", "routing", "ops")
+ROLES: Final = ("connections", "relay", "inbox-views", "routing", "audit", "ops")
 VIEWS: Final = ("inbox-views", "routing")
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -22,6 +23,10 @@ INSERT_EVENT: Final[LiteralString] = (
 )
 SINCE: Final[LiteralString] = "SELECT connections.since('{}', '{}', '{}', '{}')"
 JOURNAL: Final[LiteralString] = "SELECT FROM connections.journal LIMIT 1"
+AS_FORMERLY: Final[LiteralString] = """
+    INSERT INTO connections.journal (entry, account, kept, command, outcome, reply, recorded_at)
+    VALUES (gen_random_uuid(), 'acme', false, 'Explode', 'refused', '{}', now())
+"""
 OF_JOURNAL: Final[LiteralString] = "UPDATE connections.journal SET outcome = 'accepted'"
 
 # What is tried, and the users whose roles may: `ops` comes as switchboard_reader.
@@ -29,9 +34,9 @@ MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
     # ---- the event store
     "SELECT FROM connections.events LIMIT 1": frozenset(ROLES),
     "SELECT FROM connections.log": frozenset(ROLES),
-    JOURNAL: frozenset({"connections", "ops"}),
+    JOURNAL: frozenset({"connections", "audit", "ops"}),
     "SELECT FROM connections.memberships LIMIT 1": frozenset({"connections", "ops"}),
-    "SELECT FROM connections.commits LIMIT 1": frozenset({"connections", "ops", *VIEWS}),
+    "SELECT FROM connections.commits LIMIT 1": frozenset(ROLES) - {"relay"},
     SINCE: frozenset({"connections"}),
     INSERT_EVENT: frozenset({"connections"}),
     "UPDATE connections.events SET state = '{}'": NOBODY,
@@ -63,13 +68,13 @@ MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
     "UPDATE routing.view SET position = 0": frozenset({"routing"}),
     "DROP SCHEMA inbox_views CASCADE": frozenset({"inbox-views"}),
     "ALTER SCHEMA routing RENAME TO routing_mine": frozenset({"routing"}),
-    "CREATE SCHEMA mine": frozenset(VIEWS),
+    "CREATE SCHEMA mine": frozenset({*VIEWS, "audit"}),
     # ---- the database
     "SELECT pg_advisory_xact_lock(5824113001)": frozenset(ROLES) - {"ops"},
     "SELECT pg_try_advisory_lock_shared(1)": frozenset(ROLES) - {"ops"},
     "SELECT lo_from_bytea(0, 'x')": NOBODY,
     "CREATE TABLE public.mine (one int)": NOBODY,
-    "CREATE TEMPORARY TABLE mine (one int)": frozenset(VIEWS),
+    "CREATE TEMPORARY TABLE mine (one int)": frozenset({*VIEWS, "audit"}),
     "CREATE ROLE mine": NOBODY,
     "ALTER ROLE switchboard_relay SUPERUSER": NOBODY,
     "COPY (SELECT 1) TO PROGRAM 'true'": NOBODY,
@@ -156,3 +161,27 @@ def test_a_writer_that_may_not_make_the_tables_says_so(guarded: Production) -> N
     url = guarded.secrets.url("connections").replace("/switchboard?", "/bare?")
     with pytest.raises(StoreUnavailable, match="not for this role to make"):
         EventStore(url, PAGES)
+
+
+def test_init_numbers_the_entries_of_a_former_release(guarded: Production) -> None:
+    server = guarded.postgres
+    server.tool("createdb", "upgraded")
+    server.tool("psql", "--dbname", "upgraded", "--file", str(DEPLOY / "postgres" / "roles.sql"))
+    as_owner = ("psql", "--dbname", "upgraded", "--command", "SET ROLE switchboard_owner")
+    server.tool(*as_owner, "--file", str(SCHEMA), *("--command", AS_FORMERLY) * 3)
+    for _ in range(2):
+        server.initialise("PGDATABASE=upgraded")
+    url = guarded.secrets.url("connections").replace("/switchboard?", "/upgraded?")
+    with psycopg.connect(url) as connection:
+        found = connection.execute("SELECT array_agg(ordinal ORDER BY ordinal) FROM connections.journal").fetchone()
+    assert found == ([1, 2, 3],)
+
+
+def test_a_writer_numbers_what_one_of_a_former_release_left_though_it_may_change_no_entry(guarded: Production) -> None:
+    url = guarded.secrets.url("connections")
+    with psycopg.connect(url) as connection:
+        connection.execute(AS_FORMERLY)
+        connection.execute("SELECT connections.append({})".format(", ".join(["'{}'"] * 25)))
+        last, all_of_them = connection.execute("SELECT max(ordinal), count(*) FROM connections.journal").fetchall()[0]
+        assert last == all_of_them
+        connection.rollback()
