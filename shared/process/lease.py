@@ -30,6 +30,10 @@ _OWN_LOCK = """
 log = structlog.get_logger(__name__)
 
 
+class LeaseLostError(Exception):
+    """Another process may do the work now."""
+
+
 class Lease:
     """The lease with this name. `run` tries for it and keeps it; it ends only by cancellation.
 

@@ -12,7 +12,7 @@ import structlog
 
 from shared.process import metrics
 
-Step = Literal["reading", "deciding", "deciding_group", "answering"]
+Step = Literal["reading", "deciding", "deciding_group", "answering", "following"]
 # A step, a type of error, and the line that raised it.
 Kind = tuple[Step, str, str]
 

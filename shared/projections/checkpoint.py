@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg import AsyncCursor
 
 from shared.process.log_reader import LogReader
-from shared.projections.tables import named
+from shared.projections.tables import drop, lock_schema, named
 from shared.wire.event_body import Undecodable
 
 # As JSON, since rows of an earlier release lack the columns of the id.
@@ -43,6 +43,16 @@ async def read_checkpoint(cursor: AsyncCursor[Any], schema: str) -> Checkpoint:
     # A release without ids moves the position and leaves the id of an earlier event behind.
     event = row.get("event") if row.get("event_at") == row["position"] else None
     return Checkpoint(row["design"], row["position"], UUID(event) if event else None)
+
+
+async def drop_unchanged(cursor: AsyncCursor[Any], view: str, schema: str, checkpoint: Checkpoint) -> bool:
+    """Drop the rows in a schema of the view if they are still at this checkpoint; False when they are not."""
+    await lock_schema(cursor, view)
+    await cursor.execute(named("LOCK TABLE {schema}.view IN ACCESS EXCLUSIVE MODE", schema))
+    if await read_checkpoint(cursor, schema) != checkpoint:
+        return False
+    await drop(cursor, schema)
+    return True
 
 
 async def record_event_id(cursor: AsyncCursor[Any], schema: str, position: int, event: str) -> None:

@@ -25,7 +25,7 @@ from shared.language.subjects import Ce
 from shared.messaging import event_stream
 from shared.process import failpoints
 from shared.process.cancellation import cancellation_requested
-from shared.process.lease import Lease
+from shared.process.lease import Lease, LeaseLostError
 from shared.process.log_reader import LogReader
 from shared.process.pacing import pause_after
 from shared.process.settings import Settings
@@ -61,10 +61,6 @@ SHORTEST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
-
-
-class LeaseLostError(Exception):
-    """Another process may apply events to this view now."""
 
 
 class EventConsumer:

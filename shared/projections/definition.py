@@ -19,6 +19,8 @@ TABLES: Final[Mapping[Aggregate, str]] = {
 CURRENT_TABLES: Final[Mapping[Aggregate, str]] = {aggregate: f"{table}_current" for aggregate, table in TABLES.items()}
 PAST_TABLES: Final[Mapping[Aggregate, str]] = {aggregate: f"{table}_past" for aggregate, table in TABLES.items()}
 
+HISTORY_SUFFIX: Final = "_history"
+
 # The JSON of one row; each service has types for its own.
 Document = Mapping[str, Any]
 Row = tuple[Any, ...]
@@ -57,7 +59,12 @@ class ProjectionDefinition:
 
     def history(self) -> "ProjectionDefinition":
         """Return the definition of the view's history: rows of the same fold and version, in a schema of their own."""
-        return replace(self, name=f"{self.name}_history", temporal=True)
+        return replace(self, name=self.name + HISTORY_SUFFIX, temporal=True)
+
+    @property
+    def view_name(self) -> str:
+        """The name of the view, of a history too."""
+        return self.name.removesuffix(HISTORY_SUFFIX) if self.temporal else self.name
 
     @property
     def tables(self) -> Mapping[Aggregate, str]:

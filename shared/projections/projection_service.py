@@ -21,6 +21,8 @@ from shared.process.settings import Settings
 from shared.projections import metrics
 from shared.projections.consumer import EventConsumer
 from shared.projections.definition import ProjectionDefinition
+from shared.projections.history.follower import FollowerLimits
+from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint, QuestionHandler
 from shared.projections.rebuild.admin import run_verb
 from shared.projections.rebuild.rebuild import rebuild, restore_rows
@@ -43,6 +45,7 @@ class ServiceLimits:
         stalled_seconds: the longest time that a step of the event consumer takes.
         handover_seconds: how long a process goes on to answer after a cutover, while no successor does.
         standby_check_seconds: how soon a process on standby notices that its version is live.
+        history: how fast the history of the view follows.
     """
 
     answer_seconds: float = 8.0
@@ -50,6 +53,7 @@ class ServiceLimits:
     stalled_seconds: float = 10.0
     handover_seconds: float = 4.0
     standby_check_seconds: float = 0.04
+    history: FollowerLimits = FollowerLimits()  # noqa: RUF009  it is frozen
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,10 @@ def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncCon
         await view.open()
         try:
             await service.broker.start()
-            async with _serve(service, projection, view):
+            async with (
+                followed_history(service, projection.definition, limits=projection.limits.history),
+                _serve(service, projection, view),
+            ):
                 yield
         finally:
             await view.close()

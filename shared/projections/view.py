@@ -14,13 +14,13 @@ from psycopg import AsyncCursor
 
 from shared.process.log_reader import LogReader
 from shared.projections import schemas
-from shared.projections.checkpoint import Checkpoint, log_mismatch, read_checkpoint, record_event_id
+from shared.projections.checkpoint import Checkpoint, drop_unchanged, log_mismatch, read_checkpoint, record_event_id
 from shared.projections.commit_strategies import LiveCommit
 from shared.projections.definition import ProjectionDefinition, Row, VersionMismatchError
 from shared.projections.events import IncomingEvent, contiguous
 from shared.projections.projection_store import REFUSALS, ProjectionWriter, write_carefully
 from shared.projections.snapshot import Snapshot, begin_snapshots
-from shared.projections.tables import add_missing_columns, create, drop, exists, lock_schema, named
+from shared.projections.tables import add_missing_columns, create, exists, lock_schema, named
 from shared.projections.view_connections import connection_pool
 from shared.projections.waiters import PositionWaiters
 
@@ -131,11 +131,8 @@ class View:
         Their log is gone, so no question may read them. Until a rebuild is done questions get BUSY.
         """
         async with self.writing() as cursor:
-            await lock_schema(cursor, self.definition.name)
-            await cursor.execute(named("LOCK TABLE {schema}.view IN ACCESS EXCLUSIVE MODE", self.definition.name))
-            if await read_checkpoint(cursor, self.definition.name) != checkpoint:
+            if not await drop_unchanged(cursor, self.definition.name, self.definition.name, checkpoint):
                 return False
-            await drop(cursor, self.definition.name)
         self._writer.forget()
         self.waiters.advance(0)
         log.warning("view.discarded", view=self.definition.name, position=checkpoint.position)

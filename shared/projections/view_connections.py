@@ -27,7 +27,8 @@ def connection_pool(
     temporal = AS_OF_NEWEST if definition.temporal else {}
     return Pool(
         postgres_url,
-        min_size=1,
+        # A history is asked less often: its connections come with its questions.
+        min_size=0 if definition.temporal else 1,
         max_size=max_size,
         kwargs={
             "settings": SESSION | PLANS | path | temporal | settings,

@@ -76,7 +76,8 @@ async def apply(view: View, recorded: list[Recorded]) -> None:
 
 
 async def schemas_of(url: str, view: str) -> set[str]:
-    """The schemas that the database has for a view."""
+    """The schemas that the database has for a view, without those of its history."""
     async with await psycopg.AsyncConnection.connect(url) as connection:
-        rows = await connection.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE %s", (f"{view}%",))
+        query = "SELECT nspname FROM pg_namespace WHERE nspname ~ ('^' || %s || '(_building|_new|_old|_discarded)?$')"
+        rows = await connection.execute(query, (view,))
         return {name for (name,) in await rows.fetchall()}

@@ -21,7 +21,7 @@ from shared.projections.definition import ProjectionDefinition, Row, VersionMism
 from shared.projections.rebuild.cutover import exchange_schemas, rename
 from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
-from shared.projections.rebuild.replay import LogIncompleteError, Replay
+from shared.projections.rebuild.replay import LogIncompleteError, OnPosition, Replay, ignore_position
 from shared.projections.tables import create, create_indexes, create_without_indexes, drop, lock_schema, named
 from shared.projections.view import View
 
@@ -48,16 +48,27 @@ async def rebuild(
         PreconditionFailedError: others held the live rows for too long.
         VersionMismatchError: rows of this version were built meanwhile, and wait for a cutover.
     """
-    definition = view.definition
+    position = await rebuild_rows(postgres_url, view.definition, on_progress, limits)
+    view.waiters.advance(position)
+    return position
+
+
+async def rebuild_rows(
+    postgres_url: str,
+    definition: ProjectionDefinition,
+    on_progress: OnProgress = ignore_progress,
+    limits: RebuildLimits = LIMITS,
+    after_batch: OnPosition = ignore_position,
+) -> int:
+    """As `rebuild`, without a view; `after_batch` is awaited after each batch of the replay."""
     async with (
         _dropped_on_failure(postgres_url, definition.name),
         schemas.rebuild_connection(postgres_url) as connection,
     ):
         await schemas.lock_rebuild(connection, definition.name)
         await _require_none_staged(connection, definition)
-        async with _replayed(connection, postgres_url, definition, on_progress, limits) as replay:
+        async with _replayed(connection, postgres_url, definition, on_progress, limits, after_batch) as replay:
             result = await exchange_schemas(replay, schemas.retired(definition.name))
-    view.waiters.advance(result.position)
     log.info("view.rebuilt", view=definition.name, position=result.position)
     return result.position
 
@@ -109,12 +120,18 @@ async def _replayed(
     definition: ProjectionDefinition,
     on_progress: OnProgress,
     limits: RebuildLimits,
+    after_batch: OnPosition = ignore_position,
 ) -> AsyncIterator[Replay]:
     """Rows with their indexes, as of shortly before the log's end."""
+
+    async def advanced(position: int) -> None:
+        await reporter.advanced(position)
+        await after_batch(position)
+
     async with LogReader(postgres_url) as events, LogReader(postgres_url) as end:
         replay = Replay(connection, events, definition, schemas.building(definition.name), limits)
         reporter = ProgressReporter(definition.name, end, on_progress)
-        replay.on_position = reporter.advanced
+        replay.on_position = advanced
         try:
             await _replay_log(replay, create_without_indexes)
             reporter.report("indexes", replay.position)
@@ -124,6 +141,8 @@ async def _replayed(
             log.warning("view.filled_again", view=definition.name, error=str(error).splitlines()[0])
             replay.reset_to(0)
             await _replay_log(replay, create)
+        # Others may have to wait for the rest.
+        replay.on_position = reporter.advanced
         for table in definition.row_tables:
             await connection.execute(named("ANALYZE {schema}.{table}", replay.schema, table))
         yield replay

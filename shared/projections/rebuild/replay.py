@@ -30,7 +30,7 @@ class LogIncompleteError(Exception):
     """The event log ends before the view, or has a gap: no rebuild is possible from it."""
 
 
-async def _ignore_position(_position: int) -> None:
+async def ignore_position(_position: int) -> None:
     """Do nothing."""
 
 
@@ -50,7 +50,7 @@ class Replay:
         self.definition = definition
         self.schema = schema
         self.position = position
-        self.on_position: OnPosition = _ignore_position
+        self.on_position: OnPosition = ignore_position
         self._log = log
         self.limits = limits
         self._writer = ProjectionWriter(definition, schema, bulk_strategy(definition, schema), limits.cached_documents)
@@ -90,7 +90,8 @@ class Replay:
             raise LogIncompleteError(f"the log ends at {self.position}, the view is at {position}")
 
     async def _read(self, after: int, end: int | None) -> list[IncomingEvent]:
-        stored = await self._log.read(after, self.limits.batch if end is None else min(self.limits.batch, end - after))
+        limit = self.limits.batch if end is None else min(self.limits.batch, end - after)
+        stored = await self._log.read(after, limit) if limit else []
         events: list[IncomingEvent] = []
         for first in range(0, len(stored), DECODED_AT_ONCE):
             events += decode(stored[first : first + DECODED_AT_ONCE])
