@@ -118,7 +118,7 @@ def test_an_empty_one_opens(former: FormerWriter, open_decider: OpenDecider, sto
     assert len(journal(store)) == len(COMPANY)
 
 
-def test_an_entry_in_the_space_of_a_deleted_row_is_placed_by_its_time(
+def test_an_entry_in_the_space_of_a_deleted_row_is_placed_by_its_commit(
     former: FormerWriter, open_decider: OpenDecider, store: Store
 ) -> None:
     """A commit that was rolled back leaves dead rows at the beginning, whose space a later commit takes."""
@@ -136,6 +136,39 @@ def test_an_entry_in_the_space_of_a_deleted_row_is_placed_by_its_time(
         ("accepted", 101, 101),
     ]
     assert order(store)[-2:] == [one.entry for one in late]
+
+
+def test_a_store_that_was_restored_from_a_dump_is_numbered_by_time(
+    former: FormerWriter, open_decider: OpenDecider, store: Store
+) -> None:
+    entries = [
+        entry("accepted", "09:00:00.000", 1),
+        entry("refused", "09:00:01.000"),
+        entry("accepted", "09:00:02.000", 1),
+    ]
+    for one in entries:
+        former.append(one)
+    store.run(
+        "CREATE TABLE dump AS TABLE connections.journal; TRUNCATE connections.journal;"
+        " INSERT INTO connections.journal SELECT * FROM dump ORDER BY recorded_at DESC; DROP TABLE dump"
+    )
+    open_decider()
+    assert order(store) == [one.entry for one in entries]
+
+
+def test_so_is_one_whose_transactions_contradict_the_positions(
+    former: FormerWriter, open_decider: OpenDecider, store: Store
+) -> None:
+    entries = [
+        entry("accepted", "09:00:00.000", 1),
+        entry("refused", "09:00:01.000"),
+        entry("accepted", "09:00:02.000", 1),
+    ]
+    for one in entries:
+        former.append(one)
+    store.run("UPDATE connections.journal SET outcome = outcome WHERE position = 1")
+    open_decider()
+    assert order(store) == [one.entry for one in entries]
 
 
 def test_a_migration_that_is_killed_changed_nothing_and_is_done_by_the_next_start(

@@ -79,10 +79,11 @@ BEGIN
     numbered := coalesce(numbered, 0);
     up_to := coalesce(up_to, 0);
 
-    -- Entries lie in the order in which they were recorded, unless one has taken the space of a deleted row. The
-    -- positions show that; then the times tell where a refusal belongs.
-    SELECT count(*), bool_and(j.position IS NULL OR j.position = j.highest) INTO entries, in_order
-        FROM (SELECT position, max(position) OVER (ORDER BY ctid) AS highest
+    -- The transaction that added an entry shows which commit came first, the time shows the order within one. A log that
+    -- was restored from a dump was added by one transaction. Where transactions contradict the positions, times decide.
+    SELECT count(*), bool_and(coalesce(j.position >= j.before, true)) INTO entries, in_order
+        FROM (SELECT position, max(position) OVER (
+                  ORDER BY age(xmin) DESC GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before
               FROM connections.journal WHERE ordinal IS NULL OR ordinal = 0) j;
     IF entries = 0 THEN RETURN numbered; END IF;
     RAISE INFO 'numbering % entries of the command journal; commands wait', entries;
@@ -95,13 +96,13 @@ BEGIN
         GROUP BY j.latest
         ON CONFLICT DO NOTHING;
     UPDATE connections.journal j SET ordinal = numbered + n.ordinal, log_position = n.log_position
-        FROM (SELECT p.place, p.log_position,
-                     row_number() OVER (ORDER BY p.log_position, p.recorded_at, p.place) AS ordinal
-              FROM (SELECT ctid AS place, CASE WHEN in_order THEN NULL ELSE recorded_at END AS recorded_at,
-                           coalesce(position, max(position) OVER recorded, up_to) AS log_position
-                    FROM connections.journal WHERE ordinal IS NULL OR ordinal = 0
-                    WINDOW recorded AS (ORDER BY CASE WHEN in_order THEN NULL ELSE recorded_at END, ctid)) p) n
-        WHERE j.ctid = n.place;
+        FROM (SELECT p.row, p.log_position,
+                     row_number() OVER (ORDER BY p.log_position, p.age DESC, p.recorded_at, p.row) AS ordinal
+              FROM (SELECT r.*, coalesce(r.position, max(r.position) OVER recorded, up_to) AS log_position
+                    FROM (SELECT ctid AS row, CASE WHEN in_order THEN age(xmin) END AS age, recorded_at, position
+                          FROM connections.journal WHERE ordinal IS NULL OR ordinal = 0) r
+                    WINDOW recorded AS (ORDER BY r.age DESC, r.recorded_at, r.row)) p) n
+        WHERE j.ctid = n.row;
     RAISE INFO 'numbered % entries of the command journal', entries;
     RETURN numbered + entries;
 END $$;
