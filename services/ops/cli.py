@@ -9,6 +9,7 @@ from typing import Annotated, Final, NoReturn
 import typer
 
 from services.ops import config, demo, describe, send, streams
+from services.ops.audit import command as audit
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
@@ -77,6 +78,7 @@ app.command()(demo.demo)
 app.command()(loading.load)
 app.command()(directory_command.load_directory)
 app.command()(streams.streams)
+app.add_typer(audit.app, name="audit")
 app.add_typer(views.app, name="views")
 app.add_typer(config.app, name="config")
 app.add_typer(contract.app, name="contract")

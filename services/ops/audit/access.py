@@ -1,0 +1,106 @@
+"""Tables of access: each interval with the rule that gave it, and the people who left."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from services.ops.audit.layout import ByWidth, block, grid, indented, table
+from services.ops.audit.text import NOTHING, event_name, number, time_of, value
+
+Item = Mapping[str, Any]
+
+# `via` is the inbox, the team or the primary address that the rule goes through.
+RULES: Final[Mapping[str, str]] = {
+    "member": "member of the inbox {via}",
+    "team": "in the team {via}",
+    "everyone": "the inbox {via} is open to everyone",
+    "owner": "owner of the address",
+    "alias": "as an alias of {via}",
+    "administrator": "administrator of the account",
+}
+
+
+def of_place(items: Sequence[Item]) -> Iterator[RenderableType]:
+    """The users of one address or inbox."""
+    yield from _intervals("User", [(value(item["user"]), item) for item in items])
+
+
+def of_user(items: Sequence[Item]) -> Iterator[RenderableType]:
+    """The addresses and inboxes of one user."""
+    yield from _intervals("What", [(_place(item), item) for item in items])
+
+
+def _intervals(title: str, rows: Sequence[tuple[str, Item]]) -> Iterator[RenderableType]:
+    if rows:
+        wide = table((title, "Could", "By which rule", "From", "Until"), times=(3, 4))
+        for name, one in rows:
+            edges = (edge(one[side], in_lines=True) if one[side] else "now" for side in ("from", "to"))
+            wide.add_row(*map(Text, (name, value(one["can"]), rule(one), *edges)))
+        yield ByWidth(wide, (_interval(name, one) for name, one in rows))
+
+
+def _interval(name: str, one: Item) -> RenderableType:
+    head = Text.assemble((name, "bold"), f"  {value(one['can'])}: {rule(one)}")
+    until = edge(one["to"], in_lines=False) if one["to"] else "now"
+    return block(head, indented(grid([("from", edge(one["from"], in_lines=False)), ("until", until)])))
+
+
+def rule(one: Item) -> str:
+    """The rule in words; one of a later release as it is."""
+    words = RULES.get(one["rule"], f"{value(one['rule'])} {{via}}")
+    return words.replace("{via}", value(one["via"]))
+
+
+def edge(one: Item, *, in_lines: bool) -> str:
+    """When it began or ended, by which event and whom, and where in the log."""
+    by, place = f"{event_name(one['type'])} by {value(one['actor'])}", f"position {number(one['position'])}"
+    return "\n".join((time_of(one["time"]), by, place)) if in_lines else f"{time_of(one['time'])}  {by}, {place}"
+
+
+def _place(one: Item) -> str:
+    return value(one["address"]) if one["address"] else f"inbox {value(one['inbox'])}"
+
+
+# ---- people who left
+
+
+def leavers(items: Sequence[Item]) -> Iterator[RenderableType]:
+    """Those over the limit first, as the service orders them."""
+    if items:
+        wide = table(("User", "Left", "Last access ended", "Hours", "Without an owner meanwhile"), times=(1, 2))
+        for one in items:
+            cells = (edge(one["left"], in_lines=True), _last_access(one, in_lines=True), _hours(one))
+            wide.add_row(_leaver(one, "\n"), *map(Text, (*cells, _orphaned(one, "\n"))))
+        yield ByWidth(wide, map(_left, items))
+
+
+def _left(one: Item) -> RenderableType:
+    facts = [
+        ("left", edge(one["left"], in_lines=False)),
+        ("last access ended", _last_access(one, in_lines=False)),
+        ("hours after", _hours(one)),
+        ("without an owner", _orphaned(one, ", ")),
+    ]
+    return block(_leaver(one, "  "), indented(grid(facts)))
+
+
+def _leaver(one: Item, between: str) -> Text:
+    late = f"{between}! too late" if one["over_limit"] else ""
+    return Text.assemble((value(one["user"]), "bold"), (late, "bold red"))
+
+
+def _last_access(one: Item, *, in_lines: bool) -> str:
+    if lasting := one["remaining"]:
+        names = ", ".join(f"{value(each['can'])} {_place(each)}" for each in lasting)
+        return f"not yet: {names}"
+    return edge(one["last_access"], in_lines=in_lines) if one["last_access"] else "had none"
+
+
+def _hours(one: Item) -> str:
+    return NOTHING if one["hours"] is None else f"{one['hours']:,.1f}"
+
+
+def _orphaned(one: Item, between: str) -> str:
+    return between.join(map(value, one["orphaned"])) or NOTHING

@@ -1,0 +1,60 @@
+"""How far the answers of the audit reach: the log, history and index, clocks that ran back, dead letters."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from services.ops.audit.layout import block, grid, table
+from services.ops.audit.text import event_name, number, time_of, value
+
+Item = Mapping[str, Any]
+
+
+def coverage(found: Item) -> Iterator[RenderableType]:
+    yield block(_ends(found))
+    yield block(_clocks(found["clocks"]))
+    yield block(_dead_letters(found["dead_letters"]))
+
+
+def _ends(found: Item) -> RenderableType:
+    log = found["log"]
+    return grid(
+        [
+            ("log", f"{number(log['position'])} events of {number(log['ordinal'])} commands"),
+            ("first event", time_of(log["first_time"])),
+            ("last event", time_of(log["last_time"])),
+            ("history", _reach(found["history"])),
+            ("index", _reach(found["index"])),
+            ("log id", value(log["id"])),
+        ]
+    )
+
+
+def _reach(one: Item) -> str:
+    if one["behind"] == 0:
+        return f"complete, to position {number(one['position'])}"
+    age = "" if one["seconds"] is None else f"; the oldest of them is {one['seconds']:,.0f} s old"
+    return f"to position {number(one['position'])}; {number(one['behind'])} events behind{age}"
+
+
+def _clocks(clocks: Item) -> RenderableType:
+    if not clocks["events"]:
+        return Text("No clock ran back by more than a second.")
+    head = Text(f"Clocks ran back: {number(clocks['events'])} events have an earlier time than one before them.")
+    places = table(("From position", "To position", "Events", "By, seconds", "At"))
+    for one in clocks["places"]:
+        cells = (number(one["from"]), number(one["to"]), number(one["events"]), f"{one['milliseconds'] / 1_000:,.1f}")
+        places.add_row(*map(Text, (*cells, time_of(one["time"]))))
+    return Group(head, places)
+
+
+def _dead_letters(found: Sequence[Item]) -> RenderableType:
+    if not found:
+        return Text("No dead letters: every event of this account is in the history.")
+    letters = table(("Dead letters", "Waiting", "Given up", "First position", "Last position"))
+    for one in found:
+        numbers = (one["parked"], one["given_up"], one["first"], one["last"])
+        letters.add_row(Text(event_name(one["type"])), *map(number, numbers))
+    return letters

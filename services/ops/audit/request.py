@@ -1,0 +1,183 @@
+"""One audit question over NATS: who asks, its pages, and what to do when there is no answer."""
+
+import getpass
+import json
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import typer
+from rich.console import RenderableType
+from rich.text import Text
+
+from services.ops import render
+from services.ops.audit.layout import WithoutPadding
+from services.ops.printable import printable_json
+from services.ops.send import token
+from services.ops.terminal import NO_ANSWER, REFUSED, done, err, fail, out, print_json, switchboard_at
+from shared.language import subjects
+from shared.language.questions import LARGEST_LIMIT, Question
+from shared.language.reasons import QuestionError
+from shared.language.text import AUDITOR
+
+if TYPE_CHECKING:
+    from shared.client import Switchboard
+
+Answer = Mapping[str, Any]
+Items = Sequence[Mapping[str, Any]]
+
+NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
+LONGEST_NAME: Final = 50
+NOT_RUNNING: Final = "Is the audit service running (`switchboard run audit`)?"
+ADVICE: Final[Mapping[str, str]] = {
+    QuestionError.PERMISSION_MISSING: (
+        "Ask as an auditor (--actor service:audit.NAME), or as a super admin of the account (--actor USER)."
+    ),
+    QuestionError.QUERY_UNKNOWN: "The audit service that answered is of an older release.",
+}
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The account, the actor who asks, the URL of NATS, and whether the answer is printed as JSON."""
+
+    account: str
+    actor: str | None
+    url: str | None
+    seconds: float
+    as_json: bool
+
+
+def ask(
+    asker: Asker,
+    question: type[Question],
+    fields: Mapping[str, Any],
+    show: Callable[[Answer], Iterable[RenderableType]],
+) -> None:
+    """Ask a question that has one result, and print the answer; `show` makes the parts for people."""
+
+    async def answered() -> Answer:
+        async with switchboard_at(asker.url, asker.seconds) as switchboard:
+            return await _page(switchboard, asker, question, fields, 0)
+
+    answer = done(answered())
+    if asker.as_json:
+        print_json(answer)
+        return
+    _print(show(answer["result"]))
+    _print([Text(as_of(answer), style="dim")])
+
+
+def ask_all(
+    asker: Asker,
+    question: type[Question],
+    fields: Mapping[str, Any],
+    limit: int | None,
+    show: Callable[[Items], Iterable[RenderableType]],
+) -> None:
+    """Ask for a list and print it page by page; as JSON each item is a line.
+
+    Args:
+        limit: the most items; None for all.
+        show: makes the parts of one page, for people.
+    """
+
+    async def printed() -> None:
+        count = 0
+        async for answer in _pages(asker, question, fields, limit):
+            count += _entries(answer)
+            if asker.as_json:
+                _print_lines(answer["result"])
+            else:
+                _print(show(answer["result"]))
+        if not asker.as_json:
+            _print([Text(_end(answer, count), style="dim")])
+
+    done(printed())
+
+
+def default_actor() -> str:
+    """An auditor who is called like the user of this machine."""
+    try:
+        login = getpass.getuser()
+    except (KeyError, OSError):
+        login = f"uid-{os.getuid()}"
+    return AUDITOR + NOT_IN_A_NAME.sub("_", login)[:LONGEST_NAME]
+
+
+async def _pages(
+    asker: Asker, question: type[Question], fields: Mapping[str, Any], limit: int | None
+) -> AsyncIterator[Answer]:
+    count, after = 0, None
+    async with switchboard_at(asker.url, asker.seconds) as switchboard:
+        while True:
+            size = LARGEST_LIMIT if limit is None else min(limit - count, LARGEST_LIMIT)
+            answer = await _page(switchboard, asker, question, {**fields, "limit": size, "after": after}, count)
+            yield answer
+            count, after = count + _entries(answer), answer["next"]
+            if after is None or (limit is not None and count >= limit):
+                return
+
+
+async def _page(
+    switchboard: "Switchboard", asker: Asker, question: type[Question], fields: Mapping[str, Any], before: int
+) -> Answer:
+    """
+    Raises:
+        typer.Exit: the question was refused, or there is no answer; the reason is printed.
+    """
+    from shared.client import RequestTimeout
+
+    name = question.__name__
+    body = {key: value for key, value in fields.items() if value is not None}
+    so_far = f"; {before:,} so far" if before else ""
+    try:
+        with err.status(Text(f"Waiting for the answer to {name}{so_far} …")):
+            answer = await switchboard.request(
+                subjects.query(token(asker.account), name), {"actor": asker.actor or default_actor(), **body}
+            )
+    except RequestTimeout as error:
+        fail(f"{str(error)[:1].upper()}{str(error)[1:]}. {NOT_RUNNING}", NO_ANSWER)
+    if "error" in answer:
+        _refused(asker, answer)
+    return answer
+
+
+def _refused(asker: Asker, answer: Answer) -> NoReturn:
+    if asker.as_json:
+        print_json(answer)
+    else:
+        render.answer(answer)
+        if advice := ADVICE.get(answer["error"]):
+            err.print(Text(advice))
+    raise typer.Exit(REFUSED)
+
+
+def _print(parts: Iterable[RenderableType]) -> None:
+    """Wrapped at the width of the terminal, or at 80 columns."""
+    for part in parts:
+        out.print(WithoutPadding(part), soft_wrap=False, end="")
+
+
+def _print_lines(items: Items) -> None:
+    for item in items:
+        typer.echo(printable_json(json.dumps(item, ensure_ascii=False)))
+
+
+def _entries(answer: Answer) -> int:
+    """How many items there are; the groups of refusals come on top of them."""
+    return sum(item.get("group") is None for item in answer["result"])
+
+
+def _end(answer: Answer, count: int) -> str:
+    how_many = f"the first {count:,} (more with a larger --limit)" if answer["next"] else f"{count or 'none'} in all"
+    return f"{how_many}, {as_of(answer)}"
+
+
+def as_of(answer: Answer) -> str:
+    """The position that an answer reflects, and what it lacks."""
+    since = answer.get("incomplete_since")
+    lacks = f"; incomplete since position {since:,}: `switchboard audit coverage` says why" if since else ""
+    return f"as of position {answer['position']:,}{lacks}"

@@ -1,0 +1,89 @@
+"""Moments, values and changed fields as text for people."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from services.ops.audit.layout import grid, indented
+from services.ops.printable import printable
+
+LONGEST_VALUE: Final = 400
+# Longer values of a changed field are shown below one another.
+LONGEST_BESIDE: Final = 28
+NOTHING: Final = "-"
+# As they are printed here: a position with commas; a time with a blank, where the service wants a T.
+POSITION: Final = re.compile(r"[0-9]{1,19}|[0-9]{1,3}(,[0-9]{3})+")
+TIME_WITH_BLANK: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:.*)")
+
+
+def moment(typed: str | None) -> int | str | None:
+    """A position or a time from the command line, as a question takes it."""
+    if typed is None:
+        return None
+    return int(typed.replace(",", "")) if POSITION.fullmatch(typed) else TIME_WITH_BLANK.sub(r"\1T\2", typed)
+
+
+def exact_time(recorded: str | None) -> str:
+    """A time of the log in UTC, as exact as it was recorded."""
+    return _in_utc(recorded, "microseconds")
+
+
+def time_of(recorded: str | None) -> str:
+    """A time of the log in UTC, in seconds."""
+    return _in_utc(recorded, "seconds")
+
+
+def _in_utc(recorded: str | None, digits: str) -> str:
+    if recorded is None:
+        return NOTHING
+    try:
+        at = datetime.fromisoformat(recorded).astimezone(UTC)
+    except ValueError:
+        return printable(recorded)
+    return at.replace(tzinfo=None).isoformat(" ", digits) + "Z"
+
+
+def number(of: int | None) -> str:
+    return NOTHING if of is None else f"{of:,}"
+
+
+def event_name(stored: str | None) -> str:
+    """The name of an event without the words that all of them have: `TeamConnected`."""
+    return value(stored and stored.removeprefix("switchboard.").partition(".")[0])
+
+
+def value(of: Any) -> str:
+    """A value of a field in one line; a long one is cut, with its length."""
+    match of:
+        case bool():
+            return "yes" if of else "no"
+        case None | "" | list() | dict() if not of:
+            return NOTHING
+        case list() if all(isinstance(one, str | int) for one in of):
+            text = ", ".join(map(value, of))
+        case list() | dict():
+            text = json.dumps(of, ensure_ascii=False)
+        case _:
+            text = str(of)
+    safe = printable(text)
+    return safe if len(safe) <= LONGEST_VALUE else f"{safe[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def changes_of(changes: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Each field that changed: short values in aligned columns, long ones below one another."""
+    short, long = Table.grid(padding=(0, 2)), list[RenderableType]()
+    short.add_column(no_wrap=True)
+    for one in changes:
+        name = Text(value(one["field"]), style="dim")
+        before, after = value(one["before"]), value(one["after"])
+        if max(len(before), len(after)) <= LONGEST_BESIDE:
+            short.add_row(name, Text(before), "→", Text(after))
+        else:
+            long += [name, indented(grid([("before", before), ("after", after)]))]
+    return Group(*([short] if short.row_count else []), *long)
