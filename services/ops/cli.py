@@ -23,6 +23,7 @@ SERVICES: Final[Mapping[str, str]] = {
     "relay": "services.relay.app",
     "inbox-views": "services.inbox_views.app",
     "routing": "services.routing.app",
+    "audit": "services.audit.app",
 }
 
 app = typer.Typer(

@@ -110,11 +110,12 @@ async def test_every_part_of_every_service_is_told_to_be_ready(running: RunningS
     for labels in map(dict, found):
         parts.setdefault(labels["service"], set()).add(labels["part"])
     assert parts == {
-        "launcher": {"postgres", "nats", "connections", "relay", "inbox-views", "routing"},
+        "launcher": {"postgres", "nats", "connections", "relay", "inbox-views", "routing", "audit"},
         "connections": {"process", "nats", "postgres", "streams"},
         "relay": {"process", "nats", "postgres", "stream", "lease"},
         "inbox-views": {"process", "nats", "events", "view"},
         "routing": {"process", "nats", "events", "view"},
+        "audit": {"process", "nats", "history"},
     }
 
 

@@ -1,0 +1,79 @@
+"""Answers the questions of auditors from the history of every row."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import structlog
+
+from services.audit.projection import DEFINITION
+from services.audit.questions import answer
+from shared.language import subjects
+from shared.language.audit import AUDIT_QUESTIONS
+from shared.messaging.endpoint import Endpoint, discoverable
+from shared.messaging.lifecycle import run
+from shared.messaging.service import Service
+from shared.process.postgres import PostgresError
+from shared.projections.history.service import followed_history
+from shared.projections.query_endpoint import QueryEndpoint
+from shared.projections.view import View
+
+NAME: Final = "audit"
+CHECK_SECONDS: Final = 0.2
+DESCRIPTION: Final = "Questions of auditors: who did what, what was refused, what was true then."
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def wire(service: Service) -> AsyncIterator[None]:
+    """Follow the log and answer questions, as the context of `run`."""
+    await service.broker.start()
+    async with followed_history(service, DEFINITION, live=False) as history, _answering(service, history):
+        yield
+
+
+@asynccontextmanager
+async def _answering(service: Service, history: View) -> AsyncIterator[None]:
+    client = service.broker.connection
+    endpoint = QueryEndpoint(history, AUDIT_QUESTIONS, answer, max_payload=lambda: client.max_payload)
+    endpoints = [
+        endpoint.endpoint(f"questions-{n}", subjects.query("*", name), subjects.AUDIT_QUEUE)
+        for n, name in enumerate(AUDIT_QUESTIONS, 1)
+    ]
+    service.parts["history"] = endpoint.ready
+    await _until_of_this_log(service, history)
+    for one in endpoints:
+        await one.open(client)
+    try:
+        async with discoverable(client, f"switchboard-{NAME}", DESCRIPTION, endpoints):
+            service.metric_sources.append(endpoint.collect_metrics)
+            yield
+    finally:
+        await _drain(endpoint, endpoints)
+
+
+async def _until_of_this_log(service: Service, history: View) -> None:
+    """Return once no history of a lost log can answer; its follower drops such a history."""
+    while (why := await _mismatch(history)) and not service.stopping.is_set():
+        log.warning("history.contradicts_log", view=history.definition.view_name, why=why)
+        await asyncio.sleep(CHECK_SECONDS)
+
+
+async def _mismatch(history: View) -> str | None:
+    try:
+        return await history.log_mismatch()
+    except PostgresError:
+        # Questions get BUSY until the database is there.
+        return None
+
+
+async def _drain(endpoint: QueryEndpoint, endpoints: list[Endpoint]) -> None:
+    for one in endpoints:
+        await one.drain()
+    await endpoint.drain()
+
+
+if __name__ == "__main__":
+    run(NAME, wire)

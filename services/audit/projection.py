@@ -1,0 +1,22 @@
+"""Events become versions of rows: the whole state of every aggregate, as it was at each position."""
+
+from typing import Final
+
+from shared.core.state.fold import fold
+from shared.projections.definition import Index, ProjectionDefinition
+
+# Raise it with every change of the rows: their history is then rebuilt from the event log.
+VERSION: Final = 1
+
+DEFINITION: Final = ProjectionDefinition(
+    name="audit",
+    version=VERSION,
+    fold=fold,
+    indexes={
+        "address": (
+            Index("account, (doc->>'owner')", where="doc->>'owner' IS NOT NULL"),
+            Index("account, (doc->>'inbox')", where="doc->>'inbox' IS NOT NULL"),
+            Index("account, (doc->>'primary')", where="doc->>'primary' IS NOT NULL"),
+        ),
+    },
+)
