@@ -78,13 +78,20 @@ def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncCon
 
     @asynccontextmanager
     async def wire(service: Service) -> AsyncIterator[None]:
-        view = View(service.postgres_url, projection.definition)
+        url, limits = service.postgres_url, projection.limits
+        view = View(url, projection.definition)
+        client = service.broker.connection
+        consumer = EventConsumer(client, url, view, lambda: restore_rows(url, view), limits.stalled_seconds)
+
+        def applied() -> int | None:
+            return view.waiters.position if consumer.applies_events else None
+
         await view.open()
         try:
             await service.broker.start()
             async with (
-                followed_history(service, projection.definition, limits=projection.limits.history),
-                _serve(service, projection, view),
+                followed_history(service, projection.definition, limits=limits.history, applied=applied),
+                _serve(service, projection, view, consumer),
             ):
                 yield
         finally:
@@ -94,11 +101,10 @@ def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncCon
 
 
 @asynccontextmanager
-async def _serve(service: Service, projection: ProjectionService, view: View) -> AsyncIterator[None]:
+async def _serve(
+    service: Service, projection: ProjectionService, view: View, consumer: EventConsumer
+) -> AsyncIterator[None]:
     client, limits = service.broker.connection, projection.limits
-    consumer = EventConsumer(
-        client, service.postgres_url, view, lambda: restore_rows(service.postgres_url, view), limits.stalled_seconds
-    )
     query_endpoint = QueryEndpoint(
         view,
         projection.questions,

@@ -7,7 +7,7 @@ error is logged and leads to a new attempt; readiness does not depend on it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +34,10 @@ from shared.wire.backoff import Backoff
 # A process that is stopped while it writes may not stop the others for longer.
 SESSION = SESSION_SETTINGS | {"lock_timeout": "10s", "idle_in_transaction_session_timeout": "10s"}
 
+# A history may lag: another process may take over later than it would for live rows.
+LEASE_SECONDS = 6.0
+BEAT_SECONDS = 1.5
+
 log = structlog.get_logger(__name__)
 
 
@@ -42,17 +46,21 @@ class FollowerLimits:
     """
     Args:
         batch: the most events in a commit; other tasks of the process wait while one is folded.
+        cached_documents: the most documents in memory, about 1 kB each.
         batches: the most batches between two looks at the log's growth, while it is slow.
         poll_seconds: how often an idle follower looks for events.
+        look_seconds: how often it looks in the log itself, while this process applies no event to the live rows.
         check_seconds: how often an idle follower checks that log and history are still the same.
         fast_growth: the events a second from which on the log grows fast.
         rest_times: how many times as long as it worked the follower rests while the log grows fast.
     """
 
-    batch: int = 500
-    batches: int = 8
+    batch: int = 250
+    cached_documents: int = 2_000
+    batches: int = 16
     poll_seconds: float = 0.25
-    check_seconds: float = 2.0
+    look_seconds: float = 2.0
+    check_seconds: float = 5.0
     fast_growth: float = 100.0
     rest_times: float = 30.0
 
@@ -63,6 +71,7 @@ class HistoryFollower:
     Args:
         history: a temporal definition.
         live: the definition of the live rows, where there are any: their version decides that of the history.
+        applied: returns the position of the live rows; None while this process does not apply events to them.
     """
 
     def __init__(
@@ -71,14 +80,19 @@ class HistoryFollower:
         history: ProjectionDefinition,
         live: ProjectionDefinition | None = None,
         limits: FollowerLimits = FollowerLimits(),
+        applied: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._url = postgres_url
         self._history = history
         self._live = live
         self._limits = limits
-        self._replay_limits: RebuildLimits = replace(LIMITS, batch=limits.batch)
+        self._applied = applied
+        self._replay_limits: RebuildLimits = replace(
+            LIMITS, batch=limits.batch, cached_documents=limits.cached_documents
+        )
         # One lease for each version: a later one may be rebuilt while this one is followed.
-        self._lease = Lease(postgres_url, f"history {history.view_name} {history.version}")
+        name = f"history {history.view_name} {history.version}"
+        self._lease = Lease(postgres_url, name, LEASE_SECONDS, BEAT_SECONDS)
         self._growth = LogGrowth(limits.fast_growth)
         self._backoff = Backoff(0.05, 2.0)
         self._checked_at = self._worked_since = 0.0
@@ -125,40 +139,49 @@ class HistoryFollower:
             log.info("history.followed", view=self._history.name, position=position)
 
     async def _follow(self) -> None:
-        async with LogReader(self._url) as ends, LogReader(self._url) as events:
+        async with LogReader(self._url) as events:
 
             async def rest_after_batch(_position: int) -> None:
                 self._require_lease()
-                await self._back_off(ends, time.monotonic() - self._worked_since)
+                await self._back_off(events, time.monotonic() - self._worked_since)
 
             self._worked_since = time.monotonic()
             await prepare_history(self._url, self._history, self._live, rest_after_batch, self._replay_limits)
             async with _connection(self._url, self._history.name) as connection:
                 replay = await resume_replay(connection, events, self._history, self._history.name, self._replay_limits)
                 while not cancellation_requested():
-                    await self._step(replay, ends, events)
+                    await self._step(replay, events)
 
-    async def _step(self, replay: Replay, ends: LogReader, events: LogReader) -> None:
+    async def _step(self, replay: Replay, events: LogReader) -> None:
         """Apply the next events and rest, or wait for some."""
         self._require_lease()
         self._worked_since = time.monotonic()
-        end = await ends.end()
+        end = await events.end()
         self._growth.observe(end)
         if end <= replay.position:
             await self._check_while_idle(replay, events)
             self._clear_error(replay.position)
-            await asyncio.sleep(self._limits.poll_seconds)
+            await self._wait_for_events(replay.position)
             return
         await self._require_same(replay, events)
         batches = 1 if self._growth.is_fast else self._limits.batches
         await replay.run(min(end, replay.position + batches * self._limits.batch))
         failpoints.reached("history.committed")
         self._clear_error(replay.position)
-        await self._back_off(ends, time.monotonic() - self._worked_since)
+        await self._back_off(events, time.monotonic() - self._worked_since)
 
     def _require_lease(self) -> None:
         if not self._lease.held:
             raise LeaseLostError
+
+    async def _wait_for_events(self, position: int) -> None:
+        """Return when there may be events after the position."""
+        until = time.monotonic() + self._limits.look_seconds
+        applied: int | None = position
+        # A process that applies events to the live rows knows of new ones without a look at the log.
+        while applied is not None and applied <= position and time.monotonic() < until:
+            await asyncio.sleep(self._limits.poll_seconds)
+            applied = self._applied()
 
     async def _check_while_idle(self, replay: Replay, events: LogReader) -> None:
         if time.monotonic() - self._checked_at > self._limits.check_seconds:
@@ -179,12 +202,12 @@ class HistoryFollower:
         if why := await log_mismatch(events, checkpoint):
             raise LogMismatchError(why)
 
-    async def _back_off(self, ends: LogReader, worked: float) -> None:
+    async def _back_off(self, events: LogReader, worked: float) -> None:
         """Leave the processor to commands while the log grows fast, in proportion to the work before."""
         until = time.monotonic() + self._limits.rest_times * worked
         while (left := until - time.monotonic()) > 0 and self._growth.is_fast:
-            await asyncio.sleep(min(left, self._limits.poll_seconds))
-            self._growth.observe(await ends.end())
+            await asyncio.sleep(min(left, self._limits.look_seconds))
+            self._growth.observe(await events.end())
         self._worked_since = time.monotonic()
 
 

@@ -1,7 +1,7 @@
 """The history of a view within a service process: its follower, its metrics, and the connections of its readers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from shared.messaging.service import Service
@@ -21,10 +21,15 @@ async def followed_history(
     *,
     live: bool = True,
     limits: FollowerLimits = FollowerLimits(),  # noqa: B008  it is frozen
+    applied: Callable[[], int | None] = lambda: None,
 ) -> AsyncIterator[View]:
-    """Follow the log with the history of a view, and yield it for questions; without `live`, it has no live rows."""
+    """Follow the log with the history of a view, and yield it for questions; without `live`, it has no live rows.
+
+    `applied` returns the position of the live rows; None while this process does not apply events to them.
+    """
     history = View(service.postgres_url, definition.history(), READERS)
-    follower = HistoryFollower(service.postgres_url, definition.history(), definition if live else None, limits)
+    of_live = definition if live else None
+    follower = HistoryFollower(service.postgres_url, definition.history(), of_live, limits, applied)
     await history.open()
     following = asyncio.create_task(follower.run())
     try:
