@@ -1,0 +1,111 @@
+"""Facts about access, from the versions of rows: holders of addresses, members of inboxes and teams, active users."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from services.audit.domain.spans import NEVER, Spans, Version, spans_by_name, spans_where
+from shared.core.policies import holds, why_without_effect
+from shared.core.state.rows import AddressRow, InboxRow, Team
+from shared.language.text import Permission
+
+# By team and user: when the user was a member.
+Teams = Mapping[str, Mapping[str, Spans]]
+
+
+class UserStatus(TypedDict):
+    """The fields of a user's row that decide about access."""
+
+    status: Literal["active", "deactivated", "removed"]
+    permissions: list[Permission]
+
+
+@dataclass(frozen=True, slots=True)
+class UserFacts:
+    """When a user was active, could use personal addresses, and was an administrator.
+
+    `lives` are the positions at which a person began under this id: another one may have it later.
+    """
+
+    user: str
+    active: Spans
+    personal: Spans
+    administers: Spans
+    lives: tuple[int, ...] = ()
+
+    def life_at(self, position: int) -> int | None:
+        """Return where the person began who had this id at a position; None when it is not known."""
+        after = bisect_right(self.lives, position)
+        return self.lives[after - 1] if after else None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFacts:
+    """When an inbox was there, was not archived, was open to everyone, and named a user or a team."""
+
+    there: Spans = NEVER
+    open: Spans = NEVER
+    everyone: Spans = NEVER
+    members: Mapping[str, Spans] | None = None
+    teams: Mapping[str, Spans] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFacts:
+    """When an address was of an owner, in an inbox, an alias of a primary; when it was held, and when it could send.
+
+    An orphaned address has no owner, but it is held.
+    """
+
+    owners: Mapping[str, Spans]
+    inboxes: Mapping[str, Spans]
+    primaries: Mapping[str, Spans]
+    held: Spans
+    sends: Spans
+
+
+def user_facts(user: str, versions: Sequence[Version[UserStatus]], lives: Sequence[int] = ()) -> UserFacts:
+    return UserFacts(
+        user,
+        active=spans_where(versions, lambda row: row["status"] == "active"),
+        personal=spans_where(versions, lambda row: why_without_effect(row["status"], row["permissions"]) is None),
+        administers=spans_where(
+            versions, lambda row: row["status"] == "active" and holds(row["permissions"], "account_access")
+        ),
+        lives=tuple(lives),
+    )
+
+
+def inbox_facts(versions: Sequence[Version[InboxRow]]) -> InboxFacts:
+    def named(row: InboxRow, names: list[str]) -> list[str]:
+        return [] if row["access"] == "everyone" else names
+
+    return InboxFacts(
+        there=spans_where(versions, lambda row: True),
+        open=spans_where(versions, lambda row: not row["archived"]),
+        everyone=spans_where(versions, lambda row: row["access"] == "everyone"),
+        members=spans_by_name(versions, lambda row: named(row, row["members"])),
+        teams=spans_by_name(versions, lambda row: named(row, row["teams"])),
+    )
+
+
+def address_facts(versions: Sequence[Version[AddressRow]]) -> AddressFacts:
+    def owner(row: AddressRow) -> tuple[str, ...]:
+        return (row["owner"],) if row["owner"] is not None and not row["orphaned"] else ()
+
+    def name(text: str | None) -> tuple[str, ...]:
+        return () if text is None else (text,)
+
+    return AddressFacts(
+        owners=spans_by_name(versions, owner),
+        inboxes=spans_by_name(versions, lambda row: name(row["inbox"])),
+        primaries=spans_by_name(versions, lambda row: name(row["primary"])),
+        held=spans_where(versions, lambda row: row["kind"] is not None or row["primary"] is not None),
+        sends=spans_where(versions, lambda row: row["sends"]),
+    )
+
+
+def team_facts(versions: Sequence[Version[Team]]) -> Mapping[str, Spans]:
+    """Return when each user was a member of a team."""
+    return spans_by_name(versions, lambda row: row["members"])
