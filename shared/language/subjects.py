@@ -26,12 +26,13 @@ JSON = "application/json"
 # The `$id` of each published schema is this, its kind and its name, with colons between.
 SCHEMA_ID = "urn:switchboard:v1"
 
-# Within Switchboard only: a notice that the log has grown; requests for health and metrics of a process; and a subject
-# on which only processes listen that answer the questions of a view's version.
+# Within Switchboard only: a notice that the log has grown; requests for health and metrics of a process; a subject
+# on which only processes listen that answer the questions of a view's version; requests for when a view applied events.
 COMMITTED = "switchboard.internal.v1.committed"
 HEALTH = "switchboard.internal.v1.health"
 METRICS = "switchboard.internal.v1.metrics"
 ATTENDANCE = "switchboard.internal.v1.attendance"
+APPLIED = "switchboard.internal.v1.applied"
 
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
@@ -104,3 +105,7 @@ class Ce:
     SCHEMA = "ce-dataschema"
     CORRELATION_ID = "ce-correlationid"
     TRACEPARENT = "traceparent"
+
+
+def applied(view: str) -> str:
+    return f"{APPLIED}.{view}"

@@ -36,6 +36,8 @@ WITH moved AS (
     UPDATE {schema}.view SET position = %(to)s, event = %(event)s, event_at = %(to)s
     WHERE design = %(design)s AND position = %(from)s AND edition = %(edition)s
     RETURNING position
+), applied AS (
+    INSERT INTO {schema}.applied SELECT %(from)s, position, clock_timestamp() FROM moved
 )"""
 RETURN_POSITION: Final[LiteralString] = " SELECT position FROM moved"
 

@@ -19,6 +19,7 @@ from shared.messaging.service import Service
 from shared.process import failpoints, logs
 from shared.process.settings import Settings
 from shared.projections import metrics
+from shared.projections.applied import answering_applied
 from shared.projections.consumer import EventConsumer
 from shared.projections.definition import ProjectionDefinition
 from shared.projections.history.follower import FollowerLimits
@@ -128,6 +129,7 @@ async def _serve(
         async with (
             metrics.of_view(view, consumer, client, service.postgres_url) as sources,
             discoverable(client, f"switchboard-{projection.name}", projection.description, endpoints),
+            answering_applied(view, client),
         ):
             service.metric_sources += [query_endpoint.collect_metrics, *sources]
             yield

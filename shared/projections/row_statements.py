@@ -27,6 +27,7 @@ SELECT stream, NULL, min(position) FROM {schema}.parked WHERE stream = ANY(%(str
 PARKED_STREAMS: Final[LiteralString] = "SELECT stream, min(position) FROM {schema}.parked GROUP BY stream"
 GIVEN_UP: Final[LiteralString] = "SELECT position FROM {schema}.given_up WHERE position >= %s"
 MOVE_POSITION: Final[LiteralString] = "UPDATE {schema}.view SET position = %s, event = %s, event_at = %s"
+RECORD_APPLIED: Final[LiteralString] = "INSERT INTO {schema}.applied VALUES (%s, %s, clock_timestamp())"
 UPSERT: Final[LiteralString] = """
 INSERT INTO {schema}.{table} AS t (stream, account, key, doc, version, position)
 SELECT n.stream, n.account, n.key, n.doc::jsonb, n.version, n.position
@@ -80,6 +81,11 @@ async def given_up_from(cursor: AsyncCursor[Row], schema: str, position: int) ->
 
 async def move_position(cursor: AsyncCursor[Row], schema: str, last: IncomingEvent) -> None:
     await cursor.execute(named(MOVE_POSITION, schema), (last.position, last.id(), last.position))
+
+
+async def record_applied(cursor: AsyncCursor[Row], schema: str, after: int, position: int) -> None:
+    """Record that the events after one position up to another are applied now."""
+    await cursor.execute(named(RECORD_APPLIED, schema), (after, position))
 
 
 # ---- rows

@@ -1,4 +1,4 @@
-"""The tables of a view: its rows, its position, its parked events, and dead letters that an operator gave up."""
+"""The tables of a view: rows, position, times of commits, parked events, and dead letters that were given up."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, LiteralString
@@ -44,6 +44,15 @@ CREATE TABLE {schema}.given_up (
 )
 """
 
+# When a commit applied the events after one position up to another; a rebuild writes no such row.
+APPLIED_TABLE: Final[LiteralString] = """
+CREATE TABLE {schema}.applied (
+    after bigint NOT NULL,
+    position bigint PRIMARY KEY,
+    at timestamptz NOT NULL
+) WITH (autovacuum_vacuum_insert_threshold = 100000)
+"""
+
 ROW_TABLE: Final[LiteralString] = """
 CREATE TABLE {schema}.{table} (
     stream uuid PRIMARY KEY,
@@ -87,13 +96,14 @@ INSERT_POSITION: Final[LiteralString] = "INSERT INTO {schema}.view (design, posi
 SELECT_COLUMNS: Final[LiteralString] = """
 SELECT c.relname || '.' || a.attname
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = %s AND c.relname IN ('view', 'given_up') AND a.attnum > 0 AND NOT a.attisdropped
+WHERE n.nspname = %s AND c.relname IN ('view', 'given_up', 'applied') AND a.attnum > 0 AND NOT a.attisdropped
 """
 LATER_COLUMNS: Final[Mapping[str, LiteralString]] = {
     "view.edition": "ALTER TABLE {schema}.view ADD COLUMN edition uuid NOT NULL DEFAULT gen_random_uuid()",
     "view.event": "ALTER TABLE {schema}.view ADD COLUMN event uuid",
     "view.event_at": "ALTER TABLE {schema}.view ADD COLUMN event_at bigint",
     "given_up.position": GIVEN_UP_TABLE,
+    "applied.position": APPLIED_TABLE,
 }
 
 
@@ -133,7 +143,7 @@ async def add_missing_columns(cursor: AsyncCursor[Row], schema: str) -> None:
 
 async def create_without_indexes(cursor: AsyncCursor[Row], definition: ProjectionDefinition, schema: str) -> None:
     """Create the schema with its tables; a bulk replay is faster when the indexes come last."""
-    for statement in ("CREATE SCHEMA {schema}", *VIEW_TABLES.split(";")[:-1], GIVEN_UP_TABLE):
+    for statement in ("CREATE SCHEMA {schema}", *VIEW_TABLES.split(";")[:-1], GIVEN_UP_TABLE, APPLIED_TABLE):
         await cursor.execute(named(statement, schema))
     for aggregate, table in TABLES.items():
         await cursor.execute(named(ROW_TABLE, schema, definition.tables[aggregate]))

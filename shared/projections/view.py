@@ -7,6 +7,7 @@ holds the live rows; other schemas (`schemas.py`) hold rows that a rebuild makes
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Final, LiteralString
 
 import structlog
@@ -19,6 +20,7 @@ from shared.projections.commit_strategies import LiveCommit
 from shared.projections.definition import ProjectionDefinition, Row, VersionMismatchError
 from shared.projections.events import IncomingEvent, contiguous
 from shared.projections.projection_store import REFUSALS, ProjectionWriter, write_carefully
+from shared.projections.row_statements import record_applied
 from shared.projections.snapshot import Snapshot, begin_snapshots
 from shared.projections.tables import add_missing_columns, create, exists, lock_schema, named
 from shared.projections.view_connections import connection_pool
@@ -29,6 +31,14 @@ SELECT position, (SELECT count(*) FROM {schema}.parked), (SELECT count(*) FROM {
 """
 LOCK_POSITION: Final[LiteralString] = """
 UPDATE {schema}.view SET edition = gen_random_uuid() RETURNING design, position
+"""
+
+# The commit that applied an event is the next one up to or past its position, unless a rebuild did before that one.
+APPLIED_AT: Final[LiteralString] = """
+SELECT asked.position, applied.at
+FROM unnest(%s::bigint[]) AS asked (position)
+CROSS JOIN LATERAL (SELECT * FROM applied WHERE position >= asked.position ORDER BY position LIMIT 1) AS applied
+WHERE applied.after < asked.position
 """
 
 log = structlog.get_logger(__name__)
@@ -164,6 +174,11 @@ class View:
             ((position, parked, given_up),) = await cursor.fetchall()
             return position, parked, given_up
 
+    async def applied_at(self, positions: Sequence[int]) -> dict[int, datetime]:
+        """Return when the live rows applied these positions; without those that they lack or that a rebuild applied."""
+        async with self._readers.connection() as connection:
+            return dict(await (await connection.execute(APPLIED_AT, (list(positions),))).fetchall())
+
     async def count_readers(self, version: int) -> int:
         """Count the connections of processes of that version, whether they answer yet or not."""
         async with self._readers.connection() as connection, connection.cursor() as cursor:
@@ -237,6 +252,7 @@ class View:
             run = contiguous(events, position)
             if run:
                 await write_carefully(cursor, self.definition, self.definition.name, run)
+                await record_applied(cursor, self.definition.name, position, run[-1].position)
                 position = run[-1].position
         return position
 

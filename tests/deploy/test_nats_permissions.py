@@ -64,6 +64,10 @@ def of_a_view(service: str, view: str) -> Iterator[Cell]:
     yield from acknowledges(view, service)
     yield may_publish(f"ask who answers for {view}", f"switchboard.internal.v1.attendance.{view}.1", service)
     yield may_hear(f"say that {view} is answered for", f"switchboard.internal.v1.attendance.{view}.1", service)
+    applied = f"switchboard.internal.v1.applied.{view}"
+    yield may_publish(f"ask when {view} applied events", applied, "audit")
+    yield may_hear(f"say when {view} applied events", applied, service, queue=view)
+    yield may_hear(f"watch who asks when {view} applied events", applied)
 
 
 def of_a_reader(user: str) -> Iterator[Cell]:
