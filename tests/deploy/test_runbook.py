@@ -6,18 +6,20 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from psycopg.errors import InvalidSchemaName, UndefinedTable
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from services.ops.cli import app
 from tests.deploy.production import DEPLOY, GuardedPostgres, Production, greeted, production
 from tests.journeys.wire import Account
-from tests.real_servers import RunningServer
+from tests.real_servers import RunningServer, wait_until
 
 TEXT = (DEPLOY / "RUNBOOK.md").read_text()
 
@@ -125,11 +127,29 @@ async def test_a_key_and_a_password_that_got_out_are_replaced(breaking: Producti
         assert (await wire.facts(made.position))[-1].position == made.position
 
 
+def test_a_history_that_is_dropped_is_written_from_the_start(guarded: Production) -> None:
+    server = guarded.postgres
+    (drop,) = re.findall(r"'(DROP SCHEMA routing_history CASCADE)'", TEXT)
+    (size,) = re.findall(r'"(SELECT schemaname, .*?)"', TEXT, re.DOTALL)
+    position: LiteralString = "SELECT position FROM routing_history.view"
+    wait_until(lambda: asked(server.url, position) == log_end(server.url), what="the history to be written")
+    server.tool("psql", "switchboard", "--command", drop)
+    wait_until(lambda: asked(server.url, position) == log_end(server.url), what="the history to be written again")
+    assert "routing_history" in server.tool("psql", "switchboard", "--command", size)
+
+
+def asked(url: str, statement: LiteralString) -> int | None:
+    """One number; None while there is no such table."""
+    with psycopg.connect(url) as connection, suppress(UndefinedTable, InvalidSchemaName):
+        row = connection.execute(statement).fetchone()
+        return None if row is None else int(row[0])
+    return None
+
+
 def log_end(url: str) -> int:
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SELECT max(notification_id) FROM connections.events").fetchone()
-    assert row is not None
-    return int(row[0])
+    end = asked(url, "SELECT max(notification_id) FROM connections.events")
+    assert end is not None
+    return end
 
 
 def test_every_command_of_the_command_line_that_it_names_exists() -> None:
