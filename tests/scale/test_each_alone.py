@@ -13,13 +13,26 @@ from tests.real_servers import RunningNats, RunningPostgres, wait_until
 from tests.scale.fleet import SERVICES, Fleet, Member, fleet
 
 # What is not ready without PostgreSQL, and what without NATS.
-NEEDS_POSTGRES = {"connections": "postgres", "relay": "postgres", "inbox-views": "view", "routing": "view"}
+NEEDS_POSTGRES = {
+    "connections": "postgres",
+    "relay": "postgres",
+    "inbox-views": "view",
+    "routing": "view",
+    "audit": "history",
+}
 NEEDS_NATS = "nats"
+OF_A_VIEW = {
+    "switchboard_view_lag_seconds",
+    "switchboard_history_lag_seconds",
+    "switchboard_questions",
+    "switchboard_consumer_pending_messages",
+}
 OWN_FAMILIES = {
     "connections": {"switchboard_commands", "switchboard_command_duration_seconds", "switchboard_commit_commands"},
     "relay": {"switchboard_relay_leading", "switchboard_relay_position", "switchboard_relay_lag_seconds"},
-    "inbox-views": {"switchboard_view_lag_seconds", "switchboard_questions", "switchboard_consumer_pending_messages"},
-    "routing": {"switchboard_view_lag_seconds", "switchboard_questions", "switchboard_consumer_pending_messages"},
+    "inbox-views": OF_A_VIEW,
+    "routing": OF_A_VIEW,
+    "audit": {"switchboard_history_lag_seconds", "switchboard_questions"},
 }
 
 

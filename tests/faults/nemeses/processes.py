@@ -22,6 +22,7 @@ MODULES: Final = {
     "relay": "services.relay.app",
     "inbox-views": "services.inbox_views.app",
     "routing": "services.routing.app",
+    "audit": "services.audit.app",
 }
 SERVICES: Final = tuple(MODULES)
 IS_SERVER: Final[dict[str, Callable[[list[str]], bool]]] = {
