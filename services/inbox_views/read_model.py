@@ -82,8 +82,8 @@ class ReadModel:
 
     async def unread_inboxes(self, members: Mapping[str, Membership], besides: str | None = None) -> set[str]:
         """Return those of these inboxes without an active reader, one user not counted."""
-        # The actor is active, since others get no answer; that spares most questions the statement.
-        asking_user = None if self.actor.startswith(SERVICE) or self.actor == besides else self.actor
+        # An active actor spares most questions the statement.
+        asking_user = self.actor if self._snapshot.actor_active and self.actor != besides else None
         unsure = {name: one for name, one in members.items() if asking_user is None or not one.admits(asking_user)}
         active = await self.active(await users_named(unsure.values())) - {besides}
         found = {name for name, one in unsure.items() if one.names.isdisjoint(active)}

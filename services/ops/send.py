@@ -1,6 +1,7 @@
 """`switchboard command` and `switchboard query`: send any command or question, and print the reply."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -49,6 +50,10 @@ QuestionName = Annotated[
 ]
 Fields = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help=FIELDS, autocompletion=_fields)]
 Actor = Annotated[str | None, typer.Option(help="The user who asks, by id, or service:<name>. Same as actor=…")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(metavar="MOMENT", help="A position, or a time such as 2026-03-03T09:00:00+01:00. Default: now."),
+]
 Seconds = Annotated[float, typer.Option("--timeout", help="Seconds to wait for the reply.")]
 
 
@@ -91,17 +96,21 @@ def query(
     name: QuestionName,
     fields: Fields = None,
     actor: Actor = None,
+    as_of: AsOf = None,
     url: Url = None,
     seconds: Seconds = 35.0,
     as_json: Json = False,
 ) -> None:
-    """Ask a question and print the answer.
+    """Ask a question and print the answer, now or as of a moment in the past.
 
     Exit code 0: answered; 1: refused; 2: wrong usage; 3: no answer.
 
     Example: switchboard query acme Address --actor ana address=support@acme.example
+    --as-of 2026-03-03T09:00:00+01:00
     """
     body = body_of(fields, actor)
+    if as_of is not None:
+        body["as_of"] = moment(as_of)
     reply = done(_request(url, token(account), "query", token(name), body, seconds))
     if as_json:
         print_json(reply)
@@ -175,6 +184,11 @@ def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
             raise typer.BadParameter(f"{key.removesuffix(':')} is given twice")
         body[key.removesuffix(":")] = _json(key, value) if key.endswith(":") else value
     return body
+
+
+def moment(text: str) -> int | str:
+    """A position, or a time that the service checks."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
 def _json(key: str, value: str) -> Any:

@@ -132,6 +132,9 @@ async def iterate(ask: Callable[..., Awaitable[Page[T] | NotAnswered]], /, **fie
         if page.next is None:
             return
         after = page.next
+        if fields.get("as_of") is not None:
+            # A time near the end of the log may mean a later position by now.
+            fields["as_of"] = page.position
 
 
 def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:

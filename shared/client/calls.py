@@ -6,6 +6,7 @@ takes `CommandOptions`, a question `QuestionOptions` and a list `ListOptions`. A
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from shared.client.outcomes import Page, QueryResult
@@ -73,8 +74,8 @@ class Calls(ABC):
 
     Every command may also be refused with BUSY, COMMAND_ID_REUSED, COMMAND_INVALID, INTERNAL_ERROR, PERMISSION_MISSING,
     STREAM_NOT_UNDERSTOOD.
-    Every question may also fail with ACCOUNT_NOT_FOUND, BUSY, INTERNAL_ERROR, PERMISSION_MISSING, QUERY_INVALID,
-    VIEW_BEHIND.
+    Every question may also fail with ACCOUNT_NOT_FOUND, AS_OF_TOO_EARLY, AS_OF_TOO_LATE, BUSY, HISTORY_BEHIND,
+    INTERNAL_ERROR, PERMISSION_MISSING, QUERY_INVALID, VIEW_BEHIND.
     """
 
     @abstractmethod
@@ -773,7 +774,7 @@ class Calls(ABC):
         return await self.send("SetFromName", {"address": address, "from_name": from_name, **options})
 
     async def address(
-        self, address: str, **options: Unpack[QuestionOptions]
+        self, address: str, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
     ) -> QueryResult[AddressEntry | Concealed] | NotAnswered:
         """One address, free or held, with its holder if the actor may know.
 
@@ -781,14 +782,16 @@ class Calls(ABC):
 
         Args:
             address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
         Errors: ADDRESS_INVALID.
         """
-        return await self.query("Address", {"address": address, **options})
+        return await self.query("Address", {"address": address, "as_of": as_of, **options})
 
     async def addresses(
         self,
         *,
+        as_of: int | str | datetime | None = None,
         state: State | None = None,
         kind: Kind | None = None,
         inbox: str | None = None,
@@ -800,107 +803,153 @@ class Calls(ABC):
         Allowed: administrators and services.
 
         Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
             state: Return only addresses in this state.
             kind: Return only addresses of this kind.
             inbox: Return only addresses of this inbox.
             owner: Return only addresses of this user.
         """
-        return await self.list("Addresses", {"state": state, "kind": kind, "inbox": inbox, "owner": owner, **options})
+        return await self.list(
+            "Addresses", {"as_of": as_of, "state": state, "kind": kind, "inbox": inbox, "owner": owner, **options}
+        )
 
-    async def inbox(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[InboxEntry] | NotAnswered:
+    async def inbox(
+        self, inbox: str, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[InboxEntry] | NotAnswered:
         """One inbox: its addresses, members, routing, and the readers of arriving mail.
 
         Allowed: members of the inbox, administrators and services.
 
         Args:
             inbox: The inbox's id.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
         Errors: INBOX_NOT_FOUND.
         """
-        return await self.query("Inbox", {"inbox": inbox, **options})
+        return await self.query("Inbox", {"inbox": inbox, "as_of": as_of, **options})
 
-    async def inboxes(self, **options: Unpack[ListOptions]) -> Page[InboxEntry] | NotAnswered:
+    async def inboxes(
+        self, *, as_of: int | str | datetime | None = None, **options: Unpack[ListOptions]
+    ) -> Page[InboxEntry] | NotAnswered:
         """The inboxes that the actor may see, by id.
 
         Allowed: everyone; administrators and services see all inboxes, others their own.
-        """
-        return await self.list("Inboxes", options)
 
-    async def identities(self, user: str, **options: Unpack[ListOptions]) -> Page[Identity] | NotAnswered:
+        Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+        """
+        return await self.list("Inboxes", {"as_of": as_of, **options})
+
+    async def identities(
+        self, user: str, *, as_of: int | str | datetime | None = None, **options: Unpack[ListOptions]
+    ) -> Page[Identity] | NotAnswered:
         """The identities that a user may send as, best first.
 
         Allowed: the users themselves, administrators and services.
 
         Args:
             user: The user's id.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
         Errors: USER_NOT_FOUND.
         """
-        return await self.list("Identities", {"user": user, **options})
+        return await self.list("Identities", {"user": user, "as_of": as_of, **options})
 
-    async def user(self, user: str, **options: Unpack[QuestionOptions]) -> QueryResult[UserEntry] | NotAnswered:
+    async def user(
+        self, user: str, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[UserEntry] | NotAnswered:
         """One user, with teams, preferences and the default sender in effect.
 
         Allowed: the users themselves, administrators and services.
 
         Args:
             user: The user's id.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
         Errors: USER_NOT_FOUND.
         """
-        return await self.query("User", {"user": user, **options})
+        return await self.query("User", {"user": user, "as_of": as_of, **options})
 
-    async def users(self, **options: Unpack[ListOptions]) -> Page[UserEntry] | NotAnswered:
+    async def users(
+        self, *, as_of: int | str | datetime | None = None, **options: Unpack[ListOptions]
+    ) -> Page[UserEntry] | NotAnswered:
         """All users, removed ones too, by id.
 
         Allowed: administrators and services.
-        """
-        return await self.list("Users", options)
 
-    async def teams(self, **options: Unpack[ListOptions]) -> Page[TeamEntry] | NotAnswered:
+        Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+        """
+        return await self.list("Users", {"as_of": as_of, **options})
+
+    async def teams(
+        self, *, as_of: int | str | datetime | None = None, **options: Unpack[ListOptions]
+    ) -> Page[TeamEntry] | NotAnswered:
         """All teams, by id.
 
         Allowed: administrators and services.
-        """
-        return await self.list("Teams", options)
 
-    async def account(self, **options: Unpack[QuestionOptions]) -> QueryResult[AccountEntry] | NotAnswered:
+        Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+        """
+        return await self.list("Teams", {"as_of": as_of, **options})
+
+    async def account(
+        self, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[AccountEntry] | NotAnswered:
         """The plan, its limits, and the never-log list.
 
         Allowed: administrators and services.
-        """
-        return await self.query("Account", options)
 
-    async def orphans(self, **options: Unpack[ListOptions]) -> Page[Orphan] | NotAnswered:
+        Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+        """
+        return await self.query("Account", {"as_of": as_of, **options})
+
+    async def orphans(
+        self, *, as_of: int | str | datetime | None = None, **options: Unpack[ListOptions]
+    ) -> Page[Orphan] | NotAnswered:
         """The addresses whose owners were removed.
 
         Allowed: administrators and services.
-        """
-        return await self.list("Orphans", options)
 
-    async def usage(self, **options: Unpack[QuestionOptions]) -> QueryResult[UsageShown] | NotAnswered:
+        Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+        """
+        return await self.list("Orphans", {"as_of": as_of, **options})
+
+    async def usage(
+        self, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[UsageShown] | NotAnswered:
         """The use of the plan's limits.
 
         Allowed: administrators and services.
-        """
-        return await self.query("Usage", options)
 
-    async def removal_impact(self, user: str, **options: Unpack[QuestionOptions]) -> QueryResult[Impact] | NotAnswered:
+        Args:
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+        """
+        return await self.query("Usage", {"as_of": as_of, **options})
+
+    async def removal_impact(
+        self, user: str, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[Impact] | NotAnswered:
         """The effects of removing this user: addresses left behind, inboxes without their last reader.
 
         Allowed: administrators and services.
 
         Args:
             user: The user's id.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
         Errors: USER_NOT_FOUND.
         """
-        return await self.query("RemovalImpact", {"user": user, **options})
+        return await self.query("RemovalImpact", {"user": user, "as_of": as_of, **options})
 
     async def resolve(
         self,
         recipients: Sequence[str],
         *,
+        as_of: int | str | datetime | None = None,
         sender: str = "",
         contact_owner: str | None = None,
         turn: int | None = None,
@@ -915,23 +964,34 @@ class Calls(ABC):
 
         Args:
             recipients: The recipients of the mail, in any spelling.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
             sender: The sender as the mail has it: any text, possibly empty.
             contact_owner: The user who owns the sender's contact record, if there is one.
             turn: A counter of the caller. It replaces the stable choice per sender.
         """
         return await self.query(
             "Resolve",
-            {"recipients": recipients, "sender": sender, "contact_owner": contact_owner, "turn": turn, **options},
+            {
+                "recipients": recipients,
+                "as_of": as_of,
+                "sender": sender,
+                "contact_owner": contact_owner,
+                "turn": turn,
+                **options,
+            },
         )
 
-    async def routing(self, inbox: str, **options: Unpack[QuestionOptions]) -> QueryResult[RoutingEntry] | NotAnswered:
+    async def routing(
+        self, inbox: str, *, as_of: int | str | datetime | None = None, **options: Unpack[QuestionOptions]
+    ) -> QueryResult[RoutingEntry] | NotAnswered:
         """The rule of an inbox, and the users it can choose now.
 
         Allowed: members of the inbox, administrators and services.
 
         Args:
             inbox: The inbox's id.
+            as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
         Errors: INBOX_NOT_FOUND.
         """
-        return await self.query("Routing", {"inbox": inbox, **options})
+        return await self.query("Routing", {"inbox": inbox, "as_of": as_of, **options})

@@ -26,7 +26,7 @@ FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
 # With such a reply the service did not look at the request, or has not reached the position asked for.
 NOT_PROCESSED: Final = frozenset(("BUSY",))
-RETRIED: Final = NOT_PROCESSED | {"VIEW_BEHIND"}
+RETRIED: Final = NOT_PROCESSED | {"VIEW_BEHIND", "HISTORY_BEHIND"}
 # A client that buffers nothing raises the first one while it has no connection.
 DISCONNECTED: Final = (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionReconnectingError)
 NO_REPLY: Final = (nats.errors.NoRespondersError, nats.errors.TimeoutError, TimeoutError)

@@ -1,4 +1,4 @@
-"""The questions about the present state: one frozen message each, exactly as on the wire.
+"""The questions about the state, now or as of a moment: one frozen message each, exactly as on the wire.
 
 `null` equals absent and is taken away before validation. Addresses are in any spelling. A list takes `limit` and
 `after`, the `next` of the page before. Class names and field names are public.
@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.language.moments import Moment
 from shared.language.text import Actor, AddressText, AddressTexts, Id, Kind
 
 DEFAULT_WAIT_MS = 2_000
@@ -42,16 +43,29 @@ class ListQuestion(Question):
     after: Annotated[str, Field(max_length=1_000)] | None = None
 
 
+class StateQuestion(Question):
+    """A question about the present state, or about the state as of a moment in the past.
+
+    As of a time is as of the last position up to which no event is later.
+    """
+
+    as_of: Moment | None = None
+
+
+class StateListQuestion(StateQuestion, ListQuestion):
+    """A page of a list of what is so now, or was so as of a moment."""
+
+
 # ---- inbox views
 
 
-class Address(Question):
+class Address(StateQuestion):
     """One address, free or held, with its holder if the actor may know."""
 
     address: AddressText
 
 
-class Addresses(ListQuestion):
+class Addresses(StateListQuestion):
     """Every address that was ever connected, by name."""
 
     state: State | None = None
@@ -60,49 +74,49 @@ class Addresses(ListQuestion):
     owner: Id | None = None
 
 
-class Inbox(Question):
+class Inbox(StateQuestion):
     """One inbox: its addresses, members, routing, and the readers of arriving mail."""
 
     inbox: Id
 
 
-class Inboxes(ListQuestion):
+class Inboxes(StateListQuestion):
     """The inboxes that the actor may see, by id."""
 
 
-class Identities(ListQuestion):
+class Identities(StateListQuestion):
     """The identities that a user may send as, best first."""
 
     user: Id
 
 
-class User(Question):
+class User(StateQuestion):
     """One user, with teams, preferences and the default sender in effect."""
 
     user: Id
 
 
-class Users(ListQuestion):
+class Users(StateListQuestion):
     """All users, removed ones too, by id."""
 
 
-class Teams(ListQuestion):
+class Teams(StateListQuestion):
     """All teams, by id."""
 
 
-class Account(Question):
+class Account(StateQuestion):
     """The plan, its limits, and the never-log list."""
 
 
-class Orphans(ListQuestion):
+class Orphans(StateListQuestion):
     """The addresses whose owners were removed."""
 
 
-class Usage(Question):
+class Usage(StateQuestion):
     """The use of the plan's limits."""
 
 
-class RemovalImpact(Question):
+class RemovalImpact(StateQuestion):
     """The effects of removing this user: addresses left behind, inboxes without their last reader."""
 
     user: Id
@@ -111,13 +125,13 @@ class RemovalImpact(Question):
 # ---- routing
 
 
-class Routing(Question):
+class Routing(StateQuestion):
     """The rule of an inbox, and the users it can choose now."""
 
     inbox: Id
 
 
-class Resolve(Question):
+class Resolve(StateQuestion):
     """The destination of the mail to each recipient, its assignee, and why.
 
     `sender` is any text from the mail, an empty one too, or nothing; a `contact_owner` whom nobody knows

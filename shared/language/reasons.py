@@ -56,6 +56,9 @@ class QuestionError(StrEnum):
     QUERY_INVALID = "QUERY_INVALID"
     QUERY_UNKNOWN = "QUERY_UNKNOWN"
     VIEW_BEHIND = "VIEW_BEHIND"
+    HISTORY_BEHIND = "HISTORY_BEHIND"
+    AS_OF_TOO_EARLY = "AS_OF_TOO_EARLY"
+    AS_OF_TOO_LATE = "AS_OF_TOO_LATE"
     PERMISSION_MISSING = "PERMISSION_MISSING"
     ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
     USER_NOT_FOUND = "USER_NOT_FOUND"
@@ -79,6 +82,8 @@ _UNPROCESSABLE = (
     Reason.ROUTING_TARGET_NOT_MEMBER,
     Reason.ROUTING_TARGET_NO_SEAT,
     Reason.ROUTING_TARGET_NOT_ACTIVE,
+    QuestionError.AS_OF_TOO_EARLY,
+    QuestionError.AS_OF_TOO_LATE,
 )
 
 CODES: dict[str, int] = {
@@ -89,5 +94,5 @@ CODES: dict[str, int] = {
     **{str(name): 422 for name in _UNPROCESSABLE},
     str(Reason.INTERNAL_ERROR): 500,
     str(Reason.STREAM_NOT_UNDERSTOOD): 501,
-    **{str(name): 503 for name in (Reason.BUSY, QuestionError.VIEW_BEHIND)},
+    **{str(name): 503 for name in (Reason.BUSY, QuestionError.VIEW_BEHIND, QuestionError.HISTORY_BEHIND)},
 }

@@ -91,8 +91,8 @@ def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncCon
         try:
             await service.broker.start()
             async with (
-                followed_history(service, projection.definition, limits=limits.history, applied=applied),
-                _serve(service, projection, view, consumer),
+                followed_history(service, projection.definition, limits=limits.history, applied=applied) as history,
+                _serve(service, projection, view, consumer, history),
             ):
                 yield
         finally:
@@ -103,7 +103,7 @@ def serve(projection: ProjectionService) -> Callable[[Service], AbstractAsyncCon
 
 @asynccontextmanager
 async def _serve(
-    service: Service, projection: ProjectionService, view: View, consumer: EventConsumer
+    service: Service, projection: ProjectionService, view: View, consumer: EventConsumer, history: View
 ) -> AsyncIterator[None]:
     client, limits = service.broker.connection, projection.limits
     query_endpoint = QueryEndpoint(
@@ -114,6 +114,7 @@ async def _serve(
         lambda: client.max_payload,
         limits.answer_seconds,
         limits.questions_in_progress,
+        history,
     )
     queue = projection.definition.name
     endpoints = [

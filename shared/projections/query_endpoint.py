@@ -1,8 +1,9 @@
 """Every question gets one answer in time: a result as of a position, or an error with the reason.
 
-The steps of a question: endpoint → admission (`question_admission`) → parsing (`question_parsing`) → position
-(`position_wait`) → snapshot (`snapshots`) → queries (the service's `queries`) → answer (`answers`). Questions run side
-by side. A slow or missing database means BUSY and an unreadable body QUERY_INVALID, never silence.
+The steps of a question: endpoint → admission (`question_admission`) → parsing (`question_parsing`) → the present
+(`reading`) or the past (`past_reading`) → position (`position_wait`) → snapshot (`snapshots`) → queries (the service's
+`queries`) → answer (`answers`). Questions run side by side. A slow or missing database means BUSY and an unreadable
+body QUERY_INVALID, never silence.
 """
 
 import asyncio
@@ -12,7 +13,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import orjson
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from shared.language.questions import LONGEST_WAIT_MS, Question
 from shared.language.reasons import QuestionError
@@ -35,12 +35,12 @@ from shared.projections.answers import (
     render_answer,
     too_large,
 )
-from shared.projections.position_wait import PositionWait
+from shared.projections.past_reading import PastReading
 from shared.projections.query_metrics import QueryMetrics
 from shared.projections.question_admission import PendingQuestion, QuestionAdmission
 from shared.projections.question_parsing import parse_question
-from shared.projections.snapshot import Snapshot
-from shared.projections.snapshots import OverloadedError, SharedSnapshots
+from shared.projections.reading import ViewReading
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.view import View
 
 READY_SECONDS = 1.8
@@ -57,10 +57,6 @@ log = structlog.get_logger(__name__)
 QuestionHandler = Callable[[Snapshot, Question], Awaitable[Result]]
 
 
-class SnapshotBehindError(Exception):
-    """The snapshot is older than the question allows."""
-
-
 class QueryEndpoint:
     """Answers the questions of one view.
 
@@ -71,6 +67,7 @@ class QueryEndpoint:
         max_payload: returns the largest message of NATS in bytes.
         answer_seconds: how long the database may take for an answer.
         in_progress: the most questions at once, in weights.
+        history: the view's history, for questions as of a moment.
     """
 
     def __init__(
@@ -82,20 +79,18 @@ class QueryEndpoint:
         max_payload: Callable[[], int] = lambda: LARGEST_REPLY,
         answer_seconds: float = 8.0,
         in_progress: int = 1_024,
+        history: View | None = None,
     ) -> None:
         self._view = view
         self._questions = questions
         self._answer_question = answer
         self._ignored = ignored
         self._max_payload = max_payload
-        self._answer_seconds = answer_seconds
         tenants = KnownTenants()
         self._admission = QuestionAdmission(tenants, self._handle, in_progress)
-        self._position = PositionWait(view)
-        self._snapshots = SharedSnapshots(view, tenants)
+        self._present = ViewReading(view, tenants, answer_seconds)
+        self._past = PastReading(view.url, history, tenants, answer_seconds) if history else None
         self._metrics = QueryMetrics(questions)
-        self._stuck: set[asyncio.Task[bytes]] = set()
-        self._unlogged, self._quiet_until = 0, 0.0
 
     def endpoint(self, name: str, subject: str, queue: str) -> Endpoint:
         """Return an endpoint whose requests are answered here."""
@@ -118,12 +113,14 @@ class QueryEndpoint:
         return endpoint
 
     def _retry_after_ms(self) -> int:
-        return self._snapshots.throughput.retry_after_ms(self._admission.in_progress)
+        return self._present.snapshots.throughput.retry_after_ms(self._admission.in_progress)
 
     async def drain(self) -> None:
         """Return when every question has its answer; those that wait for a position get BUSY."""
         await self._admission.drain(DRAIN_SECONDS)
-        self._position.close()
+        self._present.close()
+        if self._past is not None:
+            await self._past.close()
 
     async def ready(self) -> str | None:
         """Return None when the view can be read, else the reason."""
@@ -151,7 +148,7 @@ class QueryEndpoint:
         request = pending.request
         try:
             question = parse_question(self._questions, pending.account, pending.name, request.data)
-            return Reply(request, await self._at_position(pending.account, question))
+            return Reply(request, await self._answer(pending.account, question))
         except QuestionRefusedError as error:
             return error_reply(request, error)
         except asyncio.CancelledError:
@@ -162,69 +159,20 @@ class QueryEndpoint:
             unexpected_errors.record(error, "answering", **context, traceparent=trace)
             return error_reply(request, failed())
 
-    async def _at_position(self, account: str, question: Question) -> bytes:
-        """Answer from a snapshot that is not older than the question allows."""
-        until = time.monotonic() + min(question.wait_ms, LONGEST_WAIT_MS) / 1_000
-        while True:
-            await self._position.reach(question.at_least, until)
-            try:
-                return await self._with_timeout(account, question)
-            except SnapshotBehindError:
-                if time.monotonic() >= until:
-                    raise self._position.behind(question.at_least) from None
-
-    async def _with_timeout(self, account: str, question: Question) -> bytes:
-        """Give BUSY when the database does not answer in time; the stuck task ends by itself later."""
-        task = asyncio.create_task(self._with_retry(account, question))
-        await asyncio.wait({task}, timeout=self._answer_seconds)
-        if not task.done():
-            self._stuck.add(task)
-            task.add_done_callback(self._log_late_end)
-            task.cancel()
-            raise busy("the database takes too long")
-        return task.result()
-
-    def _log_late_end(self, task: "asyncio.Task[bytes]") -> None:
-        self._stuck.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.warning("question.ended_late", error=type(error).__name__)
-
-    async def _with_retry(self, account: str, question: Question) -> bytes:
-        """Try again when the connection was broken, since a restart of the database breaks idle ones unnoticed."""
+    async def _answer(self, account: str, question: Question) -> bytes:
+        """Answer from a snapshot that is not older than the question allows, or as of its moment."""
 
         def query(snapshot: Snapshot) -> Awaitable[bytes]:
             return self._query(snapshot, question)
 
-        try:
-            try:
-                return await self._snapshots.read(account, question.actor, query)
-            except PoolTimeout:
-                raise busy("no connection to the database was free in time") from None
-            except psycopg.OperationalError:
-                await self._view.replace_broken_readers()
-                return await self._snapshots.read(account, question.actor, query)
-        except OverloadedError:
-            raise busy("too many are before it", self._retry_after_ms()) from None
-        except psycopg.OperationalError as error:
-            self._log_busy(question, type(error).__name__)
-            raise busy("the database is away") from None
-        except (psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError) as error:
-            # Tables that come and go under a statement: missing, of another shape, or dropped just now.
-            self._log_busy(question, str(error).splitlines()[0])
-            raise busy("the view is being made") from None
-
-    def _log_busy(self, question: Question, error: str) -> None:
-        """Log one line for all within a second, so that a flood of questions is not a flood of lines."""
-        self._unlogged += 1
-        if time.monotonic() >= self._quiet_until:
-            log.warning("question.busy", question=type(question).__name__, error=error, questions=self._unlogged)
-            self._unlogged, self._quiet_until = 0, time.monotonic() + QUIET_SECONDS
+        until = time.monotonic() + min(question.wait_ms, LONGEST_WAIT_MS) / 1_000
+        asker, moment = Asker(account, question.actor), getattr(question, "as_of", None)
+        if moment is None or self._past is None:
+            return await self._present.read(asker, question.at_least, until, query)
+        return await self._past.read(asker, moment, question.at_least, until, query)
 
     async def _query(self, snapshot: Snapshot, question: Question) -> bytes:
         """Run the service's queries on the snapshot, and render the answer."""
-        if snapshot.position < question.at_least:
-            self._view.waiters.advance(snapshot.position)
-            raise SnapshotBehindError
         try:
             require_actor(snapshot, question.actor)
             result = await self._answer_question(snapshot, question)
@@ -250,5 +198,5 @@ def require_actor(snapshot: Snapshot, actor: str) -> None:
     if actor.startswith(SERVICE):
         return
     snapshot.depends_on("user", actor)
-    if snapshot.actor_doc is None or snapshot.actor_doc["status"] != "active":
-        raise not_allowed("active_user", "The actor is not an active user of this account.")
+    if why := snapshot.why_not_allowed():
+        raise not_allowed("active_user", why)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -37,20 +37,39 @@ SELECT min(position) FROM (
     SELECT position, account, stream, aggregate FROM parked
     UNION ALL SELECT position, account, stream, aggregate FROM given_up
 ) AS dead
-WHERE account = %(account)s AND (stream = ANY(%(streams)s) OR aggregate = ANY(%(aggregates)s))
+WHERE position <= %(moment)s AND account = %(account)s
+    AND (stream = ANY(%(streams)s) OR aggregate = ANY(%(aggregates)s))
 """
+
+NOT_ACTIVE: Final = "The actor is not an active user of this account."
+
+
+class Asker(NamedTuple):
+    """The account and the actor of a question, and the position that it asks about; None for the newest rows."""
+
+    account: str
+    actor: str
+    as_of: int | None = None
 
 
 class Snapshot:
-    """Rows and position of one moment for one question, with the rows of its account and its actor."""
+    """Rows and position of one moment for one question, with the rows of its account and its actor.
+
+    Attributes:
+        reached: the position up to which the rows are complete.
+        actor_doc: the row with the actor's permissions; None for an actor whom nobody knows.
+        actor_active: whether the actor is an active user at this moment.
+    """
 
     def __init__(self, cursor: AsyncCursor[Row], head: Row, account: str) -> None:
         self._cursor = cursor
         self.account = account
         self.position: int = head[0]
+        self.reached: int = head[0]
         self._dead_letters: bool = head[1]
         self.account_doc: Any = head[2]
         self.actor_doc: Any = head[3]
+        self.actor_active = is_active(self.actor_doc)
         self._streams: set[UUID] = set()
         self._aggregates: set[str] = set()
 
@@ -58,6 +77,10 @@ class Snapshot:
         """Return the rows of a statement, which may use `%(account)s`."""
         await self._cursor.execute(query, {"account": self.account, **(params or {})})
         return await fetch_all(self._cursor)
+
+    def why_not_allowed(self) -> str | None:
+        """Say why the actor, who is not a service, may not ask anything here; None when they may."""
+        return None if self.actor_active else NOT_ACTIVE
 
     def depends_on(self, aggregate: Aggregate, *names: str) -> None:
         """Record that the answer depends on these aggregates; without names, on all of the account's."""
@@ -72,20 +95,25 @@ class Snapshot:
             return None
         self.depends_on("account", self.account)
         # The search path of a reader names the schema.
-        rows = await self.select(INCOMPLETE, {"streams": list(self._streams), "aggregates": list(self._aggregates)})
+        parameters = {"streams": list(self._streams), "aggregates": list(self._aggregates), "moment": self.position}
+        rows = await self.select(INCOMPLETE, parameters)
         position: int | None = rows[0][0]
         return position
 
 
+def is_active(user: Mapping[str, Any] | None) -> bool:
+    return user is not None and user["status"] == "active"
+
+
 async def begin_snapshots(
-    cursor: AsyncCursor[Row], definition: ProjectionDefinition, askers: Sequence[tuple[str, str]]
+    cursor: AsyncCursor[Row], definition: ProjectionDefinition, askers: Sequence[Asker]
 ) -> list[Snapshot]:
     """Begin a transaction, and return a snapshot of its moment for each account and actor.
 
     Raises:
         psycopg.Error: there are no rows of the definition's version.
     """
-    accounts, actors = [account for account, _ in askers], [actor for _, actor in askers]
+    accounts, actors = [asker.account for asker in askers], [asker.actor for asker in askers]
     await cursor.execute(BEGIN, prepare=False)
     heads = await _read_heads(cursor, definition, accounts, actors)
     if not heads:

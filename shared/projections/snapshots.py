@@ -17,7 +17,7 @@ from shared.messaging.admission import KnownTenants, Throughput
 from shared.messaging.fair_queue import FairQueue
 from shared.process.pacing import pause_after
 from shared.projections.cpu_time import CpuTimed
-from shared.projections.snapshot import Snapshot
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.view import View
 
 # A snapshot whose answers have kept the event loop busy for so long begins no further one.
@@ -41,7 +41,7 @@ class OverloadedError(Exception):
 @dataclass(slots=True, eq=False)
 class QueuedQuestion:
     account: str
-    actor: str
+    asker: Asker
     read: Callable[[Snapshot], Awaitable[Any]]
     answer: "asyncio.Future[Any]"
     arrived: float
@@ -77,23 +77,27 @@ class SharedSnapshots:
         # In how many snapshots each line is now, including those that it rests after.
         self._in_use: Counter[str] = Counter()
 
-    async def read(self, account: str, actor: str, read: Callable[[Snapshot], Awaitable[T]]) -> T:
+    async def read(self, asker: Asker, read: Callable[[Snapshot], Awaitable[T]]) -> T:
         """Return the result of `read` from a snapshot that was taken after this call.
+
+        All askers of one view ask about the newest rows, or all of them about a position.
 
         Raises:
             OverloadedError: its turn did not come in time.
             psycopg.Error: the database is away or refused; `read` may raise others.
         """
-        waiting = QueuedQuestion(account, actor, read, asyncio.get_running_loop().create_future(), time.monotonic())
+        waiting = QueuedQuestion(
+            asker.account, asker, read, asyncio.get_running_loop().create_future(), time.monotonic()
+        )
         self._waiting.put(waiting)
         self._start()
         try:
-            answer: T = await waiting.answer
+            answered: T = await waiting.answer
         except asyncio.CancelledError:
             # While the readers hang, no group takes it: it must not stay until one does.
             self._waiting.remove_expired(lambda other: other.answer.done())
             raise
-        return answer
+        return answered
 
     def _start(self) -> None:
         if len(self._reading) < self._view.readers:
@@ -155,7 +159,7 @@ class SharedSnapshots:
 
     async def _answer_group(self, group: deque[QueuedQuestion]) -> None:
         """Take each out of the group as it is answered; the one that breaks the transaction fails alone."""
-        async with self._view.snapshots([(waiting.account, waiting.actor) for waiting in group]) as snapshots:
+        async with self._view.snapshots([waiting.asker for waiting in group]) as snapshots:
             met = {snapshot.account for snapshot in snapshots if snapshot.account_doc is not None}
             if new_accounts := {account for account in met if account not in self._accounts}:
                 self._waiting.add_tenants(new_accounts)

@@ -19,9 +19,10 @@ from shared.projections.checkpoint import Checkpoint, drop_unchanged, log_mismat
 from shared.projections.commit_strategies import LiveCommit
 from shared.projections.definition import ProjectionDefinition, Row, VersionMismatchError
 from shared.projections.events import IncomingEvent, contiguous
+from shared.projections.past_snapshot import begin_past_snapshots
 from shared.projections.projection_store import REFUSALS, ProjectionWriter, write_carefully
 from shared.projections.row_statements import record_applied
-from shared.projections.snapshot import Snapshot, begin_snapshots
+from shared.projections.snapshot import Asker, Snapshot, begin_snapshots
 from shared.projections.tables import add_missing_columns, create, exists, lock_schema, named
 from shared.projections.view_connections import connection_pool
 from shared.projections.waiters import PositionWaiters
@@ -51,6 +52,7 @@ class View:
     follower (`history/`) writes it.
 
     Args:
+        postgres_url: the database.
         readers: the most connections, and so snapshots, for questions at once.
         cached_documents: the most documents that commits keep in memory, about 1 kB each.
     """
@@ -63,7 +65,7 @@ class View:
         self.waiters = PositionWaiters()
         self._writer = ProjectionWriter(definition, definition.name, LiveCommit(definition), cached_documents)
         self._version_live = asyncio.Event()
-        self._url = postgres_url
+        self.url = postgres_url
         name = schemas.reader_application_name(definition.name, definition.version)
         self._readers = connection_pool(postgres_url, definition, readers, name)
         # Commits that the server loses with its last moments come again from the stream: their position is lost, too.
@@ -154,6 +156,13 @@ class View:
         """Read the position of the live rows from the database."""
         return (await self._live_version_and_position())[1]
 
+    async def built_position(self) -> int:
+        """Read the position of the live rows, or of those that are being built while there are no live ones."""
+        async with self.writing() as cursor:
+            status = await schemas.schema_status(cursor, self.definition.name)
+        rows = status.live if status.live and status.live.version == self.definition.version else status.building
+        return rows.position if rows else 0
+
     async def version(self) -> int:
         """Read the version of the live rows from the database."""
         return (await self._live_version_and_position())[0]
@@ -209,7 +218,7 @@ class View:
     async def log_mismatch(self) -> str | None:
         """Say why the live rows cannot be of the present log; None when they can."""
         checkpoint = await self.checkpoint()
-        async with LogReader(self._url) as events:
+        async with LogReader(self.url) as events:
             return await log_mismatch(events, checkpoint) if checkpoint else None
 
     async def record_event_id(self, position: int, event: str) -> None:
@@ -274,11 +283,12 @@ class View:
         return int(row[1])
 
     @asynccontextmanager
-    async def snapshots(self, askers: Sequence[tuple[str, str]]) -> AsyncIterator[list[Snapshot]]:
+    async def snapshots(self, askers: Sequence[Asker]) -> AsyncIterator[list[Snapshot]]:
         """One moment of the view for several answers in turn, each for an account and an actor.
 
         Raises:
             psycopg.Error: the database is away, or there are no rows of this version yet.
         """
         async with self._readers.connection() as connection, connection.cursor() as cursor:
-            yield await begin_snapshots(cursor, self.definition, askers)
+            begin = begin_snapshots if askers[0].as_of is None else begin_past_snapshots
+            yield await begin(cursor, self.definition, askers)

@@ -19,7 +19,7 @@ from shared.language.reasons import Reason
 from shared.messaging.admission import KnownTenants
 from shared.process.clock import new_id
 from shared.projections.projection_service import ServiceLimits
-from shared.projections.snapshot import Snapshot
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.snapshots import OverloadedError, SharedSnapshots
 from shared.projections.view import View
 from tests.journeys.wire import Reply, Wire, body, command_subject, connected, question_subject
@@ -214,7 +214,7 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(database
         return looked
 
     def ask(count: int) -> "list[asyncio.Task[int]]":
-        return [asyncio.create_task(snapshots.read("acme", ADMIN, look)) for _ in range(count)]
+        return [asyncio.create_task(snapshots.read(Asker("acme", ADMIN), look)) for _ in range(count)]
 
     await view.open()
     try:
@@ -230,7 +230,7 @@ async def test_questions_whose_turn_came_too_late_cost_nothing_any_more(database
         snapshots.max_wait_seconds = longest
         # Whose group had begun already are answered though nobody hears it.
         assert looked <= view.readers * 64
-        assert await snapshots.read("acme", ADMIN, look) == looked
+        assert await snapshots.read(Asker("acme", ADMIN), look) == looked
     finally:
         await view.close()
 

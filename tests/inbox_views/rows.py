@@ -11,7 +11,7 @@ from services.inbox_views.queries import answer
 from shared.language.catalog import QUESTIONS
 from shared.projections.answers import QuestionRefusedError, render_answer
 from shared.projections.events import DeliveredEvent
-from shared.projections.snapshot import Snapshot
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Story
@@ -29,7 +29,7 @@ class Rows:
         """The result, as the reply bears it."""
         await self._apply()
         question = QUESTIONS[name].model_validate({"actor": actor, **fields})
-        async with self.view.snapshots([(self.story.account, actor)]) as (snapshot,):
+        async with self.view.snapshots([Asker(self.story.account, actor)]) as (snapshot,):
             body = await render_answer(snapshot.position, await answer(self.seen(snapshot), question), None)
         return orjson.loads(orjson.dumps(body))["result"]
 

@@ -22,7 +22,7 @@ def test_a_range_has_moments_as_positions_or_times() -> None:
     assert read(a.Timeline).from_ is None
 
 
-@pytest.mark.parametrize("moment", [0, -1, True, 2**63, "2026-03-03", "2026-03-03T12:00:00", "noon", 1.5])
+@pytest.mark.parametrize("moment", [True, 2**63, "2026-03-03", "2026-03-03T12:00:00", "noon", 1.5])
 def test_a_moment_is_a_position_or_a_time_with_an_offset(moment: Any) -> None:
     with pytest.raises(ValidationError):
         read(a.Timeline, to=moment)

@@ -30,6 +30,7 @@ from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.rebuild import build, rebuild
 from shared.projections.rebuild.replay import LogIncompleteError
 from shared.projections.schemas import PreconditionFailedError, SchemasInUseError
+from shared.projections.snapshot import Asker
 from shared.projections.view import View
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, is_ready, on_bus, personal, service_running
 from tests.projections.running_views import apply, reached, rows_of, schemas_of, story, write_log
@@ -294,10 +295,10 @@ async def test_a_cutover_waits_for_an_answer_under_way_and_blocks_no_other(datab
     told = story(20)
     async with prepared(database, told) as view:
         await build(database, DEFINITION)
-        async with view.snapshots([("acme", "ana")]) as (held,):
+        async with view.snapshots([Asker("acme", "ana")]) as (held,):
             switching = asyncio.create_task(cutover(database, DEFINITION))
             for _ in range(20):
-                async with view.snapshots([("acme", "ana")]) as (other,):
+                async with view.snapshots([Asker("acme", "ana")]) as (other,):
                     assert other.position == told.end
             assert not switching.done()
             assert held.position == told.end
@@ -316,14 +317,14 @@ async def test_a_cutover_that_waits_too_long_gives_up_and_changes_nothing(
         with pytest.raises(PreconditionFailedError, match="does the service run"):
             await compare(database, DEFINITION, limits=impatient)
         before = await rows_of(database)
-        async with view.snapshots([("acme", "ana")]):
+        async with view.snapshots([Asker("acme", "ana")]):
             with pytest.raises(PreconditionFailedError, match="never free"):
                 await cutover(database, DEFINITION, limits=impatient)
         assert await rows_of(database) == before
         assert (await cutover(database, DEFINITION)).position == told.end
         # Nor is what was kept for the way back lost to a switch that does not happen.
         await build(database, DEFINITION)
-        async with view.snapshots([("acme", "ana")]):
+        async with view.snapshots([Asker("acme", "ana")]):
             with pytest.raises(PreconditionFailedError, match="never free"):
                 await cutover(database, DEFINITION, limits=impatient)
         assert (await rollback(database, DEFINITION)).position == told.end

@@ -10,6 +10,7 @@ from shared.language import events as e
 from shared.language.recorded import Recorded
 from shared.projections.definition import Document
 from shared.projections.events import DeliveredEvent
+from shared.projections.snapshot import Asker
 from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import beginning, personal
@@ -34,7 +35,7 @@ def entries(recorded: list[Recorded]) -> list[DeliveredEvent]:
 
 
 async def doc_of(view: View, key: str) -> Document:
-    async with view.snapshots([("acme", "ana")]) as (snapshot,):
+    async with view.snapshots([Asker("acme", "ana")]) as (snapshot,):
         ((doc,),) = await snapshot.select("SELECT doc FROM addresses WHERE key = %(key)s", {"key": key})
     assert isinstance(doc, dict)
     return doc
@@ -84,7 +85,7 @@ async def test_rows_that_were_changed_from_outside_are_read_again(views: tuple[V
 
 async def test_a_process_that_starts_does_not_wait_for_readers(views: tuple[View, View]) -> None:
     reading, starting = views
-    async with reading.snapshots([("acme", "ana")]) as (snapshot,):
+    async with reading.snapshots([Asker("acme", "ana")]) as (snapshot,):
         await snapshot.select("SELECT position FROM view")
         async with asyncio.timeout(5):
             assert await starting.prepare()

@@ -8,7 +8,7 @@ import pytest
 from shared.language import events as e
 from shared.projections.history.versions import RowVersion, versions_in_account, versions_of
 from shared.projections.rebuild.rebuild import rebuild
-from shared.projections.snapshot import Snapshot
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.view import View
 from tests.inbox_views.stories import beginning, personal
 from tests.projections.histories import HISTORY
@@ -38,7 +38,7 @@ async def opened(url: str) -> AsyncIterator[Snapshot]:
     view = View(url, HISTORY, readers=1)
     await view.open()
     try:
-        async with view.snapshots([("acme", "ana")]) as (found,):
+        async with view.snapshots([Asker("acme", "ana")]) as (found,):
             yield found
     finally:
         await view.close()

@@ -15,7 +15,7 @@ from shared.process.clock import new_id
 from shared.projections.cooperative import ROWS_AT_ONCE
 from shared.projections.cpu_time import CpuTimed
 from shared.projections.question_admission import PendingQuestion, QuestionAdmission
-from shared.projections.snapshot import Snapshot
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.snapshots import SharedSnapshots
 from shared.projections.view import View
 
@@ -59,10 +59,10 @@ async def test_another_accounts_question_does_not_wait_for_the_heavy_lists_of_on
         at_work += 1
         await may_end.wait()
 
-    lists = [asyncio.create_task(snapshots.read(BAD, ADMIN, heavy)) for _ in range(40)]
+    lists = [asyncio.create_task(snapshots.read(Asker(BAD, ADMIN), heavy)) for _ in range(40)]
     async with asyncio.timeout(10):
         for _ in range(20):
-            assert await snapshots.read(GOOD, ADMIN, light) == "answered"
+            assert await snapshots.read(Asker(GOOD, ADMIN), light) == "answered"
     assert not any(task.done() for task in lists)
     assert at_work <= view.readers // 2
     may_end.set()
@@ -83,7 +83,7 @@ async def test_one_account_alone_has_all_of_the_snapshots(view: View) -> None:
 
     # More than fit into the groups of three.
     async with asyncio.timeout(10):
-        await asyncio.gather(*(snapshots.read(BAD, ADMIN, heavy) for _ in range(4 * 64)))
+        await asyncio.gather(*(snapshots.read(Asker(BAD, ADMIN), heavy) for _ in range(4 * 64)))
 
 
 async def test_an_account_that_keeps_the_event_loop_busy_rests_while_others_ask(view: View) -> None:
@@ -95,9 +95,9 @@ async def test_an_account_that_keeps_the_event_loop_busy_rests_while_others_ask(
         keep_busy(0.015)  # what a list of a thousand takes of the loop
         through += 1
 
-    lists = [asyncio.create_task(snapshots.read(BAD, ADMIN, heavy)) for _ in range(30)]
+    lists = [asyncio.create_task(snapshots.read(Asker(BAD, ADMIN), heavy)) for _ in range(30)]
     for _ in range(20):
-        await snapshots.read(GOOD, ADMIN, light)
+        await snapshots.read(Asker(GOOD, ADMIN), light)
     assert through < len(lists) / 2
     await asyncio.gather(*lists)
     assert through == len(lists)
@@ -112,7 +112,7 @@ async def test_a_long_list_lets_others_have_the_loop_while_it_is_read(view: View
             passes += 1
             await asyncio.sleep(0)
 
-    async with view.snapshots([(BAD, ADMIN)]) as (snapshot,):
+    async with view.snapshots([Asker(BAD, ADMIN)]) as (snapshot,):
         counting = asyncio.create_task(count())
         few = await snapshot.select("SELECT number FROM generate_series(1, 20) number")
         before = passes
@@ -175,7 +175,7 @@ async def test_only_own_steps_are_counted_and_errors_pass() -> None:
 async def test_questions_of_one_account_share_its_row_and_each_has_its_actors_own(view: View) -> None:
     rows = [
         ("accounts", BAD, BAD, '{"plan": "bad"}'), ("accounts", GOOD, GOOD, '{"plan": "good"}'),
-        *(("users", account, user, f'{{"user": "{user}", "of": "{account}"}}')
+        *(("users", account, user, f'{{"user": "{user}", "of": "{account}", "status": "active"}}')
           for account in (BAD, GOOD) for user in ("a", "b")),
     ]  # fmt: skip
     async with view.writing() as cursor:
@@ -186,7 +186,10 @@ async def test_questions_of_one_account_share_its_row_and_each_has_its_actors_ow
                 ),
                 (account, key, doc),
             )
-    askers = [(BAD, "a"), (GOOD, "b"), (BAD, "b"), ("else", "a"), (GOOD, "a"), (BAD, "nobody")]
+    askers = [
+        Asker(account, actor)
+        for account, actor in ((BAD, "a"), (GOOD, "b"), (BAD, "b"), ("else", "a"), (GOOD, "a"), (BAD, "nobody"))
+    ]
     async with view.snapshots(askers) as snapshots:
         found = [(one.account_doc, one.actor_doc) for one in snapshots]
     assert [(one and one["plan"], who and (who["of"], who["user"])) for one, who in found] == [

@@ -25,7 +25,7 @@ from shared.projections.projection_service import ServiceLimits
 from shared.projections.rebuild import parked as parking
 from shared.projections.rebuild import rebuild as rebuilding
 from shared.projections.rebuild.replay import LogIncompleteError
-from shared.projections.snapshot import Snapshot
+from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.view import View
 from shared.wire.cloud_events import to_wire
 from tests.inbox_views.stories import Bus, beginning, eventually, is_ready, on_bus, personal, service_running
@@ -109,7 +109,7 @@ async def test_a_poisonous_event_parks_its_aggregate_and_nothing_else(
         await cursor.execute("UPDATE parked SET headers = %s WHERE position = 8", (orjson.dumps(mended),))
     assert await parking.retry_parked(view) == (2, 1)
     assert [one.position for one in await parking.list_parked(view)] == [11]
-    async with view.snapshots([("acme", "ana")]) as (snapshot,):
+    async with view.snapshots([Asker("acme", "ana")]) as (snapshot,):
         ((doc,),) = await snapshot.select("SELECT doc FROM addresses WHERE key = %(key)s", {"key": BOB})
     assert (doc["from_name"], doc["tools"]) == ("of a type nobody knows", ["meetings"])
     await view.close()

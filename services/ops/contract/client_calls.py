@@ -38,6 +38,7 @@ takes `CommandOptions`, a question `QuestionOptions` and a list `ListOptions`. A
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from shared.client.outcomes import Page, QueryResult

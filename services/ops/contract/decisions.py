@@ -58,6 +58,8 @@ EVERY_QUESTION: Final = (
     QuestionError.PERMISSION_MISSING,
 )
 
+OF_A_MOMENT: Final = (QuestionError.AS_OF_TOO_EARLY, QuestionError.AS_OF_TOO_LATE, QuestionError.HISTORY_BEHIND)
+
 INBOX: Final = (Reason.INBOX_NOT_FOUND, Reason.INBOX_ARCHIVED)
 OWNER: Final = (Reason.USER_NOT_FOUND, Reason.OWNER_NOT_ACTIVE)
 CONNECTED: Final = (Reason.NOT_CONNECTED, Reason.ADDRESS_IS_ALIAS, Reason.ADDRESS_ORPHANED)
@@ -293,4 +295,5 @@ def refusals(command: type[c.Command]) -> list[Reason]:
 
 def errors(question: type[q.Question]) -> list[QuestionError]:
     """Every error of this question."""
-    return [*EVERY_QUESTION, *rules_of_question(question).errors]
+    of_moment = OF_A_MOMENT if issubclass(question, q.StateQuestion) else ()
+    return [*EVERY_QUESTION, *of_moment, *rules_of_question(question).errors]

@@ -22,6 +22,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "correlation_id": "An id that every event of the command carries, to trace work across systems.",
     "dry_run": "Decide the command without writing anything.",
     "at_least": "The position that the answer must include; the position of a reply makes its effect visible.",
+    "as_of": "The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.",
     "wait_ms": "The time to wait for that position, in milliseconds; values above 30,000 are reduced to it.",
     "limit": "The maximum number of items; a page may have fewer.",
     "after": "The `next` of the previous page.",
@@ -264,6 +265,10 @@ REASONS: Final[Mapping[str, str]] = {
     "NATS; details name the fields or the size.",
     "QUERY_UNKNOWN": "The question does not exist; details list the questions.",
     "VIEW_BEHIND": "The view did not reach the position in time; retry.",
+    "HISTORY_BEHIND": "The history of the view has not reached that moment yet; details say how far it is; retry.",
+    "AS_OF_TOO_EARLY": "That moment is before the first event; details name the first and the last moment.",
+    "AS_OF_TOO_LATE": "That moment is after the end of the log, or later than now; details name the first and the last "
+    "moment.",
 }
 
 

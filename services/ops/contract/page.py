@@ -208,7 +208,7 @@ def event(message: Message, kind: type[Event]) -> str:
 def reasons() -> Iterator[str]:
     yield m.prose(
         f"The names are stable; the number is the `{subjects.ERROR_CODE}`. New ones may be added: treat an unknown "
-        "one as a refusal. After `BUSY` and `VIEW_BEHIND`, send the same request again."
+        "one as a refusal. After `BUSY`, `VIEW_BEHIND` and `HISTORY_BEHIND`, send the same request again."
     )
     rows = ((f'<span id="{m.anchor("reasons", name)}">{m.code(name)}</span>', str(CODES[name]), m.inline(meaning))
             for name, meaning in REASONS.items())  # fmt: skip

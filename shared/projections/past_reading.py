@@ -1,0 +1,139 @@
+"""Read the history of a view for questions as of a moment: a position of the log, or a time."""
+
+import asyncio
+import time
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from shared.language.moments import instant
+from shared.language.reasons import QuestionError
+from shared.messaging.admission import KnownTenants
+from shared.process import clock
+from shared.process.log_reader import LogReader, Moment
+from shared.projections.answers import AWAY_RETRY_MS, QuestionRefusedError, busy
+from shared.projections.reading import Query, ViewReading
+from shared.projections.snapshot import Asker
+from shared.projections.view import View
+
+
+class PastReading:
+    """Reads a history for many questions, each as of a moment of its own.
+
+    Args:
+        answer_seconds: how long the database may take for an answer.
+    """
+
+    def __init__(self, postgres_url: str, history: View, tenants: KnownTenants, answer_seconds: float) -> None:
+        self._history = history
+        self._reading = ViewReading(history, tenants, answer_seconds)
+        self._answer_seconds = answer_seconds
+        self._log = LogReader(postgres_url)
+        self._reading_log = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Give up waiting for positions, and disconnect."""
+        self._reading.close()
+        await self._log.close()
+
+    async def read(self, asker: Asker, moment: int | str, at_least: int, until: float, query: Query) -> bytes:
+        """Return the query's answer from the rows as of a moment.
+
+        Raises:
+            QuestionRefusedError: AS_OF_TOO_EARLY, AS_OF_TOO_LATE; HISTORY_BEHIND, the history was not there until
+                then; BUSY; or the query's own error.
+        """
+        position = await self._position_of(moment, at_least, until)
+        try:
+            return await self._reading.read(asker._replace(as_of=position), position, until, query)
+        except QuestionRefusedError as error:
+            if error.error is QuestionError.VIEW_BEHIND or await self._unmade():
+                raise await self._behind(position) from None
+            raise
+
+    # ---- the position of a moment
+
+    async def _position_of(self, moment: int | str, at_least: int, until: float) -> int:
+        if isinstance(moment, int) and 0 < moment <= self._history.waiters.position:
+            return moment
+        try:
+            async with asyncio.timeout(self._answer_seconds), self._reading_log:
+                await self._log_reaches(at_least, until)
+                ends = await self._log.first_and_last()
+                if isinstance(moment, int):
+                    return _within(moment, ends)
+                return await self._position_at(instant(moment), ends)
+        except TimeoutError:
+            raise busy("the database takes too long") from None
+        except (psycopg.Error, OSError):
+            raise busy("the database is away") from None
+
+    async def _log_reaches(self, at_least: int, until: float) -> None:
+        """Wait for the end of the log, so that an event that the caller knows counts as of a time after it."""
+        while at_least and (end := await self._log.end()) < at_least:
+            if time.monotonic() >= until:
+                message = f"The log is at position {end}, before {at_least}; ask again."
+                raise QuestionRefusedError(QuestionError.VIEW_BEHIND, message, {"position": end, "at_least": at_least})
+            await asyncio.sleep(min(0.05, max(0.0, until - time.monotonic())))
+
+    async def _position_at(self, time_: datetime, ends: tuple[Moment, Moment] | None) -> int:
+        if time_ > instant(clock.now()):
+            raise too_late("that time is later than now", ends)
+        if not (position := await self._log.position_at(time_)):
+            raise too_early("the first event is later than that time", ends)
+        return position
+
+    # ---- how far the history is
+
+    async def _unmade(self) -> bool:
+        """Return whether there is no history that could answer; the reason of a failed read is that then."""
+        try:
+            await self._history.position()
+        except psycopg.ProgrammingError:
+            return True
+        except psycopg.Error:
+            return False
+        return False
+
+    async def _behind(self, position: int) -> QuestionRefusedError:
+        try:
+            reached, end = await self._history.built_position(), await self._log_end()
+        except (psycopg.Error, OSError, TimeoutError):
+            return busy("the database is away")
+        details = {"position": reached, "as_of": position, "log_end": end, "retry_after_ms": AWAY_RETRY_MS}
+        message = f"The history is at position {reached} of {end}, before {position}; ask again."
+        return QuestionRefusedError(QuestionError.HISTORY_BEHIND, message, details)
+
+    async def _log_end(self) -> int:
+        async with asyncio.timeout(self._answer_seconds), self._reading_log:
+            return await self._log.end()
+
+
+def _within(position: int, ends: tuple[Moment, Moment] | None) -> int:
+    if ends is None or position < ends[0].position:
+        raise too_early("positions begin with 1" if ends else "there is no event yet", ends)
+    if position > ends[1].position:
+        raise too_late(f"the log ends at position {ends[1].position}", ends)
+    return position
+
+
+def too_early(why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
+    return _out_of_range(QuestionError.AS_OF_TOO_EARLY, why, ends)
+
+
+def too_late(why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
+    return _out_of_range(QuestionError.AS_OF_TOO_LATE, why, ends)
+
+
+def _out_of_range(error: QuestionError, why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
+    """`details` have the first and the last moment that can be asked about; null where there is no event."""
+    first, last = ends or (None, None)
+    details = {"first": first and _moment_answer(first), "last": last and _moment_answer(last)}
+    advice = "Ask as of a moment between details.first and details.last." if ends else "Ask again once there is one."
+    return QuestionRefusedError(error, f"Not answered: {why}. {advice}", details)
+
+
+def _moment_answer(moment: Moment) -> dict[str, Any]:
+    written = moment.time and moment.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"position": moment.position, "time": written}
