@@ -1,7 +1,6 @@
 """`switchboard command` and `switchboard query`: send any command or question, and print the reply."""
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -13,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from rich.text import Text
 
 from services.ops import render
+from services.ops.moments import moment
 from services.ops.strict_json import DuplicateKeyError, parsed
 from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, switchboard_at
 from shared.language.catalog import QUESTIONS
@@ -184,11 +184,6 @@ def body_of(fields: list[str] | None, actor: str | None) -> dict[str, Any]:
             raise typer.BadParameter(f"{key.removesuffix(':')} is given twice")
         body[key.removesuffix(":")] = _json(key, value) if key.endswith(":") else value
     return body
-
-
-def moment(text: str) -> int | str:
-    """A position, or a time that the service checks."""
-    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
 
 def _json(key: str, value: str) -> Any:

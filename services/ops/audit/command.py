@@ -30,7 +30,7 @@ from services.ops.audit.options import (
     User,
 )
 from services.ops.audit.request import Asker, ask, ask_all
-from services.ops.audit.text import moment
+from services.ops.moments import moment
 from services.ops.send import Fields, QuestionName, body_of
 from services.ops.strict_json import parsed
 from services.ops.terminal import Json, Url
@@ -146,7 +146,7 @@ def access(
 
     Example: switchboard audit access acme --address support@acme.example --at 2026-03-03T09:15:00+01:00
     """
-    fields = {"address": address, "inbox": inbox, "at": moment(at), **_range(from_, to)}
+    fields = {"address": address, "inbox": inbox, "at": _moment(at), **_range(from_, to)}
     ask_all(Asker(account, actor, url, seconds, as_json), audit.Access, fields, limit, accesses.of_place)
 
 
@@ -167,7 +167,7 @@ def access_of(
 
     Example: switchboard audit access-of acme --user bob --from 2026-01-01T00:00:00Z
     """
-    fields = {"user": user, "at": moment(at), **_range(from_, to)}
+    fields = {"user": user, "at": _moment(at), **_range(from_, to)}
     ask_all(Asker(account, actor, url, seconds, as_json), audit.AccessOf, fields, limit, accesses.of_user)
 
 
@@ -276,7 +276,11 @@ def _thing(address: str | None, inbox: str | None, user: str | None, team: str |
 
 
 def _range(from_: str | None, to: str | None) -> dict[str, Any]:
-    return {"from": moment(from_), "to": moment(to)}
+    return {"from": _moment(from_), "to": _moment(to)}
+
+
+def _moment(text: str | None) -> int | str | None:
+    return None if text is None else moment(text)
 
 
 def _json(text: str) -> Any:

@@ -1,7 +1,6 @@
-"""Moments, values and changed fields as text for people."""
+"""Times, values and changed fields as text for people."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,16 +16,6 @@ LONGEST_VALUE: Final = 400
 # Longer values of a changed field are shown below one another.
 LONGEST_BESIDE: Final = 28
 NOTHING: Final = "-"
-# As they are printed here: a position with commas; a time with a blank, where the service wants a T.
-POSITION: Final = re.compile(r"[0-9]{1,19}|[0-9]{1,3}(,[0-9]{3})+")
-TIME_WITH_BLANK: Final = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:.*)")
-
-
-def moment(typed: str | None) -> int | str | None:
-    """A position or a time from the command line, as a question takes it."""
-    if typed is None:
-        return None
-    return int(typed.replace(",", "")) if POSITION.fullmatch(typed) else TIME_WITH_BLANK.sub(r"\1T\2", typed)
 
 
 def exact_time(recorded: str | None) -> str:

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from services.ops.audit import access, story
-from services.ops.audit.text import exact_time, moment, value
+from services.ops.audit.text import exact_time, value
 from shared.language import audit
 from shared.language.audit_answers import AUDIT_RESULTS
 from shared.language.questions import Question
@@ -77,21 +77,6 @@ def test_colours_only_repeat_what_the_text_says(verb: str) -> None:
 
 def test_an_empty_list_shows_no_table() -> None:
     assert [*access.of_place([]), *access.leavers([]), *story.refusals([])] == []
-
-
-@pytest.mark.parametrize(
-    ("typed", "sent"),
-    [
-        ("12", 12),
-        ("1,204", 1_204),
-        ("2026-03-03T09:15:00+01:00", "2026-03-03T09:15:00+01:00"),
-        ("2026-03-03 09:15:02.113456Z", "2026-03-03T09:15:02.113456Z"),
-        ("yesterday", "yesterday"),
-        (None, None),
-    ],
-)
-def test_a_moment_may_be_typed_as_it_is_shown(typed: str | None, sent: int | str | None) -> None:
-    assert moment(typed) == sent
 
 
 def test_times_are_shown_in_utc_as_exact_as_they_were_recorded() -> None:
