@@ -49,8 +49,10 @@ def entry(one: Item, today: Item | None = None) -> RenderableType:
 def _outcome(one: Item) -> Iterator[Text]:
     match one["outcome"]:
         case "refused":
-            reason = (value(one["reason"]), "bold")
-            yield Text.assemble(("✗ Refused", "bold red"), "  ", reason, f"  {value(one['message'])}")
+            message = value(one["message"])
+            # The sentence has the message's first sentence already.
+            more = "" if message.rstrip(".") in value(one["sentence"]) else f"  {message}"
+            yield Text.assemble(("✗ Refused", "bold red"), "  ", (value(one["reason"]), "bold"), more)
         case "unchanged":
             yield Text("= Unchanged", style="yellow")
     if one["dead_letter"]:

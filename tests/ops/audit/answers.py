@@ -47,7 +47,8 @@ REFUSED: Final = entry(
     event=None,
     reason="ADDRESS_ALREADY_TEAM",
     message="The address is connected to an inbox already.",
-    sentence="service:directory-sync tried to connect support@acme.example as the personal address of cleo.",
+    sentence="service:directory-sync tried to connect support@acme.example as the personal address of cleo; "
+    "refused: The address is connected to an inbox already.",
 )
 UNCHANGED: Final = entry(
     ordinal=16,
@@ -56,7 +57,7 @@ UNCHANGED: Final = entry(
     command_id=f"{ID}4",
     correlation_id=f"{ID}4",
     event=None,
-    sentence="ana tried to connect support@acme.example to the inbox support; it was so already.",
+    sentence="ana tried to connect support@acme.example to the inbox support; nothing had to change.",
 )
 SIGNED: Final = entry(
     position=1_204,
