@@ -30,6 +30,11 @@ _OWN_LOCK = """
 log = structlog.get_logger(__name__)
 
 
+def lease_application_name(lease: str) -> str:
+    """Return PostgreSQL's name for the session in which a process holds a lease, or tries for it."""
+    return f"{lease} lease"
+
+
 class LeaseLostError(Exception):
     """Another process may do the work now."""
 
@@ -80,7 +85,7 @@ class Lease:
             settings=lock_session_settings(self._lease_seconds),
             autocommit=True,
             connect_timeout=2,
-            application_name=f"{self._name} lease",
+            application_name=lease_application_name(self._name),
         )
         try:
             async with asyncio.timeout(self._lease_seconds) as deadline:

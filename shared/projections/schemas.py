@@ -15,8 +15,9 @@ from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import LockNotAvailable
 from psycopg.types.json import set_json_loads
 
+from shared.process.lease import lease_application_name
 from shared.process.postgres import DirectAsync
-from shared.projections.definition import Row
+from shared.projections.definition import ProjectionDefinition, Row
 from shared.projections.tables import drop, exists, named
 
 # For the session of one rebuild: no row counts before all do, and plans are kept while the tables grow.
@@ -107,16 +108,27 @@ async def schema_info(cursor: AsyncCursor[Any], schema: str) -> SchemaInfo | Non
     return SchemaInfo(schema, row[0], row[1]) if row else None
 
 
+def follower_lease(history: ProjectionDefinition) -> str:
+    """Return the name of the lease of a history's followers: one for each version, which may be rebuilt meanwhile."""
+    return f"history {history.view_name} {history.version}"
+
+
+def process_application_name(definition: ProjectionDefinition) -> str:
+    """Return PostgreSQL's name for a connection that each process of this view and version holds all the time."""
+    if definition.temporal:
+        return lease_application_name(follower_lease(definition))
+    return reader_application_name(definition.name, definition.version)
+
+
 def reader_application_name(view: str, version: int) -> str:
     """Return PostgreSQL's name for connections of processes that answer questions from rows of this version."""
     return f"{view}-questions-v{version}"
 
 
-async def count_readers(cursor: AsyncCursor[Row], view: str, version: int) -> int:
-    """Count the connections of such processes."""
+async def count_connections(cursor: AsyncCursor[Row], application_name: str) -> int:
     await cursor.execute(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s",
-        (reader_application_name(view, version),),
+        (application_name,),
     )
     row = await cursor.fetchone()
     return int(row[0]) if row else 0

@@ -191,7 +191,8 @@ class View:
     async def count_readers(self, version: int) -> int:
         """Count the connections of processes of that version, whether they answer yet or not."""
         async with self._readers.connection() as connection, connection.cursor() as cursor:
-            return await schemas.count_readers(cursor, self.definition.name, version)
+            name = schemas.reader_application_name(self.definition.name, version)
+            return await schemas.count_connections(cursor, name)
 
     def version_is_live(self) -> None:
         """Wake `wait_until_live`: the live rows are of this code's version now."""

@@ -22,6 +22,7 @@ from shared.projections.durable_consumer import consumer_config
 from shared.projections.projection_service import ServiceLimits
 from shared.projections.rebuild.admin import show
 from shared.projections.rebuild.cutover import cutover
+from shared.projections.rebuild.parked_everywhere import Definitions
 from shared.projections.rebuild.rebuild import build
 from shared.projections.schemas import PreconditionFailedError
 from shared.projections.view import View
@@ -32,6 +33,7 @@ from tests.relay.test_relay import IDENTITY_TABLE, relaying
 
 STREAM, CONSUMER = subjects.EVENT_STREAM, "inbox_views"
 MENDED_SECONDS = 12.0
+DEFINITIONS = Definitions(INBOX_VIEWS.definition, INBOX_VIEWS.definition.history())
 
 
 @pytest.fixture
@@ -416,7 +418,7 @@ async def test_rows_of_a_release_that_kept_no_ids_go_on_and_learn_which_event_th
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         await connection.execute("ALTER TABLE inbox_views.view DROP COLUMN event, DROP COLUMN event_at")
         await connection.execute("DROP TABLE inbox_views.given_up")
-    found = await show(database, INBOX_VIEWS.definition, {})
+    found = await show(database, DEFINITIONS, {})
     assert (found["position"], found["contradicts_log"], found["given_up"]) == (told.end, None, 0)
     async with (
         relaying(private_nats.url, database),
@@ -443,7 +445,7 @@ async def test_an_id_left_behind_by_a_release_that_keeps_none_is_not_taken_for_a
     async with await psycopg.AsyncConnection.connect(database, autocommit=True) as connection:
         # As it moves the position while both run.
         await connection.execute("UPDATE inbox_views.view SET event = gen_random_uuid(), event_at = position - 1")
-    assert (await show(database, INBOX_VIEWS.definition, {}))["contradicts_log"] is None
+    assert (await show(database, DEFINITIONS, {}))["contradicts_log"] is None
     before = await rows_of(database)
     async with (
         relaying(private_nats.url, database),
@@ -473,10 +475,7 @@ async def test_views_says_that_rows_do_not_match_the_log(bus: Bus, private_nats:
     async with relaying(private_nats.url, database), service_running(INBOX_VIEWS, private_nats.url, database):
         await reached(bus, told.end)
     await restore(database, told.end - 5, after(told.end - 5, "c0"))
-    assert (
-        f"the log ends at position {told.end - 4}"
-        in (await show(database, INBOX_VIEWS.definition, {}))["contradicts_log"]
-    )
+    assert f"the log ends at position {told.end - 4}" in (await show(database, DEFINITIONS, {}))["contradicts_log"]
     await log_goes_on(database, after(told.end - 4, "c1", "c2", "c3", "c4", "c5"))
-    why = (await show(database, INBOX_VIEWS.definition, {}))["contradicts_log"]
+    why = (await show(database, DEFINITIONS, {}))["contradicts_log"]
     assert f"at position {told.end} the log holds event" in why

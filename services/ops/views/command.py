@@ -5,7 +5,7 @@ JSON, which this module prints. So this module knows no rows, and no service has
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final
 
@@ -22,6 +22,10 @@ LONGEST_VALUE: Final = 60
 app = typer.Typer(help="Show the views; rebuild, compare and switch their rows; handle parked events.")
 app.add_typer(parked.app, name="parked", no_args_is_help=True)
 
+History = Annotated[
+    bool,
+    typer.Option("--history", help="Use the history of the view, with all versions of its rows, not the live rows."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Switch even if no running process can answer from these rows.")]
 
 
@@ -42,6 +46,8 @@ def _shown_by_default(context: typer.Context, url: Url = None, as_json: Json = F
 def show(url: Url = None, as_json: Json = False) -> None:
     """Show the status of each view: version, position, lag behind the log, parked events, other rows.
 
+    The history of a view keeps all versions of its rows; it follows the log on its own, and may lag.
+
     The lag in seconds is the age of the oldest event not applied yet. Dropped events are dead letters that these rows
     lack for good: affected answers have `incomplete_since` until the rows are rebuilt.
     """
@@ -53,9 +59,10 @@ def show(url: Url = None, as_json: Json = False) -> None:
         return
     titles = ("Version", "Position", "Lag, events", "Lag, seconds", "Parked", "Dropped")
     table = plain_table("View", *titles, "Other rows")
-    for name, one in zip(VIEWS, found, strict=True):
+    labeled = _labeled(found)
+    for label, one in labeled:
         table.add_row(
-            name,
+            label,
             _version(one),
             f"{one['position']:,}",
             f"{one['lag_events']:,}",
@@ -65,9 +72,21 @@ def show(url: Url = None, as_json: Json = False) -> None:
             "\n".join(_rows(rows) for rows in one["beside"]) or "-",
         )
     out.print(table)
-    for name, one in zip(VIEWS, found, strict=True):
+    for _, one in labeled:
         if why := one["contradicts_log"]:
-            out.print(f"{name} does not match the log: {escape(why)}. Its service rebuilds the rows by itself.")
+            out.print(
+                f"{label.strip()} does not match the log: {escape(why)}. Its service rebuilds the rows by itself."
+            )
+
+
+def _labeled(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Return the live rows of each view, each followed by its history."""
+    labeled: list[tuple[str, Mapping[str, Any]]] = []
+    for name, one in zip(VIEWS, found, strict=True):
+        labeled.append((_title(name, one["temporal"]), one))
+        if history := one.get("history"):
+            labeled.append(("  its history", history))
+    return labeled
 
 
 def _version(one: Mapping[str, Any]) -> str:
@@ -85,71 +104,76 @@ def _rows(rows: Mapping[str, Any]) -> str:
 
 
 @app.command()
-def rebuild(name: Name, url: Url = None, as_json: Json = False) -> None:
+def rebuild(name: Name, history: History = False, url: Url = None, as_json: Json = False) -> None:
     """Rebuild the rows from the event log, beside the live rows.
 
     Readers see no change. Then `compare` shows the differences, and `switch` makes the new rows live. Ctrl-C removes
     the unfinished rows.
     """
-    done = do(name, "rebuild", {}, url, as_json=as_json)
+    done = do(name, "rebuild", {"history": history}, url, as_json=as_json)
     if not as_json:
-        out.print(f"{name}: rows of version {done['version']} are rebuilt, at position {done['position']:,}.")
-        out.print(f"Compare them with the live rows: switchboard views compare {name}")
+        title, target = _title(name, history), _target(name, history)
+        out.print(f"{title}: rows of version {done['version']} are rebuilt, at position {done['position']:,}.")
+        out.print(f"Compare them with the live rows: switchboard views compare {target}")
 
 
 @app.command()
-def compare(name: Name, url: Url = None, as_json: Json = False) -> None:
+def compare(name: Name, history: History = False, url: Url = None, as_json: Json = False) -> None:
     """Show the effect of a switch: rows added, removed and changed, with examples and the fields that differ.
 
     Both are compared at the same position while the view runs. The exit code is 0 whether they differ or not.
     """
-    report = do(name, "compare", {}, url, as_json=as_json)
+    report = do(name, "compare", {"history": history}, url, as_json=as_json)
     if not as_json:
-        _print_report(name, report)
+        _print_report(_title(name, history), report)
 
 
 @app.command()
-def switch(name: Name, force: Force = False, url: Url = None, as_json: Json = False) -> None:
+def switch(name: Name, history: History = False, force: Force = False, url: Url = None, as_json: Json = False) -> None:
     """Make the rebuilt rows live in one step, and keep the former live rows.
 
     Processes of the former version stop answering until you switch back. Rows kept by an earlier switch are dropped.
     """
-    done = do(name, "switch", {"force": force}, url, as_json=as_json)
+    done = do(name, "switch", {"history": history, "force": force}, url, as_json=as_json)
     if not as_json:
-        _print_switched(
-            name,
-            done,
-            f"The former rows are kept: switchboard views back {name}, or drop {name}",
-        )
+        target = _target(name, history)
+        hint = f"The former rows are kept: switchboard views back {target}, or drop {target}"
+        _print_switched(_title(name, history), done, hint)
 
 
 @app.command()
-def back(name: Name, force: Force = False, url: Url = None, as_json: Json = False) -> None:
+def back(name: Name, history: History = False, force: Force = False, url: Url = None, as_json: Json = False) -> None:
     """Bring the rows from before the last switch up to date, and make them live again.
 
     The present rows are kept as new ones, in place of any others. Use the release of that former version: only its code
     can bring its rows up to date.
     """
-    done = do(name, "back", {"force": force}, url, as_json=as_json)
+    done = do(name, "back", {"history": history, "force": force}, url, as_json=as_json)
     if not as_json:
-        _print_switched(
-            name,
-            done,
-            f"The other rows are kept: switchboard views switch {name}, or drop {name}",
-        )
+        target = _target(name, history)
+        hint = f"The other rows are kept: switchboard views switch {target}, or drop {target}"
+        _print_switched(_title(name, history), done, hint)
 
 
 @app.command()
-def drop(name: Name, url: Url = None, as_json: Json = False) -> None:
+def drop(name: Name, history: History = False, url: Url = None, as_json: Json = False) -> None:
     """Delete the new and former rows; the live rows stay.
 
     You can then no longer switch back. A running process with a newer version than the live rows rebuilds its own and
     switches to them.
     """
-    done = do(name, "drop", {}, url, as_json=as_json)
+    done = do(name, "drop", {"history": history}, url, as_json=as_json)
     if not as_json:
         for rows in done["dropped"]:
             out.print(f"Dropped {rows['schema']}: version {rows['version']} at position {rows['position']:,}.")
+
+
+def _title(name: str, history: bool) -> str:
+    return f"{name}, history" if history else name
+
+
+def _target(name: str, history: bool) -> str:
+    return f"{name} --history" if history else name
 
 
 def _print_switched(name: str, done: Mapping[str, Any], hint: str) -> None:

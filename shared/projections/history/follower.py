@@ -28,7 +28,7 @@ from shared.projections.history.log_growth import LogGrowth
 from shared.projections.history.preparation import prepare_history
 from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.replay import LogIncompleteError, Replay, resume_replay
-from shared.projections.schemas import SESSION_SETTINGS, PreconditionFailedError
+from shared.projections.schemas import SESSION_SETTINGS, PreconditionFailedError, follower_lease
 from shared.wire.backoff import Backoff
 
 # A process that is stopped while it writes may not stop the others for longer.
@@ -90,9 +90,7 @@ class HistoryFollower:
         self._replay_limits: RebuildLimits = replace(
             LIMITS, batch=limits.batch, cached_documents=limits.cached_documents
         )
-        # One lease for each version: a later one may be rebuilt while this one is followed.
-        name = f"history {history.view_name} {history.version}"
-        self._lease = Lease(postgres_url, name, LEASE_SECONDS, BEAT_SECONDS)
+        self._lease = Lease(postgres_url, follower_lease(history), LEASE_SECONDS, BEAT_SECONDS)
         self._growth = LogGrowth(limits.fast_growth)
         self._backoff = Backoff(0.05, 2.0)
         self._checked_at = self._worked_since = 0.0

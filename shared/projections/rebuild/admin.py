@@ -9,8 +9,7 @@ import asyncio
 import base64
 import dataclasses
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -23,29 +22,42 @@ from shared.process.postgres import reason_of
 from shared.projections import schemas
 from shared.projections.checkpoint import log_mismatch, read_checkpoint
 from shared.projections.definition import ProjectionDefinition, VersionMismatchError
-from shared.projections.rebuild import parked
-from shared.projections.rebuild.cutover import cutover, drop_inactive, rollback
+from shared.projections.rebuild.cutover import CutoverResult, cutover, drop_inactive, rollback
 from shared.projections.rebuild.diff import compare
-from shared.projections.rebuild.parked import ParkedEventNotFoundError
+from shared.projections.rebuild.parked import BATCH, ParkedEventNotFoundError
+from shared.projections.rebuild.parked_everywhere import (
+    Definitions,
+    Retried,
+    give_up,
+    list_parked,
+    retry_parked,
+    show_parked,
+)
 from shared.projections.rebuild.progress import ProgressStep
 from shared.projections.rebuild.rebuild import build
 from shared.projections.rebuild.replay import LogIncompleteError
 from shared.projections.schemas import PreconditionFailedError
 from shared.projections.tables import named
-from shared.projections.view import View
 
 DONE: Final = 0
 REFUSED: Final = 1
 NO_ANSWER: Final = 3
 
 Arguments = Mapping[str, Any]
-Verb = Callable[[str, ProjectionDefinition, Arguments], Awaitable[Any]]
+Exchange = Callable[..., Awaitable[CutoverResult]]
+Verb = Callable[[str, Definitions, Arguments], Awaitable[Any]]
 
 
 # ---- the verbs
 
 
-async def show(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
+async def show(url: str, of: Definitions, _: Arguments) -> Any:
+    """Report the state of the live rows, with the history's under `history`; without live rows, the history's alone."""
+    states = [await _state(url, definition) for definition in of.all]
+    return states[0] | ({"history": states[1]} if states[1:] else {})
+
+
+async def _state(url: str, definition: ProjectionDefinition) -> dict[str, Any]:
     """Report position, lag behind the log, parked events, and schemas that are not live."""
     async with LogReader(url) as events, schemas.rebuild_connection(url) as connection, connection.cursor() as cursor:
         status = await schemas.schema_status(cursor, definition.name)
@@ -59,6 +71,7 @@ async def show(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
             why = await log_mismatch(events, await read_checkpoint(cursor, definition.name))
         return {
             "view": definition.name,
+            "temporal": definition.temporal,
             "code_version": definition.version,
             "version": live.version if live else None,
             "position": position,
@@ -90,62 +103,86 @@ async def dead_letters(cursor: AsyncCursor[Any], schema: str) -> tuple[int, int]
     return waiting, given_up
 
 
-async def rebuild(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
-    return {
-        "view": definition.name,
-        "version": definition.version,
-        "position": await build(url, definition, write_step),
-    }
+async def rebuild(url: str, of: Definitions, arguments: Arguments) -> Any:
+    definition = _chosen(of, arguments)
+    position = await build(url, definition, write_step)
+    return {"view": definition.name, "version": definition.version, "position": position}
 
 
-async def run_diff(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
+async def run_diff(url: str, of: Definitions, arguments: Arguments) -> Any:
+    definition = _chosen(of, arguments)
     report = await compare(url, definition, write_step)
     return {"view": definition.name, "same": report.same, **dataclasses.asdict(report)}
 
 
-async def run_cutover(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
-    found = await cutover(url, definition, write_step, force=arguments.get("force", False))
+async def run_cutover(url: str, of: Definitions, arguments: Arguments) -> Any:
+    return await _exchange(url, of, arguments, cutover)
+
+
+async def run_rollback(url: str, of: Definitions, arguments: Arguments) -> Any:
+    return await _exchange(url, of, arguments, rollback)
+
+
+async def _exchange(url: str, of: Definitions, arguments: Arguments, exchange: Exchange) -> Any:
+    definition = _chosen(of, arguments)
+    if of.live is not None and definition.temporal:
+        await _require_version_of_live(url, of.live)
+    found = await exchange(url, definition, write_step, force=arguments.get("force", False))
     return {"view": definition.name, **dataclasses.asdict(found)}
 
 
-async def run_rollback(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
-    found = await rollback(url, definition, write_step, force=arguments.get("force", False))
-    return {"view": definition.name, **dataclasses.asdict(found)}
+async def _require_version_of_live(url: str, live: ProjectionDefinition) -> None:
+    async with schemas.rebuild_connection(url) as connection, connection.cursor() as cursor:
+        rows = await schemas.schema_info(cursor, live.name)
+    if rows is not None and rows.version != live.version:
+        raise PreconditionFailedError(
+            f"The live rows of {live.name} are of version {rows.version}, this code is of version {live.version}. "
+            "Switch the rows: their history follows by itself."
+        )
 
 
-async def drop(url: str, definition: ProjectionDefinition, _: Arguments) -> Any:
-    return {
-        "view": definition.name,
-        "dropped": [dataclasses.asdict(rows) for rows in await drop_inactive(url, definition)],
-    }
+async def drop(url: str, of: Definitions, arguments: Arguments) -> Any:
+    definition = _chosen(of, arguments)
+    dropped = [dataclasses.asdict(rows) for rows in await drop_inactive(url, definition)]
+    return {"view": definition.name, "dropped": dropped}
 
 
-async def parked_list(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
-    async with open_view(url, definition) as view:
-        found = await parked.list_parked(view, arguments.get("after", 0), arguments.get("limit", parked.BATCH))
-    return [dataclasses.asdict(one) for one in found]
+def _chosen(of: Definitions, arguments: Arguments) -> ProjectionDefinition:
+    """Return the history if it was asked for, or there is nothing else."""
+    return of.history if arguments.get("history") else of.first
 
 
-async def parked_show(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
-    async with open_view(url, definition) as view:
-        detail = await parked.show_parked(view, arguments["position"])
+async def parked_list(url: str, of: Definitions, arguments: Arguments) -> Any:
+    found = await list_parked(url, of, arguments.get("after", 0), arguments.get("limit", BATCH))
+    return [dataclasses.asdict(one) | {"in": schemas_} for one, schemas_ in found]
+
+
+async def parked_show(url: str, of: Definitions, arguments: Arguments) -> Any:
+    detail, found_in = await show_parked(url, of, arguments["position"])
     return dataclasses.asdict(detail.parked) | {
+        "in": found_in,
         "followers": detail.followers,
         "headers": dict(detail.headers),
         "body": readable_body(detail.body),
     }
 
 
-async def parked_retry(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
-    async with open_view(url, definition) as view:
-        applied, left = await parked.retry_parked(view, arguments.get("position"))
-    return {"view": definition.name, "applied": applied, "left": left}
+async def parked_retry(url: str, of: Definitions, arguments: Arguments) -> Any:
+    return _of_each(of, await retry_parked(url, of, arguments.get("position")))
 
 
-async def parked_drop(url: str, definition: ProjectionDefinition, arguments: Arguments) -> Any:
-    async with open_view(url, definition) as view:
-        applied, left = await parked.give_up(view, arguments["position"])
-    return {"view": definition.name, "dropped": arguments["position"], "applied": applied, "left": left}
+async def parked_drop(url: str, of: Definitions, arguments: Arguments) -> Any:
+    position = arguments["position"]
+    return _of_each(of, await give_up(url, of, position)) | {"dropped": position}
+
+
+def _of_each(of: Definitions, outcomes: Mapping[str, Retried]) -> dict[str, Any]:
+    """Report what became of the live rows' events; of the history's, too, if it had any."""
+    nothing = Retried(0, 0)
+    found = {"view": of.first.name, **dataclasses.asdict(outcomes.get(of.first.name, nothing))}
+    if of.live is not None and of.history.name in outcomes:
+        found["history"] = dataclasses.asdict(outcomes[of.history.name])
+    return found
 
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -165,10 +202,13 @@ VERBS: Final[Mapping[str, Verb]] = {
 # ---- the process
 
 
-async def run_verb(url: str, definition: ProjectionDefinition, verb: str, arguments: Arguments) -> int:
-    """Do it, print the outcome, and return the exit code."""
+async def run_verb(
+    url: str, definition: ProjectionDefinition, verb: str, arguments: Arguments, *, live: bool = True
+) -> int:
+    """Do it, print the outcome, and return the exit code; without `live`, the view is a history only."""
+    of = Definitions(definition if live else None, definition.history())
     try:
-        write_line({"done": await VERBS[verb](url, definition, arguments)})
+        write_line({"done": await VERBS[verb](url, of, arguments)})
     except (PreconditionFailedError, ParkedEventNotFoundError, VersionMismatchError, LogIncompleteError) as error:
         write_line({"refused": str(error)})
         return REFUSED
@@ -199,16 +239,6 @@ def write_line(line: Mapping[str, Any]) -> None:
 
 def write_step(step: ProgressStep) -> None:
     write_line({"step": dataclasses.asdict(step)})
-
-
-@asynccontextmanager
-async def open_view(url: str, definition: ProjectionDefinition) -> AsyncIterator[View]:
-    view = View(url, definition)
-    await view.open()
-    try:
-        yield view
-    finally:
-        await view.close()
 
 
 def readable_body(body: bytes) -> Any:

@@ -100,7 +100,7 @@ async def _require_readers(connection: AsyncConnection[Row], definition: Project
         live = await schemas.schema_info(cursor, definition.name)
         if live is None or live.version == definition.version:
             return
-        if not await schemas.count_readers(cursor, definition.name, definition.version):
+        if not await schemas.count_connections(cursor, schemas.process_application_name(definition)):
             raise PreconditionFailedError(
                 f"No process of version {definition.version} runs to answer from these rows; those of {live.version} "
                 "would stand by. Start one first, or force it."

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
@@ -12,7 +13,7 @@ from psycopg.types.json import set_json_loads
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync
 from shared.projections import schemas
-from shared.projections.definition import TABLES, ProjectionDefinition, Row
+from shared.projections.definition import PAST_TABLES, ProjectionDefinition, Row
 from shared.projections.rebuild.limits import LIMITS, RebuildLimits
 from shared.projections.rebuild.progress import OnProgress, ProgressReporter, ignore_progress
 from shared.projections.rebuild.replay import Replay, resume_replay
@@ -27,11 +28,23 @@ DIFFERENT: Final[LiteralString] = """
 CREATE TEMPORARY TABLE different ON COMMIT DROP AS
 SELECT coalesce(l.account, n.account) AS account, coalesce(l.key, n.key) AS key,
        CASE WHEN l.stream IS NULL THEN 'added' WHEN n.stream IS NULL THEN 'removed' ELSE 'changed' END AS kind,
-       l.doc || jsonb_build_object('(version)', l.version, '(position)', l.position) AS before,
-       n.doc || jsonb_build_object('(version)', n.version, '(position)', n.position) AS after
-FROM {live}.{table} l FULL JOIN {new}.{table} n USING (stream)
-WHERE (l.account, l.key, l.doc, l.version, l.position) IS DISTINCT FROM (n.account, n.key, n.doc, n.version, n.position)
+       l.doc || jsonb_build_object('(version)', l.version, '(position)', l.position {l_shown}) AS before,
+       n.doc || jsonb_build_object('(version)', n.version, '(position)', n.position {n_shown}) AS after
+FROM {live}.{table} l FULL JOIN {new}.{table} n USING ({identity})
+WHERE (l.account, l.key, l.doc, l.version, l.position {l_until})
+   IS DISTINCT FROM (n.account, n.key, n.doc, n.version, n.position {n_until})
 """
+OF_ROWS: Final = {"identity": sql.SQL("stream")} | dict.fromkeys(
+    ("l_shown", "n_shown", "l_until", "n_until"), sql.SQL("")
+)
+# A version in the past is identified by its first position, too.
+OF_PAST: Final = {
+    "identity": sql.SQL("stream, position"),
+    "l_shown": sql.SQL(", '(until)', l.until"),
+    "n_shown": sql.SQL(", '(until)', n.until"),
+    "l_until": sql.SQL(", l.until"),
+    "n_until": sql.SQL(", n.until"),
+}
 COUNTS: Final[LiteralString] = "SELECT kind, count(*) FROM different GROUP BY kind"
 FIELDS: Final[LiteralString] = """
 SELECT field, count(*) FROM different,
@@ -176,14 +189,15 @@ async def _report(cursor: AsyncCursor[Row], replay: Replay) -> Report:
     assert new is not None, "built before"
     await cursor.execute("SET LOCAL work_mem = '128MB'")
     report = Report(new.position, live.version, new.version, {})
-    for table in TABLES.values():
+    for table in replay.definition.row_tables:
         report.tables[table] = await _compare(cursor, live.schema, new.schema, table)
     await _compare_parked(cursor, live.schema, new.schema, report)
     return report
 
 
 async def _compare(cursor: AsyncCursor[Row], live: str, new: str, table: str) -> Table:
-    await cursor.execute(_named(DIFFERENT, live, new, table))
+    parts = OF_PAST if table in PAST_TABLES.values() else OF_ROWS
+    await cursor.execute(_named(DIFFERENT, live, new, table, parts))
     await cursor.execute(COUNTS)
     found = Table(**dict(await cursor.fetchall()))
     await cursor.execute(_named("SELECT count(*) FROM {live}.{table}", live, new, table))
@@ -211,6 +225,8 @@ async def _compare_parked(cursor: AsyncCursor[Row], live: str, new: str, report:
     report.parked_only_live, report.parked_only_new = only_live or [], only_new or []
 
 
-def _named(query: LiteralString, live: str, new: str, table: str = "view") -> sql.Composed:
+def _named(
+    query: LiteralString, live: str, new: str, table: str = "view", parts: Mapping[str, sql.SQL] | None = None
+) -> sql.Composed:
     names = {"live": live, "new": new, "table": table}
-    return sql.SQL(query).format(**{name: sql.Identifier(schema) for name, schema in names.items()})
+    return sql.SQL(query).format(**{name: sql.Identifier(text) for name, text in names.items()}, **(parts or {}))

@@ -48,6 +48,9 @@ WITH dropped AS (
 )
 INSERT INTO {schema}.given_up SELECT position, stream, aggregate, account, type, %s::timestamptz FROM dropped
 """
+GIVE_UP_AHEAD: Final[LiteralString] = """
+INSERT INTO {schema}.given_up VALUES (%s, %s, %s, %s, %s, %s::timestamptz) ON CONFLICT DO NOTHING
+"""
 COUNT: Final[LiteralString] = (
     "SELECT count(*) FROM {schema}.parked WHERE %(stream)b::uuid IS NULL OR stream = %(stream)b"
 )
@@ -141,6 +144,22 @@ async def give_up(view: View, position: int) -> tuple[int, int]:
         correlation_id=detail.headers.get(Ce.CORRELATION_ID),
     )
     return applied, left
+
+
+async def give_up_ahead(history: View, parked: ParkedEvent) -> bool:
+    """Let a history that has not come to the event yet skip it; return False when it is past the event.
+
+    Raises:
+        VersionMismatchError: the history is of another version.
+    """
+    schema = history.definition.name
+    async with history.writing() as cursor:
+        if await history.lock_position(cursor) >= parked.position:
+            return False
+        columns = (parked.position, parked.stream, parked.aggregate, parked.account, parked.type, clock.now())
+        await cursor.execute(named(GIVE_UP_AHEAD, schema), columns)
+    log.warning("event.given_up_ahead", view=schema, position=parked.position, stream=str(parked.stream))
+    return True
 
 
 async def _find(cursor: AsyncCursor[Row], schema: str, position: int) -> ParkedEventDetail:
