@@ -13,6 +13,7 @@ DEFINITION: Final = ProjectionDefinition(
     version=VERSION,
     fold=fold,
     indexes={
+        "user": (Index("account, key", where="doc->'permissions' ?| ARRAY['account_access', 'super_admin']"),),
         "address": (
             Index("account, (doc->>'owner')", where="doc->>'owner' IS NOT NULL"),
             Index("account, (doc->>'inbox')", where="doc->>'inbox' IS NOT NULL"),

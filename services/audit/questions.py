@@ -3,14 +3,18 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from services.audit.access.queries import access
 from shared.core.policies import may_audit
+from shared.language import audit as a
 from shared.language.questions import Question
 from shared.projections.answers import Result, not_allowed
 from shared.projections.snapshot import Snapshot
 
 Handler = Callable[[Snapshot, Any], Awaitable[Result]]
 
-ANSWERS: Final[Mapping[type[Question], Handler]] = {}
+ANSWERS: Final[Mapping[type[Question], Handler]] = {
+    a.Access: access,
+}
 
 
 async def answer(snapshot: Snapshot, question: Question) -> Result:

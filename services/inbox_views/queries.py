@@ -12,13 +12,11 @@ from services.inbox_views.domain import user as users
 from services.inbox_views.domain.address_answer import AddressContext
 from services.inbox_views.read_model import ReadModel
 from services.inbox_views.sending import default_senders, identities_of
-from shared.core.address import CanonicalAddress, InvalidAddressError, canonical
 from shared.core.policies import Membership
 from shared.core.state.inbox import membership as membership_of
 from shared.core.state.rows import AddressRow, InboxRow, UserRow
 from shared.language import questions as q
-from shared.language.reasons import QuestionError
-from shared.projections.answers import Page, QuestionRefusedError, cursor_key, not_allowed
+from shared.projections.answers import Page, canonical_or_refused, cursor_key, not_allowed
 from shared.projections.cooperative import cooperatively
 from shared.projections.snapshot import Snapshot
 
@@ -56,15 +54,6 @@ def may_see(model: ReadModel, claim: AddressRow, members_by_inbox: Mapping[str, 
         return claim["state"] != "orphaned" and claim["owner"] == model.actor
     members = members_by_inbox.get(claim["inbox"] or "")
     return members is not None and members.admits(model.actor)
-
-
-def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
-    try:
-        return canonical(text)
-    except InvalidAddressError as error:
-        details = {"field": field, "what": error.what, "at": error.at}
-        message = f"{field} is not an e-mail address: {error.what}."
-        raise QuestionRefusedError(QuestionError.ADDRESS_INVALID, message, details) from None
 
 
 async def address_list(model: ReadModel, question: q.Addresses) -> Page:

@@ -152,23 +152,32 @@ class TracedCommand(Answer):
 
 
 class AccessEdge(Answer):
-    """The event at which access began or ended, and the command and actor that caused it."""
+    """The event at which access began or ended, and the command and actor that caused it.
+
+    `time` is as the event has it, also where a clock ran back: only positions are in order. All but `position` is null
+    where the event cannot be read any more.
+    """
 
     position: int
-    time: str
+    time: str | None
     event: str | None
-    type: str
-    actor: str
-    command_id: str
+    type: str | None
+    actor: str | None
+    command_id: str | None
 
 
 class AccessInterval(FromTo):
     """A time during which a user had access, by one rule. `to` is null while it lasts.
 
-    `via` is the inbox, the team or the primary address through which the rule applies.
+    `via` is the inbox, the team or the primary address through which the rule applies. An administrator's access of
+    `AccessOf` is to the whole account: `address` and `inbox` are null. `name` is the person who had the id from the
+    position `added` on; another person may have it later. The ends may be beyond those of the question:
+    `began_before` says that it was there before, and `goes_on_after` that it did not end within.
     """
 
     user: str
+    name: str
+    added: int
     address: str | None
     inbox: str | None
     can: Annotated[Literal["read", "send", "administer"], OpenEnum]
@@ -176,6 +185,8 @@ class AccessInterval(FromTo):
     via: str | None
     from_: AccessEdge = Field(alias="from")
     to: AccessEdge | None
+    began_before: bool
+    goes_on_after: bool
 
 
 class Leaver(Answer):

@@ -1,8 +1,8 @@
 """Reads the event log in the order of positions: every event, from any position on, in large batches."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import UUID
 
 from shared.process.read_connection import ReadConnection
@@ -40,39 +40,37 @@ class Moment(NamedTuple):
     time: datetime | None
 
 
-class LogReader:
-    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager.
+# A statement with its arguments in, its rows out.
+ReadRows = Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
 
-    Raises, from every method that reads:
+
+class EventLog:
+    """The event log as a function reads it: over a connection of its own, or within a transaction.
+
+    Raises, from every method:
         psycopg.OperationalError: PostgreSQL does not answer; try again later.
     """
 
-    def __init__(self, url: str) -> None:
-        self._connection = ReadConnection(url)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
+    def __init__(self, rows: ReadRows) -> None:
+        self._rows = rows
 
     async def read(self, after: int, limit: int) -> list[StoredEvent]:
         """Read the next events after a position: `limit` of them, fewer only at the end of the log."""
-        rows = await self._connection.rows(
+        rows = await self._rows(
             f"{EVENTS} WHERE notification_id > %s ORDER BY notification_id LIMIT %s", (after, limit)
         )
         return [StoredEvent(*row) for row in rows]
 
     async def events_at(self, positions: Sequence[int]) -> list[StoredEvent]:
         """Read the events at these positions, in the order of the log; nothing for a position without an event."""
-        rows = await self._connection.rows(
+        rows = await self._rows(
             f"{EVENTS} WHERE notification_id = ANY(%s::bigint[]) ORDER BY notification_id", (list(positions),)
         )
         return [StoredEvent(*row) for row in rows]
 
     async def end(self) -> int:
         """Return the position of the last event; 0 for an empty log."""
-        rows = await self._connection.rows("SELECT coalesce(max(notification_id), 0) FROM connections.events")
+        rows = await self._rows("SELECT coalesce(max(notification_id), 0) FROM connections.events", ())
         return int(rows[0][0]) if rows else 0
 
     async def first_and_last(self) -> tuple[Moment, Moment] | None:
@@ -89,7 +87,7 @@ class LogReader:
         The clocks of writers differ and may run back: an event that is not later comes after that position if one
         before it is. An event whose time cannot be read belongs to those before it.
         """
-        rows = await self._connection.rows(
+        rows = await self._rows(
             "SELECT position FROM connections.commits WHERE latest <= %s ORDER BY latest DESC, position DESC LIMIT 1",
             (time,),
         )
@@ -113,8 +111,22 @@ class LogReader:
 
     async def identity(self) -> str | None:
         """Return the id that the log keeps for ever; None before the first writer started."""
-        rows = await self._connection.rows("SELECT id FROM connections.log")
+        rows = await self._rows("SELECT id FROM connections.log", ())
         return str(rows[0][0]) if rows else None
+
+
+class LogReader(EventLog):
+    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = ReadConnection(url)
+        super().__init__(self._connection.rows)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         await self._connection.close()

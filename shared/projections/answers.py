@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from shared.core.address import CanonicalAddress, InvalidAddressError, canonical
 from shared.language.questions import ListQuestion
 from shared.language.reasons import CODES, QuestionError
 from shared.messaging.endpoint import Reply, Request
@@ -65,6 +66,20 @@ def failed() -> QuestionRefusedError:
         QuestionError.INTERNAL_ERROR,
         "Not answered, because of a fault in Switchboard itself; its log has the place.",
     )
+
+
+def canonical_or_refused(field: str, text: str) -> CanonicalAddress:
+    """Return the canonical form of an address in a question.
+
+    Raises:
+        QuestionRefusedError: it is not an e-mail address.
+    """
+    try:
+        return canonical(text)
+    except InvalidAddressError as error:
+        details = {"field": field, "what": error.what, "at": error.at}
+        message = f"{field} is not an e-mail address: {error.what}."
+        raise QuestionRefusedError(QuestionError.ADDRESS_INVALID, message, details) from None
 
 
 def invalid(problems: Sequence[Mapping[str, str]]) -> QuestionRefusedError:

@@ -2,17 +2,14 @@
 
 import asyncio
 import time
-from datetime import datetime
-from typing import Any
 
 import psycopg
 
-from shared.language.moments import instant
 from shared.language.reasons import QuestionError
 from shared.messaging.admission import KnownTenants
-from shared.process import clock
-from shared.process.log_reader import LogReader, Moment
+from shared.process.log_reader import LogReader
 from shared.projections.answers import AWAY_RETRY_MS, QuestionRefusedError, busy
+from shared.projections.log_moments import position_of
 from shared.projections.reading import Query, ViewReading
 from shared.projections.snapshot import Asker
 from shared.projections.view import View
@@ -60,10 +57,7 @@ class PastReading:
         try:
             async with asyncio.timeout(self._answer_seconds), self._reading_log:
                 await self._log_reaches(at_least, until)
-                ends = await self._log.first_and_last()
-                if isinstance(moment, int):
-                    return _within(moment, ends)
-                return await self._position_at(instant(moment), ends)
+                return await position_of(self._log, moment)
         except TimeoutError:
             raise busy("the database takes too long") from None
         except (psycopg.Error, OSError):
@@ -76,13 +70,6 @@ class PastReading:
                 message = f"The log is at position {end}, before {at_least}; ask again."
                 raise QuestionRefusedError(QuestionError.VIEW_BEHIND, message, {"position": end, "at_least": at_least})
             await asyncio.sleep(min(0.05, max(0.0, until - time.monotonic())))
-
-    async def _position_at(self, time_: datetime, ends: tuple[Moment, Moment] | None) -> int:
-        if time_ > instant(clock.now()):
-            raise too_late("that time is later than now", ends)
-        if not (position := await self._log.position_at(time_)):
-            raise too_early("the first event is later than that time", ends)
-        return position
 
     # ---- how far the history is
 
@@ -108,32 +95,3 @@ class PastReading:
     async def _log_end(self) -> int:
         async with asyncio.timeout(self._answer_seconds), self._reading_log:
             return await self._log.end()
-
-
-def _within(position: int, ends: tuple[Moment, Moment] | None) -> int:
-    if ends is None or position < ends[0].position:
-        raise too_early("positions begin with 1" if ends else "there is no event yet", ends)
-    if position > ends[1].position:
-        raise too_late(f"the log ends at position {ends[1].position}", ends)
-    return position
-
-
-def too_early(why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
-    return _out_of_range(QuestionError.AS_OF_TOO_EARLY, why, ends)
-
-
-def too_late(why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
-    return _out_of_range(QuestionError.AS_OF_TOO_LATE, why, ends)
-
-
-def _out_of_range(error: QuestionError, why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
-    """`details` have the first and the last moment that can be asked about; null where there is no event."""
-    first, last = ends or (None, None)
-    details = {"first": first and _moment_answer(first), "last": last and _moment_answer(last)}
-    advice = "Ask as of a moment between details.first and details.last." if ends else "Ask again once there is one."
-    return QuestionRefusedError(error, f"Not answered: {why}. {advice}", details)
-
-
-def _moment_answer(moment: Moment) -> dict[str, Any]:
-    written = moment.time and moment.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"position": moment.position, "time": written}

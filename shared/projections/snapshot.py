@@ -78,6 +78,11 @@ class Snapshot:
         await self._cursor.execute(query, {"account": self.account, **(params or {})})
         return await fetch_all(self._cursor)
 
+    async def rows(self, query: str, arguments: Sequence[Any]) -> list[Row]:
+        """Return the rows of a statement about other tables than the view's, as an `EventLog` reads them."""
+        await self._cursor.execute(query.encode(), arguments)
+        return await fetch_all(self._cursor)
+
     def why_not_allowed(self) -> str | None:
         """Say why the actor, who is not a service, may not ask anything here; None when they may."""
         return None if self.actor_active else NOT_ACTIVE

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.audit.domain import facts
 from services.audit.domain.access import Interval, intervals
-from services.audit.domain.facts import AddressFacts, InboxFacts, Teams, UserFacts
+from services.audit.domain.facts import AddressFacts, InboxFacts, Life, Teams, UserFacts
 from services.audit.domain.places import Place, place_of_address, place_of_inbox, sends_of_inbox
 from services.audit.domain.spans import Version
 from shared.core.state.fold import fold
@@ -48,7 +48,8 @@ class Replay:
     # ---- facts
 
     def user(self, name: str) -> UserFacts:
-        lives = [one.position for one in self.recorded if isinstance(one.event, e.UserAdded) and one.event.user == name]
+        added = [(one.position, one.event) for one in self.recorded if isinstance(one.event, e.UserAdded)]
+        lives = [Life(position, event.name) for position, event in added if event.user == name]
         return facts.user_facts(name, self.versions("user", name), lives)
 
     def inbox(self, name: str) -> InboxFacts:
@@ -74,7 +75,7 @@ class Replay:
 
     def at_inbox(self, name: str) -> Place:
         sends = sends_of_inbox(name, map(self.address, self.names("address")))
-        return place_of_inbox(self.inbox(name), self.teams(), sends)
+        return place_of_inbox(name, self.inbox(name), self.teams(), sends)
 
     def intervals(self, place: Place) -> list[Interval]:
         return [one for user in self.names("user") for one in intervals(place, self.user(user))]

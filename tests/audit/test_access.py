@@ -145,13 +145,13 @@ def test_a_user_id_that_another_person_has_later_makes_two_intervals_told_apart(
         e.UserAdded(user="bob", name="Robert", permissions=()),  # 9
     )
     assert of(told, "support") == [
-        ("bob", "read", "member", None, 6, 7),
-        ("bob", "read", "member", None, 9, None),
+        ("bob", "read", "member", "support", 6, 7),
+        ("bob", "read", "member", "support", 9, None),
     ]
     replay = Replay(told.recorded)
     bob = replay.user("bob")
     found = [one for one in replay.intervals(replay.at_inbox("support")) if one.user == "bob"]
-    assert [bob.life_at(one.start) for one in found] == [4, 9]
+    assert [bob.life_at(one.start) for one in found] == [(4, "Bob"), (9, "Robert")]
 
 
 def test_a_person_who_loses_one_rule_keeps_access_by_the_others() -> None:
@@ -163,7 +163,7 @@ def test_a_person_who_loses_one_rule_keeps_access_by_the_others() -> None:
         members(),  # 10
     )
     assert of(told, "support") == [
-        ("bob", "read", "member", None, 7, 10),
+        ("bob", "read", "member", "support", 7, 10),
         ("bob", "read", "team", "north", 7, 8),
     ]
 
@@ -189,7 +189,7 @@ def test_two_changes_in_one_commit_have_positions_of_their_own() -> None:
         e.InboxArchived(inbox="support"),  # 9
     )
     assert of(told, HELP) == [("bob", "read", "member", "support", 7, 8)]
-    assert of(told, "support", can="send") == [("bob", "send", "member", None, 7, 8)]
+    assert of(told, "support", can="send") == [("bob", "send", "member", "support", 7, 8)]
 
 
 def test_the_mail_of_an_archived_inbox_can_be_read_but_not_sent_from() -> None:
@@ -199,10 +199,10 @@ def test_the_mail_of_an_archived_inbox_can_be_read_but_not_sent_from() -> None:
         e.InboxArchived(inbox="support"),  # 8
         e.InboxRestored(inbox="support"),  # 9
     )
-    assert of(told, "support") == [("bob", "read", "member", None, 6, None)]
+    assert of(told, "support") == [("bob", "read", "member", "support", 6, None)]
     assert of(told, "support", can="send") == [
-        ("bob", "send", "member", None, 7, 8),
-        ("bob", "send", "member", None, 9, None),
+        ("bob", "send", "member", "support", 7, 8),
+        ("bob", "send", "member", "support", 9, None),
     ]
 
 

@@ -3,52 +3,65 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
-from services.audit.domain.spans import NEVER, Spans, Version, spans_by_name, spans_where
+from services.audit.domain.spans import Spans, Version, spans_by_name, spans_where
 from shared.core.policies import holds, why_without_effect
-from shared.core.state.rows import AddressRow, InboxRow, Team
+from shared.core.state.rows import AddressRow, InboxRow
 from shared.language.text import Permission
 
 # By team and user: when the user was a member.
 Teams = Mapping[str, Mapping[str, Spans]]
 
 
-class UserStatus(TypedDict):
-    """The fields of a user's row that decide about access."""
+class UserFields(TypedDict):
+    """The fields of a user's row that decide about access, and the name of the person."""
 
+    name: str
     status: Literal["active", "deactivated", "removed"]
     permissions: list[Permission]
+
+
+class TeamFields(TypedDict):
+    """The field of a team that decides about access."""
+
+    members: list[str]
+
+
+class Life(NamedTuple):
+    """The person who had a user id from a position on: another one may have it later."""
+
+    added: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class UserFacts:
     """When a user was active, could use personal addresses, and was an administrator.
 
-    `lives` are the positions at which a person began under this id: another one may have it later.
+    `lives` are the persons who had this id, one after the other.
     """
 
     user: str
     active: Spans
     personal: Spans
     administers: Spans
-    lives: tuple[int, ...] = ()
+    lives: tuple[Life, ...]
 
-    def life_at(self, position: int) -> int | None:
-        """Return where the person began who had this id at a position; None when it is not known."""
-        after = bisect_right(self.lives, position)
-        return self.lives[after - 1] if after else None
+    def life_at(self, position: int) -> Life:
+        """Return the person who had this id at a position."""
+        return self.lives[max(0, bisect_right(self.lives, position, key=lambda life: life.added) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
 class InboxFacts:
     """When an inbox was there, was not archived, was open to everyone, and named a user or a team."""
 
-    there: Spans = NEVER
-    open: Spans = NEVER
-    everyone: Spans = NEVER
-    members: Mapping[str, Spans] | None = None
-    teams: Mapping[str, Spans] | None = None
+    there: Spans
+    open: Spans
+    everyone: Spans
+    members: Mapping[str, Spans]
+    teams: Mapping[str, Spans]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +78,7 @@ class AddressFacts:
     sends: Spans
 
 
-def user_facts(user: str, versions: Sequence[Version[UserStatus]], lives: Sequence[int] = ()) -> UserFacts:
+def user_facts(user: str, versions: Sequence[Version[UserFields]], lives: Sequence[Life]) -> UserFacts:
     return UserFacts(
         user,
         active=spans_where(versions, lambda row: row["status"] == "active"),
@@ -106,6 +119,6 @@ def address_facts(versions: Sequence[Version[AddressRow]]) -> AddressFacts:
     )
 
 
-def team_facts(versions: Sequence[Version[Team]]) -> Mapping[str, Spans]:
+def team_facts(versions: Sequence[Version[TeamFields]]) -> Mapping[str, Spans]:
     """Return when each user was a member of a team."""
     return spans_by_name(versions, lambda row: row["members"])

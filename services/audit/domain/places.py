@@ -48,10 +48,10 @@ class Place:
         return bool(self.everyone) or any(one.place.open_to_everyone() for one in self.following)
 
 
-def place_of_inbox(inbox: InboxFacts, teams: Teams, sends: Spans) -> Place:
+def place_of_inbox(name: str, inbox: InboxFacts, teams: Teams, sends: Spans) -> Place:
     """Return the place of an inbox; `sends` is when at least one of its addresses could send."""
     place = Place(inbox.there)
-    _admit(place, inbox, teams, inbox.there, sends)
+    _admit(place, name, inbox, teams, inbox.there, sends)
     return place
 
 
@@ -75,22 +75,22 @@ def _place_of_claims(address: AddressFacts, inboxes: Mapping[str, InboxFacts], t
         place.named[owner].append(Grant("owner", None, spans, intersection(spans, address.sends)))
     for name, spans in address.inboxes.items():
         if name in inboxes:
-            _admit(place, inboxes[name], teams, spans, address.sends, name)
+            _admit(place, name, inboxes[name], teams, spans, address.sends)
     return place
 
 
-def _admit(place: Place, inbox: InboxFacts, teams: Teams, during: Spans, sends: Spans, via: str | None = None) -> None:
+def _admit(place: Place, name: str, inbox: InboxFacts, teams: Teams, during: Spans, sends: Spans) -> None:
     """Add the grants of an inbox in a time; an archived inbox can be read and does not send."""
     sending = intersection(intersection(during, sends), inbox.open)
 
-    def grant(rule: Rule, via: str | None, spans: Spans) -> Grant:
+    def grant(rule: Rule, via: str, spans: Spans) -> Grant:
         return Grant(rule, via, intersection(spans, during), intersection(spans, sending))
 
     if inbox.everyone:
-        place.everyone.append(grant("everyone", via, inbox.everyone))
-    for user, spans in (inbox.members or {}).items():
-        place.named[user].append(grant("member", via, spans))
-    for team, spans in (inbox.teams or {}).items():
+        place.everyone.append(grant("everyone", name, inbox.everyone))
+    for user, spans in inbox.members.items():
+        place.named[user].append(grant("member", name, spans))
+    for team, spans in inbox.teams.items():
         for user, in_team in teams.get(team, {}).items():
             place.named[user].append(grant("team", team, intersection(spans, in_team)))
 

@@ -149,6 +149,8 @@ def edge(position: int, time: str, type_: str, actor: str = "ana") -> Item:
 def interval(**fields: Any) -> Item:
     return {
         "user": "bob",
+        "name": "Bob",
+        "added": 4,
         "address": "support@acme.example",
         "inbox": None,
         "can": "read",
@@ -156,6 +158,8 @@ def interval(**fields: Any) -> Item:
         "via": "support",
         "from": edge(12, "2026-03-03T09:15:02.113456+00:00", "TeamConnected"),
         "to": None,
+        "began_before": False,
+        "goes_on_after": True,
         **fields,
     }
 

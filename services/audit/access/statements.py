@@ -1,0 +1,59 @@
+"""The statements that read the versions of rows which decide about access, from the history of the audit.
+
+Versions that changed nothing about access are left out: their fields are compared with those of the version before.
+"""
+
+from typing import Final, LiteralString
+
+# By user: the fields that decide about access, and the position from which they were so.
+USERS: Final[LiteralString] = """
+SELECT key, fields, position FROM (
+    SELECT key, fields, position,
+           lag(fields) OVER (PARTITION BY key ORDER BY position) IS DISTINCT FROM fields AS changed
+    FROM (
+        SELECT key, position, jsonb_build_object(
+            'name', doc->'name', 'status', doc->'status', 'permissions', doc->'permissions'
+        ) AS fields
+        FROM (
+            SELECT key, position, doc FROM users_current WHERE account = %(account)s AND key = ANY(%(names)s)
+            UNION ALL SELECT key, position, doc FROM users_past WHERE account = %(account)s AND key = ANY(%(names)s)
+        ) AS versions
+    ) AS reduced
+) AS compared
+WHERE changed ORDER BY key, position
+"""
+# Every user that ever was has a current version.
+ALL_USERS: Final[LiteralString] = """
+SELECT key FROM users_current WHERE account = %(account)s AND key > %(after)s ORDER BY key LIMIT %(limit)s
+"""
+# The condition is that of an index.
+ADMINISTRATORS: Final[LiteralString] = """
+SELECT key FROM users_current
+WHERE account = %(account)s AND doc->'permissions' ?| ARRAY['account_access', 'super_admin']
+UNION SELECT key FROM users_past
+WHERE account = %(account)s AND doc->'permissions' ?| ARRAY['account_access', 'super_admin']
+"""
+# By team: its members, and the position from which they were so.
+TEAMS: Final[LiteralString] = """
+SELECT team, members, position FROM (
+    SELECT team, members, position,
+           lag(members) OVER (PARTITION BY team ORDER BY position) IS DISTINCT FROM members AS changed
+    FROM (
+        SELECT t.team, v.position, v.doc #> ARRAY['teams', t.team, 'members'] AS members
+        FROM (
+            SELECT position, doc FROM accounts_current WHERE account = %(account)s
+            UNION ALL SELECT position, doc FROM accounts_past WHERE account = %(account)s
+        ) AS v CROSS JOIN unnest(%(names)s::text[]) AS t (team)
+    ) AS reduced
+    WHERE members IS NOT NULL
+) AS compared
+WHERE changed ORDER BY team, position
+"""
+# By inbox: when an address in it could send.
+SENDS: Final[LiteralString] = """
+SELECT doc->>'inbox', position, NULL::bigint FROM addresses_current
+WHERE account = %(account)s AND doc->>'inbox' = ANY(%(names)s) AND (doc->>'sends')::boolean
+UNION ALL SELECT doc->>'inbox', position, until FROM addresses_past
+WHERE account = %(account)s AND doc->>'inbox' = ANY(%(names)s) AND (doc->>'sends')::boolean
+ORDER BY 2
+"""

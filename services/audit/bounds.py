@@ -1,0 +1,61 @@
+"""The positions that a question is about: of one moment, or of the first and the last moment of a range."""
+
+from typing import Any, NamedTuple
+
+from shared.language.audit import AtOrBetween, Range
+from shared.language.reasons import QuestionError
+from shared.messaging.json_body import problem
+from shared.process.log_reader import EventLog
+from shared.projections.answers import AWAY_RETRY_MS, QuestionRefusedError, invalid
+from shared.projections.log_moments import position_of
+from shared.projections.snapshot import Snapshot
+
+
+class Bounds(NamedTuple):
+    """The state as of `first`, and every state after it up to the one as of `last`."""
+
+    first: int
+    last: int
+
+
+async def bounds_of(snapshot: Snapshot, question: Range) -> Bounds:
+    """Return the bounds of a question; without a moment, those of the newest state.
+
+    Raises:
+        QuestionRefusedError: AS_OF_TOO_EARLY, AS_OF_TOO_LATE; HISTORY_BEHIND, the history does not reach so far; or
+            QUERY_INVALID, the range ends before it begins.
+    """
+    log = EventLog(snapshot.rows)
+    if isinstance(question, AtOrBetween) and question.from_ is None and question.to is None:
+        at = snapshot.position if question.at is None else await reached_position(snapshot, log, question.at)
+        return Bounds(at, at)
+    last = snapshot.position if question.to is None else await reached_position(snapshot, log, question.to)
+    first = 1 if question.from_ is None else await _first(log, question.from_)
+    if first > last:
+        raise invalid([problem("from", "the range ends before it begins")])
+    return Bounds(first, last)
+
+
+async def reached_position(snapshot: Snapshot, log: EventLog, moment: int | str) -> int:
+    """Return the position of a moment that the snapshot reaches."""
+    if (position := await position_of(log, moment)) > snapshot.position:
+        raise await history_behind(snapshot, log, position)
+    return position
+
+
+async def _first(log: EventLog, moment: int | str) -> int:
+    """Return the position of a moment; a time before the log began is its beginning."""
+    try:
+        return await position_of(log, moment)
+    except QuestionRefusedError as error:
+        if isinstance(moment, str) and error.error is QuestionError.AS_OF_TOO_EARLY:
+            return 1
+        raise
+
+
+async def history_behind(snapshot: Snapshot, log: EventLog, position: int) -> QuestionRefusedError:
+    """Return the error for a moment that the history has not reached yet."""
+    end = await log.end()
+    details: dict[str, Any] = {"position": snapshot.position, "as_of": position, "log_end": end}
+    message = f"The history is at position {snapshot.position} of {end}, before {position}; ask again."
+    return QuestionRefusedError(QuestionError.HISTORY_BEHIND, message, details | {"retry_after_ms": AWAY_RETRY_MS})
