@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from services.audit.access.of_user import access_of
 from services.audit.access.queries import access
 from shared.core.policies import may_audit
 from shared.language import audit as a
@@ -14,6 +15,7 @@ Handler = Callable[[Snapshot, Any], Awaitable[Result]]
 
 ANSWERS: Final[Mapping[type[Question], Handler]] = {
     a.Access: access,
+    a.AccessOf: access_of,
 }
 
 

@@ -1,5 +1,6 @@
-"""Intervals as answers show them."""
+"""Intervals as answers show them, and the keys of their pages."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,8 @@ from services.audit.bounds import Bounds
 from services.audit.domain.access import Interval
 from services.audit.domain.facts import UserFacts
 from shared.process.log_reader import EventLog
+
+SEPARATOR = "/"
 
 
 class Found(NamedTuple):
@@ -18,6 +21,12 @@ class Found(NamedTuple):
     interval: Interval
     address: str | None = None
     inbox: str | None = None
+
+
+def place_in_list(key: str) -> tuple[str, int]:
+    """Return the name in a key, and the number of its interval; 0 where the key has none."""
+    name, _, number = key.rpartition(SEPARATOR)
+    return name, int(number) if re.fullmatch("[0-9]{1,9}", number) else 0
 
 
 async def interval_answers(log: EventLog, found: Sequence[Found], bounds: Bounds) -> list[tuple[str, dict[str, Any]]]:

@@ -1,9 +1,8 @@
 """The question `Access`: the intervals of all users at one address or inbox, by user."""
 
-import re
 from collections.abc import AsyncIterator
 
-from services.audit.access.answers import Found, interval_answers
+from services.audit.access.answers import SEPARATOR, Found, interval_answers, place_in_list
 from services.audit.access.rows import AccessRows
 from services.audit.bounds import Bounds, bounds_of
 from services.audit.domain.access import intervals
@@ -15,9 +14,6 @@ from shared.language.reasons import QuestionError
 from shared.projections.answers import Page, QuestionRefusedError, canonical_or_refused, cursor_key
 from shared.projections.cooperative import cooperatively
 from shared.projections.snapshot import Snapshot
-
-# No id has it.
-SEPARATOR = "/"
 
 
 async def access(snapshot: Snapshot, question: Access) -> Page:
@@ -62,12 +58,6 @@ async def _found(
             for number, interval in enumerate(listed, 1):
                 if one.user != user or number > last:
                     yield Found(f"{one.user}{SEPARATOR}{number}", one, interval)
-
-
-def place_in_list(key: str) -> tuple[str, int]:
-    """Return the name in a key, and the number of its interval; 0 where the key has none."""
-    name, _, number = key.rpartition(SEPARATOR)
-    return name, int(number) if re.fullmatch("[0-9]{1,9}", number) else 0
 
 
 async def _candidates(rows: AccessRows, place: Place, first: str, at_once: int) -> AsyncIterator[list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, LiteralString, TypeVar
 
-from services.audit.access.statements import ADMINISTRATORS, ALL_USERS, SENDS, TEAMS, USERS
+from services.audit.access.statements import ADDRESSES_OF, ADMINISTRATORS, ALL_USERS, SENDS, TEAMS, TEAMS_WITH, USERS
 from services.audit.domain.facts import (
     AddressFacts,
     InboxFacts,
@@ -21,7 +21,8 @@ from services.audit.domain.facts import (
 from services.audit.domain.spans import Span, Spans, Version, union
 from shared.language.events import Aggregate, UserAdded
 from shared.process.log_reader import EventLog
-from shared.projections.history.versions import RowVersion, versions_of
+from shared.projections.cooperative import cooperatively
+from shared.projections.history.versions import RowVersion, versions_in_account, versions_of
 from shared.projections.snapshot import Snapshot
 
 FIRST: Final = 1
@@ -92,6 +93,32 @@ class AccessRows:
         self.snapshot.depends_on("user")
         return {name for (name,) in await self.snapshot.select(ADMINISTRATORS)}
 
+    # ---- one user
+
+    async def inboxes_with(self, user: str, teams: Teams) -> dict[str, InboxFacts]:
+        """Return the inboxes that ever admitted a user, of whom the facts are; `teams` are those of the user."""
+        self.snapshot.depends_on("inbox")
+        found: dict[str, InboxFacts] = {}
+        async for part in versions_in_account(self.snapshot, "inbox", FIRST, self.snapshot.position):
+            async for name, versions in cooperatively(by_key(part).items()):
+                inbox = inbox_facts(versions, of_user=user)
+                if inbox.everyone or inbox.members or not teams.keys().isdisjoint(inbox.teams):
+                    found[name] = inbox
+        return found
+
+    async def teams_with(self, user: str) -> Teams:
+        """Return the teams that a user was ever in, with the user alone."""
+        found: defaultdict[str, list[Spans]] = defaultdict(list)
+        for team, position, until in await self.snapshot.select(TEAMS_WITH, {"user": user}):
+            found[team].append((Span(position, until),))
+        return {team: {user: union(spans)} for team, spans in found.items()}
+
+    async def addresses_of(self, user: str, inboxes: Iterable[str], after: str, limit: int) -> list[str]:
+        """Return the addresses that the user owned or that were in these inboxes, and their aliases, by name."""
+        self.snapshot.depends_on("address")
+        params = {"user": user, "inboxes": list(inboxes), "after": after, "limit": limit}
+        return [name for (name,) in await self.snapshot.select(ADDRESSES_OF, params)]
+
     # ---- versions
 
     async def _versions(self, aggregate: Aggregate, names: Iterable[str]) -> dict[str, list[Version[Any]]]:
@@ -99,10 +126,7 @@ class AccessRows:
         if not wanted:
             return {}
         self.snapshot.depends_on(aggregate, *wanted)
-        found: dict[str, list[Version[Any]]] = {}
-        for one in await versions_of(self.snapshot, aggregate, wanted, FIRST, self.snapshot.position):
-            found.setdefault(one.key, []).append(version(one))
-        return found
+        return by_key(await versions_of(self.snapshot, aggregate, wanted, FIRST, self.snapshot.position))
 
     async def _changes(self, query: LiteralString, names: Iterable[str]) -> dict[str, list[Version[Any]]]:
         """Return versions of rows that have a name, a value and the position of each change of it."""
@@ -115,8 +139,11 @@ class AccessRows:
         return found
 
 
-def version(one: RowVersion) -> Version[Any]:
-    return Version(one.doc, one.position, one.until)
+def by_key(versions: Iterable[RowVersion]) -> dict[str, list[Version[Any]]]:
+    found: dict[str, list[Version[Any]]] = {}
+    for one in versions:
+        found.setdefault(one.key, []).append(Version(one.doc, one.position, one.until))
+    return found
 
 
 def _lives(versions: Sequence[Version[UserFields]], added: set[int]) -> list[Life]:

@@ -57,3 +57,30 @@ UNION ALL SELECT doc->>'inbox', position, until FROM addresses_past
 WHERE account = %(account)s AND doc->>'inbox' = ANY(%(names)s) AND (doc->>'sends')::boolean
 ORDER BY 2
 """
+# When a user was a member of each team.
+TEAMS_WITH: Final[LiteralString] = """
+SELECT t.key, v.position, v.until
+FROM (
+    SELECT position, NULL::bigint AS until, doc FROM accounts_current WHERE account = %(account)s
+    UNION ALL SELECT position, until, doc FROM accounts_past WHERE account = %(account)s
+) AS v CROSS JOIN LATERAL jsonb_each(v.doc->'teams') AS t
+WHERE t.value->'members' ? %(user)s
+ORDER BY v.position
+"""
+# The addresses that a user owned or that were in inboxes, and the aliases of all these.
+ADDRESSES_OF: Final[LiteralString] = """
+WITH direct AS MATERIALIZED (
+    SELECT key FROM addresses_current WHERE account = %(account)s AND doc->>'owner' = %(user)s
+    UNION SELECT key FROM addresses_past WHERE account = %(account)s AND doc->>'owner' = %(user)s
+    UNION SELECT key FROM addresses_current WHERE account = %(account)s AND doc->>'inbox' = ANY(%(inboxes)s)
+    UNION SELECT key FROM addresses_past WHERE account = %(account)s AND doc->>'inbox' = ANY(%(inboxes)s)
+)
+SELECT key FROM (
+    SELECT key FROM direct
+    UNION SELECT a.key FROM direct JOIN addresses_current a
+        ON a.account = %(account)s AND a.doc->>'primary' = direct.key COLLATE "default"
+    UNION SELECT a.key FROM direct JOIN addresses_past a
+        ON a.account = %(account)s AND a.doc->>'primary' = direct.key COLLATE "default"
+) AS found
+WHERE key > %(after)s ORDER BY key LIMIT %(limit)s
+"""

@@ -6,7 +6,7 @@ Intervals of one user, ability, rule and way do not overlap; those that adjoin a
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from services.audit.domain.facts import UserFacts
 from services.audit.domain.places import Following, Grant, Place, Rule
@@ -21,6 +21,9 @@ class Way(NamedTuple):
     can: Can
     rule: Rule
     via: str | None
+
+
+ADMINISTRATION: Final = Way("administer", "administrator", None)
 
 
 class Interval(NamedTuple):
@@ -45,6 +48,11 @@ def intervals(place: Place, user: UserFacts) -> list[Interval]:
     return sorted(found, key=lambda one: (one.start, one.way.can, one.way.rule, one.way.via or ""))
 
 
+def account_intervals(user: UserFacts) -> list[Interval]:
+    """Return the intervals in which the user administered the account."""
+    return [Interval(user.user, ADMINISTRATION, start, end) for start, end in user.administers]
+
+
 def _ways(place: Place, user: UserFacts) -> Mapping[Way, Spans]:
     parts: defaultdict[Way, list[Spans]] = defaultdict(list)
     for grant in (*place.named.get(user.user, ()), *place.everyone):
@@ -54,7 +62,7 @@ def _ways(place: Place, user: UserFacts) -> Mapping[Way, Spans]:
     for following in place.following:
         for can, spans in _as_alias(following, user):
             parts[Way(can, "alias", following.primary)].append(spans)
-    parts[Way("administer", "administrator", None)].append(intersection(place.there, user.administers))
+    parts[ADMINISTRATION].append(intersection(place.there, user.administers))
     return {way: union(spans) for way, spans in parts.items()}
 
 

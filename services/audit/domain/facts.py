@@ -90,15 +90,21 @@ def user_facts(user: str, versions: Sequence[Version[UserFields]], lives: Sequen
     )
 
 
-def inbox_facts(versions: Sequence[Version[InboxRow]]) -> InboxFacts:
+def inbox_facts(versions: Sequence[Version[InboxRow]], of_user: str | None = None) -> InboxFacts:
+    """Return the facts of an inbox; `of_user` leaves other members out."""
+
     def named(row: InboxRow, names: list[str]) -> list[str]:
         return [] if row["access"] == "everyone" else names
+
+    def members(row: InboxRow) -> list[str]:
+        names = named(row, row["members"])
+        return names if of_user is None else [name for name in names if name == of_user]
 
     return InboxFacts(
         there=spans_where(versions, lambda row: True),
         open=spans_where(versions, lambda row: not row["archived"]),
         everyone=spans_where(versions, lambda row: row["access"] == "everyone"),
-        members=spans_by_name(versions, lambda row: named(row, row["members"])),
+        members=spans_by_name(versions, members),
         teams=spans_by_name(versions, lambda row: named(row, row["teams"])),
     )
 

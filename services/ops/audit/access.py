@@ -60,7 +60,9 @@ def edge(one: Item, *, in_lines: bool) -> str:
 
 
 def _place(one: Item) -> str:
-    return value(one["address"]) if one["address"] else f"inbox {value(one['inbox'])}"
+    if one["address"]:
+        return value(one["address"])
+    return f"inbox {value(one['inbox'])}" if one["inbox"] else "the account"
 
 
 # ---- people who left
