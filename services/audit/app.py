@@ -7,6 +7,9 @@ from typing import Final
 
 import structlog
 
+from services.audit.audit_view import AuditView
+from services.audit.index.follower import IndexFollower
+from services.audit.index.metrics import of_index
 from services.audit.projection import DEFINITION
 from services.audit.questions import answer
 from shared.language import subjects
@@ -15,12 +18,17 @@ from shared.messaging.endpoint import Endpoint, discoverable
 from shared.messaging.lifecycle import run
 from shared.messaging.service import Service
 from shared.process.postgres import PostgresError
+from shared.projections.history.follower import FollowerLimits
 from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint
 from shared.projections.view import View
 
 NAME: Final = "audit"
 CHECK_SECONDS: Final = 0.2
+STOP_SECONDS: Final = 5.0
+READERS: Final = 4
+# These followers get no notice of new events, so they look more often.
+LIMITS: Final = FollowerLimits(look_seconds=0.5)
 DESCRIPTION: Final = "Questions of auditors: who did what, what was refused, what was true then."
 
 log = structlog.get_logger(__name__)
@@ -30,8 +38,25 @@ log = structlog.get_logger(__name__)
 async def wire(service: Service) -> AsyncIterator[None]:
     """Follow the log and answer questions, as the context of `run`."""
     await service.broker.start()
-    async with followed_history(service, DEFINITION, live=False) as history, _answering(service, history):
+    async with (
+        followed_history(service, DEFINITION, live=False, view=AuditView, readers=READERS, limits=LIMITS) as history,
+        _followed_index(service),
+        _answering(service, history),
+    ):
         yield
+
+
+@asynccontextmanager
+async def _followed_index(service: Service) -> AsyncIterator[None]:
+    follower = IndexFollower(service.postgres_url, LIMITS)
+    following = asyncio.create_task(follower.run())
+    try:
+        async with of_index(follower, service.postgres_url) as sources:
+            service.metric_sources += sources
+            yield
+    finally:
+        following.cancel()
+        await asyncio.wait({following}, timeout=STOP_SECONDS)
 
 
 @asynccontextmanager

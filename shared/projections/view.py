@@ -55,7 +55,12 @@ class View:
         postgres_url: the database.
         readers: the most connections, and so snapshots, for questions at once.
         cached_documents: the most documents that commits keep in memory, about 1 kB each.
+
+    Attributes:
+        reached: the statement for the version of the live rows, and the position that questions can be answered at.
     """
+
+    reached: LiteralString = "SELECT design, position FROM view"
 
     def __init__(
         self, postgres_url: str, definition: ProjectionDefinition, readers: int = 4, cached_documents: int = 20_000
@@ -169,7 +174,7 @@ class View:
 
     async def _live_version_and_position(self) -> tuple[int, int]:
         async with self._readers.connection() as connection:
-            rows = await (await connection.execute("SELECT design, position FROM view")).fetchall()
+            rows = await (await connection.execute(self.reached)).fetchall()
         version, position = rows[0]
         if version == self.definition.version:
             # A slow answer may be older than a commit of this process.

@@ -20,14 +20,17 @@ async def followed_history(
     definition: ProjectionDefinition,
     *,
     live: bool = True,
+    view: type[View] = View,
+    readers: int = READERS,
     limits: FollowerLimits = FollowerLimits(),  # noqa: B008  it is frozen
     applied: Callable[[], int | None] = lambda: None,
 ) -> AsyncIterator[View]:
     """Follow the log with the history of a view, and yield it for questions; without `live`, it has no live rows.
 
-    `applied` returns the position of the live rows; None while this process does not apply events to them.
+    `applied` returns the position of the live rows; None while this process does not apply events to them. `view` is
+    the class of the history, and `readers` the most connections for its questions.
     """
-    history = View(service.postgres_url, definition.history(), READERS)
+    history = view(service.postgres_url, definition.history(), readers)
     of_live = definition if live else None
     follower = HistoryFollower(service.postgres_url, definition.history(), of_live, limits, applied)
     await history.open()

@@ -1,0 +1,169 @@
+"""The follower of the index: it reads events and journal entries from PostgreSQL, and writes what each concerns.
+
+One process at a time follows, the one with the lease; the checkpoint in each commit keeps two processes right. It may
+lag: while the log grows fast it rests most of the time, as the follower of a history does. Every error is logged and
+leads to a new attempt.
+"""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from services.audit.index.batch import Batch, batch_of
+from services.audit.index.preparation import LostLogError, NewerIndexError, mismatch, prepare_index
+from services.audit.index.schema import BUILDING, LIVE, VERSION, make_live, read_checkpoint
+from services.audit.index.writer import IndexMovedError, IndexWriter
+from shared.process import failpoints, unexpected_errors
+from shared.process.cancellation import cancellation_requested
+from shared.process.journal_reader import JournalReader
+from shared.process.lease import Lease, LeaseLostError
+from shared.process.log_reader import LogReader
+from shared.process.postgres import DirectAsync, PostgresError, PostgresSession
+from shared.projections.history.follower import BEAT_SECONDS, LEASE_SECONDS, SESSION, FollowerLimits
+from shared.projections.history.log_growth import LogGrowth
+from shared.wire.backoff import Backoff
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """The connections of a follower that holds the lease."""
+
+    connection: PostgresSession
+    events: LogReader
+    journal: JournalReader
+
+
+class IndexFollower:
+    """Follows log and journal with the index of one database."""
+
+    def __init__(self, postgres_url: str, limits: FollowerLimits) -> None:
+        self._url = postgres_url
+        self._limits = limits
+        # One lease for each version: a later one may be built while this one is followed.
+        self._lease = Lease(postgres_url, f"index {LIVE} {VERSION}", LEASE_SECONDS, BEAT_SECONDS)
+        self._growth = LogGrowth(limits.fast_growth)
+        self._backoff = Backoff(0.05, 2.0)
+        self._checked_at = 0.0
+        self.last_error: str | None = "starting"
+
+    @property
+    def follows(self) -> bool:
+        """Whether this process is the one that writes the index."""
+        return self._lease.held
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._lease.run())
+            tasks.create_task(self._follow_for_ever())
+
+    async def _follow_for_ever(self) -> None:
+        while not cancellation_requested():
+            await self._lease.acquired()
+            try:
+                await self._follow()
+            except LeaseLostError:
+                self.last_error = "starting"
+            except (IndexMovedError, LostLogError, NewerIndexError, PostgresError, TimeoutError, OSError) as error:
+                self._set_error(error)
+            except Exception as error:  # noqa: BLE001  questions go on, and so does the next attempt
+                self._set_error(error)
+                unexpected_errors.record(error, "following", view=LIVE)
+            await asyncio.sleep(self._backoff.next())
+
+    def _set_error(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}".strip()
+        if text != self.last_error:
+            self.last_error = text
+            log.warning("index.not_followed", error=text)
+
+    def _clear_error(self, position: int) -> None:
+        self._backoff.reset()
+        if self.last_error is not None:
+            self.last_error = None
+            log.info("index.followed", position=position)
+
+    async def _follow(self) -> None:
+        async with AsyncExitStack() as stack:
+            connection = await DirectAsync.connect(
+                self._url, settings=SESSION, autocommit=True, application_name="audit_index-follower"
+            )
+            await stack.enter_async_context(connection)
+            events = await stack.enter_async_context(LogReader(self._url))
+            journal = await stack.enter_async_context(JournalReader(self._url))
+            sources = _Sources(connection, events, journal)
+            schema = await prepare_index(connection, events, journal)
+            if schema == BUILDING:
+                await self._build(sources)
+            writer = await _writer(connection, LIVE)
+            while not cancellation_requested():
+                await self._step(sources, writer)
+
+    async def _build(self, sources: _Sources) -> None:
+        """Fill the new index up to the end of the log, and put it in the place of the former one."""
+        writer = await _writer(sources.connection, BUILDING)
+        while await self._work(sources, writer):
+            self.last_error = f"the index is being made: it is at position {writer.checkpoint.position}"
+        failpoints.reached("index.built")
+        await make_live(sources.connection)
+        log.info("index.made", version=VERSION, position=writer.checkpoint.position)
+
+    async def _step(self, sources: _Sources, writer: IndexWriter) -> None:
+        """Write the next batch and rest, or wait for events and entries."""
+        if await self._work(sources, writer):
+            return
+        self._clear_error(writer.checkpoint.position)
+        await asyncio.sleep(self._limits.look_seconds)
+
+    async def _work(self, sources: _Sources, writer: IndexWriter) -> bool:
+        """Write the next batch and rest; return whether there was one."""
+        if not self._lease.held:
+            raise LeaseLostError
+        began = time.monotonic()
+        batch = await self._read(sources, writer)
+        if not batch.facts and batch.last_entry is None:
+            if began - self._checked_at > self._limits.check_seconds:
+                await self._require_same(sources, writer)
+            return False
+        await self._require_same(sources, writer)
+        await writer.write(sources.connection, batch)
+        failpoints.reached("index.committed")
+        self._growth.observe(await sources.events.end())
+        await self._back_off(sources.events, time.monotonic() - began)
+        return True
+
+    async def _read(self, sources: _Sources, writer: IndexWriter) -> Batch:
+        """Read the next events and then the next entries: an attempt before one of these events is among them."""
+        checkpoint, limit = writer.checkpoint, self._limits.batch
+        events = await sources.events.read(checkpoint.position, limit)
+        entries = await sources.journal.read(checkpoint.ordinal, limit)
+        return batch_of(events, entries, limit, checkpoint.position)
+
+    async def _require_same(self, sources: _Sources, writer: IndexWriter) -> None:
+        """Require that log and journal still have what the index had at its checkpoint.
+
+        Raises:
+            LostLogError: they were restored from an older backup.
+        """
+        self._checked_at = time.monotonic()
+        if why := await mismatch(sources.events, sources.journal, writer.checkpoint):
+            raise LostLogError(why)
+
+    async def _back_off(self, events: LogReader, worked: float) -> None:
+        """Leave the processor to commands while the log grows fast, in proportion to the work before."""
+        until = time.monotonic() + self._limits.rest_times * worked
+        while (left := until - time.monotonic()) > 0 and self._growth.is_fast:
+            await asyncio.sleep(min(left, self._limits.look_seconds))
+            self._growth.observe(await events.end())
+
+
+async def _writer(connection: PostgresSession, schema: str) -> IndexWriter:
+    checkpoint = await read_checkpoint(connection, schema)
+    if checkpoint is None:
+        raise IndexMovedError(f"{schema} is gone")
+    return IndexWriter(schema, checkpoint)
