@@ -15,13 +15,13 @@ from services.audit.questions import answer
 from shared.language import subjects
 from shared.language.audit import AUDIT_QUESTIONS
 from shared.messaging.endpoint import Endpoint, discoverable
-from shared.messaging.lifecycle import run
 from shared.messaging.service import Service
 from shared.process.postgres import PostgresError
 from shared.projections.history.follower import FollowerLimits
 from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint
 from shared.projections.view import View
+from shared.projections.view_process import run_view
 
 NAME: Final = "audit"
 CHECK_SECONDS: Final = 0.2
@@ -101,4 +101,4 @@ async def _drain(endpoint: QueryEndpoint, endpoints: list[Endpoint]) -> None:
 
 
 if __name__ == "__main__":
-    run(NAME, wire)
+    run_view(NAME, DEFINITION, wire, live=False)

@@ -1,23 +1,15 @@
 """A projection service as a process: events in, rows kept, questions answered, until it is asked to stop."""
 
 import asyncio
-import gc
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-import orjson
 import structlog
 
 from shared.language.questions import Question
 from shared.messaging.endpoint import discoverable
-from shared.messaging.lifecycle import run
 from shared.messaging.service import Service
-from shared.process import failpoints, logs
-from shared.process.settings import Settings
 from shared.projections import metrics
 from shared.projections.applied import answering_applied
 from shared.projections.consumer import EventConsumer
@@ -25,14 +17,12 @@ from shared.projections.definition import ProjectionDefinition
 from shared.projections.history.follower import FollowerLimits
 from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint, QuestionHandler
-from shared.projections.rebuild.admin import run_verb
-from shared.projections.rebuild.rebuild import rebuild, restore_rows
+from shared.projections.rebuild.rebuild import restore_rows
 from shared.projections.serving_state import ServingState
 from shared.projections.view import View
+from shared.projections.view_process import run_view
 
 STOP_SECONDS = 5.0
-
-T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -158,44 +148,6 @@ def _stop_on_error(service: Service, task: "asyncio.Task[None]") -> None:
         service.stopping.set()
 
 
-# ---- the command line
-
-
 def main(projection: ProjectionService) -> None:
-    """Serve the projection until the process is stopped.
-
-    `--rebuild` instead rebuilds its rows from the event log and makes them live; `views <verb> <arguments>` runs one
-    of `admin.VERBS`.
-    """
-    match sys.argv[1:]:
-        case ["--rebuild"]:
-            _run_once(projection, _rebuild)
-        case ["views", verb, arguments]:
-            values = orjson.loads(arguments)
-            sys.exit(_run_once(projection, lambda url, definition: run_verb(url, definition, verb, values)))
-        case _:
-            run(projection.name, serve(projection))
-
-
-def _run_once(projection: ProjectionService, work: Callable[[str, ProjectionDefinition], Coroutine[Any, Any, T]]) -> T:
-    settings = Settings()
-    logs.configure(projection.name, settings.log_format)
-    failpoints.arm(settings.failpoints, f"{projection.name} by hand")
-    if settings.postgres_url is None:
-        raise SystemExit(f"{projection.name}: SWITCHBOARD_POSTGRES_URL is not set")
-    # A million events leave no cycles, and looking for them would take two fifths of the time.
-    gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
-    return asyncio.run(_cancelled_by_sigterm(work(settings.postgres_url, projection.definition)))
-
-
-async def _cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
-    """Let SIGTERM end the work as Ctrl-C does, so that it can clean up."""
-    task = asyncio.current_task()
-    assert task is not None, "this runs in one"
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await work
-
-
-async def _rebuild(url: str, definition: ProjectionDefinition) -> None:
-    await rebuild(url, View(url, definition))
+    """Run the process of the projection, as `run_view` does."""
+    run_view(projection.name, projection.definition, serve(projection))

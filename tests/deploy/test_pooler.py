@@ -41,6 +41,7 @@ PARTS: Final = {
     "relay": ("postgres",),
     "inbox-views": ("events", "view"),
     "routing": ("events", "view"),
+    "audit": ("history",),
 }
 
 

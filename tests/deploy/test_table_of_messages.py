@@ -44,6 +44,7 @@ NEVER_SAID: Final = {
     "SnapshotBehindError": "the question waits",
     "OverloadedError": "the caller hears BUSY",
     "QuestionRefusedError": "the caller hears it",
+    "NoAppliedTimesError": "the caller hears it",
     "ParkedEventNotFoundError": "of a verb of the command line",
     "SchemasInUseError": "of a verb of the command line",
     "_TooFarBehindError": "of a verb of the command line",

@@ -166,7 +166,7 @@ async def every_verb(view: str, postgres_url: str) -> None:
     async def verb(*words: str) -> Any:
         return json.loads(await done("views", *words, "--url", postgres_url, "--json"))
 
-    assert {one["view"].replace("_", "-") for one in await verb("show")} == set(VIEWS)
+    assert {one["view"].replace("_", "-") for one in await verb("show") if not one["temporal"]} == set(VIEWS)
     await verb("rebuild", view)
     assert (await verb("compare", view))["same"], "the rows that were made anew are not the same"
     await verb("switch", view)

@@ -19,6 +19,7 @@ from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, err, f
 VIEWS: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
     "routing": "services.routing.app",
+    "audit": "services.audit.app",
 }
 
 WHERE: Final = (
