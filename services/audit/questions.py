@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from services.audit.access.of_user import access_of
 from services.audit.access.queries import access
+from services.audit.changes.query import changes
 from shared.core.policies import may_audit
 from shared.language import audit as a
 from shared.language.questions import Question
@@ -16,6 +17,7 @@ Handler = Callable[[Snapshot, Any], Awaitable[Result]]
 ANSWERS: Final[Mapping[type[Question], Handler]] = {
     a.Access: access,
     a.AccessOf: access_of,
+    a.Changes: changes,
 }
 
 

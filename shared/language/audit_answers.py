@@ -10,7 +10,6 @@ from pydantic import ConfigDict, Field
 
 from shared.language import audit as a
 from shared.language.answers import Answer, OpenEnum
-from shared.language.events import Aggregate
 from shared.language.questions import Question
 
 AttemptOutcome = Annotated[Literal["accepted", "unchanged", "refused"], OpenEnum]
@@ -205,9 +204,12 @@ class Leaver(Answer):
 
 
 class ChangedThing(Answer):
-    """One thing that differs between two moments: the fields, and the sentences of the events that changed it."""
+    """One thing that differs between two moments: the fields, and the sentences of the first events that changed it.
 
-    aggregate: Annotated[Aggregate, OpenEnum]
+    An address is added when it is connected, and removed when it is free again; a user is removed by `RemoveUser`.
+    """
+
+    aggregate: Annotated[Literal["account", "user", "inbox", "address", "team"], OpenEnum]
     name: str
     change: Annotated[Literal["added", "removed", "changed"], OpenEnum]
     fields: tuple[Change, ...]
