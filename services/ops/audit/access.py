@@ -24,12 +24,28 @@ RULES: Final[Mapping[str, str]] = {
 
 def of_place(items: Sequence[Item]) -> Iterator[RenderableType]:
     """The users of one address or inbox."""
-    yield from _intervals("User", [(value(item["user"]), item) for item in items])
+    lives = {(item["user"], item["added"]) for item in items}
+    reused = {user for user, _ in lives if sum(user == other for other, _ in lives) > 1}
+    yield from _intervals("User", [(_person(item, reused), item) for item in merged(items)])
 
 
 def of_user(items: Sequence[Item]) -> Iterator[RenderableType]:
     """The addresses and inboxes of one user."""
-    yield from _intervals("What", [(_place(item), item) for item in items])
+    yield from _intervals("What", [(_place(item), item) for item in merged(items)])
+
+
+def merged(items: Sequence[Item]) -> list[Item]:
+    """One interval in place of several that differ only in what the user could do: "read and send"."""
+    groups: dict[tuple[Any, ...], list[Item]] = {}
+    for item in items:
+        ends = (item["from"]["position"], item["to"] and item["to"]["position"])
+        names = (item[name] for name in ("user", "added", "address", "inbox", "rule", "via"))
+        groups.setdefault((*names, *ends), []).append(item)
+    return [{**group[0], "can": " and ".join(str(one["can"]) for one in group)} for group in groups.values()]
+
+
+def count(items: Sequence[Item]) -> int:
+    return len(merged(items))
 
 
 def _intervals(title: str, rows: Sequence[tuple[str, Item]]) -> Iterator[RenderableType]:
@@ -55,14 +71,24 @@ def rule(one: Item) -> str:
 
 def edge(one: Item, *, in_lines: bool) -> str:
     """When it began or ended, by which event and whom, and where in the log."""
-    by, place = f"{event_name(one['type'])} by {value(one['actor'])}", f"position {number(one['position'])}"
+    place = f"position {number(one['position'])}"
+    if one["time"] is None:
+        return f"{place}, an event that cannot be read"
+    by = f"{event_name(one['type'])} by {value(one['actor'])}"
     return "\n".join((time_of(one["time"]), by, place)) if in_lines else f"{time_of(one['time'])}  {by}, {place}"
+
+
+def _person(one: Item, reused: set[str]) -> str:
+    """The id, with the name where that is another; of an id that several people had, since when."""
+    words = [] if one["name"].lower() == one["user"].lower() else [value(one["name"])]
+    words += [f"the user added at position {number(one['added'])}"] if one["user"] in reused else []
+    return f"{value(one['user'])} ({', '.join(words)})" if words else value(one["user"])
 
 
 def _place(one: Item) -> str:
     if one["address"]:
         return value(one["address"])
-    return f"inbox {value(one['inbox'])}" if one["inbox"] else "the account"
+    return f"inbox {value(one['inbox'])}" if one["inbox"] else "the whole account"
 
 
 # ---- people who left
@@ -94,7 +120,7 @@ def _leaver(one: Item, between: str) -> Text:
 
 
 def _last_access(one: Item, *, in_lines: bool) -> str:
-    if lasting := one["remaining"]:
+    if lasting := merged(one["remaining"]):
         names = ", ".join(f"{value(each['can'])} {_place(each)}" for each in lasting)
         return f"not yet: {names}"
     return edge(one["last_access"], in_lines=in_lines) if one["last_access"] else "had none"

@@ -147,7 +147,9 @@ def access(
     Example: switchboard audit access acme --address support@acme.example --at 2026-03-03T09:15:00+01:00
     """
     fields = {"address": address, "inbox": inbox, "at": _moment(at), **_range(from_, to)}
-    ask_all(Asker(account, actor, url, seconds, as_json), audit.Access, fields, limit, accesses.of_place)
+    ask_all(
+        Asker(account, actor, url, seconds, as_json), audit.Access, fields, limit, accesses.of_place, accesses.count
+    )
 
 
 @app.command("access-of")
@@ -168,7 +170,9 @@ def access_of(
     Example: switchboard audit access-of acme --user bob --from 2026-01-01T00:00:00Z
     """
     fields = {"user": user, "at": _moment(at), **_range(from_, to)}
-    ask_all(Asker(account, actor, url, seconds, as_json), audit.AccessOf, fields, limit, accesses.of_user)
+    ask_all(
+        Asker(account, actor, url, seconds, as_json), audit.AccessOf, fields, limit, accesses.of_user, accesses.count
+    )
 
 
 @app.command()

@@ -35,7 +35,7 @@ ADVICE: Final[Mapping[str, str]] = {
     QuestionError.PERMISSION_MISSING: (
         "Ask as an auditor (--actor service:audit.NAME), or as a super admin of the account (--actor USER)."
     ),
-    QuestionError.QUERY_UNKNOWN: "The audit service that answered is of an older release.",
+    QuestionError.QUERY_UNKNOWN: "The services that run are of a release without this question.",
 }
 
 
@@ -48,6 +48,11 @@ class Asker:
     url: str | None
     seconds: float
     as_json: bool
+
+
+def entries(items: Items) -> int:
+    """How many items there are; the groups of refusals come on top of them."""
+    return sum(item.get("group") is None for item in items)
 
 
 def ask(
@@ -76,24 +81,26 @@ def ask_all(
     fields: Mapping[str, Any],
     limit: int | None,
     show: Callable[[Items], Iterable[RenderableType]],
+    count: Callable[[Items], int] = entries,
 ) -> None:
     """Ask for a list and print it page by page; as JSON each item is a line.
 
     Args:
         limit: the most items; None for all.
         show: makes the parts of one page, for people.
+        count: how many things a page shows to people.
     """
 
     async def printed() -> None:
-        count = 0
+        total = 0
         async for answer in _pages(asker, question, fields, limit):
-            count += _entries(answer)
+            total += count(answer["result"])
             if asker.as_json:
                 _print_lines(answer["result"])
             else:
                 _print(show(answer["result"]))
         if not asker.as_json:
-            _print([Text(_end(answer, count), style="dim")])
+            _print([Text(_end(answer, total), style="dim")])
 
     done(printed())
 
@@ -116,7 +123,7 @@ async def _pages(
             size = LARGEST_LIMIT if limit is None else min(limit - count, LARGEST_LIMIT)
             answer = await _page(switchboard, asker, question, {**fields, "limit": size, "after": after}, count)
             yield answer
-            count, after = count + _entries(answer), answer["next"]
+            count, after = count + entries(answer["result"]), answer["next"]
             if after is None or (limit is not None and count >= limit):
                 return
 
@@ -164,11 +171,6 @@ def _print(parts: Iterable[RenderableType]) -> None:
 def _print_lines(items: Items) -> None:
     for item in items:
         typer.echo(printable_json(json.dumps(item, ensure_ascii=False)))
-
-
-def _entries(answer: Answer) -> int:
-    """How many items there are; the groups of refusals come on top of them."""
-    return sum(item.get("group") is None for item in answer["result"])
 
 
 def _end(answer: Answer, count: int) -> str:

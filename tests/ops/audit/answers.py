@@ -149,7 +149,7 @@ def edge(position: int, time: str, type_: str, actor: str = "ana") -> Item:
 def interval(**fields: Any) -> Item:
     return {
         "user": "bob",
-        "name": "Bob",
+        "name": "Bob Baker",
         "added": 4,
         "address": "support@acme.example",
         "inbox": None,
@@ -164,18 +164,32 @@ def interval(**fields: Any) -> Item:
     }
 
 
+UNREADABLE: Final = {**edge(1_310, "", ""), **dict.fromkeys(("time", "event", "type", "actor", "command_id"))}
+ENDED: Final = edge(1_300, "2026-03-09T12:00:00+00:00", "InboxAccessChanged", "service:directory-sync")
+
 ACCESS: Final = [
-    interval(to=edge(1_300, "2026-03-09T12:00:00+00:00", "InboxAccessChanged", "service:directory-sync")),
-    interval(user="cleo.katharina-von-der-tann", can="send", rule="team", via="sales"),
-    interval(user="ana", can="administer", rule="administrator", via=None, **{
-        "from": edge(1, "2026-03-01T08:00:00+00:00", "UserAdded", "service:crm"),
-    }),
-    interval(user="dan", rule="alias", via="help@acme.example"),
-    interval(user="eva", rule="everyone"),
-    interval(user="bob", rule="owner", via=None, can="send"),
-    interval(user="fay", rule="by a later release", via="x"),
-]  # fmt: skip
-ACCESS_OF: Final = [ACCESS[0], interval(address=None, inbox="support")]
+    interval(to=ENDED),
+    interval(can="send", to=ENDED),
+    interval(added=1_301, name="bob", to=UNREADABLE),
+    interval(user="cleo.katharina-von-der-tann", name="Cleo", can="send", rule="team", via="sales"),
+    interval(
+        user="ana",
+        name="Ana",
+        can="administer",
+        rule="administrator",
+        via=None,
+        **{"from": edge(1, "2026-03-01T08:00:00+00:00", "UserAdded", "service:crm")},
+    ),
+    interval(user="dan", name="dan", rule="alias", via="help@acme.example"),
+    interval(user="eva", name="Eva", rule="everyone"),
+    interval(user="fay", name="Fay", rule="owner", via=None, can="send"),
+    interval(user="gil", name="Gil", rule="by a later release", via="x"),
+]
+ACCESS_OF: Final = [
+    ACCESS[0],
+    interval(address=None, inbox="support"),
+    interval(address=None, inbox=None, can="administer", rule="administrator", via=None),
+]
 
 LEAVERS: Final[list[Item]] = [
     {
