@@ -174,7 +174,8 @@ async def _create_history_indexes(
 ) -> None:
     """Create the live indexes with positions behind, so that a scan skips other versions without reading them."""
     past = PAST_TABLES[aggregate]
-    await cursor.execute(named("ALTER TABLE {schema}.{table} ADD PRIMARY KEY (stream, position)", schema, past))
+    # With a position in it, PostgreSQL 18 would scan this index for a row by name, and skip from stream to stream.
+    await cursor.execute(named("ALTER TABLE {schema}.{table} ADD PRIMARY KEY (stream, version)", schema, past))
     await _create_all(cursor, schema, past, [index.then_by("until, position") for index in indexes])
     await _create_all(cursor, schema, CURRENT_TABLES[aggregate], [index.then_by("position") for index in indexes])
 

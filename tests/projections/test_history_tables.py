@@ -29,7 +29,7 @@ async def filled(url: str, schema: str) -> None:
         ):
             table, columns = ("addresses_current", "") if until is None else ("addresses_past", ", %(until)s")
             await cursor.execute(
-                sql.SQL("INSERT INTO {}.{} VALUES (%(s)s, 'acme', %(k)s, %(d)s::jsonb, 1, %(p)s{})").format(
+                sql.SQL("INSERT INTO {}.{} VALUES (%(s)s, 'acme', %(k)s, %(d)s::jsonb, %(p)s, %(p)s{})").format(
                     sql.Identifier(schema),
                     sql.Identifier(table),
                     sql.SQL(columns),

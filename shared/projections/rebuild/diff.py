@@ -37,9 +37,8 @@ WHERE (l.account, l.key, l.doc, l.version, l.position {l_until})
 OF_ROWS: Final = {"identity": sql.SQL("stream")} | dict.fromkeys(
     ("l_shown", "n_shown", "l_until", "n_until"), sql.SQL("")
 )
-# A version in the past is identified by its first position, too.
 OF_PAST: Final = {
-    "identity": sql.SQL("stream, position"),
+    "identity": sql.SQL("stream, version"),
     "l_shown": sql.SQL(", '(until)', l.until"),
     "n_shown": sql.SQL(", '(until)', n.until"),
     "l_until": sql.SQL(", l.until"),
