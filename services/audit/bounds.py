@@ -1,8 +1,10 @@
 """The positions that a question is about: of one moment, or of the first and the last moment of a range."""
 
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from shared.language.audit import AtOrBetween, Range
+from shared.language.moments import instant
 from shared.language.reasons import QuestionError
 from shared.messaging.json_body import problem
 from shared.process.log_reader import EventLog
@@ -34,6 +36,20 @@ async def bounds_of(snapshot: Snapshot, question: Range) -> Bounds:
     if first > last:
         raise invalid([problem("from", "the range ends before it begins")])
     return Bounds(first, last)
+
+
+async def events_within(snapshot: Snapshot, question: Range) -> Bounds:
+    """Return the first and the last event of a range: of two times, those that are not before or after them.
+
+    Raises:
+        QuestionRefusedError: as `bounds_of` does.
+    """
+    bounds = await bounds_of(snapshot, question)
+    if not isinstance(question.from_, str):
+        return bounds
+    # All events up to there are earlier.
+    before = await EventLog(snapshot.rows).position_at(instant(question.from_) - timedelta(microseconds=1))
+    return Bounds(before + 1, bounds.last)
 
 
 async def reached_position(snapshot: Snapshot, log: EventLog, moment: int | str) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from services.audit.access.leavers import leavers
 from services.audit.access.of_user import access_of
 from services.audit.access.queries import access
 from services.audit.changes.query import changes
@@ -18,6 +19,7 @@ ANSWERS: Final[Mapping[type[Question], Handler]] = {
     a.Access: access,
     a.AccessOf: access_of,
     a.Changes: changes,
+    a.Leavers: leavers,
 }
 
 

@@ -188,16 +188,36 @@ class AccessInterval(FromTo):
     goes_on_after: bool
 
 
+class OrphanedMeanwhile(FromTo):
+    """A time in which an address had no owner; `to` is null while it has none.
+
+    `owner` or `inbox` has it from then on. Both are null while it has no owner, and where it was released.
+    """
+
+    address: str
+    from_: AccessEdge = Field(alias="from")
+    to: AccessEdge | None
+    owner: str | None
+    inbox: str | None
+
+
 class Leaver(Answer):
-    """A person who was deactivated or removed. `hours` passed until the last access ended; null while some lasts."""
+    """A person who was deactivated, and mostly removed later. `hours` passed until their last access ended.
+
+    While some access lasts, since the person is active again, `hours` and `last_access` are null, and `remaining` has
+    the first hundred of its intervals. Another person may have the id later; that person's access does not count.
+    """
 
     user: str
+    name: str
+    added: int
     left: AccessEdge
+    removed: AccessEdge | None
     last_access: AccessEdge | None
     hours: float | None
     over_limit: bool
     remaining: tuple[AccessInterval, ...]
-    orphaned: tuple[str, ...]
+    orphaned: tuple[OrphanedMeanwhile, ...]
 
 
 # ---- Changes, Bisect

@@ -36,11 +36,14 @@ class Audit:
     def __init__(self, history: View, account: str) -> None:
         self._history = history
         self._account = account
+        # The position of answers, where the history has reached a later one.
+        self.reached: int | None = None
 
     async def ask(self, name: str, **fields: Any) -> Item:
         """The body of the reply, with results that are as the language has them."""
         question: Question = getattr(audit, name).model_validate({"actor": AUDITOR, **fields})
         async with self._history.snapshots([Asker(self._account, question.actor)]) as (snapshot,):
+            snapshot.position = self.reached or snapshot.position
             result = await answer(snapshot, question)
             for item in [one for _, one in result.items] if isinstance(result, Page) else [result]:
                 AUDIT_RESULTS[type(question)].model_validate(item, strict=False)

@@ -3,9 +3,20 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final, LiteralString, TypeVar
+from typing import Any, Final, LiteralString, NamedTuple
 
-from services.audit.access.statements import ADDRESSES_OF, ADMINISTRATORS, ALL_USERS, SENDS, TEAMS, TEAMS_WITH, USERS
+from services.audit.access.statements import (
+    ADDRESSES_OF,
+    ADMINISTRATORS,
+    ALL_USERS,
+    HOLDERS,
+    INACTIVE,
+    ORPHANED,
+    SENDS,
+    TEAMS,
+    TEAMS_WITH,
+    USERS,
+)
 from services.audit.domain.facts import (
     AddressFacts,
     InboxFacts,
@@ -28,7 +39,19 @@ from shared.projections.snapshot import Snapshot
 FIRST: Final = 1
 ADDED: Final = UserAdded.stored_name().rpartition(".")[0]
 
-T = TypeVar("T")
+
+class Orphaned(NamedTuple):
+    """A time in which an address had no owner."""
+
+    address: str
+    span: Span
+
+
+class Holder(NamedTuple):
+    """The owner of a personal address, or the inbox of a team address; a free address has neither."""
+
+    owner: str | None
+    inbox: str | None
 
 
 class AccessRows:
@@ -37,6 +60,7 @@ class AccessRows:
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.log = EventLog(snapshot.rows)
+        self._reached = snapshot.position
 
     async def addresses(self, names: Iterable[str]) -> dict[str, AddressFacts]:
         """Return the facts of those of these addresses that were ever connected."""
@@ -59,18 +83,24 @@ class AccessRows:
         """Return when at least one address of each inbox could send."""
         self.snapshot.depends_on("address")
         found: defaultdict[str, list[Spans]] = defaultdict(list)
-        for inbox, position, until in await self.snapshot.select(SENDS, {"names": list(inboxes)}):
-            found[inbox].append((Span(position, until),))
+        for inbox, position, until in await self._select(SENDS, names=list(inboxes)):
+            found[inbox].append((Span(position, self._end(until)),))
         return {inbox: union(spans) for inbox, spans in found.items()}
 
     # ---- users
 
     async def users(self, names: Sequence[str]) -> list[UserFacts]:
         """Return those of these users who ever were, by id."""
+        return [user for user, _ in await self.users_with_versions(names)]
+
+    async def users_with_versions(self, names: Sequence[str]) -> list[tuple[UserFacts, list[Version[UserFields]]]]:
+        """Return those of these users who ever were, by id, each with the versions that changed their access."""
         self.snapshot.depends_on("user", *names)
         found = await self._changes(USERS, names)
         added = await self._additions(found.values())
-        return [user_facts(name, versions, _lives(versions, added)) for name, versions in sorted(found.items())]
+        return [
+            (user_facts(name, versions, _lives(versions, added)), versions) for name, versions in sorted(found.items())
+        ]
 
     async def _additions(self, users: Iterable[Sequence[Version[UserFields]]]) -> set[int]:
         """Return the positions at which a removed user's id was given to another person."""
@@ -99,8 +129,8 @@ class AccessRows:
         """Return the inboxes that ever admitted a user, of whom the facts are; `teams` are those of the user."""
         self.snapshot.depends_on("inbox")
         found: dict[str, InboxFacts] = {}
-        async for part in versions_in_account(self.snapshot, "inbox", FIRST, self.snapshot.position):
-            async for name, versions in cooperatively(by_key(part).items()):
+        async for part in versions_in_account(self.snapshot, "inbox", FIRST, self._reached):
+            async for name, versions in cooperatively(self._by_key(part).items()):
                 inbox = inbox_facts(versions, of_user=user)
                 if inbox.everyone or inbox.members or not teams.keys().isdisjoint(inbox.teams):
                     found[name] = inbox
@@ -109,8 +139,8 @@ class AccessRows:
     async def teams_with(self, user: str) -> Teams:
         """Return the teams that a user was ever in, with the user alone."""
         found: defaultdict[str, list[Spans]] = defaultdict(list)
-        for team, position, until in await self.snapshot.select(TEAMS_WITH, {"user": user}):
-            found[team].append((Span(position, until),))
+        for team, position, until in await self._select(TEAMS_WITH, user=user):
+            found[team].append((Span(position, self._end(until)),))
         return {team: {user: union(spans)} for team, spans in found.items()}
 
     async def addresses_of(self, user: str, inboxes: Iterable[str], after: str, limit: int) -> list[str]:
@@ -119,6 +149,31 @@ class AccessRows:
         params = {"user": user, "inboxes": list(inboxes), "after": after, "limit": limit}
         return [name for (name,) in await self.snapshot.select(ADDRESSES_OF, params)]
 
+    # ---- people who left
+
+    async def inactive_within(self, first: int, last: int) -> list[str]:
+        """Return the users who were not active after an event in a range of positions, by id."""
+        self.snapshot.depends_on("user")
+        return [name for (name,) in await self._select(INACTIVE, first=first, last=last)]
+
+    async def orphaned(self, owners: Sequence[str]) -> dict[str, list[Orphaned]]:
+        """Return the spans in which addresses had no owner, by their former owner."""
+        self.snapshot.depends_on("address")
+        spans: defaultdict[tuple[str, str], list[Spans]] = defaultdict(list)
+        for address, owner, position, until in await self._select(ORPHANED, names=list(owners)):
+            spans[(owner, address)].append((Span(position, self._end(until)),))
+        found: defaultdict[str, list[Orphaned]] = defaultdict(list)
+        for (owner, address), parts in spans.items():
+            found[owner] += [Orphaned(address, span) for span in union(parts)]
+        return found
+
+    async def holders(self, changes: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Holder]:
+        """Return who held an address from a change of it on, by address and position."""
+        wanted = list(changes)
+        params = {"names": [name for name, _ in wanted], "positions": [position for _, position in wanted]}
+        rows = await self._select(HOLDERS, **params) if wanted else ()
+        return {(name, position): Holder(owner, inbox) for name, position, owner, inbox in rows}
+
     # ---- versions
 
     async def _versions(self, aggregate: Aggregate, names: Iterable[str]) -> dict[str, list[Version[Any]]]:
@@ -126,24 +181,30 @@ class AccessRows:
         if not wanted:
             return {}
         self.snapshot.depends_on(aggregate, *wanted)
-        return by_key(await versions_of(self.snapshot, aggregate, wanted, FIRST, self.snapshot.position))
+        return self._by_key(await versions_of(self.snapshot, aggregate, wanted, FIRST, self._reached))
 
     async def _changes(self, query: LiteralString, names: Iterable[str]) -> dict[str, list[Version[Any]]]:
         """Return versions of rows that have a name, a value and the position of each change of it."""
         found: dict[str, list[Version[Any]]] = {}
-        for name, value, position in await self.snapshot.select(query, {"names": list(names)}):
+        for name, value, position in await self._select(query, names=list(names)):
             versions = found.setdefault(name, [])
             if versions:
                 versions[-1] = versions[-1]._replace(until=position)
             versions.append(Version(value, position, None))
         return found
 
+    def _by_key(self, versions: Iterable[RowVersion]) -> dict[str, list[Version[Any]]]:
+        found: dict[str, list[Version[Any]]] = {}
+        for one in versions:
+            found.setdefault(one.key, []).append(Version(one.doc, one.position, self._end(one.until)))
+        return found
 
-def by_key(versions: Iterable[RowVersion]) -> dict[str, list[Version[Any]]]:
-    found: dict[str, list[Version[Any]]] = {}
-    for one in versions:
-        found.setdefault(one.key, []).append(Version(one.doc, one.position, one.until))
-    return found
+    def _end(self, until: int | None) -> int | None:
+        """Return the end of a version; None where it came after the answer's position."""
+        return until if until is not None and until <= self._reached else None
+
+    async def _select(self, query: LiteralString, **params: Any) -> list[tuple[Any, ...]]:
+        return await self.snapshot.select(query, {"reached": self._reached, **params})
 
 
 def _lives(versions: Sequence[Version[UserFields]], added: set[int]) -> list[Life]:

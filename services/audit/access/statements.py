@@ -1,6 +1,7 @@
 """The statements that read the versions of rows which decide about access, from the history of the audit.
 
 Versions that changed nothing about access are left out: their fields are compared with those of the version before.
+The history may be further than the answer's position, `reached`.
 """
 
 from typing import Final, LiteralString
@@ -18,6 +19,7 @@ SELECT key, fields, position FROM (
             SELECT key, position, doc FROM users_current WHERE account = %(account)s AND key = ANY(%(names)s)
             UNION ALL SELECT key, position, doc FROM users_past WHERE account = %(account)s AND key = ANY(%(names)s)
         ) AS versions
+        WHERE position <= %(reached)s
     ) AS reduced
 ) AS compared
 WHERE changed ORDER BY key, position
@@ -44,6 +46,7 @@ SELECT team, members, position FROM (
             SELECT position, doc FROM accounts_current WHERE account = %(account)s
             UNION ALL SELECT position, doc FROM accounts_past WHERE account = %(account)s
         ) AS v CROSS JOIN unnest(%(names)s::text[]) AS t (team)
+        WHERE v.position <= %(reached)s
     ) AS reduced
     WHERE members IS NOT NULL
 ) AS compared
@@ -53,8 +56,10 @@ WHERE changed ORDER BY team, position
 SENDS: Final[LiteralString] = """
 SELECT doc->>'inbox', position, NULL::bigint FROM addresses_current
 WHERE account = %(account)s AND doc->>'inbox' = ANY(%(names)s) AND (doc->>'sends')::boolean
+    AND position <= %(reached)s
 UNION ALL SELECT doc->>'inbox', position, until FROM addresses_past
 WHERE account = %(account)s AND doc->>'inbox' = ANY(%(names)s) AND (doc->>'sends')::boolean
+    AND position <= %(reached)s
 ORDER BY 2
 """
 # When a user was a member of each team.
@@ -64,7 +69,7 @@ FROM (
     SELECT position, NULL::bigint AS until, doc FROM accounts_current WHERE account = %(account)s
     UNION ALL SELECT position, until, doc FROM accounts_past WHERE account = %(account)s
 ) AS v CROSS JOIN LATERAL jsonb_each(v.doc->'teams') AS t
-WHERE t.value->'members' ? %(user)s
+WHERE t.value->'members' ? %(user)s AND v.position <= %(reached)s
 ORDER BY v.position
 """
 # The addresses that a user owned or that were in inboxes, and the aliases of all these.
@@ -83,4 +88,29 @@ SELECT key FROM (
         ON a.account = %(account)s AND a.doc->>'primary' = direct.key COLLATE "default"
 ) AS found
 WHERE key > %(after)s ORDER BY key LIMIT %(limit)s
+"""
+# The users who were not active after an event in a range of positions.
+INACTIVE: Final[LiteralString] = """
+SELECT key FROM users_current
+WHERE account = %(account)s AND position >= %(first)s AND position <= %(last)s AND doc->>'status' <> 'active'
+UNION SELECT key FROM users_past
+WHERE account = %(account)s AND position >= %(first)s AND position <= %(last)s AND doc->>'status' <> 'active'
+ORDER BY key
+"""
+# Versions of addresses without an owner, by their former owner.
+ORPHANED: Final[LiteralString] = """
+SELECT key, doc->>'owner', position, NULL::bigint FROM addresses_current
+WHERE account = %(account)s AND doc->>'owner' = ANY(%(names)s) AND (doc->>'orphaned')::boolean
+    AND position <= %(reached)s
+UNION ALL SELECT key, doc->>'owner', position, until FROM addresses_past
+WHERE account = %(account)s AND doc->>'owner' = ANY(%(names)s) AND (doc->>'orphaned')::boolean
+    AND position <= %(reached)s
+ORDER BY 1, 3
+"""
+# The holders of addresses from a position on.
+HOLDERS: Final[LiteralString] = """
+SELECT key, position, doc->>'owner', doc->>'inbox' FROM addresses_current
+WHERE account = %(account)s AND (key, position) IN (SELECT * FROM unnest(%(names)s::text[], %(positions)s::bigint[]))
+UNION ALL SELECT key, position, doc->>'owner', doc->>'inbox' FROM addresses_past
+WHERE account = %(account)s AND (key, position) IN (SELECT * FROM unnest(%(names)s::text[], %(positions)s::bigint[]))
 """

@@ -11,6 +11,9 @@ from services.ops.audit.text import NOTHING, event_name, number, time_of, value
 
 Item = Mapping[str, Any]
 
+# Of the access that lasts, so much is named.
+NAMED: Final = 5
+
 # `via` is the inbox, the team or the primary address that the rule goes through.
 RULES: Final[Mapping[str, str]] = {
     "member": "member of the inbox {via}",
@@ -109,7 +112,7 @@ def _left(one: Item) -> RenderableType:
         ("left", edge(one["left"], in_lines=False)),
         ("last access ended", _last_access(one, in_lines=False)),
         ("hours after", _hours(one)),
-        ("without an owner", _orphaned(one, ", ")),
+        ("without an owner", _orphaned(one, "\n")),
     ]
     return block(_leaver(one, "  "), indented(grid(facts)))
 
@@ -121,8 +124,8 @@ def _leaver(one: Item, between: str) -> Text:
 
 def _last_access(one: Item, *, in_lines: bool) -> str:
     if lasting := merged(one["remaining"]):
-        names = ", ".join(f"{value(each['can'])} {_place(each)}" for each in lasting)
-        return f"not yet: {names}"
+        names = ", ".join(f"{value(each['can'])} {_place(each)}" for each in lasting[:NAMED])
+        return f"not yet: {names}{' and more' if len(lasting) > NAMED else ''}"
     return edge(one["last_access"], in_lines=in_lines) if one["last_access"] else "had none"
 
 
@@ -131,4 +134,13 @@ def _hours(one: Item) -> str:
 
 
 def _orphaned(one: Item, between: str) -> str:
-    return between.join(map(value, one["orphaned"])) or NOTHING
+    return between.join(map(_orphan, one["orphaned"])) or NOTHING
+
+
+def _orphan(one: Item) -> str:
+    """The address, and who has it since, by whom."""
+    if not one["to"]:
+        return f"{value(one['address'])} still"
+    holder = one["owner"] or (one["inbox"] and f"inbox {one['inbox']}")
+    end = f"now of {value(holder)}" if holder else "released"
+    return f"{value(one['address'])} until {time_of(one['to']['time'])}, {end}, by {value(one['to']['actor'])}"

@@ -194,15 +194,36 @@ ACCESS_OF: Final = [
 LEAVERS: Final[list[Item]] = [
     {
         "user": "bob",
+        "name": "Bob",
+        "added": 4,
+        "removed": None,
         "left": edge(1_400, "2026-03-10T12:00:00+00:00", "UserDeactivated"),
         "last_access": None,
         "hours": None,
         "over_limit": True,
         "remaining": [interval()],
-        "orphaned": ["bob@acme.example", "sales@acme.example"],
+        "orphaned": [
+            {
+                "address": "bob@acme.example",
+                "from": edge(1_405, "2026-03-10T13:00:00+00:00", "AddressOrphaned"),
+                "to": edge(1_407, "2026-03-10T15:00:00+00:00", "AddressReclaimed"),
+                "owner": "cleo",
+                "inbox": None,
+            },
+            {
+                "address": "sales@acme.example",
+                "from": edge(1_406, "2026-03-10T13:00:00+00:00", "AddressOrphaned"),
+                "to": None,
+                "owner": None,
+                "inbox": None,
+            },
+        ],
     },
     {
         "user": "cleo",
+        "name": "Cleo",
+        "added": 5,
+        "removed": None,
         "left": edge(1_410, "2026-03-11T12:00:00+00:00", "UserRemoved"),
         "last_access": edge(1_420, "2026-03-13T00:30:00+00:00", "OwnershipTransferred"),
         "hours": 36.5,
@@ -212,6 +233,9 @@ LEAVERS: Final[list[Item]] = [
     },
     {
         "user": "dan",
+        "name": "Dan",
+        "added": 6,
+        "removed": None,
         "left": edge(1_430, "2026-03-12T12:00:00+00:00", "UserDeactivated"),
         "last_access": None,
         "hours": 0.0,
