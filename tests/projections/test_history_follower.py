@@ -238,6 +238,22 @@ async def test_a_history_of_a_restored_log_is_made_again(database: str) -> None:
     assert [line["schema"] for line in logs if line["event"] == "history.discarded"] == [HISTORY.name]
 
 
+async def test_a_follower_killed_after_it_dropped_a_lost_history_is_succeeded(database: str) -> None:
+    log, other = random_log(12, 60), random_log(13, 80)
+    await write(database, log, 1, 60)
+    async with following(database):
+        await followed_to(database, 60)
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute("TRUNCATE connections.events")
+    await write(database, other, 1, 80)
+    with new_folder() as folder:
+        (folder / f"history.discarded@{NAME}").write_text("kill")
+        for code in (-signal.SIGKILL, 0):
+            process = _process(database, 80, folder)
+            assert await asyncio.to_thread(process.wait, 60) == code
+    await require_equal(database, other)
+
+
 async def _equal(url: str, log: Log) -> bool:
     try:
         return await versions_of(url) == {text(version) for version in plain(log).versions}

@@ -37,6 +37,8 @@ SESSION = SESSION_SETTINGS | {"lock_timeout": "10s", "idle_in_transaction_sessio
 # A history may lag: another process may take over later than it would for live rows.
 LEASE_SECONDS = 6.0
 BEAT_SECONDS = 1.5
+# Each attempt to read a log with a gap reads all of it before the gap.
+INCOMPLETE_SECONDS = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -114,9 +116,12 @@ class HistoryFollower:
                 await self._follow()
             except LeaseLostError:
                 self.last_error = "starting"
+            except LogIncompleteError as error:
+                self._set_error(error)
+                await asyncio.sleep(INCOMPLETE_SECONDS)
             except (
-                PositionMovedError, LogMismatchError, VersionMismatchError, PreconditionFailedError,
-                LogIncompleteError, psycopg.Error, TimeoutError, OSError,
+                PositionMovedError, LogMismatchError, VersionMismatchError, PreconditionFailedError, psycopg.Error,
+                TimeoutError, OSError,
             ) as error:  # fmt: skip
                 self._set_error(error)
             except Exception as error:  # noqa: BLE001  the live rows go on, and so does the next attempt
