@@ -115,10 +115,11 @@ class Changes(OneThing, Range, ListQuestion):
     """The difference of two moments: everything that was added, removed or changed, by aggregate and name."""
 
 
-class Bisect(Question):
+class Bisect(Range):
     """The first position at which a value in the answer to a question became as given, and the event that did it.
 
-    The question is one of the views, without the fields that every question takes. An absent `value` is null.
+    The question is one of the views, without the fields that every question takes; of a list, its first page counts. An
+    absent `value` is null, as is a value of something that is not there. One that was so as of `from` was so before.
     """
 
     question: Name

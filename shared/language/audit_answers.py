@@ -237,9 +237,10 @@ class ChangedThing(Answer):
 
 
 class Bisected(Answer):
-    """The event after which the value was first as given, and the value before and after; all null when it never was.
+    """The event after which the value was first as given, and the value before and after.
 
-    `event` is null where the value was so from the first event of the account on.
+    `position` is null when it never was, from the position `first` to `last`. `event` is null where it was so as of
+    `first` already. Where the search is not `complete`, ask again from `last`.
     """
 
     position: int | None
@@ -248,6 +249,9 @@ class Bisected(Answer):
     sentence: str | None
     before: Any
     after: Any
+    first: int
+    last: int
+    complete: bool
 
 
 # ---- Coverage

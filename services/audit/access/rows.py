@@ -8,6 +8,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 from services.audit.access.statements import (
     ADDRESSES_OF,
     ADMINISTRATORS,
+    ALIASES_OF,
     ALL_USERS,
     HOLDERS,
     INACTIVE,
@@ -143,7 +144,12 @@ class AccessRows:
             found[team].append((Span(position, self._end(until)),))
         return {team: {user: union(spans)} for team, spans in found.items()}
 
-    async def addresses_of(self, user: str, inboxes: Iterable[str], after: str, limit: int) -> list[str]:
+    async def aliases_of(self, primaries: Iterable[str]) -> list[str]:
+        """Return the addresses that ever were aliases of these."""
+        self.snapshot.depends_on("address")
+        return [name for (name,) in await self._select(ALIASES_OF, names=list(primaries))]
+
+    async def addresses_of(self, user: str | None, inboxes: Iterable[str], after: str, limit: int) -> list[str]:
         """Return the addresses that the user owned or that were in these inboxes, and their aliases, by name."""
         self.snapshot.depends_on("address")
         params = {"user": user, "inboxes": list(inboxes), "after": after, "limit": limit}

@@ -72,6 +72,10 @@ FROM (
 WHERE t.value->'members' ? %(user)s AND v.position <= %(reached)s
 ORDER BY v.position
 """
+ALIASES_OF: Final[LiteralString] = """
+SELECT key FROM addresses_current WHERE account = %(account)s AND doc->>'primary' = ANY(%(names)s)
+UNION SELECT key FROM addresses_past WHERE account = %(account)s AND doc->>'primary' = ANY(%(names)s)
+"""
 # The addresses that a user owned or that were in inboxes, and the aliases of all these.
 ADDRESSES_OF: Final[LiteralString] = """
 WITH direct AS MATERIALIZED (

@@ -68,7 +68,7 @@ class InboxFacts:
 class AddressFacts:
     """When an address was of an owner, in an inbox, an alias of a primary; when it was held, and when it could send.
 
-    An orphaned address has no owner, but it is held.
+    An orphaned address has no owner, but it is held. `people` are all that its rows ever named.
     """
 
     owners: Mapping[str, Spans]
@@ -76,6 +76,7 @@ class AddressFacts:
     primaries: Mapping[str, Spans]
     held: Spans
     sends: Spans
+    people: frozenset[str]
 
 
 def user_facts(user: str, versions: Sequence[Version[UserFields]], lives: Sequence[Life]) -> UserFacts:
@@ -122,6 +123,7 @@ def address_facts(versions: Sequence[Version[AddressRow]]) -> AddressFacts:
         primaries=spans_by_name(versions, lambda row: name(row["primary"])),
         held=spans_where(versions, lambda row: row["kind"] is not None or row["primary"] is not None),
         sends=spans_where(versions, lambda row: row["sends"]),
+        people=frozenset(name for row, *_ in versions for name in (row["owner"], row["connector"]) if name),
     )
 
 

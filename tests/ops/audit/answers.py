@@ -315,8 +315,11 @@ BISECT: Final[Item] = {
     "sentence": "ana removed bob; bob@acme.example has no owner now.",
     "before": "connected",
     "after": "orphaned",
+    "first": 1,
+    "last": 1_410,
+    "complete": True,
 }
-NEVER: Final[Item] = dict.fromkeys(BISECT)
+NEVER: Final[Item] = {**dict.fromkeys(BISECT), "first": 1, "last": 1_450, "complete": True}
 
 COVERAGE: Final[Item] = {
     "log": {
