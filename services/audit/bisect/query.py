@@ -26,7 +26,7 @@ AskView = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 QUESTIONS: Final[dict[str, type[Question]]] = {**VIEW_QUESTIONS, **ROUTING_QUESTIONS}
 ACTOR: Final = "service:audit"
 OWN_FIELDS: Final = ("actor", "as_of", "at_least", "wait_ms")
-# What is not there yet has no values.
+# Things that are not there yet have no values.
 NOT_THERE: Final = frozenset(
     {QuestionError.ACCOUNT_NOT_FOUND, QuestionError.USER_NOT_FOUND, QuestionError.INBOX_NOT_FOUND}
 )
@@ -95,7 +95,7 @@ async def _to_answer(rows: AccessRows, found: Found, first: int) -> dict[str, An
         "last": found.last,
         "complete": found.complete,
     }
-    # As of the first moment it was so already, whatever did it.
+    # As of the first moment it was so already: an event before may have done it.
     if found.position is None or found.position == first:
         return answer
     ((fact,)) = [fact_of(event) for event in await rows.log.events_at([found.position])]

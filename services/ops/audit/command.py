@@ -206,6 +206,8 @@ def bisect(
     path: Annotated[str, typer.Option(help="Where in the answer, as a JSON pointer: /state.")] = "",
     value: Annotated[str | None, typer.Option(help="The value, as text.")] = None,
     value_json: Annotated[str | None, typer.Option(help="The value as JSON: a number, true, null, a list.")] = None,
+    from_: From = None,
+    to: To = None,
     actor: Actor = None,
     url: Url = None,
     seconds: Seconds = SECONDS,
@@ -222,9 +224,10 @@ def bisect(
         "fields": body_of(fields, None),
         "path": path,
         "value": value if value_json is None else _json(value_json),
+        **_range(from_, to),
     }
     asker = Asker(account, actor, url, seconds, as_json)
-    ask(asker, audit.Bisect, wanted, difference.bisected)
+    ask(asker, audit.Bisect, wanted, difference.bisected, difference.search_further)
 
 
 @app.command()

@@ -32,9 +32,14 @@ def _thing(one: Item) -> RenderableType:
 def bisected(found: Item) -> Iterator[RenderableType]:
     """The first moment at which the value was so, the event, and the value before and after."""
     if found["position"] is None:
-        yield block(Text("It never was so."))
+        yield block(Text(f"It never became so, up to position {number(found['last'])}."))
         return
-    sentence = value(found["sentence"]) if found["sentence"] else "It was so from the first event of the account on."
+    sentence = value(found["sentence"]) if found["sentence"] else "It was so already as of the first moment."
     values = grid((side, value(found[side])) for side in ("before", "after"))
     head = Text.assemble((exact_time(found["time"]), "bold"), "  ", (f"position {number(found['position'])}", "dim"))
     yield block(head, indented(Text(sentence)), indented(values))
+
+
+def search_further(found: Item) -> Item | None:
+    """The fields of a search that goes on where another had no more time."""
+    return None if found["complete"] else {"from": found["last"]}

@@ -60,12 +60,21 @@ def ask(
     question: type[Question],
     fields: Mapping[str, Any],
     show: Callable[[Answer], Iterable[RenderableType]],
+    go_on: Callable[[Answer], Answer | None] = lambda _: None,
 ) -> None:
-    """Ask a question that has one result, and print the answer; `show` makes the parts for people."""
+    """Ask a question that has one result, and print the answer.
+
+    Args:
+        show: makes the parts of the result, for people.
+        go_on: returns the fields with which to ask again, where the result is not complete.
+    """
 
     async def answered() -> Answer:
         async with switchboard_at(asker.url, asker.seconds) as switchboard:
-            return await _page(switchboard, asker, question, fields, 0)
+            answer = await _page(switchboard, asker, question, fields, 0)
+            while (further := go_on(answer["result"])) is not None:
+                answer = await _page(switchboard, asker, question, {**fields, **further}, further["from"])
+            return answer
 
     answer = done(answered())
     if asker.as_json:
