@@ -119,7 +119,7 @@ def _left(one: Item) -> RenderableType:
 
 def _leaver(one: Item, between: str) -> Text:
     late = f"{between}! too late" if one["over_limit"] else ""
-    return Text.assemble((value(one["user"]), "bold"), (late, "bold red"))
+    return Text.assemble((_person(one, set()), "bold"), (late, "bold red"))
 
 
 def _last_access(one: Item, *, in_lines: bool) -> str:

@@ -5,16 +5,21 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from services.ops.audit.layout import grid, indented
 from services.ops.printable import printable
+from shared.core.rule_words import in_words
+from shared.language.rules import Rule
 
 LONGEST_VALUE: Final = 400
 # Longer values of a changed field are shown below one another.
-LONGEST_BESIDE: Final = 28
+LONGEST_BEFORE: Final = 28
+LONGEST_AFTER: Final = 48
+RULE: Final[TypeAdapter[Rule]] = TypeAdapter(Rule)
 NOTHING: Final = "-"
 
 
@@ -56,12 +61,22 @@ def value(of: Any) -> str:
             return NOTHING
         case list() if all(isinstance(one, str | int) for one in of):
             text = ", ".join(map(value, of))
+        case dict() if "kind" in of:
+            text = _rule(of)
         case list() | dict():
             text = json.dumps(of, ensure_ascii=False)
         case _:
             text = str(of)
     safe = printable(text)
     return safe if len(safe) <= LONGEST_VALUE else f"{safe[:LONGEST_VALUE]}… ({len(text):,} characters)"
+
+
+def _rule(of: Mapping[str, Any]) -> str:
+    """A routing rule in words; one of a later release as it is."""
+    try:
+        return in_words(RULE.validate_json(json.dumps(of)))
+    except ValidationError:
+        return json.dumps(of, ensure_ascii=False)
 
 
 def changes_of(changes: Sequence[Mapping[str, Any]]) -> RenderableType:
@@ -71,7 +86,7 @@ def changes_of(changes: Sequence[Mapping[str, Any]]) -> RenderableType:
     for one in changes:
         name = Text(value(one["field"]), style="dim")
         before, after = value(one["before"]), value(one["after"])
-        if max(len(before), len(after)) <= LONGEST_BESIDE:
+        if len(before) <= LONGEST_BEFORE and len(after) <= LONGEST_AFTER:
             short.add_row(name, Text(before), "→", Text(after))
         else:
             long += [name, indented(grid([("before", before), ("after", after)]))]

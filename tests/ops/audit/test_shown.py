@@ -87,5 +87,7 @@ def test_times_are_shown_in_utc_as_exact_as_they_were_recorded() -> None:
 def test_long_values_are_cut_and_say_how_long_they_are() -> None:
     assert value("x" * 10_000).endswith("x… (10,000 characters)")
     assert value(["a", "b"]) == "a, b"
-    assert value({"kind": "unassigned"}) == '{"kind": "unassigned"}'
+    assert value({"kind": "unassigned"}) == "New conversations wait unassigned."
+    assert value({"kind": "by moon"}) == '{"kind": "by moon"}'
+    assert value({"one": [1]}) == '{"one": [1]}'
     assert value([]) == value(None) == "-"
