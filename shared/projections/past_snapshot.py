@@ -1,7 +1,7 @@
 """Moments of a history for the questions of one transaction, each as of a position of its own.
 
-An administrator of now, and a service, may ask about every moment. Another user sees what they could see then, while
-they are active, and while nobody else can have had their id: it was not removed since.
+An administrator of now, and a service, may ask about every moment. Another user sees what they could see then as a
+holder or a member, while they are active, and while nobody else can have had their id: it was not removed since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class PastSnapshot(Snapshot):
     """Rows as of a position, for one question.
 
     Attributes:
-        actor_doc: of an administrator the row of now, of others the row of then.
+        actor_doc: of an administrator the row of now, of others that of then without permissions of administrators.
         actor_active: whether the actor was an active user then.
     """
 
@@ -72,8 +72,7 @@ class PastSnapshot(Snapshot):
         self._removed_since: bool = removed_since
         # None where the history has no row of the actor yet.
         self._changes_missing: bool = changed_since is not False and now is not None
-        if self._administers:
-            self.actor_doc = now
+        self.actor_doc = now if self._administers else _without_administration(then)
 
     async def select(self, query: LiteralString, params: Mapping[str, Any] | None = None) -> list[Row]:
         await self._moment.move_to(self.position)
@@ -92,6 +91,13 @@ class PastSnapshot(Snapshot):
         if self._changes_missing:
             raise busy("the history does not have the actor's last change yet")
         return REMOVED_SINCE if self._removed_since else None
+
+
+def _without_administration(user: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if user is None:
+        return None
+    kept = [permission for permission in user["permissions"] if not holds([permission], "account_access")]
+    return {**user, "permissions": kept}
 
 
 async def begin_past_snapshots(

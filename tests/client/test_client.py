@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -216,6 +217,24 @@ async def test_a_question_waits_for_a_view_that_is_behind_unless_it_is_raw(nats:
         assert (await switchboard.request("switchboard.query.v1.behind.Usage", {}))["error"] == "VIEW_BEHIND"
     await server.close()
     assert received == 3
+
+
+async def test_a_list_as_of_a_time_stays_at_the_moment_of_its_first_page(nats: RunningNats) -> None:
+    received: list[Any] = []
+
+    async def reply_with_a_page(message: Msg) -> None:
+        received.append(json.loads(message.data).get("as_of"))
+        page = {"position": 7, "result": [], "next": None if len(received) == 2 else "page-2"}
+        await message.respond(json.dumps(page).encode())
+
+    server = await connect_to_nats(nats.url, "answers")
+    await server.subscribe("switchboard.query.v1.past.*", cb=reply_with_a_page)
+    await flush_confirmed(server)
+    moment = datetime(2026, 3, 3, 9, tzinfo=UTC)
+    async with connect(nats.url) as switchboard:
+        assert [entry async for entry in iterate(switchboard.account("past", "ana").addresses, as_of=moment)] == []
+    await server.close()
+    assert received == ["2026-03-03T09:00:00+00:00", 7]
 
 
 async def test_a_caller_without_a_reply_learns_the_id_to_send_again(nats: RunningNats) -> None:

@@ -28,6 +28,8 @@ QUESTIONS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("Inbox", "INBOX_NOT_FOUND", {"inbox": "nowhere"}),
     ("User", "USER_NOT_FOUND", {"user": "nobody"}),
     ("Usage", "VIEW_BEHIND", {"at_least": 2**62, "wait_ms": 1}),
+    ("Usage", "AS_OF_TOO_EARLY", {"as_of": 0}),
+    ("Usage", "AS_OF_TOO_LATE", {"as_of": 2**62}),
     ("Addresses", "QUERY_INVALID", {"after": "no cursor"}),
     ("Resolve", "QUERY_INVALID", {"recipients": 7}),
     ("Routing", "INBOX_NOT_FOUND", {"inbox": "nowhere"}),

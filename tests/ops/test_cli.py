@@ -242,6 +242,15 @@ async def test_an_accepted_command_says_where_it_stands_and_what_comes_next(
     assert "position " in output
 
 
+async def test_a_question_is_asked_as_of_a_position_or_a_time(running: RunningSwitchboard, acme: Account) -> None:
+    words = ("query", "--json", acme.name, "Usage", "--actor", "ana", "--as-of")
+    code, output = await switchboard(*words, "3", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert (code, json.loads(output)["position"]) == (DONE, 3)
+    code, output = await switchboard(*words, "2026-03-03T09:00:00", SWITCHBOARD_NATS_URL=running.nats_url)
+    assert code == REFUSED
+    assert "2026-03-03T09:00:00+01:00" in output
+
+
 async def test_a_list_is_a_table_or_stands_below_one_another(running: RunningSwitchboard, acme: Account) -> None:
     words = ("query", acme.name, "Addresses", "--actor", "ana", f"at_least:={acme.position}")
     _, wide = await switchboard(*words, SWITCHBOARD_NATS_URL=running.nats_url)
