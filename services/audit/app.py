@@ -10,8 +10,10 @@ import structlog
 from services.audit.audit_view import AuditView
 from services.audit.index.follower import IndexFollower
 from services.audit.index.metrics import of_index
+from services.audit.peers import Peers
 from services.audit.projection import DEFINITION
 from services.audit.questions import answer
+from services.audit.record import QuestionRecord
 from shared.language import subjects
 from shared.language.audit import AUDIT_QUESTIONS
 from shared.messaging.endpoint import Endpoint, discoverable
@@ -61,14 +63,23 @@ async def _followed_index(service: Service) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _answering(service: Service, history: View) -> AsyncIterator[None]:
-    client = service.broker.connection
-    endpoint = QueryEndpoint(history, AUDIT_QUESTIONS, answer, max_payload=lambda: client.max_payload)
+    client, record = service.broker.connection, QuestionRecord(history)
+    peers = Peers(client)
+    endpoint = QueryEndpoint(
+        history,
+        AUDIT_QUESTIONS,
+        lambda snapshot, question: answer(snapshot, question, peers),
+        max_payload=lambda: client.max_payload,
+        record=record.put,
+    )
     endpoints = [
         endpoint.endpoint(f"questions-{n}", subjects.query("*", name), subjects.AUDIT_QUEUE)
         for n, name in enumerate(AUDIT_QUESTIONS, 1)
     ]
-    service.parts["history"] = endpoint.ready
+    service.parts |= {"history": endpoint.ready, "record": record.ready}
     await _until_of_this_log(service, history)
+    # The first question about a person needs the tables, too.
+    await record.ready()
     for one in endpoints:
         await one.open(client)
     try:
@@ -77,6 +88,7 @@ async def _answering(service: Service, history: View) -> AsyncIterator[None]:
             yield
     finally:
         await _drain(endpoint, endpoints)
+        await record.close()
 
 
 async def _until_of_this_log(service: Service, history: View) -> None:

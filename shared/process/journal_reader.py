@@ -7,6 +7,7 @@ from uuid import UUID
 
 import orjson
 
+from shared.process.log_reader import ReadRows
 from shared.process.read_connection import ReadConnection
 
 ENTRIES: Final = """
@@ -17,6 +18,16 @@ ENTRIES: Final = """
 # Each half has an index of its own.
 OF_COMMAND: Final = """
     WHERE (account = %s AND command_id = %s::uuid AND kept) OR (account = %s AND command_id = %s::uuid AND NOT kept)
+    ORDER BY ordinal
+"""
+
+# One look into the index for each, with any statistics.
+OF_COMMANDS: Final = """
+    WHERE ordinal IN (
+        SELECT j.ordinal FROM unnest(%s::uuid[]) AS c (id) CROSS JOIN LATERAL (
+            SELECT ordinal FROM connections.journal WHERE account = %s AND command_id = c.id AND kept LIMIT 1
+        ) j
+    )
     ORDER BY ordinal
 """
 
@@ -53,8 +64,8 @@ class JournalRow(NamedTuple):
         return None if found is None else str(found)
 
 
-class JournalReader:
-    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager.
+class CommandJournal:
+    """The command journal as a function reads it: over a connection of its own, or within a transaction.
 
     An entry that a former release added is read as soon as it has its ordinal, with the next commit of this release.
 
@@ -62,14 +73,8 @@ class JournalReader:
         psycopg.OperationalError: PostgreSQL does not answer; try again later.
     """
 
-    def __init__(self, url: str) -> None:
-        self._connection = ReadConnection(url)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
+    def __init__(self, rows: ReadRows) -> None:
+        self._read_rows = rows
 
     async def read(self, after: int, limit: int) -> list[JournalRow]:
         """Read the next entries after an ordinal: `limit` of them, fewer only at the end of the journal."""
@@ -83,10 +88,28 @@ class JournalReader:
         """Read every entry under a command id, oldest first: at most one is recorded once."""
         return await self._rows(OF_COMMAND, account, command_id, account, command_id)
 
+    async def of_commands(self, account: str, command_ids: Sequence[str]) -> list[JournalRow]:
+        """Read the entries that are recorded once under these command ids."""
+        return await self._rows(OF_COMMANDS, list(command_ids), account)
+
     async def end(self) -> int:
         """Return the last ordinal; 0 for an empty journal."""
-        rows = await self._connection.rows("SELECT coalesce(max(ordinal), 0) FROM connections.journal")
+        rows = await self._read_rows("SELECT coalesce(max(ordinal), 0) FROM connections.journal", ())
         return int(rows[0][0]) if rows else 0
 
     async def _rows(self, which: str, *arguments: object) -> list[JournalRow]:
-        return [JournalRow(*row) for row in await self._connection.rows(ENTRIES + which, arguments)]
+        return [JournalRow(*row) for row in await self._read_rows(ENTRIES + which, arguments)]
+
+
+class JournalReader(CommandJournal):
+    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = ReadConnection(url)
+        super().__init__(self._connection.rows)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()

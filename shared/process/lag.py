@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from shared.process import clock
-from shared.process.log_reader import LogReader, StoredEvent
+from shared.process.log_reader import EventLog, LogReader, StoredEvent
 from shared.process.stored_events import time_in_state
 from shared.wire.event_body import Undecodable
 
@@ -19,7 +19,7 @@ class Lag(NamedTuple):
     seconds: float | None
 
 
-async def lag_of(events: LogReader, position: int) -> Lag:
+async def lag_of(events: EventLog, position: int) -> Lag:
     """Return how far the position is behind the log.
 
     Raises:

@@ -55,6 +55,7 @@ log = structlog.get_logger(__name__)
 
 
 QuestionHandler = Callable[[Snapshot, Question], Awaitable[Result]]
+Recorder = Callable[[PendingQuestion, Reply], Awaitable[None]]
 
 
 class QueryEndpoint:
@@ -68,6 +69,7 @@ class QueryEndpoint:
         answer_seconds: how long the database may take for an answer.
         in_progress: the most questions at once, in weights.
         history: the view's history, for questions as of a moment.
+        record: puts a question and its answer on record before the answer leaves; without it the caller gets BUSY.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class QueryEndpoint:
         answer_seconds: float = 8.0,
         in_progress: int = 1_024,
         history: View | None = None,
+        record: Recorder | None = None,
     ) -> None:
         self._view = view
+        self._record = record
         self._questions = questions
         self._answer_question = answer
         self._ignored = ignored
@@ -140,9 +144,20 @@ class QueryEndpoint:
     # ---- one question
 
     async def _handle(self, pending: PendingQuestion) -> None:
-        reply = await self._reply_to(pending)
+        reply = await self._recorded(pending, await self._reply_to(pending))
         self._metrics.observe(pending.name, reply)
         await pending.endpoint.reply([reply])
+
+    async def _recorded(self, pending: PendingQuestion, reply: Reply) -> Reply:
+        """Return the reply once it is on record, where questions are."""
+        if self._record is None:
+            return reply
+        try:
+            await self._record(pending, reply)
+        except Exception as error:  # noqa: BLE001  an answer that is not on record must not leave
+            log.warning("question.not_recorded", question=self._metrics.label_of(pending.name), error=repr(error))
+            return error_reply(pending.request, busy("it could not be put on record"))
+        return reply
 
     async def _reply_to(self, pending: PendingQuestion) -> Reply:
         request = pending.request

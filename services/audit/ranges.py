@@ -1,0 +1,75 @@
+"""The part of the log that a question is about: both of its ends are part of it.
+
+An event belongs to a range by its position, and an attempt by its place among the events. At an end that is a time,
+an attempt between two events belongs to it by its own time.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from shared.language.audit import Range
+from shared.language.moments import instant
+from shared.language.reasons import QuestionError
+from shared.messaging.json_body import problem
+from shared.process.log_reader import EventLog
+from shared.projections.answers import QuestionRefusedError, invalid
+from shared.projections.log_moments import position_of
+from shared.projections.snapshot import Snapshot
+
+# The smallest step of a time.
+STEP: Final = timedelta(microseconds=1)
+
+
+class LogRange(NamedTuple):
+    """The positions `first` to `last`; `since` and `until` limit the attempts at its edges, None where nothing does."""
+
+    first: int
+    last: int
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """The parameters of a statement with the conditions of `IN_RANGE`."""
+        edge = self.first - 1 if self.since else self.first
+        return {"edge": edge, "first": self.first, "last": self.last, "since": self.since, "until": self.until}
+
+
+async def range_of(snapshot: Snapshot, question: Range) -> LogRange:
+    """Return the range of a question, within what the snapshot has reached.
+
+    Raises:
+        QuestionRefusedError: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, the log lacks the moment; or QUERY_INVALID, the range
+            ends before it begins.
+    """
+    log = EventLog(snapshot.rows)
+    first, since = await _beginning(log, question.from_)
+    last, until = await _end(log, question.to, snapshot.position)
+    if first > last + (since is not None):
+        raise invalid([problem("from", "the range ends before it begins, or begins after what the index has reached")])
+    return LogRange(first, last, since, until)
+
+
+async def _beginning(log: EventLog, moment: int | str | None) -> tuple[int, datetime | None]:
+    if moment is None:
+        return 0, None
+    if isinstance(moment, int):
+        return await position_of(log, moment), None
+    time = instant(moment)
+    try:
+        # Later than now is an error.
+        await position_of(log, moment)
+    except QuestionRefusedError as error:
+        if error.error is QuestionError.AS_OF_TOO_EARLY:
+            return 0, time
+        raise
+    return await log.position_at(time - STEP) + 1, time
+
+
+async def _end(log: EventLog, moment: int | str | None, reached: int) -> tuple[int, datetime | None]:
+    if moment is None:
+        return reached, None
+    position = await position_of(log, moment)
+    if position > reached:
+        return reached, None
+    return position, instant(moment) if isinstance(moment, str) else None
