@@ -5,6 +5,7 @@ from typing import Final
 from services.inbox_views.projection import DEFINITION
 from services.inbox_views.queries import answer
 from shared.language import subjects
+from shared.language.audit import AUDIT_QUESTIONS
 from shared.language.questions import ROUTING_QUESTIONS, VIEW_QUESTIONS
 from shared.projections.projection_service import ProjectionService, main
 
@@ -15,7 +16,7 @@ INBOX_VIEWS: Final = ProjectionService(
     questions=VIEW_QUESTIONS,
     answer=answer,
     subjects=(subjects.QUERIES,),
-    ignored=frozenset(ROUTING_QUESTIONS),
+    ignored=frozenset((*ROUTING_QUESTIONS, *AUDIT_QUESTIONS)),
 )
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ import typer
 from pydantic import BaseModel
 from rich.text import Text
 
-from services.ops.contract.decisions import errors, refusals, rules_of_command, rules_of_question, who_may
+from services.ops.contract.decisions import refusals, rules_of_command, who_may
 from services.ops.contract.examples import ACCOUNT, of_command, of_question
 from services.ops.contract.meanings import REASONS, of_field
+from services.ops.contract.question_rules import errors, rules_of_question
 from services.ops.render import plain_table
 from services.ops.send import suggestion
 from services.ops.terminal import USAGE, Json, fail, out, print_json

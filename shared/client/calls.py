@@ -26,6 +26,7 @@ from shared.language.answers import (
     UsageShown,
     UserEntry,
 )
+from shared.language.audit_answers import AboutEntry, CoverageShown, RefusalItem, TimelineEntry, TracedCommand
 from shared.language.questions import State
 from shared.language.rules import Rule
 from shared.language.text import Access, Availability, Kind, Permission, Plan, Policy, Provider, Tool
@@ -74,8 +75,8 @@ class Calls(ABC):
 
     Every command may also be refused with BUSY, COMMAND_ID_REUSED, COMMAND_INVALID, INTERNAL_ERROR, PERMISSION_MISSING,
     STREAM_NOT_UNDERSTOOD.
-    Every question may also fail with ACCOUNT_NOT_FOUND, AS_OF_TOO_EARLY, AS_OF_TOO_LATE, BUSY, HISTORY_BEHIND,
-    INTERNAL_ERROR, PERMISSION_MISSING, QUERY_INVALID, VIEW_BEHIND.
+    Every question may also fail with ACCOUNT_NOT_FOUND, BUSY, INTERNAL_ERROR, PERMISSION_MISSING, QUERY_INVALID,
+    VIEW_BEHIND.
     """
 
     @abstractmethod
@@ -784,7 +785,7 @@ class Calls(ABC):
             address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
-        Errors: ADDRESS_INVALID.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, ADDRESS_INVALID.
         """
         return await self.query("Address", {"address": address, "as_of": as_of, **options})
 
@@ -808,6 +809,8 @@ class Calls(ABC):
             kind: Return only addresses of this kind.
             inbox: Return only addresses of this inbox.
             owner: Return only addresses of this user.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.list(
             "Addresses", {"as_of": as_of, "state": state, "kind": kind, "inbox": inbox, "owner": owner, **options}
@@ -824,7 +827,7 @@ class Calls(ABC):
             inbox: The inbox's id.
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
-        Errors: INBOX_NOT_FOUND.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, INBOX_NOT_FOUND.
         """
         return await self.query("Inbox", {"inbox": inbox, "as_of": as_of, **options})
 
@@ -837,6 +840,8 @@ class Calls(ABC):
 
         Args:
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.list("Inboxes", {"as_of": as_of, **options})
 
@@ -851,7 +856,7 @@ class Calls(ABC):
             user: The user's id.
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
-        Errors: USER_NOT_FOUND.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, USER_NOT_FOUND.
         """
         return await self.list("Identities", {"user": user, "as_of": as_of, **options})
 
@@ -866,7 +871,7 @@ class Calls(ABC):
             user: The user's id.
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
-        Errors: USER_NOT_FOUND.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, USER_NOT_FOUND.
         """
         return await self.query("User", {"user": user, "as_of": as_of, **options})
 
@@ -879,6 +884,8 @@ class Calls(ABC):
 
         Args:
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.list("Users", {"as_of": as_of, **options})
 
@@ -891,6 +898,8 @@ class Calls(ABC):
 
         Args:
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.list("Teams", {"as_of": as_of, **options})
 
@@ -903,6 +912,8 @@ class Calls(ABC):
 
         Args:
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.query("Account", {"as_of": as_of, **options})
 
@@ -915,6 +926,8 @@ class Calls(ABC):
 
         Args:
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.list("Orphans", {"as_of": as_of, **options})
 
@@ -927,6 +940,8 @@ class Calls(ABC):
 
         Args:
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.query("Usage", {"as_of": as_of, **options})
 
@@ -941,7 +956,7 @@ class Calls(ABC):
             user: The user's id.
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
-        Errors: USER_NOT_FOUND.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, USER_NOT_FOUND.
         """
         return await self.query("RemovalImpact", {"user": user, "as_of": as_of, **options})
 
@@ -968,6 +983,8 @@ class Calls(ABC):
             sender: The sender as the mail has it: any text, possibly empty.
             contact_owner: The user who owns the sender's contact record, if there is one.
             turn: A counter of the caller. It replaces the stable choice per sender.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
         """
         return await self.query(
             "Resolve",
@@ -992,6 +1009,131 @@ class Calls(ABC):
             inbox: The inbox's id.
             as_of: The moment of the answer: a position, or a time such as 2026-03-03T09:00:00+01:00. Absent: now.
 
-        Errors: INBOX_NOT_FOUND.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, INBOX_NOT_FOUND.
         """
         return await self.query("Routing", {"inbox": inbox, "as_of": as_of, **options})
+
+    async def timeline(
+        self,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        address: str | None = None,
+        inbox: str | None = None,
+        user: str | None = None,
+        team: str | None = None,
+        given_by: str | None = None,
+        unchanged: bool = False,
+        **options: Unpack[ListOptions],
+    ) -> Page[TimelineEntry] | NotAnswered:
+        """Every fact and every refused attempt about one thing or the account, oldest first.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            inbox: The inbox's id.
+            user: The user's id.
+            team: The team's id.
+            given_by: Return only facts and attempts of this actor: a user's id, or `service:<name>`.
+            unchanged: Whether to include attempts that changed nothing because it was so already.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, ADDRESS_INVALID, INBOX_NOT_FOUND, USER_NOT_FOUND, TEAM_NOT_FOUND.
+        """
+        return await self.list(
+            "Timeline",
+            {
+                "from": from_,
+                "to": to,
+                "address": address,
+                "inbox": inbox,
+                "user": user,
+                "team": team,
+                "given_by": given_by,
+                "unchanged": unchanged,
+                **options,
+            },
+        )
+
+    async def trace(
+        self,
+        *,
+        command_id: str | None = None,
+        correlation_id: str | None = None,
+        event_id: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Page[TracedCommand] | NotAnswered:
+        """The way of commands: as they were given, their outcome, their events, and the views that applied these.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            command_id: The id of a command.
+            correlation_id: The correlation id of commands.
+            event_id: The id of an event, as in its `ce-id`.
+        """
+        return await self.list(
+            "Trace", {"command_id": command_id, "correlation_id": correlation_id, "event_id": event_id, **options}
+        )
+
+    async def refusals(
+        self,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        reason: str | None = None,
+        given_by: str | None = None,
+        address: str | None = None,
+        command: str | None = None,
+        today: bool = False,
+        **options: Unpack[ListOptions],
+    ) -> Page[RefusalItem] | NotAnswered:
+        """The refused attempts, counted by reason and command, and then one by one, oldest first.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            reason: Return only attempts refused for this reason.
+            given_by: Return only facts and attempts of this actor: a user's id, or `service:<name>`.
+            address: Return only attempts that name this address, in any spelling.
+            command: Return only attempts with this command.
+            today: Whether to try the same commands again as dry runs, of at most 20 entries of a page.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, ADDRESS_INVALID.
+        """
+        return await self.list(
+            "Refusals",
+            {
+                "from": from_,
+                "to": to,
+                "reason": reason,
+                "given_by": given_by,
+                "address": address,
+                "command": command,
+                "today": today,
+                **options,
+            },
+        )
+
+    async def about(self, user: str, **options: Unpack[ListOptions]) -> Page[AboutEntry] | NotAnswered:
+        """Everything held about a person: facts and attempts, oldest first, and then who asked the audit about them.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            user: The user's id.
+
+        Errors: USER_NOT_FOUND.
+        """
+        return await self.list("About", {"user": user, **options})
+
+    async def coverage(self, **options: Unpack[QuestionOptions]) -> QueryResult[CoverageShown] | NotAnswered:
+        """How far the answers of the audit reach: history and index, dead letters, and clocks that ran back.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+        """
+        return await self.query("Coverage", options)

@@ -7,7 +7,7 @@ includes both of its ends; without one it reaches to the beginning or to the end
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.language.moments import Moment
 from shared.language.questions import ListQuestion, Question
@@ -19,6 +19,15 @@ LEAVER_HOURS = 24
 
 Hours = Annotated[int, Field(ge=0, le=100_000)]
 JsonPointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]*)*$", max_length=1_000)]
+
+
+def _reason(name: str) -> str:
+    if name not in Reason.__members__:
+        raise ValueError("there is no such reason")
+    return name
+
+
+ReasonName = Annotated[str, AfterValidator(_reason)]
 
 
 class Range(Question):
@@ -67,7 +76,7 @@ class Trace(ListQuestion):
 class Refusals(Range, ListQuestion):
     """The refused attempts, counted by reason and command, and then one by one, oldest first."""
 
-    reason: Reason | None = Field(default=None, strict=False)
+    reason: ReasonName | None = None
     given_by: Actor | None = None
     address: AddressText | None = None
     command: Name | None = None
@@ -138,7 +147,7 @@ class Leavers(Range, ListQuestion):
 
 
 class About(ListQuestion):
-    """Everything held about a person: facts, attempts, and who asked the audit about them, oldest first."""
+    """Everything held about a person: facts and attempts, oldest first, and then who asked the audit about them."""
 
     user: Id
 
@@ -148,4 +157,6 @@ class Coverage(Question):
 
 
 # Of the questions above, those that the audit service answers.
-AUDIT_QUESTIONS: dict[str, type[Question]] = {}
+AUDIT_QUESTIONS: dict[str, type[Question]] = {
+    message.__name__: message for message in (Timeline, Trace, Refusals, About, Coverage)
+}

@@ -89,8 +89,9 @@ class RefusalItem(Answer):
 
 
 class RecordedQuestion(Answer):
-    """A question that the audit was asked; `outcome` is `answered`, or the error that it got."""
+    """A question that somebody asked the audit; `outcome` is `answered`, or the error that it got."""
 
+    number: int
     question: str
     fields: Mapping[str, Any]
     actor: str | None
@@ -110,9 +111,10 @@ class AboutEntry(Answer):
 
 
 class TracedEvent(Answer):
-    """An event, when the stream got it, and when each view applied it; a time that is not known is null.
+    """An event, when the stream got it, and when each view applied it.
 
-    `after_ms` are the milliseconds from the command's time until the stream and each view had the event.
+    `after_ms` are the milliseconds from the command's time until the stream (`published`) and each view had the event;
+    `missing` says why such a time is not known.
     """
 
     id: str | None

@@ -145,16 +145,18 @@ async def test_the_typed_results_leave_out_nothing_of_the_wire(acme: Account, ru
         "Address": {"address": ADDRESS}, "Inbox": {"inbox": "inbox"}, "Routing": {"inbox": "inbox"},
         "Identities": {"user": "bob"}, "User": {"user": "bob"}, "RemovalImpact": {"user": "bob"},
         "Resolve": {"recipients": [ADDRESS, "bob@acme.example", "free@acme.example"], "sender": "jo@client.example"},
+        "Trace": {"correlation_id": "tests"}, "About": {"user": "bob"},
     }  # fmt: skip
-    require(await acme.set_routing("inbox", UsersAndTeams(users=("bob",))))
+    assert isinstance(await acme.assign_seat("nobody"), Refused)
+    require(await acme.set_routing("inbox", UsersAndTeams(users=("bob",)), correlation_id="tests"))
     for name, question in QUESTIONS.items():
-        body = {"actor": "service:tests", "at_least": acme.position, **fields.get(name, {})}
+        body = {"actor": "service:audit.tests", "wait_ms": 10_000, "at_least": acme.position, **fields.get(name, {})}
         raw = await asked(running, f"switchboard.query.v1.{acme.name}.{name}", body)
         adapter: TypeAdapter[Any] = TypeAdapter(RESULTS[question])
         results = raw["result"] if issubclass(question, ListQuestion) else [raw["result"]]
         assert results, name
         for result in results:
-            typed = adapter.dump_python(adapter.validate_python(result), mode="json")
+            typed = adapter.dump_python(adapter.validate_python(result), mode="json", by_alias=True)
             assert without_defaults(typed) == without_defaults(result), name
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 CRM, ANA, BOB, CLEO = "service:crm", "ana", "bob", "cleo"
+AUDITOR = "service:audit.zoe"
 SUPPORT, BOBS, HELP = "support@acme.example", "bob@acme.example", "help@acme.example"
 
 
@@ -41,11 +42,72 @@ def asks(actor: str, question: str, result: Any, /, **fields: Any) -> Asks:
     return Asks(actor, question, fields, result)
 
 
+# Ids and times are those of the recording.
+def an_id(number: int) -> str:
+    return f"0198c0de-0000-7000-8000-{number:012x}"
+
+
+ALL_PERMISSIONS: Final = "the permissions account access, personal email access and super admin"
+REGISTRATION: Final[Mapping[str, Any]] = {
+    "command": "RegisterAccount", "command_id": an_id(1), "correlation_id": "signup-81", "actor": CRM, "ordinal": 1,
+    "position": 3, "time": "2026-11-01T00:00:00.000Z",
+    "body": {"actor": CRM, "admin": ANA, "correlation_id": "signup-81", "plan": "starter"},
+    "outcome": "accepted", "reason": None,
+    "reply": {
+        "outcome": "accepted", "command_id": an_id(1), "position": 3,
+        "events": [
+            {"id": an_id(number), "type": name}
+            for number, name in ((2, "AccountRegistered"), (3, "UserAdded"), (4, "InboxCreated"))
+        ],
+        "event_count": 3, "warnings": [], "next_steps": [],
+    },
+    "events": [
+        {
+            "id": an_id(position + 1), "type": name, "position": position, "time": "2026-11-01T00:00:00.000Z",
+            "sentence": f"The service crm {sentence}.", "published": "2026-11-01T00:00:00.041Z",
+            "applied": {"inbox_views": "2026-11-01T00:00:00.063Z", "routing": "2026-11-01T00:00:00.058Z"},
+            "after_ms": {"published": 41.0, "inbox_views": 63.0, "routing": 58.0}, "missing": {},
+        }
+        for position, name, sentence in (
+            (1, "AccountRegistered", "registered the account with the plan starter and the first user ana"),
+            (2, "UserAdded", f"added the user ana (“ana”) with {ALL_PERMISSIONS}"),
+            (3, "InboxCreated", "created the inbox inbox (“Inbox”) for everyone"),
+        )
+    ],
+    "event_count": 3,
+}  # fmt: skip
+CLEO_ADDED: Final[Mapping[str, Any]] = {
+    "position": 6, "ordinal": 4, "time": "2026-11-01T00:05:00.000Z", "outcome": "accepted", "actor": ANA,
+    "command": "AddUser", "command_id": an_id(9), "correlation_id": None,
+    "event": {"id": an_id(10), "type": "UserAdded", "subject": "user/cleo"}, "reason": None, "message": None,
+    "sentence": "ana added the user cleo (“Cleo Clark”) with the permission personal email access.",
+    "changes": [
+        {"field": field, "before": None, "after": after}
+        for field, after in (
+            ("name", "Cleo Clark"), ("status", "active"), ("permissions", ["personal_email_access"]),
+            ("availability", "available"), ("logging.log_replies", True),
+        )
+    ],
+    "dead_letter": False,
+}  # fmt: skip
+ASKED_ABOUT_CLEO: Final[Mapping[str, Any]] = {
+    "number": 2, "question": "Timeline", "fields": {"user": CLEO}, "actor": AUDITOR,
+    "time": "2026-11-01T00:05:30.000Z", "position": 6, "outcome": "answered",
+}  # fmt: skip
+
 A_COMPANY: Final = (
     gives(CRM, "RegisterAccount", plan="starter", admin=ANA),
     gives(ANA, "ChangePlan", plan="professional"),
     gives(ANA, "AddUser", user=BOB, name="Bob Baker", permissions=["personal_email_access"]),
     gives(ANA, "AddUser", user=CLEO, name="Cleo Clark", permissions=["personal_email_access"]),
+    asks(AUDITOR, "Trace", [REGISTRATION], correlation_id="signup-81"),
+    asks(AUDITOR, "Timeline", [CLEO_ADDED], user=CLEO),
+    asks(
+        AUDITOR,
+        "About",
+        [{"entry": CLEO_ADDED, "question": None}, {"entry": None, "question": ASKED_ABOUT_CLEO}],
+        user=CLEO,
+    ),
     gives(ANA, "SetPermissions", user=BOB, permissions=["personal_email_access", "account_access"]),
     gives(ANA, "AssignSeat", user=BOB),
     gives(ANA, "AssignSeat", user=CLEO),
@@ -200,6 +262,48 @@ QUESTIONS: Final = (
          {"message": "There is no inbox billing.", "details": {"inbox": "billing"}}),
 )  # fmt: skip
 
+TAKEN: Final = "bob@acme.example has been the personal address of bob since 2026-11-01T00:18:00.000Z."
+REFUSED: Final[Mapping[str, Any]] = {
+    "position": 24, "ordinal": 20, "time": "2026-11-01T00:19:00.000Z", "outcome": "refused", "actor": ANA,
+    "command": "ConnectTeam", "command_id": an_id(0x2d), "correlation_id": None, "event": None,
+    "reason": "ADDRESS_ALREADY_PERSONAL", "message": TAKEN,
+    "sentence": f"ana tried to connect bob@acme.example to the inbox support; refused: {TAKEN}",
+    "changes": [], "dead_letter": False,
+}  # fmt: skip
+ATTEMPTS: Final = (
+    asks(
+        AUDITOR, "Refusals",
+        [
+            {
+                "group": {
+                    "reason": "ADDRESS_ALREADY_PERSONAL", "command": "ConnectTeam", "count": 1,
+                    "first": "2026-11-01T00:19:00.000Z", "last": "2026-11-01T00:19:00.000Z",
+                },
+                "entry": None, "today": None,
+            },
+            {
+                "group": None, "entry": REFUSED,
+                "today": {
+                    "outcome": "refused", "reason": "ADDRESS_ALREADY_PERSONAL", "message": TAKEN, "missing": None,
+                },
+            },
+        ],
+        address=BOBS, command="ConnectTeam", today=True,
+    ),
+    asks(
+        AUDITOR, "Coverage",
+        {
+            "log": {
+                "id": an_id(0x10c), "position": 33, "ordinal": 33, "first_time": "2026-11-01T00:00:00.000Z",
+                "last_time": "2026-11-01T00:32:00.000Z",
+            },
+            "history": {"position": 33, "behind": 0, "seconds": 0.0},
+            "index": {"position": 33, "behind": 0, "seconds": 0.0, "ordinal": 33},
+            "clocks": {"events": 0, "places": []}, "dead_letters": [],
+        },
+    ),
+)  # fmt: skip
+
 CHANGES: Final = (
     gives(ANA, "RemoveAlias", address=SUPPORT, alias=HELP),
     gives(BOB, "UnbindTool", address=BOBS, tool="meetings"),
@@ -241,4 +345,6 @@ SOMEBODY_LEAVES: Final = (
     gives(CLEO, "PromoteAlias", address=BOBS, alias="robin@acme.example"),
 )  # fmt: skip
 
-STORY: Final[Sequence[Gives | Asks]] = (*A_COMPANY, *AN_INBOX, *CONNECTIONS, *QUESTIONS, *CHANGES, *SOMEBODY_LEAVES)
+STORY: Final[Sequence[Gives | Asks]] = (
+    *A_COMPANY, *AN_INBOX, *CONNECTIONS, *QUESTIONS, *ATTEMPTS, *CHANGES, *SOMEBODY_LEAVES,
+)  # fmt: skip

@@ -6,8 +6,9 @@ from typing import Final
 import pytest
 
 from services.ops.contract import meanings
-from services.ops.contract.decisions import COMMAND_RULES, QUESTION_RULES, errors, refusals
+from services.ops.contract.decisions import COMMAND_RULES, refusals
 from services.ops.contract.headers import cloud_event, error, traced
+from services.ops.contract.question_rules import QUESTION_RULES, errors
 from services.ops.contract.schemas import messages
 from shared.language import commands as c
 from shared.language.catalog import QUESTIONS

@@ -65,7 +65,7 @@ def test_a_file_that_is_missing_or_left_over_is_named(folder: Path) -> None:
     [
         ("services.ops.contract.meanings.FIELDS", "tool", "BindTool.tool has no description"),
         ("services.ops.contract.decisions.COMMAND_RULES", COMMANDS["BindTool"], "BindTool has no entry"),
-        ("services.ops.contract.decisions.QUESTION_RULES", QUESTIONS["Usage"], "Usage has no entry"),
+        ("services.ops.contract.question_rules.QUESTION_RULES", QUESTIONS["Usage"], "Usage has no entry"),
     ],
 )
 def test_what_nobody_has_described_yet_is_told_with_the_place(

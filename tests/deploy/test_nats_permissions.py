@@ -11,7 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import ConsumerConfig
 
-from shared.language.catalog import QUESTIONS
+from shared.language.questions import ROUTING_QUESTIONS, VIEW_QUESTIONS
 from shared.messaging import event_stream
 from shared.wire.connection import flush_confirmed
 from tests.deploy.production import DEPLOY, GuardedNats, RunningGuardedNats, Secrets, greeted
@@ -98,7 +98,7 @@ MATRIX: Final = (
     may_publish("batch of dry runs for another account", "switchboard.command.v1.other.DryRunBatch", "ops", "audit"),
     *(
         cell
-        for name in QUESTIONS
+        for name in (*VIEW_QUESTIONS, *ROUTING_QUESTIONS)
         for cell in asked_about(name, ("ops", "crm", "helpdesk", "audit"), ("ops", "helpdesk", "audit"))
     ),
     *(cell for name in AUDIT_QUESTIONS for cell in asked_about(name, ("ops", "auditor"), ("ops", "auditor"))),

@@ -45,6 +45,8 @@ NEVER_SAID: Final = {
     "OverloadedError": "the caller hears BUSY",
     "QuestionRefusedError": "the caller hears it",
     "NoAppliedTimesError": "the caller hears it",
+    "NoReplyError": "the caller hears it",
+    "StreamUnreadableError": "the caller hears it",
     "ParkedEventNotFoundError": "of a verb of the command line",
     "SchemasInUseError": "of a verb of the command line",
     "_TooFarBehindError": "of a verb of the command line",

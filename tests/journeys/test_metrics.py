@@ -115,7 +115,7 @@ async def test_every_part_of_every_service_is_told_to_be_ready(running: RunningS
         "relay": {"process", "nats", "postgres", "stream", "lease"},
         "inbox-views": {"process", "nats", "events", "view"},
         "routing": {"process", "nats", "events", "view"},
-        "audit": {"process", "nats", "history"},
+        "audit": {"process", "nats", "history", "record"},
     }
 
 

@@ -171,7 +171,7 @@ def test_a_choice_that_is_answered_may_gain_words_and_lose_none(field: str) -> N
 @pytest.mark.parametrize("name", sorted(BEFORE["answers"]))
 def test_a_reader_of_today_takes_the_words_that_a_choice_may_gain(name: str) -> None:
     for field, kind in answer_classes()[name].model_fields.items():
-        if "'enum': " in str(BEFORE["answers"][name]["fields"][field]):
+        if "'enum': " in str(BEFORE["answers"][name]["fields"][kind.alias or field]):
             word = ("stalled",) if "items" in BEFORE["answers"][name]["fields"][field] else "stalled"
             reader = create_model("Reader", **{field: (kind.annotation, kind)})  # type: ignore[call-overload]
             assert reader.model_validate({field: word}).model_dump() == {field: word}

@@ -7,7 +7,7 @@ their channels have no address. Permissions, refusals and the stream are `x-` fi
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from services.ops.contract import decisions, examples, headers
+from services.ops.contract import decisions, examples, headers, question_rules
 from services.ops.contract.schemas import Message, Schema, event_name, messages
 from shared.language import subjects
 from shared.language.audit import AUDIT_QUESTIONS
@@ -153,8 +153,8 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             _received(f"questions.{name}", "answers", [name, "NotAnswered"])
             | {
                 "bindings": _queue(queue_of(name)),
-                "x-who": decisions.rules_of_question(question).who,
-                "x-errors": {str(error): CODES[error] for error in decisions.errors(question)},
+                "x-who": question_rules.rules_of_question(question).who,
+                "x-errors": {str(error): CODES[error] for error in question_rules.errors(question)},
             },
         )
     for event in EVENTS.values():

@@ -19,9 +19,10 @@ from typing import Final, NamedTuple
 from pydantic import BaseModel
 
 import shared
-from services.ops.contract.decisions import errors, refusals, rules_of_question, who_may
+from services.ops.contract.decisions import refusals, who_may
 from services.ops.contract.meanings import of_field
 from services.ops.contract.parameters import Parameter, parameters
+from services.ops.contract.question_rules import errors, rules_of_question
 from shared.language import answers, audit_answers
 from shared.language.catalog import QUESTIONS, RESULTS
 from shared.language.commands import COMMANDS, Command

@@ -10,10 +10,9 @@ from typing import Final, TypeVar
 from services.ops.contract.meanings import MissingDescriptionError
 from shared.language import commands as c
 from shared.language import events as e
-from shared.language import questions as q
 from shared.language.events import Event
 from shared.language.permissions import PERMISSIONS, Role
-from shared.language.reasons import QuestionError, Reason
+from shared.language.reasons import Reason
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -39,27 +38,10 @@ class CommandRules:
     unchanged: str | None
 
 
-@dataclass(frozen=True)
-class QuestionRules:
-    who: str
-    errors: Sequence[QuestionError]
-
-
 # Checked before the command's own; STREAM_NOT_UNDERSTOOD, BUSY and INTERNAL_ERROR are possible at any time.
 EVERY_COMMAND: Final = (Reason.ACCOUNT_NOT_FOUND, Reason.COMMAND_ID_REUSED, Reason.PERMISSION_MISSING)
 # Of a batch of dry runs as a whole; each of its commands has a refusal of its own.
 OF_DRY_RUNS: Final = (Reason.COMMAND_INVALID, Reason.PERMISSION_MISSING, Reason.BUSY, Reason.INTERNAL_ERROR)
-EVERY_QUESTION: Final = (
-    QuestionError.QUERY_INVALID,
-    QuestionError.VIEW_BEHIND,
-    QuestionError.BUSY,
-    QuestionError.INTERNAL_ERROR,
-    QuestionError.ACCOUNT_NOT_FOUND,
-    QuestionError.PERMISSION_MISSING,
-)
-
-OF_A_MOMENT: Final = (QuestionError.AS_OF_TOO_EARLY, QuestionError.AS_OF_TOO_LATE, QuestionError.HISTORY_BEHIND)
-
 INBOX: Final = (Reason.INBOX_NOT_FOUND, Reason.INBOX_ARCHIVED)
 OWNER: Final = (Reason.USER_NOT_FOUND, Reason.OWNER_NOT_ACTIVE)
 CONNECTED: Final = (Reason.NOT_CONNECTED, Reason.ADDRESS_IS_ALIAS, Reason.ADDRESS_ORPHANED)
@@ -231,47 +213,15 @@ COMMAND_RULES: Final[Mapping[type[c.Command], CommandRules]] = {
     c.SetFromName: CommandRules(CONNECTED, (e.FromNameChanged,), _SAME),
 }
 
-ADMINS: Final = "administrators and services"
-MEMBERS: Final = f"members of the inbox, {ADMINS}"
-
-QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
-    q.Address: QuestionRules(
-        "everyone; the holder is visible to administrators, the holder and the members of the inbox",
-        (QuestionError.ADDRESS_INVALID,),
-    ),
-    q.Addresses: QuestionRules(ADMINS, ()),
-    q.Inbox: QuestionRules(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
-    q.Inboxes: QuestionRules("everyone; administrators and services see all inboxes, others their own", ()),
-    q.Identities: QuestionRules(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
-    q.User: QuestionRules(f"the users themselves, {ADMINS}", (QuestionError.USER_NOT_FOUND,)),
-    q.Users: QuestionRules(ADMINS, ()),
-    q.Teams: QuestionRules(ADMINS, ()),
-    q.Account: QuestionRules(ADMINS, ()),
-    q.Orphans: QuestionRules(ADMINS, ()),
-    q.Usage: QuestionRules(ADMINS, ()),
-    q.RemovalImpact: QuestionRules(ADMINS, (QuestionError.USER_NOT_FOUND,)),
-    q.Resolve: QuestionRules("everyone; recipients whose mail the actor may not see are `NOT_VISIBLE`", ()),
-    q.Routing: QuestionRules(MEMBERS, (QuestionError.INBOX_NOT_FOUND,)),
-}
-
 # Fields with an address, or a list of addresses and domains.
 _ADDRESSES: Final = frozenset({"address", "alias", "entries", "never_log"})
 
 
 def rules_of_command(command: type[c.Command]) -> CommandRules:
     """Raise `MissingDescriptionError` for a new message."""
-    return _rules_of(COMMAND_RULES, command)
-
-
-def rules_of_question(question: type[q.Question]) -> QuestionRules:
-    """Raise `MissingDescriptionError` for a new message."""
-    return _rules_of(QUESTION_RULES, question)
-
-
-def _rules_of(table: Mapping[type[M], T], message: type[M]) -> T:
-    if message not in table:
-        raise MissingDescriptionError(f"{message.__name__} has no entry yet: services/ops/contract/decisions.py")
-    return table[message]
+    if command not in COMMAND_RULES:
+        raise MissingDescriptionError(f"{command.__name__} has no entry yet: services/ops/contract/decisions.py")
+    return COMMAND_RULES[command]
 
 
 def who_may(command: type[c.Command]) -> str:
@@ -291,9 +241,3 @@ def refusals(command: type[c.Command]) -> list[Reason]:
     every = [one for one in EVERY_COMMAND if command is not c.RegisterAccount or one is not Reason.ACCOUNT_NOT_FOUND]
     at_any_time = (Reason.STREAM_NOT_UNDERSTOOD, Reason.BUSY, Reason.INTERNAL_ERROR)
     return [*readable, *every, *rules_of_command(command).refused, *at_any_time]
-
-
-def errors(question: type[q.Question]) -> list[QuestionError]:
-    """Every error of this question."""
-    of_moment = OF_A_MOMENT if issubclass(question, q.StateQuestion) else ()
-    return [*EVERY_QUESTION, *of_moment, *rules_of_question(question).errors]

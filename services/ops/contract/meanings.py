@@ -7,6 +7,7 @@ descriptions.
 from collections.abc import Mapping
 from typing import Final
 
+from services.ops.contract.audit_meanings import AUDIT_FIELDS
 from shared.language import subjects
 from shared.language.subjects import Ce
 
@@ -16,6 +17,7 @@ class MissingDescriptionError(Exception):
 
 
 FIELDS: Final[Mapping[str, str]] = {
+    **AUDIT_FIELDS,
     # ---- every command and question
     "actor": "The user who asks, by id, or `service:<name>` for a trusted service.",
     "command_id": "The command's id, a UUID chosen by the caller. A repeated id returns the first reply.",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from services.ops.contract import decisions, examples, headers
+from services.ops.contract import decisions, examples, headers, question_rules
 from services.ops.contract import markup as m
 from services.ops.contract.asyncapi import VERSION
 from services.ops.contract.meanings import REASONS
@@ -168,8 +168,8 @@ def question(message: Message, answer: Message) -> str:
     kind = QUESTIONS[message.name]
     rows = (
         ("subject", m.code(subjects.query("<account>", message.name))),
-        ("who may", m.inline(decisions.rules_of_question(kind).who)),
-        ("errors", m.links("reasons", map(str, decisions.errors(kind)))),
+        ("who may", m.inline(question_rules.rules_of_question(kind).who)),
+        ("errors", m.links("reasons", map(str, question_rules.errors(kind)))),
     )
     subject = subjects.query(examples.ACCOUNT, message.name)
     return article(

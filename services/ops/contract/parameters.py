@@ -17,7 +17,7 @@ PLAIN: Final = {
     "NewId": "str", "Name": "str", "PersonName": "str", "AddressText": "str", "Cause": "str", "Font": "str",
     "FontSize": "int", "FromName": "str", "Note": "str", "ProviderIdentity": "str", "Signature": "str",
     "Actor": "str", "CommandId": "str", "CorrelationId": "str", "Hours": "int", "JsonPointer": "str",
-    "Moment": "int | str | datetime", "Reason": "str",
+    "Moment": "int | str | datetime", "ReasonName": "str",
 }  # fmt: skip
 
 

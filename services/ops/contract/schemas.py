@@ -29,7 +29,7 @@ REPLIES: Final = (Accepted, Unchanged, Refused, DryRunOutcomes)
 Schema: TypeAlias = dict[str, Any]
 
 # Fields with a time, in every message.
-TIMES: Final = frozenset(("since", "claimed_at"))
+TIMES: Final = frozenset(("since", "claimed_at", "time", "published", "first_time", "last_time"))
 
 _LINE: Final = r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]"
 # The same patterns in every dialect of regular expressions: \p{Cc} is U+0000-001F and U+007F-009F.

@@ -10,6 +10,7 @@ CHOICES: Final[Mapping[frozenset[str], str]] = {
     frozenset(words.split()): title
     for title, words in {
         "Access": "everyone members",
+        "Attempt outcome": "accepted unchanged refused",
         "Availability": "available away",
         "Destination kind": "inbox personal none",
         "Health": "healthy degraded paused reauth_required orphaned disconnected",

@@ -124,6 +124,7 @@ ABOUT: Final[list[Item]] = [
     {
         "entry": None,
         "question": {
+            "number": 17,
             "question": "AccessOf",
             "fields": {"user": "bob", "from": "2026-01-01T00:00:00Z"},
             "actor": "service:audit.zoe",
