@@ -118,7 +118,7 @@ def judged(found: Evidence) -> Judgement:
             **verdict.of_the_stream(found.log, found.facts, found.tampered),
             **heard.of_what_was_heard(found.hearing, found.commands, found.log, found.tampered),
             **answered.of_the_questions(found.questions, found.log),
-            **replayed.of_the_rows(found.log, found.rows),
+            **replayed.of_the_rows(found.log, found.rows, found.strangers),
             **verdict.of_what_is_shown(known, found.shown, verdict.absent(found.facts)),
         },
     )

@@ -101,6 +101,9 @@ POINTS: Final = (
     ("view.committed", "inbox-views"),
     ("view.folded", "routing"),
     ("view.committed", "routing"),
+    ("history.written", "inbox-views"),
+    ("history.committed", "routing"),
+    ("history.written", "audit"),
 )
 
 
