@@ -64,7 +64,7 @@ class FollowerLimits:
     look_seconds: float = 2.0
     check_seconds: float = 5.0
     fast_growth: float = 100.0
-    rest_times: float = 30.0
+    rest_times: float = 60.0
 
 
 class HistoryFollower:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
+
 from shared.messaging.service import Service
 from shared.projections.definition import ProjectionDefinition
 from shared.projections.history.follower import FollowerLimits, HistoryFollower
@@ -12,6 +14,8 @@ from shared.projections.view import View
 
 READERS = 2
 STOP_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
@@ -35,6 +39,7 @@ async def followed_history(
     follower = HistoryFollower(service.postgres_url, definition.history(), of_live, limits, applied)
     await history.open()
     following = asyncio.create_task(follower.run())
+    following.add_done_callback(_report_error)
     try:
         async with of_history(history, follower, service.postgres_url) as sources:
             service.metric_sources += sources
@@ -43,3 +48,9 @@ async def followed_history(
         following.cancel()
         await asyncio.wait({following}, timeout=STOP_SECONDS)
         await history.close()
+
+
+def _report_error(following: "asyncio.Task[None]") -> None:
+    """Log why the follower ended; the lag shows that it did, and the service goes on."""
+    if not following.cancelled() and (error := following.exception()):
+        log.error("history.follower_ended", exc_info=error)
