@@ -1,6 +1,7 @@
 """The question `Access`: the intervals of all users at one address or inbox, by user."""
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from services.audit.access.answers import SEPARATOR, Found, interval_answers, place_in_list
 from services.audit.access.rows import AccessRows
@@ -15,6 +16,9 @@ from shared.projections.answers import Page, QuestionRefusedError, canonical_or_
 from shared.projections.cooperative import cooperatively
 from shared.projections.snapshot import Snapshot
 
+# Most users have several: so many users are read at once that they make a page.
+INTERVALS_EACH: Final = 3
+
 
 async def access(snapshot: Snapshot, question: Access) -> Page:
     """Return a page of intervals, by user and then by beginning."""
@@ -22,7 +26,7 @@ async def access(snapshot: Snapshot, question: Access) -> Page:
     address = None if question.address is None else canonical_or_refused("address", question.address)
     place = await place_at_address(rows, address) if address else await place_at_inbox(rows, question.inbox or "")
     found: list[Found] = []
-    async for one in _found(rows, place, bounds, cursor_key(question), question.limit + 1):
+    async for one in _found(rows, place, bounds, cursor_key(question), question.limit // INTERVALS_EACH + 1):
         found.append(one._replace(address=address.address if address else None, inbox=question.inbox))
         if len(found) > question.limit:
             break
@@ -52,7 +56,7 @@ async def _found(
 ) -> AsyncIterator[Found]:
     """Yield the intervals within the bounds, after a key."""
     user, last = place_in_list(after)
-    async for names in _candidates(rows, place, user, users_at_once):
+    async for names in _candidates(rows, place, bounds, user, users_at_once):
         async for one in cooperatively(await rows.users(names)):
             listed = [interval for interval in intervals(place, one) if interval.overlaps(*bounds)]
             for number, interval in enumerate(listed, 1):
@@ -60,10 +64,12 @@ async def _found(
                     yield Found(f"{one.user}{SEPARATOR}{number}", one, interval)
 
 
-async def _candidates(rows: AccessRows, place: Place, first: str, at_once: int) -> AsyncIterator[list[str]]:
+async def _candidates(
+    rows: AccessRows, place: Place, bounds: Bounds, first: str, at_once: int
+) -> AsyncIterator[list[str]]:
     """Yield the users who may have had access to a place, from one on."""
     if not place.open_to_everyone():
-        names = sorted(name for name in place.users() | await rows.administrators() if name >= first)
+        names = sorted(name for name in place.users(*bounds) | await rows.administrators(*bounds) if name >= first)
         for start in range(0, len(names), at_once):
             yield names[start : start + at_once]
         return

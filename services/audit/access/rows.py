@@ -119,10 +119,10 @@ class AccessRows:
         self.snapshot.depends_on("user")
         return [name for (name,) in await self.snapshot.select(ALL_USERS, {"after": after, "limit": limit})]
 
-    async def administrators(self) -> set[str]:
-        """Return everybody who ever held a permission to administer."""
+    async def administrators(self, first: int, last: int) -> set[str]:
+        """Return everybody who held a permission to administer at any position of a range."""
         self.snapshot.depends_on("user")
-        return {name for (name,) in await self.snapshot.select(ADMINISTRATORS)}
+        return {name for (name,) in await self._select(ADMINISTRATORS, first=first, last=last)}
 
     # ---- one user
 

@@ -28,27 +28,28 @@ WHERE changed ORDER BY key, position
 ALL_USERS: Final[LiteralString] = """
 SELECT key FROM users_current WHERE account = %(account)s AND key > %(after)s ORDER BY key LIMIT %(limit)s
 """
-# The condition is that of an index.
+# Within a range; the condition on permissions is that of an index.
 ADMINISTRATORS: Final[LiteralString] = """
 SELECT key FROM users_current
 WHERE account = %(account)s AND doc->'permissions' ?| ARRAY['account_access', 'super_admin']
+    AND position <= %(last)s
 UNION SELECT key FROM users_past
 WHERE account = %(account)s AND doc->'permissions' ?| ARRAY['account_access', 'super_admin']
+    AND position <= %(last)s AND until > %(first)s
 """
-# By team: its members, and the position from which they were so.
+# By team: its members, and the position from which they were so. Each version of the account is unpacked once.
 TEAMS: Final[LiteralString] = """
 SELECT team, members, position FROM (
     SELECT team, members, position,
            lag(members) OVER (PARTITION BY team ORDER BY position) IS DISTINCT FROM members AS changed
     FROM (
-        SELECT t.team, v.position, v.doc #> ARRAY['teams', t.team, 'members'] AS members
+        SELECT t.key AS team, v.position, t.value->'members' AS members
         FROM (
             SELECT position, doc FROM accounts_current WHERE account = %(account)s
             UNION ALL SELECT position, doc FROM accounts_past WHERE account = %(account)s
-        ) AS v CROSS JOIN unnest(%(names)s::text[]) AS t (team)
-        WHERE v.position <= %(reached)s
+        ) AS v CROSS JOIN LATERAL jsonb_each(v.doc->'teams') AS t
+        WHERE v.position <= %(reached)s AND t.key = ANY(%(names)s)
     ) AS reduced
-    WHERE members IS NOT NULL
 ) AS compared
 WHERE changed ORDER BY team, position
 """

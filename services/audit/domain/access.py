@@ -6,10 +6,11 @@ Intervals of one user, ability, rule and way do not overlap; those that adjoin a
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Final, Literal, NamedTuple
 
 from services.audit.domain.facts import UserFacts
-from services.audit.domain.places import Following, Grant, Place, Rule
+from services.audit.domain.places import Following, Place, Rule
 from services.audit.domain.spans import Span, Spans, intersection, union
 
 Can = Literal["read", "send", "administer"]
@@ -39,7 +40,7 @@ class Interval(NamedTuple):
 
     def overlaps(self, first: int, last: int) -> bool:
         """Return whether it was there at any position from `first` to `last`."""
-        return self.start <= last and (self.end is None or self.end > first)
+        return Span(self.start, self.end).overlaps(first, last)
 
 
 def intervals(place: Place, user: UserFacts) -> list[Interval]:
@@ -56,18 +57,15 @@ def account_intervals(user: UserFacts) -> list[Interval]:
 def _ways(place: Place, user: UserFacts) -> Mapping[Way, Spans]:
     parts: defaultdict[Way, list[Spans]] = defaultdict(list)
     for grant in (*place.named.get(user.user, ()), *place.everyone):
-        while_able = _while_able(grant, user)
-        parts[Way("read", grant.rule, grant.via)].append(intersection(grant.reading, while_able))
-        parts[Way("send", grant.rule, grant.via)].append(intersection(grant.sending, while_able))
+        able = user.personal if grant.rule == "owner" else user.active
+        granted = reduce(intersection, grant.when, able)
+        parts[Way("read", grant.rule, grant.via)].append(intersection(granted, grant.use.reading))
+        parts[Way("send", grant.rule, grant.via)].append(intersection(granted, grant.use.sending))
     for following in place.following:
         for can, spans in _as_alias(following, user):
             parts[Way(can, "alias", following.primary)].append(spans)
     parts[ADMINISTRATION].append(intersection(place.there, user.administers))
     return {way: union(spans) for way, spans in parts.items()}
-
-
-def _while_able(grant: Grant, user: UserFacts) -> Spans:
-    return user.personal if grant.rule == "owner" else user.active
 
 
 def _as_alias(following: Following, user: UserFacts) -> Iterable[tuple[Can, Spans]]:

@@ -11,16 +11,28 @@ from services.audit.domain.spans import NEVER, Spans, intersection, union
 Rule = Literal["member", "team", "everyone", "owner", "alias", "administrator"]
 
 
-class Grant(NamedTuple):
-    """A rule that gave access while the user was active; `via` is the inbox or team through which it did.
+class Use(NamedTuple):
+    """When an address or inbox could be read, and sent from, by everybody with a grant."""
 
-    The rule of an owner needs their permission for personal addresses, too.
+    reading: Spans
+    sending: Spans
+
+
+class Grant(NamedTuple):
+    """A rule that gave access to the users whom it named; `via` is the inbox or team through which it did.
+
+    It did so while all of `when` held, and the user was active. The rule of an owner needs their permission for
+    personal addresses, too.
     """
 
     rule: Rule
     via: str | None
-    reading: Spans
-    sending: Spans
+    when: tuple[Spans, ...]
+    use: Use
+
+    def overlaps(self, first: int, last: int) -> bool:
+        """Return whether it may have given access at any position from `first` to `last`."""
+        return all(any(span.overlaps(first, last) for span in spans) for spans in (*self.when, self.use.reading))
 
 
 class Following(NamedTuple):
@@ -40,9 +52,10 @@ class Place:
     everyone: list[Grant] = field(default_factory=list)
     following: list[Following] = field(default_factory=list)
 
-    def users(self) -> set[str]:
-        """Return the users whom a grant names, of primaries too."""
-        return set(self.named).union(*(one.place.users() for one in self.following))
+    def users(self, first: int, last: int) -> set[str]:
+        """Return the users whom a grant names that may have given access in a range, of primaries too."""
+        own = {user for user, grants in self.named.items() if any(one.overlaps(first, last) for one in grants)}
+        return own.union(*(one.place.users(first, last) for one in self.following))
 
     def open_to_everyone(self) -> bool:
         return bool(self.everyone) or any(one.place.open_to_everyone() for one in self.following)
@@ -72,7 +85,7 @@ def place_of_address(
 def _place_of_claims(address: AddressFacts, inboxes: Mapping[str, InboxFacts], teams: Teams) -> Place:
     place = Place(address.held)
     for owner, spans in address.owners.items():
-        place.named[owner].append(Grant("owner", None, spans, intersection(spans, address.sends)))
+        place.named[owner].append(Grant("owner", None, (spans,), Use(spans, address.sends)))
     for name, spans in address.inboxes.items():
         if name in inboxes:
             _admit(place, name, inboxes[name], teams, spans, address.sends)
@@ -81,18 +94,14 @@ def _place_of_claims(address: AddressFacts, inboxes: Mapping[str, InboxFacts], t
 
 def _admit(place: Place, name: str, inbox: InboxFacts, teams: Teams, during: Spans, sends: Spans) -> None:
     """Add the grants of an inbox in a time; an archived inbox can be read and does not send."""
-    sending = intersection(intersection(during, sends), inbox.open)
-
-    def grant(rule: Rule, via: str, spans: Spans) -> Grant:
-        return Grant(rule, via, intersection(spans, during), intersection(spans, sending))
-
+    use = Use(during, intersection(intersection(during, sends), inbox.open))
     if inbox.everyone:
-        place.everyone.append(grant("everyone", name, inbox.everyone))
+        place.everyone.append(Grant("everyone", name, (inbox.everyone,), use))
     for user, spans in inbox.members.items():
-        place.named[user].append(grant("member", name, spans))
+        place.named[user].append(Grant("member", name, (spans,), use))
     for team, spans in inbox.teams.items():
         for user, in_team in teams.get(team, {}).items():
-            place.named[user].append(grant("team", team, intersection(spans, in_team)))
+            place.named[user].append(Grant("team", team, (spans, in_team), use))
 
 
 def sends_of_inbox(inbox: str, addresses: Iterable[AddressFacts]) -> Spans:

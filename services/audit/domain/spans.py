@@ -25,7 +25,11 @@ class Span(NamedTuple):
     end: int | None
 
     def covers(self, position: int) -> bool:
-        return self.start <= position and (self.end is None or position < self.end)
+        return self.overlaps(position, position)
+
+    def overlaps(self, first: int, last: int) -> bool:
+        """Return whether it covers any position from `first` to `last`."""
+        return self.start <= last and (self.end is None or self.end > first)
 
 
 Spans: TypeAlias = tuple[Span, ...]
