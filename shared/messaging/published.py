@@ -67,7 +67,7 @@ async def published_times(
 
 async def _find(stream: _Stream, position: int, id_: str) -> RawStreamMsg | str:
     """Return the message of an event, or why there is none."""
-    sequence, highest = position + stream.offset, 0
+    sequence = position + stream.offset
     for _ in range(MOST_READS):
         sequence = min(max(sequence, stream.first), stream.last)
         message = await _message(stream.js, sequence)
@@ -78,12 +78,15 @@ async def _find(stream: _Stream, position: int, id_: str) -> RawStreamMsg | str:
             stream.offset = sequence - position
             return message
         found = headers.get(Ce.POSITION, "")
-        if not found.isdecimal() or int(found) == position:
+        if not found.isdecimal():
+            # Somebody else's message.
+            sequence -= 1
+        elif int(found) == position:
             return NOT_FOUND
-        highest = max(highest, int(found))
-        if sequence == stream.last and int(found) < position:
+        elif sequence == stream.last and int(found) < position:
             return NOT_PUBLISHED
-        sequence += position - int(found)
+        else:
+            sequence += position - int(found)
     return NOT_FOUND
 
 

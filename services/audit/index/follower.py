@@ -145,12 +145,14 @@ class IndexFollower:
         return batch_of(events, entries, limit, checkpoint.position)
 
     async def _require_same(self, sources: _Sources, writer: IndexWriter) -> None:
-        """Require that log and journal still have what the index had at its checkpoint.
+        """Require that the index is where this process left it, and that log and journal still have what is there.
 
         Raises:
-            LostLogError: they were restored from an older backup.
+            IndexMovedError: another index is in its place.
+            LostLogError: log and journal were restored from an older backup.
         """
         self._checked_at = time.monotonic()
+        await writer.require_same(sources.connection)
         if why := await mismatch(sources.events, sources.journal, writer.checkpoint):
             raise LostLogError(why)
 

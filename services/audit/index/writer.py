@@ -69,6 +69,15 @@ class IndexWriter:
         self._schema = schema
         self._ids: dict[Name, int] = {}
 
+    async def require_same(self, connection: PostgresSession) -> None:
+        """Require that the index is where this writer left it.
+
+        Raises:
+            IndexMovedError: it is not.
+        """
+        if await read_checkpoint(connection, self._schema) != self.checkpoint:
+            raise IndexMovedError(f"{self._schema} is no longer at position {self.checkpoint.position} of this writer")
+
     async def write(self, connection: PostgresSession, batch: Batch) -> None:
         """Write a batch that begins at the checkpoint.
 
@@ -88,8 +97,7 @@ class IndexWriter:
 
     async def _write(self, connection: PostgresSession, batch: Batch) -> IndexCheckpoint:
         await connection.execute(named(LOCK, self._schema))
-        if await read_checkpoint(connection, self._schema) != self.checkpoint:
-            raise IndexMovedError(f"{self._schema} is no longer at position {self.checkpoint.position} of this writer")
+        await self.require_same(connection)
         holdings = await self._load_holdings(connection, batch)
         concerns = concerns_of(batch, holdings)
         names = await self._identify(connection, (*concerns.entries, *concerns.unchanged))
