@@ -113,7 +113,7 @@ def described(error: ErrorDetails) -> str:
     """Describe a field error for people; a pattern is described in words."""
     if error["type"] == "string_pattern_mismatch":
         return f"Input should be {texts.IN_WORDS[error['ctx']['pattern']]}"
-    return REPLACED_MESSAGES.get(error["type"], error["msg"])
+    return REPLACED_MESSAGES.get(error["type"], error["msg"].removeprefix("Value error, "))
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from services.ops.audit.layout import ByWidth, block, indented, table
-from services.ops.audit.text import NOTHING, changes_of, exact_time, number, time_of, value
+from services.ops.audit.text import changes_of, exact_time, number, time_of, value
 
 Item = Mapping[str, Any]
 
@@ -50,8 +50,8 @@ def _outcome(one: Item) -> Iterator[Text]:
     match one["outcome"]:
         case "refused":
             message = value(one["message"])
-            # The sentence has the message's first sentence already.
-            more = "" if message.rstrip(".") in value(one["sentence"]) else f"  {message}"
+            # The sentence of an attempt has it already, up to its advice.
+            more = "" if message.partition(". ")[0].rstrip(".") in value(one["sentence"]) else f"  {message}"
             yield Text.assemble(("✗ Refused", "bold red"), "  ", (value(one["reason"]), "bold"), more)
         case "unchanged":
             yield Text("= Unchanged", style="yellow")
@@ -76,7 +76,8 @@ def _groups(groups: Sequence[Item]) -> RenderableType:
 
 
 def _group(one: Item) -> RenderableType:
-    head = Text.assemble((value(one["reason"]), "bold"), f"  {value(one['command'])}, {number(one['count'])} times")
+    times = "once" if one["count"] == 1 else f"{number(one['count'])} times"
+    head = Text.assemble((value(one["reason"]), "bold"), f"  {value(one['command'])}, {times}")
     return block(head, indented(Text(f"first {time_of(one['first'])}, last {time_of(one['last'])}")))
 
 
@@ -92,5 +93,7 @@ def _question(one: Item) -> RenderableType:
     place = f"as of position {number(one['position'])}"
     head = Text.assemble((exact_time(one["time"]), "bold"), f"  {value(one['actor'])}  ", (place, "dim"))
     fields = ", ".join(f"{value(name)} {value(given)}" for name, given in one["fields"].items() if given is not None)
-    text = f"Asked the audit for {value(one['question'])} of {fields or NOTHING}: {value(one['outcome'])}."
+    text = (
+        f"Asked the audit for {value(one['question'])} ({fields or 'of the whole account'}): {value(one['outcome'])}."
+    )
     return block(head, indented(Text(text)))

@@ -25,21 +25,22 @@ NOTHING: Final = "-"
 
 def exact_time(recorded: str | None) -> str:
     """A time of the log in UTC, as exact as it was recorded."""
-    return _in_utc(recorded, "microseconds")
+    return _in_utc(recorded, exact=True)
 
 
 def time_of(recorded: str | None) -> str:
     """A time of the log in UTC, in seconds."""
-    return _in_utc(recorded, "seconds")
+    return _in_utc(recorded, exact=False)
 
 
-def _in_utc(recorded: str | None, digits: str) -> str:
+def _in_utc(recorded: str | None, *, exact: bool) -> str:
     if recorded is None:
         return NOTHING
     try:
         at = datetime.fromisoformat(recorded).astimezone(UTC)
     except ValueError:
         return printable(recorded)
+    digits = ("microseconds" if at.microsecond % 1_000 else "milliseconds") if exact else "seconds"
     return at.replace(tzinfo=None).isoformat(" ", digits) + "Z"
 
 

@@ -34,7 +34,8 @@ def command(one: Item) -> RenderableType:
 
 def _facts(one: Item) -> Iterator[tuple[str, str]]:
     for name in ("command_id", "correlation_id"):
-        yield name, value(one[name])
+        if one[name]:
+            yield name, value(one[name])
     yield "journal", f"entry {number(one['ordinal'])}"
     if one["position"]:
         yield "position", number(one["position"])
