@@ -269,3 +269,18 @@ async def test_a_difference_is_printed_with_its_fields(parked_view: str) -> None
     assert "they differ" in output
     assert "changed users: acme / bob" in output
     assert 'name: "Eve" -> "Bob"' in output
+
+
+async def test_the_history_of_a_view_is_shown_and_seen_to(parked_view: str) -> None:
+    found = {"SWITCHBOARD_POSTGRES_URL": parked_view}
+    await asked("rebuild", "inbox-views", "--history", **found)
+    _, output, _ = await views("switch", "inbox-views", "--history", **found)
+    assert f"inbox-views, history: version {DEFINITION.version} is live, at position 9." in output
+    _, output, _ = await views(**found)
+    lines = output.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("inbox-views")]
+    assert lines[at + 1].split()[:4] == ["history", str(DEFINITION.version), "9", "0"]
+    _, output, _ = await views("parked", "list", "inbox-views", **found)
+    assert output.count("rows and history") == 3
+    _, output, _ = await views("parked", "drop", "inbox-views", "6", "--yes", **found)
+    assert "2 applied, 0 still parked. In the history: 2 applied, 0 still parked." in output

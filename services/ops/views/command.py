@@ -85,7 +85,7 @@ def _labeled(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, Mapping[str,
     for name, one in zip(VIEWS, found, strict=True):
         labeled.append((_title(name, one["temporal"]), one))
         if history := one.get("history"):
-            labeled.append(("  its history", history))
+            labeled.append(("  history", history))
     return labeled
 
 
