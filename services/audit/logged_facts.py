@@ -56,17 +56,17 @@ class LoggedFact:
 
 def fact_of(stored: StoredEvent) -> LoggedFact:
     try:
-        return _readable(from_state(*stored))
+        return _readable(from_state(*stored), stored.topic)
     except Undecodable:
         return _unreadable(stored)
 
 
-def _readable(recorded: Recorded) -> LoggedFact:
+def _readable(recorded: Recorded, stored_name: str) -> LoggedFact:
     return LoggedFact(
         position=recorded.position,
         id=recorded.id,
         account=recorded.account,
-        stored_name=recorded.event.stored_name(),
+        stored_name=stored_name,
         subject=recorded.subject,
         time=recorded.time,
         actor=recorded.actor,

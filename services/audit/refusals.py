@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
+from services.audit.domain.things import Thing
 from services.audit.index.pages import BEGINNING, IN_RANGE, Place, place_after
 from services.audit.peers import Peers
 from services.audit.ranges import LogRange, range_of
@@ -20,19 +21,22 @@ BEYOND: Final = f"only the first {MOST_DRY_RUNS} entries of a page are tried"
 NO_BODY: Final = "the body of the command is not on record"
 UNKNOWN_COMMAND: Final = "this release does not know the command"
 
+# The refusals of the account, or those that concern one thing: the address, or else the actor.
+OF_ACCOUNT: Final[LiteralString] = "FROM audit_index.attempts e WHERE"
+OF_THING: Final[LiteralString] = """
+FROM (
+    SELECT ordinal FROM audit_index.entries WHERE ordinal > 0 AND id = (
+        SELECT id FROM audit_index.names WHERE account = %(account)s AND kind = %(kind)s AND name = %(name)s
+    )
+) AS t
+CROSS JOIN LATERAL (SELECT * FROM audit_index.attempts WHERE ordinal = t.ordinal LIMIT 1) AS e
+WHERE
+"""
 MATCHING: Final[LiteralString] = """
-FROM audit_index.attempts e
-WHERE e.account = %(account)s AND e.outcome = 'refused' AND {in_range}
+{source} e.account = %(account)s AND e.outcome = 'refused' AND {in_range}
     AND (%(reason)s::text IS NULL OR e.reason = %(reason)s)
     AND (%(command)s::text IS NULL OR e.command = %(command)s)
     AND (%(given_by)s::text IS NULL OR e.actor = %(given_by)s)
-    AND (%(address)s::text IS NULL OR EXISTS (
-        SELECT FROM audit_index.entries t
-        WHERE t.id = (
-            SELECT id FROM audit_index.names
-            WHERE account = %(account)s AND kind = 'address' AND name = %(address)s
-        ) AND t.position = e.position AND t.ordinal = e.ordinal OFFSET 0
-    ))
 """.replace("{in_range}", IN_RANGE)
 GROUPS: Final[LiteralString] = """
 SELECT e.reason, e.command, count(*), min(e.recorded_at), max(e.recorded_at) {matching}
@@ -46,30 +50,40 @@ ORDER BY e.position, e.ordinal LIMIT %(limit)s
 
 async def refusals(snapshot: Snapshot, question: Refusals, peers: Peers) -> Page:
     """Return a page of entries; the first page begins with all groups."""
-    range_, after = await range_of(snapshot, question), place_after(question)
-    params = _parameters(question, range_)
-    items = [] if after != BEGINNING else await _groups(snapshot, params)
+    range_, after, thing = await range_of(snapshot, question), place_after(question), _thing_of(question)
+    source = OF_THING if thing else OF_ACCOUNT
+    params = _parameters(question, range_, thing)
+    items = [] if after != BEGINNING else await _groups(snapshot, source, params)
     page = {"after_position": after.position, "after_ordinal": after.ordinal, "limit": question.limit + 1}
-    places = [Place(*row) for row in await snapshot.select(ENTRIES, params | page)]
+    rows_of_page = await snapshot.select(ENTRIES.replace("{source}", source), params | page)
+    places = [Place(*row) for row in rows_of_page]
     rows = await CommandJournal(snapshot.rows).entries_at([place.ordinal for place in places[: question.limit]])
     today = await _today(snapshot.account, rows, peers) if question.today else {}
     items += [(Place(row.log_position, row.ordinal).key, _item(row, today.get(row.ordinal))) for row in rows]
     return Page(items, more=len(places) > question.limit)
 
 
-def _parameters(question: Refusals, range_: LogRange) -> dict[str, Any]:
-    address = None if question.address is None else canonical_or_refused("address", question.address).address
+def _thing_of(question: Refusals) -> Thing | None:
+    if question.address is not None:
+        return Thing("address", canonical_or_refused("address", question.address).address)
+    return None if question.given_by is None else Thing("actor", question.given_by)
+
+
+def _parameters(question: Refusals, range_: LogRange, thing: Thing | None) -> dict[str, Any]:
     return {
         **range_.parameters,
         "reason": question.reason,
         "command": question.command,
         "given_by": question.given_by,
-        "address": address,
+        "kind": thing and thing.kind,
+        "name": thing and thing.name,
     }
 
 
-async def _groups(snapshot: Snapshot, params: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    rows = await snapshot.select(GROUPS, params)
+async def _groups(
+    snapshot: Snapshot, source: LiteralString, params: Mapping[str, Any]
+) -> list[tuple[str, dict[str, Any]]]:
+    rows = await snapshot.select(GROUPS.replace("{source}", source), params)
     groups = [
         RefusalGroup(reason=reason, command=command, count=count, first=written(first), last=written(last))
         for reason, command, count, first, last in rows

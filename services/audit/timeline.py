@@ -21,11 +21,12 @@ NOT_FOUND: Final[Mapping[Kind, QuestionError]] = {
 
 async def timeline(snapshot: Snapshot, question: Timeline) -> Page:
     """Return a page of entries; new ones come after all that were there before."""
-    thing = thing_of(snapshot, question)
+    thing, given_by = thing_of(snapshot, question), question.given_by
+    if given_by is not None and thing.kind == "account":
+        # Everything that the actor did is a list of its own.
+        thing, given_by = Thing("actor", given_by), None
     range_, after, limit = await range_of(snapshot, question), place_after(question), question.limit + 1
-    places = await places_of(
-        snapshot, thing, range_, after, limit, given_by=question.given_by, unchanged=question.unchanged
-    )
+    places = await places_of(snapshot, thing, range_, after, limit, given_by=given_by, unchanged=question.unchanged)
     if not places:
         await require_on_record(snapshot, thing)
     listed = places[: question.limit]

@@ -1,11 +1,11 @@
 """The things that an event or an attempt may concern, and the fields that name them."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, Final, Literal, NamedTuple
 
 from shared.core.address import InvalidAddressError, canonical
 from shared.language import events as e
-from shared.language.commands import Command
 from shared.language.events import Event
 from shared.language.rules import Rule
 from shared.language.text import SERVICE
@@ -70,15 +70,19 @@ def thing_of(kind: Kind, name: str) -> Iterator[Thing]:
 
 
 def named_by_event(event: Event) -> set[Thing]:
-    """Return the things that single fields of an event name."""
-    kinds = {**NAMES, **FORMER_AND_NEW.get(type(event), {})}
-    fields = {name: value for name in type(event).model_fields if isinstance(value := getattr(event, name), str)}
-    return {thing for name, value in fields.items() if (kind := kinds.get(name)) for thing in thing_of(kind, value)}
+    """Return the things that single fields of an event name; its addresses are canonical."""
+    found: set[Thing] = set()
+    for field, kind in _naming_fields(type(event)):
+        name = getattr(event, field)
+        if name is not None and not name.startswith(SERVICE):
+            found.add(Thing(kind, name))
+    return found
 
 
-def named_by_command(command: Command) -> set[Thing]:
-    """Return the things that a command names, without its actor."""
-    return set(named_by(command.model_dump(exclude={"actor", "command_id", "correlation_id"})))
+@cache
+def _naming_fields(message: type[Event]) -> tuple[tuple[str, Kind], ...]:
+    kinds = {**NAMES, **FORMER_AND_NEW.get(message, {})}
+    return tuple((field, kinds[field]) for field in message.model_fields if field in kinds)
 
 
 def things_of_rule(rule: Rule) -> set[Thing]:
