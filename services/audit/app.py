@@ -52,6 +52,7 @@ async def wire(service: Service) -> AsyncIterator[None]:
 async def _followed_index(service: Service) -> AsyncIterator[None]:
     follower = IndexFollower(service.postgres_url, LIMITS)
     following = asyncio.create_task(follower.run())
+    following.add_done_callback(_report_error)
     try:
         async with of_index(follower, service.postgres_url) as sources:
             service.metric_sources += sources
@@ -59,6 +60,12 @@ async def _followed_index(service: Service) -> AsyncIterator[None]:
     finally:
         following.cancel()
         await asyncio.wait({following}, timeout=STOP_SECONDS)
+
+
+def _report_error(following: "asyncio.Task[None]") -> None:
+    """Log why the follower ended; the lag shows that it did, and questions go on."""
+    if not following.cancelled() and (error := following.exception()):
+        log.error("index.follower_ended", exc_info=error)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ NO_BODY: Final = "the body of the command is not on record"
 UNKNOWN_COMMAND: Final = "this release does not know the command"
 
 # The refusals of the account, or those that concern one thing: the address, or else the actor.
-OF_ACCOUNT: Final[LiteralString] = "FROM audit_index.attempts e WHERE"
+OF_ACCOUNT: Final[LiteralString] = "FROM audit_index.attempts e"
 OF_THING: Final[LiteralString] = """
 FROM (
     SELECT ordinal FROM audit_index.entries WHERE ordinal > 0 AND id = (
@@ -30,10 +30,9 @@ FROM (
     )
 ) AS t
 CROSS JOIN LATERAL (SELECT * FROM audit_index.attempts WHERE ordinal = t.ordinal LIMIT 1) AS e
-WHERE
 """
 MATCHING: Final[LiteralString] = """
-{source} e.account = %(account)s AND e.outcome = 'refused' AND {in_range}
+{source} WHERE e.account = %(account)s AND e.outcome = 'refused' AND {in_range}
     AND (%(reason)s::text IS NULL OR e.reason = %(reason)s)
     AND (%(command)s::text IS NULL OR e.command = %(command)s)
     AND (%(given_by)s::text IS NULL OR e.actor = %(given_by)s)
