@@ -88,10 +88,19 @@ _process: Final = ProcessCollector(registry=None)
 async def page(service: str, sources: Iterable[Source], source_seconds: float = SOURCE_SECONDS) -> bytes:
     """Collect the sources and the metrics of the system; leave out a source without an answer in time."""
     groups = await asyncio.gather(*(_collect(source, source_seconds) for source in sources))
-    families = [*(family for group in groups for family in group), *_process.collect()]
+    families = _by_name([*(family for group in groups for family in group), *_process.collect()])
     for family in families:
         family.samples = [sample._replace(labels={"service": service, **sample.labels}) for sample in family.samples]
     return generate_latest(_Collected(families))
+
+
+def _by_name(families: Iterable[Metric]) -> Sequence[Metric]:
+    """Return each family in one piece, also where several sources have samples of it."""
+    found: dict[str, Metric] = {}
+    for family in families:
+        if found.setdefault(family.name, family) is not family:
+            found[family.name].samples += family.samples
+    return list(found.values())
 
 
 async def _collect(source: Source, seconds: float) -> Sequence[Metric]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.audit.refusals import BEYOND, MOST_DRY_RUNS
 from shared.language import commands as c
 from tests.audit.past import Past, past_in, rows
 from tests.audit.running import auditing
@@ -100,6 +101,14 @@ async def test_why_a_command_is_not_tried_again_is_said(past: Past) -> None:
             *["there is no connection"] * 4, "the body of the command is not on record",
         ]  # fmt: skip
         assert [item["today"] for item in await audit.ask("Refusals") if item["entry"]] == [None] * 5
+
+
+async def test_only_some_commands_of_a_page_are_tried_again(past: Past) -> None:
+    past.give(*(c.ConnectPersonal(actor=CLEO, address=BOBS, owner=CLEO) for _ in range(MOST_DRY_RUNS)))
+    async with auditing(past) as audit:
+        found = await audit.ask("Refusals", given_by=CLEO, today=True)
+        missing = [item["today"]["missing"] for item in found if item["entry"]]
+        assert missing == [*["there is no connection"] * MOST_DRY_RUNS, *[BEYOND] * 2]
 
 
 async def test_a_moment_that_the_log_lacks_is_an_error(past: Past) -> None:

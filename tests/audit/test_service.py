@@ -63,6 +63,9 @@ async def test_auditors_and_super_admins_may_ask_and_nobody_else(past: Past, nat
             for name in ("Timeline", "Coverage"):
                 told = await ask(bus, name, past, actor)
                 assert told.error == (403, "PERMISSION_MISSING"), actor
+        past.begin("zenith")
+        told = await ask(bus, "Timeline", past, ADA, account="zenith")
+        assert told.error == (403, "PERMISSION_MISSING"), "a super admin of another account"
         unknown = await ask(bus, "Timeline", past, account="nowhere")
         assert unknown.error == (404, "ACCOUNT_NOT_FOUND")
 

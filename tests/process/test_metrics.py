@@ -53,6 +53,12 @@ async def test_counts_have_their_labels_and_every_sample_its_service() -> None:
     assert {dict(has)["service"] for values in page.samples.values() for has in values} == {"connections"}
 
 
+async def test_samples_of_a_family_from_several_sources_are_in_one_piece() -> None:
+    families = [metrics.gauge("switchboard_x", "Told.", value, view=view) for view, value in (("a", 1.0), ("b", 2.0))]
+    page = Page((await page_of("audit", *families)).decode())
+    assert [page.value("switchboard_x", view=view) for view in ("a", "b")] == [1.0, 2.0]
+
+
 async def test_a_page_tells_of_the_process_itself() -> None:
     page = Page((await page_of("a")).decode())
     assert page.value("process_resident_memory_bytes", service="a") > 1_000_000
