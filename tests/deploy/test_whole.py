@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from typing import Final
+from typing import Any, Final
 
 import nats.errors
 import pytest
@@ -80,6 +80,27 @@ async def test_a_caller_asks_about_its_account_and_hears_of_no_other(guarded: Pr
         with pytest.raises(nats.errors.TimeoutError):
             await wire.ask("switchboard.query.v1.other.Address", b"{}", seconds=0.3)
         assert any("permissions violation" in one for one in refusals)
+
+
+async def test_an_auditor_asks_every_question_and_nothing_else(guarded: Production) -> None:
+    auditor = "service:audit.zoe"
+    async with guarded.nats.connected_as("auditor") as wire:
+
+        async def ask(name: str, **fields: object) -> Any:
+            return (await wire.question("acme", name, auditor, **fields)).result
+
+        (entry, *_) = await ask("Timeline", address="support@acme.example")
+        assert entry["sentence"].endswith("connected support@acme.example to the inbox support.")
+        (traced,) = await ask("Trace", command_id=entry["command_id"])
+        assert traced["events"][0]["missing"] == {}
+        tried = [item["today"] for item in await ask("Refusals", today=True) if item["entry"]]
+        assert {one["missing"] for one in tried} == {None}
+        coverage = await ask("Coverage")
+        assert coverage["index"]["position"] == coverage["log"]["position"]
+        assert any(item["question"] for item in await ask("About", user="bob")) is False
+        assert any(item["question"] for item in await ask("About", user="bob"))
+        with pytest.raises(nats.errors.TimeoutError):
+            await wire.ask("switchboard.query.v1.acme.Usage", b"{}", seconds=0.3)
 
 
 async def test_a_caller_is_told_at_once_what_nats_does_not_let_it(guarded: Production) -> None:
