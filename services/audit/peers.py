@@ -9,6 +9,7 @@ from shared.language import subjects
 from shared.language.dry_runs import DryRunBatch
 from shared.messaging.published import StreamUnreadableError, published_times
 from shared.messaging.requests import NoReplyError, request_json
+from shared.projections.answers import busy
 from shared.projections.applied import NoAppliedTimesError, applied_times
 from shared.wire.connection import NatsClient
 
@@ -17,6 +18,8 @@ PUBLISHED: Final = "published"
 NOT_APPLIED: Final = "not applied yet, or applied by a rebuild, which records no times"
 ACTOR: Final = "service:audit"
 SECONDS: Final = 2.0
+# A view waits for its history for up to two seconds.
+VIEW_SECONDS: Final = 3.0
 AT_ONCE: Final = 4
 
 
@@ -61,6 +64,19 @@ class Peers:
             return
         times = {position: time for position, time in answered.items() if time is not None}
         _add(found, view, times, {position: NOT_APPLIED for position in found if position not in times})
+
+    async def ask(self, account: str, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the reply of a view to a question, given by name and body; it may be an error.
+
+        Raises:
+            QuestionRefusedError: BUSY, no reply came.
+        """
+        if self._client is None:
+            raise busy("there is no connection to the views")
+        try:
+            return await request_json(self._client, subjects.query(account, name), body, VIEW_SECONDS)
+        except NoReplyError as error:
+            raise busy(f"no view answered {name}: {error}") from None
 
     async def dry_runs(self, account: str, commands: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """Return the reply that each command, given by name and body, would have now; an `error` where none came."""

@@ -7,6 +7,7 @@ from services.audit.about import about
 from services.audit.access.leavers import leavers
 from services.audit.access.of_user import access_of
 from services.audit.access.queries import access
+from services.audit.bisect.query import bisect_with
 from services.audit.changes.query import changes
 from services.audit.coverage import coverage
 from services.audit.peers import Peers
@@ -36,6 +37,7 @@ ANSWERS: Final[Mapping[type[Question], Handler]] = {
 ANSWERS_WITH_PEERS: Final[Mapping[type[Question], HandlerWithPeers]] = {
     a.Trace: trace,
     a.Refusals: refusals,
+    a.Bisect: bisect_with,
 }
 NO_PEERS: Final = Peers()
 

@@ -26,7 +26,17 @@ from shared.language.answers import (
     UsageShown,
     UserEntry,
 )
-from shared.language.audit_answers import AboutEntry, CoverageShown, RefusalItem, TimelineEntry, TracedCommand
+from shared.language.audit_answers import (
+    AboutEntry,
+    AccessInterval,
+    Bisected,
+    ChangedThing,
+    CoverageShown,
+    Leaver,
+    RefusalItem,
+    TimelineEntry,
+    TracedCommand,
+)
 from shared.language.questions import State
 from shared.language.rules import Rule
 from shared.language.text import Access, Availability, Kind, Permission, Plan, Policy, Provider, Tool
@@ -1118,6 +1128,148 @@ class Calls(ABC):
                 **options,
             },
         )
+
+    async def access(
+        self,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        at: int | str | datetime | None = None,
+        address: str | None = None,
+        inbox: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Page[AccessInterval] | NotAnswered:
+        """The users who could read, send from or administer an address or an inbox: from when on, until when, why.
+
+        Without a moment it answers for the present one.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            at: One moment: a position, or a time in RFC 3339 with its offset; without a range, now by default.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            inbox: The inbox's id.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, ADDRESS_INVALID, INBOX_NOT_FOUND.
+        """
+        return await self.list(
+            "Access", {"from": from_, "to": to, "at": at, "address": address, "inbox": inbox, **options}
+        )
+
+    async def access_of(
+        self,
+        user: str,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        at: int | str | datetime | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Page[AccessInterval] | NotAnswered:
+        """Every address and inbox that a user could read, send from or administer: from when on, until when, why.
+
+        Without a moment it answers for the present one.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            user: The user's id.
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            at: One moment: a position, or a time in RFC 3339 with its offset; without a range, now by default.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, USER_NOT_FOUND.
+        """
+        return await self.list("AccessOf", {"user": user, "from": from_, "to": to, "at": at, **options})
+
+    async def changes(
+        self,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        address: str | None = None,
+        inbox: str | None = None,
+        user: str | None = None,
+        team: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Page[ChangedThing] | NotAnswered:
+        """The difference of two moments: everything that was added, removed or changed, by aggregate and name.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            address: The e-mail address: in any spelling in requests, in canonical form in answers and events.
+            inbox: The inbox's id.
+            user: The user's id.
+            team: The team's id.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, ADDRESS_INVALID.
+        """
+        return await self.list(
+            "Changes",
+            {"from": from_, "to": to, "address": address, "inbox": inbox, "user": user, "team": team, **options},
+        )
+
+    async def bisect(
+        self,
+        question: str,
+        path: str,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        fields: Mapping[str, Any] = {},
+        value: Any = None,
+        **options: Unpack[QuestionOptions],
+    ) -> QueryResult[Bisected] | NotAnswered:
+        """The first position at which a value in the answer to a question became as given, and the event that did it.
+
+        The question is one of the views, without the fields that every question takes; of a list, its first page
+        counts. An
+        absent `value` is null, as is a value of something that is not there. One that was so as of `from` was so
+        before.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            question: The name of a question of the views, such as `Address`.
+            path: The place of the value in the result, as a JSON pointer (RFC 6901): `/state`. Empty: the whole result.
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            fields: The fields of that question, without those of every question.
+            value: The value to find; null by default.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, ADDRESS_INVALID.
+        """
+        return await self.query(
+            "Bisect",
+            {"question": question, "path": path, "from": from_, "to": to, "fields": fields, "value": value, **options},
+        )
+
+    async def leavers(
+        self,
+        *,
+        from_: int | str | datetime | None = None,
+        to: int | str | datetime | None = None,
+        hours: int = 24,
+        **options: Unpack[ListOptions],
+    ) -> Page[Leaver] | NotAnswered:
+        """The people who were deactivated or removed: when their last access ended, and what had no owner meanwhile.
+
+        Those whose last access ended later than `hours` after they left come first.
+
+        Allowed: auditors (`service:audit.<name>`) and `super_admin`.
+
+        Args:
+            from_: The first position, or a time in RFC 3339 with its offset; the beginning of the log by default.
+            to: The last position, or a time in RFC 3339 with its offset; the end of the log by default.
+            hours: The limit: people whose last access ended later than so many hours after they left come first.
+
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND.
+        """
+        return await self.list("Leavers", {"from": from_, "to": to, "hours": hours, **options})
 
     async def about(self, user: str, **options: Unpack[ListOptions]) -> Page[AboutEntry] | NotAnswered:
         """Everything held about a person: facts and attempts, oldest first, and then who asked the audit about them.

@@ -12,13 +12,13 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from shared.language.moments import Moment
 from shared.language.questions import ListQuestion, Question
 from shared.language.reasons import Reason
-from shared.language.text import Actor, AddressText, CommandId, CorrelationId, Id, Name
+from shared.language.text import POINTER, Actor, AddressText, CommandId, CorrelationId, Id, Name
 
 # The limit within which people who left should have lost their last access.
 LEAVER_HOURS = 24
 
 Hours = Annotated[int, Field(ge=0, le=100_000)]
-JsonPointer = Annotated[str, StringConstraints(pattern=r"^(/[^/]*)*$", max_length=1_000)]
+JsonPointer = Annotated[str, StringConstraints(pattern=POINTER, max_length=1_000)]
 
 
 def _reason(name: str) -> str:
@@ -96,7 +96,7 @@ class AtOrBetween(Range):
 
 
 class Access(AtOrBetween, ListQuestion):
-    """The users who could read, send from or administer an address or an inbox: since when, until when, by which rule.
+    """The users who could read, send from or administer an address or an inbox: from when on, until when, why.
 
     Without a moment it answers for the present one.
     """
@@ -112,7 +112,7 @@ class Access(AtOrBetween, ListQuestion):
 
 
 class AccessOf(AtOrBetween, ListQuestion):
-    """Every address and inbox that a user could read, send from or administer: since when, until when, by which rule.
+    """Every address and inbox that a user could read, send from or administer: from when on, until when, why.
 
     Without a moment it answers for the present one.
     """
@@ -158,5 +158,6 @@ class Coverage(Question):
 
 # Of the questions above, those that the audit service answers.
 AUDIT_QUESTIONS: dict[str, type[Question]] = {
-    message.__name__: message for message in (Timeline, Trace, Refusals, About, Coverage)
+    message.__name__: message
+    for message in (Timeline, Trace, Refusals, Access, AccessOf, Changes, Bisect, Leavers, About, Coverage)
 }

@@ -19,6 +19,8 @@ ACTOR: Final = r"^([A-Za-z0-9_-][A-Za-z0-9._-]{0,63}|service:[A-Za-z0-9._-]{1,64
 UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 CORRELATION: Final = r"^[A-Za-z0-9._:-]{1,128}$"
 
+POINTER: Final = r"^(/[^/\p{Cc}]*)*$"
+
 # Each pattern in words, for messages: no reader should have to parse a regular expression.
 IN_WORDS: Final[Mapping[str, str]] = {
     NOT_BLANK: "text that is not blank, without line breaks or other control characters",
@@ -29,6 +31,7 @@ IN_WORDS: Final[Mapping[str, str]] = {
     ID: "an id: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot",
     ACTOR: "a user's id, or service:<name>",
     UUID: "a UUID, such as 0198c0de-0000-7000-8000-000000000001",
+    POINTER: "a JSON pointer, such as /state, or nothing for the whole",
     CORRELATION: "1 to 128 of A-Z a-z 0-9 . _ : -",
 }
 

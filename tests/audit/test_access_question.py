@@ -48,11 +48,11 @@ async def test_an_interval_names_the_events_that_gave_and_took_access(database: 
         "position": 7,
         "time": given.time,
         "event": given.id,
-        "type": "switchboard.TeamConnected.v1",
+        "type": "TeamConnected",
         "actor": "ana",
         "command_id": given.command_id,
     }
-    assert (bob["to"]["event"], bob["to"]["type"]) == (taken.id, "switchboard.InboxAccessChanged.v1")
+    assert (bob["to"]["event"], bob["to"]["type"]) == (taken.id, "InboxAccessChanged")
     assert (bob["name"], bob["added"], bob["address"], bob["inbox"]) == ("Bob", 4, HELP, None)
 
 

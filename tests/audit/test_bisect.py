@@ -83,7 +83,7 @@ async def test_it_finds_the_event_at_which_an_address_was_orphaned(database: str
     async with views_of(database, told.recorded) as views:
         found = await views.bisect("Address", "/state", "orphaned", address=BOB)
     assert (found["position"], found["before"], found["after"], found["complete"]) == (9, "connected", "orphaned", True)
-    assert found["event"]["type"] == "switchboard.AddressOrphaned.v1"
+    assert found["event"]["type"] == "AddressOrphaned"
     assert BOB in found["sentence"]
 
 

@@ -43,7 +43,7 @@ async def test_access_ends_when_a_person_is_deactivated(database: str) -> None:
         (bob,) = await audit.items("Leavers")
     assert short([bob]) == [("bob", 7, 7, False)]
     assert (bob["hours"], bob["remaining"], bob["removed"]["position"], bob["name"]) == (0.0, [], 8, "Bob")
-    assert bob["last_access"]["type"] == "switchboard.UserDeactivated.v1"
+    assert bob["last_access"]["type"] == "UserDeactivated"
 
 
 async def test_it_says_what_was_without_an_owner_and_who_has_it_since(database: str) -> None:

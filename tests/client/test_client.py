@@ -145,7 +145,9 @@ async def test_the_typed_results_leave_out_nothing_of_the_wire(acme: Account, ru
         "Address": {"address": ADDRESS}, "Inbox": {"inbox": "inbox"}, "Routing": {"inbox": "inbox"},
         "Identities": {"user": "bob"}, "User": {"user": "bob"}, "RemovalImpact": {"user": "bob"},
         "Resolve": {"recipients": [ADDRESS, "bob@acme.example", "free@acme.example"], "sender": "jo@client.example"},
-        "Trace": {"correlation_id": "tests"}, "About": {"user": "bob"},
+        "Trace": {"correlation_id": "tests"}, "About": {"user": "bob"}, "Access": {"inbox": "inbox"},
+        "AccessOf": {"user": "bob"},
+        "Bisect": {"question": "Address", "fields": {"address": ADDRESS}, "path": "/state", "value": "connected"},
     }  # fmt: skip
     assert isinstance(await acme.assign_seat("nobody"), Refused)
     require(await acme.set_routing("inbox", UsersAndTeams(users=("bob",)), correlation_id="tests"))

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from tests.contract.access_story import ACCESS_OF_CLEO, ACCESS_TO_BOBS, BOB_LEFT, ORPHANED
+
 CRM, ANA, BOB, CLEO = "service:crm", "ana", "bob", "cleo"
 AUDITOR = "service:audit.zoe"
 SUPPORT, BOBS, HELP = "support@acme.example", "bob@acme.example", "help@acme.example"
@@ -95,6 +97,11 @@ ASKED_ABOUT_CLEO: Final[Mapping[str, Any]] = {
     "time": "2026-11-01T00:05:30.000Z", "position": 6, "outcome": "answered",
 }  # fmt: skip
 
+CLEO_IS_NEW: Final[Mapping[str, Any]] = {
+    "aggregate": "user", "name": CLEO, "change": "added", "fields": CLEO_ADDED["changes"],
+    "sentences": [CLEO_ADDED["sentence"]],
+}  # fmt: skip
+
 A_COMPANY: Final = (
     gives(CRM, "RegisterAccount", plan="starter", admin=ANA),
     gives(ANA, "ChangePlan", plan="professional"),
@@ -108,6 +115,7 @@ A_COMPANY: Final = (
         [{"entry": CLEO_ADDED, "question": None}, {"entry": None, "question": ASKED_ABOUT_CLEO}],
         user=CLEO,
     ),
+    asks(AUDITOR, "Changes", [CLEO_IS_NEW], user=CLEO),
     gives(ANA, "SetPermissions", user=BOB, permissions=["personal_email_access", "account_access"]),
     gives(ANA, "AssignSeat", user=BOB),
     gives(ANA, "AssignSeat", user=CLEO),
@@ -271,6 +279,8 @@ REFUSED: Final[Mapping[str, Any]] = {
     "changes": [], "dead_letter": False,
 }  # fmt: skip
 ATTEMPTS: Final = (
+    asks(AUDITOR, "Access", ACCESS_TO_BOBS, address=BOBS),
+    asks(AUDITOR, "AccessOf", ACCESS_OF_CLEO, user=CLEO),
     asks(
         AUDITOR, "Refusals",
         [
@@ -332,6 +342,8 @@ SOMEBODY_LEAVES: Final = (
     ),
     gives(CLEO, "ConnectPersonal", "ADDRESS_ORPHANED", address=BOBS, owner=CLEO),
     gives(ANA, "ReclaimAddress", address=BOBS, new_owner=CLEO),
+    asks(AUDITOR, "Leavers", BOB_LEFT, hours=8),
+    asks(AUDITOR, "Bisect", ORPHANED, question="Address", fields={"address": BOBS}, path="/state", value="orphaned"),
     gives(ANA, "ReactivateUser", user=BOB),
     gives(BOB, "ConnectPersonal", address="baker@acme.example", owner=BOB),
     gives(ANA, "DeactivateUser", user=BOB),

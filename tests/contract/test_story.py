@@ -16,7 +16,7 @@ from tests.real_servers import RunningSwitchboard
 # What differs from one telling of the story to the next.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z")
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-PLACES = ("position", "at_least", "ce-position", "ordinal", "number", "behind", "seconds")
+PLACES = ("position", "at_least", "ce-position", "ordinal", "number", "behind", "seconds", "added", "first", "last")
 
 
 def test_the_examples_are_those_of_the_story() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from shared.language.events import EVENTS
 from shared.process.log_reader import EventLog, StoredEvent
 
 Edge = dict[str, Any]
@@ -24,12 +25,17 @@ def edge_of(event: StoredEvent) -> Edge:
             "position": event.position,
             "time": envelope["time"],
             "event": envelope["id"],
-            "type": event.topic,
+            "type": name_of(event.topic),
             "actor": envelope["actor"],
             "command_id": envelope["command_id"],
         }
     except (ValueError, KeyError, TypeError):
-        return _unreadable(event.position) | {"type": event.topic}
+        return _unreadable(event.position) | {"type": name_of(event.topic)}
+
+
+def name_of(topic: str) -> str:
+    """Return the name of an event; the stored name of one that this release does not know."""
+    return EVENTS[topic].__name__ if topic in EVENTS else topic
 
 
 def _unreadable(position: int) -> Edge:

@@ -12,6 +12,7 @@ from services.audit.bisect.statements import positions_of
 from services.audit.bounds import bounds_of
 from services.audit.domain.json_pointer import value_at
 from services.audit.logged_facts import fact_of
+from services.audit.peers import Peers
 from shared.language.audit import Bisect
 from shared.language.questions import ROUTING_QUESTIONS, VIEW_QUESTIONS, Question
 from shared.language.reasons import QuestionError
@@ -30,6 +31,10 @@ OWN_FIELDS: Final = ("actor", "as_of", "at_least", "wait_ms")
 NOT_THERE: Final = frozenset(
     {QuestionError.ACCOUNT_NOT_FOUND, QuestionError.USER_NOT_FOUND, QuestionError.INBOX_NOT_FOUND}
 )
+
+
+async def bisect_with(snapshot: Snapshot, question: Bisect, peers: Peers) -> dict[str, Any]:
+    return await bisect(snapshot, question, peers.ask)
 
 
 async def bisect(snapshot: Snapshot, question: Bisect, ask: AskView) -> dict[str, Any]:
@@ -99,5 +104,5 @@ async def _to_answer(rows: AccessRows, found: Found, first: int) -> dict[str, An
     if found.position is None or found.position == first:
         return answer
     ((fact,)) = [fact_of(event) for event in await rows.log.events_at([found.position])]
-    event = {"id": fact.id, "type": fact.stored_name, "subject": fact.subject}
+    event = {"id": fact.id, "type": fact.name, "subject": fact.subject}
     return answer | {"time": fact.time, "event": event, "sentence": fact.sentence}

@@ -63,6 +63,11 @@ QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
     ),
     a.Trace: QuestionRules(AUDITORS, ()),
     a.Refusals: QuestionRules(AUDITORS, (*OF_A_RANGE, QuestionError.ADDRESS_INVALID)),
+    a.Access: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.ADDRESS_INVALID, QuestionError.INBOX_NOT_FOUND)),
+    a.AccessOf: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.USER_NOT_FOUND)),
+    a.Changes: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.ADDRESS_INVALID)),
+    a.Bisect: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.ADDRESS_INVALID)),
+    a.Leavers: QuestionRules(AUDITORS, OF_A_MOMENT),
     a.About: QuestionRules(AUDITORS, (QuestionError.USER_NOT_FOUND,)),
     a.Coverage: QuestionRules(AUDITORS, ()),
 }

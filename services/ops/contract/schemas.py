@@ -21,7 +21,7 @@ from shared.language.commands import COMMANDS
 from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
 from shared.language.questions import ListQuestion, Question
-from shared.language.text import LINES, LINES_NOT_BLANK, NOT_BLANK
+from shared.language.text import LINES, LINES_NOT_BLANK, NOT_BLANK, POINTER
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 REPLIES: Final = (Accepted, Unchanged, Refused, DryRunOutcomes)
@@ -35,6 +35,7 @@ _LINE: Final = r"[^\u0000-\u0008\u000b-\u001f\u007f-\u009f]"
 # The same patterns in every dialect of regular expressions: \p{Cc} is U+0000-001F and U+007F-009F.
 PORTABLE: Final = {
     NOT_BLANK: r"^[^\u0000-\u001f\u007f-\u009f]*[^\u0000-\u001f\u007f-\u009f\s][^\u0000-\u001f\u007f-\u009f]*$",
+    POINTER: r"^(/[^/\u0000-\u001f\u007f-\u009f]*)*$",
     LINES: rf"^(?:\r\n|{_LINE})*$",
     LINES_NOT_BLANK: rf"^(?:\r\n|{_LINE})*[^\u0000-\u001f\u007f-\u009f\s](?:\r\n|{_LINE})*$",
 }

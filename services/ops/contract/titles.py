@@ -9,9 +9,13 @@ from services.ops.contract.meanings import MissingDescriptionError
 CHOICES: Final[Mapping[frozenset[str], str]] = {
     frozenset(words.split()): title
     for title, words in {
-        "Access": "everyone members",
+        "Ability": "read send administer",
+        "Inbox access": "everyone members",
+        "Access rule": "member team everyone owner alias administrator",
         "Attempt outcome": "accepted unchanged refused",
         "Availability": "available away",
+        "Changed kind": "account user inbox address team",
+        "Difference": "added removed changed",
         "Destination kind": "inbox personal none",
         "Health": "healthy degraded paused reauth_required orphaned disconnected",
         "Kind": "personal team",
