@@ -14,6 +14,10 @@ SELECT v.design, coalesce(least(v.position, i.position), 0)
 FROM view v LEFT JOIN audit_index.checkpoint i ON i.version = {version}
 """.replace("{version}", str(VERSION))
 
+ON_RECORD: Final[LiteralString] = """
+SELECT name FROM audit_index.names WHERE kind = 'account' AND account = ANY(%(names)s) AND name = account
+"""
+
 
 class AuditView(View):
     """The history of the audit, as far as the index has reached, too."""
@@ -31,4 +35,17 @@ class AuditView(View):
             ((_, position),) = await found[0].select(REACHED)
             for snapshot in found:
                 snapshot.position = snapshot.reached = position
+            await _with_accounts_on_record(found)
             yield found
+
+
+async def _with_accounts_on_record(snapshots: Sequence[Snapshot]) -> None:
+    """Let auditors ask about an account without a row: of refused attempts only, or whose first event is parked."""
+    without = [snapshot for snapshot in snapshots if snapshot.account_doc is None]
+    if not without:
+        return
+    rows = await without[0].select(ON_RECORD, {"names": [snapshot.account for snapshot in without]})
+    on_record = {name for (name,) in rows}
+    for snapshot in without:
+        if snapshot.account in on_record:
+            snapshot.account_doc = {}

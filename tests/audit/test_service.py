@@ -66,6 +66,10 @@ async def test_auditors_and_super_admins_may_ask_and_nobody_else(past: Past, nat
         past.begin("zenith")
         told = await ask(bus, "Timeline", past, ADA, account="zenith")
         assert told.error == (403, "PERMISSION_MISSING"), "a super admin of another account"
+        past.message("AssignSeat", {"actor": "mallory", "user": "bob"}, account="acmee")
+        past.give(c.AssignSeat(actor=ADA, user=BOB))
+        assert len((await ask(bus, "Timeline", past, account="acmee")).result) == 1
+        assert (await ask(bus, "Timeline", past, "mallory", account="acmee")).error == (403, "PERMISSION_MISSING")
         unknown = await ask(bus, "Timeline", past, account="nowhere")
         assert unknown.error == (404, "ACCOUNT_NOT_FOUND")
 

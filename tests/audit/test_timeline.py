@@ -256,6 +256,30 @@ async def test_a_dead_letter_is_in_the_timeline_and_says_so(company: Past) -> No
         assert (last["dead_letter"], last["changes"]) == (True, [])
 
 
+async def test_attempts_on_an_account_that_does_not_exist_are_on_record(past: Past) -> None:
+    past.begin()
+    past.message("AssignSeat", {"actor": "mallory", "user": "bob"}, account="acmee")
+    async with auditing(past) as audit:
+        (entry,) = await audit.ask("Timeline", account="acmee")
+        assert (entry["reason"], entry["actor"]) == ("ACCOUNT_NOT_FOUND", "mallory")
+        (group, refused) = await audit.ask("Refusals", account="acmee")
+        assert (group["group"]["count"], refused["entry"]) == (1, entry)
+
+
+async def test_an_account_whose_first_event_is_a_dead_letter_has_its_timeline(company: Past) -> None:
+    run(
+        company.url, "UPDATE connections.events SET topic = 'switchboard.New.v1' WHERE topic LIKE '%AccountRegistered%'"
+    )
+    async with auditing(company) as audit:
+        entries = await audit.ask("Timeline")
+        assert (
+            entries[0]["sentence"] == "The service hr caused the event New, version 1, which this release cannot read."
+        )
+        assert entries[0]["dead_letter"]
+        body = await audit.reply("Timeline")
+        assert body["incomplete_since"] == 1
+
+
 async def test_hostile_texts_are_data(past: Past) -> None:
     past.give(*COMPANY)
     hostile = '<script>alert("x")</script> [bold red]\u202e{{7*7}} %s \u2028'
