@@ -29,6 +29,7 @@ from tests.bench.freshness import freshness
 from tests.bench.growth import growth
 from tests.bench.machine import machine
 from tests.bench.open_loop import latencies
+from tests.bench.past import past_figures
 from tests.bench.rebuild import fill, rebuilt
 from tests.bench.stage import Figures, Stage, new_stage
 
@@ -39,7 +40,7 @@ RESULTS = Path(__file__).parent / "results"
 QUIET_SECONDS = 3.0
 BUSY_PERCENT = 10.0
 RATES = (500.0, 1_000.0, 2_000.0)
-MEASURES = ("contest", "latency", "alone", "freshness", "stream", "bulk", "log", "growth")
+MEASURES = ("contest", "latency", "alone", "freshness", "stream", "bulk", "log", "past", "growth")
 
 
 class Run:
@@ -113,6 +114,11 @@ class Run:
             self._keep("relay", "The relay catching up", relayed)
         for name, figures in (self._try("rebuild", lambda: rebuilt(self._stage, database, events)) or {}).items():
             self._keep(f"rebuild_{name}", f"The view {name} made anew", figures)
+
+    def _past(self) -> None:
+        found = past_figures(self._stage, self._options.events)
+        self.found["past"] = found
+        say(report.past(found))
 
     def _growth(self) -> None:
         grown = growth(self._stage, self._options.growth, self._options.rounds, self._options.commands)

@@ -35,7 +35,12 @@ class NotRebuiltError(Exception):
 
 
 def command(_command: str, **body: object) -> CommandEnvelope:
-    return parsing.read("bench", _command, orjson.dumps({"command_id": new_id(), **body}), None)
+    return command_of("bench", _command, **body)
+
+
+def command_of(account: str, name: str, /, **body: object) -> CommandEnvelope:
+    """Read a command of an account as it comes over the wire, with an id of its own."""
+    return parsing.read(account, name, orjson.dumps({"command_id": new_id(), **body}), None)
 
 
 def commands(count: int) -> Iterator[CommandEnvelope]:

@@ -97,6 +97,23 @@ def latency(runs: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def past(found: Mapping[str, Mapping[str, Figures]]) -> str:
+    """Questions as of any moment and audit questions beside live ones, then what a history takes."""
+    lines = [
+        "Each question in turns live and otherwise, ms:\n",
+        f"{'':44}{'live p50':>10}{'live p99':>10}{'p50':>10}{'p99':>10}{'p99 ratio':>11}",
+    ]
+    for group in ("as of", "audit"):
+        for name, figures in found.get(group, {}).items():
+            title = f"{name}, as of any moment" if group == "as of" else name
+            times = "".join(f"{figures[key]:10.1f}" for key in ("live_p50_ms", "live_p99_ms", "p50_ms", "p99_ms"))
+            lines.append(f"{title:44}{times}{figures['p99_ratio']:11.2f}")
+    for group in ("history rebuild", "disk"):
+        for view, figures in found[group].items():
+            lines += ["", plain(f"{group.capitalize()}, {view}", figures)]
+    return "\n".join(lines)
+
+
 def plain(title: str, figures: Figures) -> str:
     """Any other measure: its figures by name."""
     return "\n".join([f"{title}:", *_lines(figures)])
