@@ -35,12 +35,14 @@ def breaking() -> Iterator[Production]:
 async def test_a_dump_brings_back_the_log_as_it_was_and_everything_that_is_made_of_it(
     breaking: Production, folder: Path
 ) -> None:
-    server, dump = breaking.postgres, folder / "switchboard.dump"
+    server, dump, questions = breaking.postgres, folder / "switchboard.dump", folder / "questions.dump"
     async with breaking.nats.connected_as("crm") as wire:
         acme = Account(wire, "acme")
         await acme.do("RegisterAccount", plan="professional", admin="ana")
         kept = await acme.do("CreateInbox", inbox="kept", name="Kept")
+        assert [one["event"]["type"] for one in await timeline(breaking, kept.position)][-1] == "InboxCreated"
         server.tool(*["pg_dump", "--format", "custom", "--schema", "connections", "switchboard", "--file"], str(dump))
+        server.tool(*["pg_dump", "--format", "custom", "--schema", "audit", "switchboard", "--file"], str(questions))
         await acme.do("CreateInbox", inbox="lost", name="Lost")
         assert [one["inbox"] for one in await acme.see("Inboxes")] == ["inbox", "kept", "lost"]
 
@@ -54,7 +56,8 @@ async def test_a_dump_brings_back_the_log_as_it_was_and_everything_that_is_made_
         server.tool("psql", "switchboard", "--command", more)
         server.tool("psql", "switchboard", "--command", "DROP SCHEMA connections CASCADE")
         options = "--dbname switchboard --exit-on-error --single-transaction"
-        server.tool("pg_restore", *options.split(), str(dump))
+        for one in (dump, questions):
+            server.tool("pg_restore", *options.split(), str(one))
         server.initialise()
         assert log_end(server.url) == kept.position
         code, output = breaking.command_line("ops", "streams", "--delete", "--yes")
@@ -65,10 +68,20 @@ async def test_a_dump_brings_back_the_log_as_it_was_and_everything_that_is_made_
         assert [one["inbox"] for one in await acme.see("Inboxes")] == ["inbox", "kept"]
         again = await acme.do("CreateInbox", inbox="after", name="After")
         assert again.position == kept.position + 1
+    assert [one["position"] for one in await timeline(breaking, again.position)] == list(range(1, again.position + 1))
+    assert asked(server.url, "SELECT max(id) FROM audit.questions") == 2
     async with breaking.nats.connected_as("ops") as wire:
         told = await wire.facts(again.position)
     assert [fact.position for fact in told] == list(range(1, again.position + 1))
     assert told[-1].body["inbox"] == "after"
+
+
+async def timeline(production: Production, position: int) -> list[dict[str, Any]]:
+    """What an auditor hears about the account `acme`, up to a position at least."""
+    async with production.nats.connected_as("auditor") as wire:
+        asked = {"at_least": position, "wait_ms": 10_000}
+        found: list[dict[str, Any]] = (await wire.question("acme", "Timeline", "service:audit.zoe", **asked)).result
+        return found
 
 
 async def test_a_bus_that_is_lost_is_filled_again(breaking: Production) -> None:

@@ -17,7 +17,7 @@ SOURCES: Final = [
         file
         for package in (
             *("shared/process", "shared/messaging", "shared/projections"),
-            *("services/relay", "services/connections/store", "services/ops/local"),
+            *("services/relay", "services/audit", "services/connections/store", "services/ops/local"),
         )
         for file in sorted((ROOT / package).rglob("*.py"))
     ),
