@@ -3,6 +3,7 @@
 from shared.client import Account, Refused, require
 
 SUPPORT = "support@acme.example"
+AUDITOR = "service:audit.zoe"
 
 
 async def play(acme: Account) -> None:
@@ -18,3 +19,5 @@ async def play(acme: Account) -> None:
     require(await ana.set_inbox_access("support", "members", members=("bob", "cleo")))
     require(await ana.set_from_name(SUPPORT, "Acme Support"))
     require(await ana.deactivate_user("bob"))
+    # Until the audit has followed.
+    assert "result" in await acme.acting_as(AUDITOR).query_raw("Coverage", {"wait_ms": 20_000})
