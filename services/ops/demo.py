@@ -151,3 +151,4 @@ async def _played(url: str | None, name: str, pause: float) -> None:
             await chapter(stage)
     out.print()
     out.print(Text(f"All events of the demo: nats sub 'switchboard.event.v1.{name}.>' --all", style="dim"))
+    out.print(Text(f"Their story, with the refused attempts: switchboard audit timeline {name}", style="dim"))

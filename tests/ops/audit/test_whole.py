@@ -1,6 +1,7 @@
 """Each verb of `switchboard audit` against a whole Switchboard: an auditor is shown what happened in a small story."""
 
 import json
+import re
 from typing import Any, NamedTuple
 
 import pytest
@@ -9,6 +10,7 @@ from services.ops.terminal import DONE, REFUSED
 from shared.client import connect
 from shared.process.clock import new_id
 from tests import command_line
+from tests.ops.audit.picture import FILE, LINES
 from tests.ops.audit.story import AUDITOR, SUPPORT, play
 from tests.real_servers import RunningSwitchboard
 
@@ -99,6 +101,13 @@ async def test_everything_about_a_person_includes_who_asked_about_them(audited: 
     text = await audited.ask("about", "--user", "bob", actor="ana")
     assert "ana deactivated the user bob." in text
     assert f"{AUDITOR} as of position" in text
+
+
+def test_the_picture_shows_both_verbs_and_fetches_nothing() -> None:
+    svg = FILE.read_text().replace("&#160;", " ")
+    for text in ("ADDRESS_ALREADY_TEAM", "member of the inbox support", "UserDeactivated by ana", *LINES):
+        assert text in svg
+    assert not re.search(r"(?:url\(|href=|src:)\s*['\"]?https?:", svg)
 
 
 async def test_coverage_is_complete_when_nothing_waits(audited: Audited) -> None:
