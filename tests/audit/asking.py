@@ -1,5 +1,6 @@
 """Questions asked of the history of a story in a real database, without a bus."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
@@ -8,6 +9,7 @@ from typing import Any
 import orjson
 import psycopg
 
+from services.audit.index.follower import IndexFollower
 from services.audit.projection import DEFINITION
 from services.audit.questions import answer
 from shared.language import audit
@@ -15,9 +17,11 @@ from shared.language.audit_answers import AUDIT_RESULTS
 from shared.language.questions import Question
 from shared.language.recorded import Recorded
 from shared.projections.answers import Page, QuestionRefusedError, render_answer
+from shared.projections.history.follower import FollowerLimits
 from shared.projections.rebuild.rebuild import rebuild
 from shared.projections.snapshot import Asker
 from shared.projections.view import View
+from tests.inbox_views.stories import eventually
 from tests.projections.running_views import write_log
 
 HISTORY = DEFINITION.history()
@@ -77,12 +81,29 @@ async def audit_of(
     await write_log(url, list(recorded), dict(topics or {}))
     await write_commits(url, recorded)
     await rebuild(url, View(url, HISTORY))
+    await fill_index(url, recorded[-1].position)
     history = View(url, HISTORY, readers=1)
     await history.open()
     try:
         yield Audit(history, recorded[0].account)
     finally:
         await history.close()
+
+
+async def fill_index(url: str, end: int) -> None:
+    following = asyncio.create_task(IndexFollower(url, FollowerLimits(look_seconds=0.01, rest_times=0.0)).run())
+
+    async def there() -> bool:
+        try:
+            async with await psycopg.AsyncConnection.connect(url) as connection:
+                found = await (await connection.execute("SELECT position FROM audit_index.checkpoint")).fetchall()
+        except (psycopg.errors.InvalidSchemaName, psycopg.errors.UndefinedTable):
+            return False
+        return found == [(end,)]
+
+    await eventually(there)
+    following.cancel()
+    await asyncio.wait({following})
 
 
 async def write_commits(url: str, recorded: Sequence[Recorded]) -> None:

@@ -14,14 +14,14 @@ from services.audit.access.statements import (
     INACTIVE,
     ORPHANED,
     SENDS,
-    TEAMS,
-    TEAMS_WITH,
+    TEAM_EVENTS,
     USERS,
 )
 from services.audit.domain.facts import (
     AddressFacts,
     InboxFacts,
     Life,
+    TeamFields,
     Teams,
     UserFacts,
     UserFields,
@@ -31,8 +31,10 @@ from services.audit.domain.facts import (
     user_facts,
 )
 from services.audit.domain.spans import Span, Spans, Version, union
-from shared.language.events import Aggregate, UserAdded
-from shared.process.log_reader import EventLog
+from services.audit.logged_facts import fact_of
+from shared.language.events import Aggregate, TeamCreated, TeamMembersChanged, UserAdded
+from shared.language.recorded import stream_id
+from shared.process.log_reader import EventLog, StoredEvent
 from shared.projections.cooperative import cooperatively
 from shared.projections.history.versions import RowVersion, versions_in_account, versions_of
 from shared.projections.snapshot import Snapshot
@@ -73,12 +75,8 @@ class AccessRows:
     async def teams_of(self, inboxes: Iterable[InboxFacts]) -> Teams:
         """Return the members of all teams that these inboxes ever named."""
         names = {team for inbox in inboxes for team in inbox.teams}
-        if not names:
-            return {}
-        found = await self._changes(TEAMS, names)
-        return {
-            team: team_facts([v._replace(row={"members": v.row}) for v in versions]) for team, versions in found.items()
-        }
+        found = await self._teams("team", names) if names else {}
+        return {team: team_facts(versions) for team, versions in found.items()}
 
     async def sends_of(self, inboxes: Iterable[str]) -> Mapping[str, Spans]:
         """Return when at least one address of each inbox could send."""
@@ -139,10 +137,20 @@ class AccessRows:
 
     async def teams_with(self, user: str) -> Teams:
         """Return the teams that a user was ever in, with the user alone."""
-        found: defaultdict[str, list[Spans]] = defaultdict(list)
-        for team, position, until in await self._select(TEAMS_WITH, user=user):
-            found[team].append((Span(position, self._end(until)),))
-        return {team: {user: union(spans)} for team, spans in found.items()}
+        # The index has the events that added or removed the user.
+        found = {team: team_facts(versions) for team, versions in (await self._teams("user", [user])).items()}
+        return {team: {user: members[user]} for team, members in found.items() if user in members}
+
+    async def _teams(self, kind: str, names: Iterable[str]) -> dict[str, list[Version[TeamFields]]]:
+        """Return the members of teams after each event about them that concerns these teams or users."""
+        account = self.snapshot.account
+        params = {"kind": kind, "names": list(names), "stream": stream_id(account, "account", account)}
+        versions: dict[str, list[Version[TeamFields]]] = {}
+        async for row in cooperatively(await self._select(TEAM_EVENTS, **params)):
+            recorded = fact_of(StoredEvent(*row)).recorded
+            if recorded and isinstance(event := recorded.event, TeamCreated | TeamMembersChanged):
+                _add(versions.setdefault(event.team, []), {"members": list(event.members)}, row[-1])
+        return versions
 
     async def aliases_of(self, primaries: Iterable[str]) -> list[str]:
         """Return the addresses that ever were aliases of these."""
@@ -193,10 +201,7 @@ class AccessRows:
         """Return versions of rows that have a name, a value and the position of each change of it."""
         found: dict[str, list[Version[Any]]] = {}
         for name, value, position in await self._select(query, names=list(names)):
-            versions = found.setdefault(name, [])
-            if versions:
-                versions[-1] = versions[-1]._replace(until=position)
-            versions.append(Version(value, position, None))
+            _add(found.setdefault(name, []), value, position)
         return found
 
     def _by_key(self, versions: Iterable[RowVersion]) -> dict[str, list[Version[Any]]]:
@@ -211,6 +216,13 @@ class AccessRows:
 
     async def _select(self, query: LiteralString, **params: Any) -> list[tuple[Any, ...]]:
         return await self.snapshot.select(query, {"reached": self._reached, **params})
+
+
+def _add(versions: list[Version[Any]], row: Any, position: int) -> None:
+    """Add a version that replaces the one before it."""
+    if versions:
+        versions[-1] = versions[-1]._replace(until=position)
+    versions.append(Version(row, position, None))
 
 
 def _lives(versions: Sequence[Version[UserFields]], added: set[int]) -> list[Life]:

@@ -37,21 +37,14 @@ UNION SELECT key FROM users_past
 WHERE account = %(account)s AND doc->'permissions' ?| ARRAY['account_access', 'super_admin']
     AND position <= %(last)s AND until > %(first)s
 """
-# By team: its members, and the position from which they were so. Each version of the account is unpacked once.
-TEAMS: Final[LiteralString] = """
-SELECT team, members, position FROM (
-    SELECT team, members, position,
-           lag(members) OVER (PARTITION BY team ORDER BY position) IS DISTINCT FROM members AS changed
-    FROM (
-        SELECT t.key AS team, v.position, t.value->'members' AS members
-        FROM (
-            SELECT position, doc FROM accounts_current WHERE account = %(account)s
-            UNION ALL SELECT position, doc FROM accounts_past WHERE account = %(account)s
-        ) AS v CROSS JOIN LATERAL jsonb_each(v.doc->'teams') AS t
-        WHERE v.position <= %(reached)s AND t.key = ANY(%(names)s)
-    ) AS reduced
-) AS compared
-WHERE changed ORDER BY team, position
+# Events about the members of teams, found by the index: an account's row has all of its teams, and is large.
+TEAM_EVENTS: Final[LiteralString] = """
+SELECT v.originator_id, v.originator_version, v.topic, v.state, v.notification_id
+FROM audit_index.names n
+JOIN audit_index.entries e ON e.id = n.id AND e.ordinal = 0 AND e.position <= %(reached)s
+JOIN connections.events v ON v.notification_id = e.position AND v.originator_id = %(stream)s
+WHERE n.account = %(account)s AND n.kind = %(kind)s AND n.name = ANY(%(names)s)
+ORDER BY v.notification_id
 """
 # By inbox: when an address in it could send.
 SENDS: Final[LiteralString] = """
@@ -62,16 +55,6 @@ UNION ALL SELECT doc->>'inbox', position, until FROM addresses_past
 WHERE account = %(account)s AND doc->>'inbox' = ANY(%(names)s) AND (doc->>'sends')::boolean
     AND position <= %(reached)s
 ORDER BY 2
-"""
-# When a user was a member of each team.
-TEAMS_WITH: Final[LiteralString] = """
-SELECT t.key, v.position, v.until
-FROM (
-    SELECT position, NULL::bigint AS until, doc FROM accounts_current WHERE account = %(account)s
-    UNION ALL SELECT position, until, doc FROM accounts_past WHERE account = %(account)s
-) AS v CROSS JOIN LATERAL jsonb_each(v.doc->'teams') AS t
-WHERE t.value->'members' ? %(user)s AND v.position <= %(reached)s
-ORDER BY v.position
 """
 ALIASES_OF: Final[LiteralString] = """
 SELECT key FROM addresses_current WHERE account = %(account)s AND doc->>'primary' = ANY(%(names)s)
