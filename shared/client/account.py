@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from shared.client.calls import Calls
-from shared.client.errors import InvalidReply
+from shared.client.errors import InvalidReply, InvalidRequest
 from shared.client.outcomes import Page, QueryResult, require
 from shared.client.retries import RetryingRequests, wait_seconds
 from shared.language import subjects
@@ -142,7 +143,14 @@ def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields as values that JSON has."""
+    """The fields as values that JSON has.
+
+    Raises:
+        InvalidRequest: a time has no offset, so nobody knows which moment it is.
+    """
+    for name, value in fields.items():
+        if isinstance(value, datetime) and value.utcoffset() is None:
+            raise InvalidRequest(f"{name} is a time without an offset; give it a tzinfo, such as datetime.UTC")
     return {name: _to_json(value) for name, value in fields.items()}
 
 

@@ -1,7 +1,8 @@
 """Moments of a history for the questions of one transaction, each as of a position of its own.
 
 An administrator of now, and a service, may ask about every moment. Another user sees what they could see then as a
-holder or a member, while they are active, and while nobody else can have had their id: it was not removed since.
+holder or a member, if they were active then, while they are active, and while nobody else can have had their id: it
+was not removed since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,7 @@ LEFT JOIN {schema}.users now ON now.account = %(account)s AND now.key = %(actor)
 LEFT JOIN users_current newest ON newest.account = %(account)s AND newest.key = %(actor)s
 WHERE v.design = %(design)s
 """
+NOT_ACTIVE_THEN: Final = "The actor is an active user now, but they were not an active user at that moment."
 REMOVED_SINCE: Final = (
     "The actor was removed after that moment, and the id may have been another person's; administrators may ask."
 )
@@ -88,6 +90,8 @@ class PastSnapshot(Snapshot):
             return NOT_ACTIVE
         if self._administers:
             return None
+        if not self.actor_active:
+            return NOT_ACTIVE_THEN
         if self._changes_missing:
             raise busy("the history does not have the actor's last change yet")
         return REMOVED_SINCE if self._removed_since else None

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -239,6 +239,57 @@ async def test_a_list_as_of_a_time_stays_at_the_moment_of_its_first_page(nats: R
         assert [entry async for entry in iterate(switchboard.account("past", "ana").addresses, as_of=moment)] == []
     await server.close()
     assert received == ["2026-03-03T09:00:00+00:00", 7]
+
+
+@pytest.mark.parametrize(
+    ("moment", "sent"),
+    [
+        (5, 5),
+        ("2026-03-03T09:00:00Z", "2026-03-03T09:00:00Z"),
+        (datetime(2026, 3, 3, 9, tzinfo=timezone(timedelta(hours=1))), "2026-03-03T09:00:00+01:00"),
+    ],
+)
+async def test_a_moment_is_a_position_a_text_or_a_time(nats: RunningNats, moment: Any, sent: Any) -> None:
+    received: list[Any] = []
+
+    async def reply(message: Msg) -> None:
+        received.append(json.loads(message.data).get("as_of"))
+        usage = {"position": 5, "result": {"plan": "free", "inboxes": {"used": 1, "limit": 1}}}
+        await message.respond(json.dumps(usage).encode())
+
+    server = await connect_to_nats(nats.url, "answers")
+    await server.subscribe("switchboard.query.v1.moment.*", cb=reply)
+    await flush_confirmed(server)
+    async with connect(nats.url) as switchboard:
+        assert require(await switchboard.account("moment", "ana").usage(as_of=moment)).position == 5
+    await server.close()
+    assert received == [sent]
+
+
+async def test_a_time_without_an_offset_is_not_sent(nats: RunningNats) -> None:
+    local = datetime(2026, 3, 3, 9)  # noqa: DTZ001  that is the mistake
+    async with connect(nats.url, timeout=0.3) as switchboard:
+        with pytest.raises(InvalidRequest, match="as_of is a time without an offset"):
+            await switchboard.account("nobody", "ana").usage(as_of=local)
+
+
+async def test_a_question_whose_history_is_behind_is_asked_again(nats: RunningNats) -> None:
+    received = 0
+
+    async def reply_to_the_second(message: Msg) -> None:
+        nonlocal received
+        received += 1
+        behind: dict[str, Any] = {"error": "HISTORY_BEHIND", "message": "later", "details": {"retry_after_ms": 1}}
+        usage = {"position": 5, "result": {"plan": "free", "inboxes": {"used": 1, "limit": 1}}}
+        await message.respond(json.dumps(usage if received == 2 else behind).encode())
+
+    server = await connect_to_nats(nats.url, "answers")
+    await server.subscribe("switchboard.query.v1.lagging.*", cb=reply_to_the_second)
+    await flush_confirmed(server)
+    async with connect(nats.url) as switchboard:
+        assert require(await switchboard.account("lagging", "ana").usage(as_of=5)).position == 5
+    await server.close()
+    assert received == 2
 
 
 async def test_a_caller_without_a_reply_learns_the_id_to_send_again(nats: RunningNats) -> None:
