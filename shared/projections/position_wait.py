@@ -48,7 +48,7 @@ class PositionWait:
             self._poller.cancel()
 
     async def _poll(self) -> None:
-        waiters = self._view.waiters
+        waiters, logged = self._view.waiters, ""
         while True:
             before = waiters.position
             await asyncio.sleep(self._poll_seconds)
@@ -59,4 +59,5 @@ class PositionWait:
                     await self._view.position()
                 except psycopg.Error as error:
                     # The database may be back in time; otherwise the answer itself reports the error.
-                    log.warning("view.unreadable", view=self._view.definition.name, error=type(error).__name__)
+                    if logged != (logged := type(error).__name__):
+                        log.warning("view.unreadable", view=self._view.definition.name, error=logged)

@@ -32,7 +32,9 @@ async def test_a_user_hears_what_they_heard_then_or_nothing(
         for one in with_zoe(Chance(seed).story(40).recorded):
             story.recorded.append(one)
             await publish(bus, database, story, len(story.recorded) - 1)
-            live[one.position] = {user: await answers(bus, one.position, user, {}) for user in USERS}
+            live[one.position] = {
+                user: await answers(bus, one.position, user, {"at_least": one.position}) for user in USERS
+            }
         for position in live:
             for user in USERS:
                 told = await answers(bus, position, user, {"as_of": position})
@@ -54,7 +56,7 @@ def with_zoe(recorded: Sequence[Recorded]) -> list[Recorded]:
 async def answers(bus: Bus, position: int, actor: str, moment: dict[str, Any]) -> list[Any]:
     """The body and the error of each question; of a refusal, only the error."""
     asked = questions(position)
-    told = await asyncio.gather(*(bus.ask(name, actor=actor, wait_ms=15_000, **fields, **moment)
+    told = await asyncio.gather(*(bus.ask(name, actor=actor, wait_ms=10_000, **fields, **moment)
                                   for name, fields in asked))  # fmt: skip
     return [(one.body if one.error is None else None, one.error) for one in told]
 
@@ -89,7 +91,7 @@ async def test_who_was_away_then_or_came_later_hears_nothing(private_nats: Runni
         await publish(bus, database, story)
         for user in ("bob", "fay"):
             for name, fields in questions(then):
-                told = await bus.ask(name, actor=user, as_of=then, wait_ms=15_000, **fields)
+                told = await bus.ask(name, actor=user, as_of=then, wait_ms=10_000, **fields)
                 assert told.error == REFUSED, (user, name)
         told = await bus.ask("Inbox", actor="bob", inbox="inbox", as_of=then)
         assert "were not an active user at that moment" in told.body["message"]
