@@ -41,6 +41,7 @@ from shared.projections.question_admission import PendingQuestion, QuestionAdmis
 from shared.projections.question_parsing import parse_question
 from shared.projections.reading import ViewReading
 from shared.projections.snapshot import Asker, Snapshot
+from shared.projections.snapshots import OverloadedError
 from shared.projections.view import View
 
 READY_SECONDS = 1.8
@@ -182,9 +183,12 @@ class QueryEndpoint:
 
         until = time.monotonic() + min(question.wait_ms, LONGEST_WAIT_MS) / 1_000
         asker, moment = Asker(account, question.actor), getattr(question, "as_of", None)
-        if moment is None or self._past is None:
-            return await self._present.read(asker, question.at_least, until, query)
-        return await self._past.read(asker, moment, question.at_least, until, query)
+        try:
+            if moment is None or self._past is None:
+                return await self._present.read(asker, question.at_least, until, query)
+            return await self._past.read(asker, moment, question.at_least, until, query)
+        except OverloadedError:
+            raise busy("too many are before it", self._retry_after_ms()) from None
 
     async def _query(self, snapshot: Snapshot, question: Question) -> bytes:
         """Run the service's queries on the snapshot, and render the answer."""

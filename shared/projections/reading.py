@@ -12,7 +12,7 @@ from shared.messaging.admission import KnownTenants
 from shared.projections.answers import busy
 from shared.projections.position_wait import PositionWait
 from shared.projections.snapshot import Asker, Snapshot
-from shared.projections.snapshots import OverloadedError, SharedSnapshots
+from shared.projections.snapshots import SharedSnapshots
 from shared.projections.view import View
 
 QUIET_SECONDS = 1.0
@@ -50,6 +50,7 @@ class ViewReading:
 
         Raises:
             QuestionRefusedError: VIEW_BEHIND, it was not reached until then; BUSY; or the query's own error.
+            OverloadedError: its turn did not come in time.
         """
         while True:
             await self._position.reach(at_least, until)
@@ -94,8 +95,6 @@ class ViewReading:
             except psycopg.OperationalError:
                 await self.view.replace_broken_readers()
                 return await self.snapshots.read(asker, query)
-        except OverloadedError:
-            raise busy("too many are before it", self.snapshots.throughput.retry_after_ms(1)) from None
         except psycopg.OperationalError as error:
             self._log_busy(type(error).__name__)
             raise busy("the database is away") from None

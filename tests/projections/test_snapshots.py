@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import psycopg
 import pytest
 from psycopg import sql
 
+from services.inbox_views.app import INBOX_VIEWS
 from services.inbox_views.projection import DEFINITION
 from shared.messaging.admission import KnownTenants
 from shared.messaging.endpoint import Endpoint, Request
@@ -18,6 +20,8 @@ from shared.projections.question_admission import PendingQuestion, QuestionAdmis
 from shared.projections.snapshot import Asker, Snapshot
 from shared.projections.snapshots import SharedSnapshots
 from shared.projections.view import View
+from tests.inbox_views.stories import Bus, eventually, on_bus, service_running
+from tests.real_servers import RunningNats
 
 ADMIN = "admin"
 BAD, GOOD = "bad", "good"
@@ -197,3 +201,24 @@ async def test_questions_of_one_account_share_its_row_and_each_has_its_actors_ow
         ("bad", None),
     ]  # fmt: skip
     assert found[0][0] is found[2][0] is found[5][0]
+
+
+async def test_who_waited_too_long_hears_when_all_that_wait_will_have_been_served(
+    private_nats: RunningNats, database: str
+) -> None:
+    """The table of the position is away for longer than a question waits for its turn."""
+    longest = SharedSnapshots(View(database, DEFINITION), known()).max_wait_seconds
+    async with on_bus(private_nats.url) as bus, service_running(INBOX_VIEWS, private_nats.url, database):
+        await eventually(lambda: made(bus))
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            await connection.execute("LOCK TABLE inbox_views.view IN ACCESS EXCLUSIVE MODE")
+            asking = [asyncio.create_task(bus.ask("Usage", actor="service:test")) for _ in range(400)]
+            await asyncio.wait(asking, timeout=longest + 0.5)
+        replies = await asyncio.gather(*asking)
+    late = [one.body["details"] for one in replies if "too many are before it" in one.body["message"]]
+    assert max(details["retry_after_ms"] for details in late) > 100
+
+
+async def made(bus: Bus) -> bool:
+    told = await bus.ask("Usage", actor="service:test")
+    return told.error == (404, "ACCOUNT_NOT_FOUND")
