@@ -45,12 +45,13 @@ async def add(bus: Bus, database: str, story: Story, *events: e.Event) -> int:
 async def publish(bus: Bus, database: str, story: Story, first: int = 0) -> None:
     await write_log(database, story.recorded[first:])
     await bus.publish(story.recorded[first:])
-    await eventually(lambda: answered(bus, "Usage", at_least=story.end))
-    await eventually(lambda: answered(bus, "Resolve", at_least=story.end, recipients=[]))
+    end = story.recorded[-1].position
+    await eventually(lambda: answered(bus, "Usage", at_least=end))
+    await eventually(lambda: answered(bus, "Resolve", at_least=end, recipients=[]))
     if first == 0:
         # A history is made soon after the live rows.
-        await eventually(lambda: answered(bus, "Usage", as_of=story.end))
-        await eventually(lambda: answered(bus, "Resolve", as_of=story.end, recipients=[]))
+        await eventually(lambda: answered(bus, "Usage", as_of=end))
+        await eventually(lambda: answered(bus, "Resolve", as_of=end, recipients=[]))
 
 
 async def answered(bus: Bus, question: str, **fields: Any) -> bool:
