@@ -1,4 +1,4 @@
-"""The past of a large log: questions as of any moment beside the same questions live, audit questions, and its price.
+"""The past of a large log: questions as of any moment next to the same questions live, audit questions, and its price.
 
 `python -m tests.bench.past --events 1000000`. Every figure that counts is a ratio of two measures of the same run.
 """

@@ -181,7 +181,7 @@ def test_a_migration_that_is_killed_changed_nothing_and_is_done_by_the_next_star
         " from services.connections.commands import PAGES; EventStore(sys.argv[1], PAGES)"
     )
     with psycopg.connect(database) as reader:
-        # The indexes are made behind the numbers; they wait for whoever writes.
+        # The indexes are made behind the numbers; they wait for writers.
         reader.execute("LOCK TABLE connections.events IN ROW EXCLUSIVE MODE")
         process = subprocess.Popen([sys.executable, "-c", program, database], cwd=ROOT)
         wait_until(lambda: bool(store.rows("SELECT FROM pg_locks WHERE NOT granted")), what="the migration")

@@ -1,4 +1,4 @@
-"""Every view and every history equals a replay: all rows against the log folded anew, from nothing and in memory.
+"""Every view and every history equals a replay: all rows against the log folded from nothing, in memory.
 
 The fold is the service's own, so what is judged is the way the rows took: over the bus, in batches, through crashes.
 That the fold itself is right is judged by a model of its own (`verdict.of_what_is_shown`).
