@@ -19,7 +19,7 @@ from shared.language.audit import AUDIT_QUESTIONS
 from shared.messaging.endpoint import Endpoint, discoverable
 from shared.messaging.service import Service
 from shared.process.postgres import PostgresError
-from shared.projections.history.follower import FollowerLimits
+from shared.projections.history.following import FollowerLimits, running
 from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint
 from shared.projections.view import View
@@ -27,7 +27,6 @@ from shared.projections.view_process import run_view
 
 NAME: Final = "audit"
 CHECK_SECONDS: Final = 0.2
-STOP_SECONDS: Final = 5.0
 READERS: Final = 4
 # These followers get no notice of new events, so they look more often.
 LIMITS: Final = FollowerLimits(look_seconds=0.5)
@@ -51,21 +50,14 @@ async def wire(service: Service) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _followed_index(service: Service) -> AsyncIterator[None]:
     follower = IndexFollower(service.postgres_url, LIMITS)
-    following = asyncio.create_task(follower.run())
-    following.add_done_callback(_report_error)
-    try:
-        async with of_index(follower, service.postgres_url) as sources:
-            service.metric_sources += sources
-            yield
-    finally:
-        following.cancel()
-        await asyncio.wait({following}, timeout=STOP_SECONDS)
+    async with running(follower, _report_error), of_index(follower, service.postgres_url) as sources:
+        service.metric_sources += sources
+        yield
 
 
-def _report_error(following: "asyncio.Task[None]") -> None:
+def _report_error(error: BaseException) -> None:
     """Log why the follower ended; the lag shows that it did, and questions go on."""
-    if not following.cancelled() and (error := following.exception()):
-        log.error("index.follower_ended", exc_info=error)
+    log.error("index.follower_ended", exc_info=error)
 
 
 @asynccontextmanager

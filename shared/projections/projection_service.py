@@ -14,7 +14,7 @@ from shared.projections import metrics
 from shared.projections.applied import answering_applied
 from shared.projections.consumer import EventConsumer
 from shared.projections.definition import ProjectionDefinition
-from shared.projections.history.follower import FollowerLimits
+from shared.projections.history.following import FollowerLimits
 from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint, QuestionHandler
 from shared.projections.rebuild.rebuild import restore_rows

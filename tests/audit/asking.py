@@ -17,7 +17,7 @@ from shared.language.audit_answers import AUDIT_RESULTS
 from shared.language.questions import Question
 from shared.language.recorded import Recorded
 from shared.projections.answers import Page, QuestionRefusedError, render_answer
-from shared.projections.history.follower import FollowerLimits
+from shared.projections.history.following import FollowerLimits
 from shared.projections.rebuild.rebuild import rebuild
 from shared.projections.snapshot import Asker
 from shared.projections.view import View

@@ -13,7 +13,7 @@ from services.audit.index.follower import IndexFollower
 from services.audit.index.schema import LIVE
 from shared.process import failpoints
 from shared.process.settings import Settings
-from shared.projections.history.follower import FollowerLimits
+from shared.projections.history.following import FollowerLimits
 
 NAME = "indexer"
 LIMITS = FollowerLimits(batch=7, look_seconds=0.02, rest_times=0.1)

@@ -18,7 +18,8 @@ from shared.language import audit
 from shared.language.audit_answers import AUDIT_RESULTS
 from shared.language.questions import Question
 from shared.projections.answers import Page, QuestionRefusedError, render_answer
-from shared.projections.history.follower import FollowerLimits, HistoryFollower
+from shared.projections.history.follower import HistoryFollower
+from shared.projections.history.following import FollowerLimits
 from shared.projections.snapshot import Asker
 from tests.audit.past import Past, rows
 from tests.inbox_views.stories import eventually

@@ -12,7 +12,7 @@ from services.audit.index.follower import IndexFollower
 from services.audit.index.schema import LIVE
 from shared.language import commands as c
 from shared.language.events import EVENTS
-from shared.projections.history.follower import FollowerLimits
+from shared.projections.history.following import FollowerLimits
 from tests.audit.past import Past, past_in, rows, run
 from tests.audit.plain_index import Row, plain_index
 from tests.connections.anything import SERVICE, USERS

@@ -10,7 +10,8 @@ import psycopg
 
 from shared.process import failpoints
 from shared.process.settings import Settings
-from shared.projections.history.follower import FollowerLimits, HistoryFollower
+from shared.projections.history.follower import HistoryFollower
+from shared.projections.history.following import FollowerLimits
 from tests.projections.histories import HISTORY, position_of
 
 NAME = "follower"

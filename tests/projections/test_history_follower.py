@@ -21,7 +21,8 @@ from shared.process.log_reader import LogReader
 from shared.projections import schemas
 from shared.projections.commit_strategies import PositionMovedError
 from shared.projections.definition import Document, ProjectionDefinition
-from shared.projections.history.follower import FollowerLimits, HistoryFollower
+from shared.projections.history.follower import HistoryFollower
+from shared.projections.history.following import FollowerLimits
 from shared.projections.history.log_growth import LogGrowth
 from shared.projections.rebuild.cutover import rollback
 from shared.projections.rebuild.limits import LIMITS

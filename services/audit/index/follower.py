@@ -1,8 +1,6 @@
 """The follower of the index: it reads events and journal entries from PostgreSQL, and writes what each concerns.
 
-One process at a time follows, the one with the lease; the checkpoint in each commit keeps two processes right. It may
-lag: while the log grows fast it rests most of the time, as the follower of a history does. Every error is logged and
-leads to a new attempt.
+The checkpoint in each commit keeps two processes right, should both write for a moment.
 """
 
 import asyncio
@@ -16,15 +14,12 @@ from services.audit.index.batch import Batch, batch_of
 from services.audit.index.preparation import LostLogError, NewerIndexError, mismatch, prepare_index
 from services.audit.index.schema import BUILDING, LIVE, VERSION, make_live, read_checkpoint
 from services.audit.index.writer import IndexMovedError, IndexWriter
-from shared.process import failpoints, unexpected_errors
+from shared.process import failpoints
 from shared.process.cancellation import cancellation_requested
 from shared.process.journal_reader import JournalReader
-from shared.process.lease import Lease, LeaseLostError
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync, PostgresError, PostgresSession
-from shared.projections.history.follower import BEAT_SECONDS, LEASE_SECONDS, SESSION, FollowerLimits
-from shared.projections.history.log_growth import LogGrowth
-from shared.wire.backoff import Backoff
+from shared.projections.history.following import SESSION, FollowerLimits, LogFollower
 
 log = structlog.get_logger(__name__)
 
@@ -38,55 +33,20 @@ class _Sources:
     journal: JournalReader
 
 
-class IndexFollower:
+class IndexFollower(LogFollower):
     """Follows log and journal with the index of one database."""
 
+    expected = (IndexMovedError, LostLogError, NewerIndexError, PostgresError, TimeoutError, OSError)
+
     def __init__(self, postgres_url: str, limits: FollowerLimits) -> None:
-        self._url = postgres_url
-        self._limits = limits
         # One lease for each version: a later one may be built while this one is followed.
-        self._lease = Lease(postgres_url, f"index {LIVE} {VERSION}", LEASE_SECONDS, BEAT_SECONDS)
-        self._growth = LogGrowth(limits.fast_growth)
-        self._backoff = Backoff(0.05, 2.0)
-        self._checked_at = 0.0
-        self.last_error: str | None = "starting"
+        super().__init__(postgres_url, LIVE, f"index {LIVE} {VERSION}", limits)
 
-    @property
-    def follows(self) -> bool:
-        """Whether this process is the one that writes the index."""
-        return self._lease.held
+    def _log_error(self, error: str) -> None:
+        log.warning("index.not_followed", error=error)
 
-    async def run(self) -> None:
-        """Follow until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._lease.run())
-            tasks.create_task(self._follow_for_ever())
-
-    async def _follow_for_ever(self) -> None:
-        while not cancellation_requested():
-            await self._lease.acquired()
-            try:
-                await self._follow()
-            except LeaseLostError:
-                self.last_error = "starting"
-            except (IndexMovedError, LostLogError, NewerIndexError, PostgresError, TimeoutError, OSError) as error:
-                self._set_error(error)
-            except Exception as error:  # noqa: BLE001  questions go on, and so does the next attempt
-                self._set_error(error)
-                unexpected_errors.record(error, "following", view=LIVE)
-            await asyncio.sleep(self._backoff.next())
-
-    def _set_error(self, error: Exception) -> None:
-        text = f"{type(error).__name__}: {error}".strip()
-        if text != self.last_error:
-            self.last_error = text
-            log.warning("index.not_followed", error=text)
-
-    def _clear_error(self, position: int) -> None:
-        self._backoff.reset()
-        if self.last_error is not None:
-            self.last_error = None
-            log.info("index.followed", position=position)
+    def _log_followed(self, position: int) -> None:
+        log.info("index.followed", position=position)
 
     async def _follow(self) -> None:
         async with AsyncExitStack() as stack:
@@ -122,8 +82,7 @@ class IndexFollower:
 
     async def _work(self, sources: _Sources, writer: IndexWriter) -> bool:
         """Write the next batch and rest; return whether there was one."""
-        if not self._lease.held:
-            raise LeaseLostError
+        self._require_lease()
         began = time.monotonic()
         batch = await self._read(sources, writer)
         if not batch.facts and batch.last_entry is None:
@@ -155,13 +114,6 @@ class IndexFollower:
         await writer.require_same(sources.connection)
         if why := await mismatch(sources.events, sources.journal, writer.checkpoint):
             raise LostLogError(why)
-
-    async def _back_off(self, events: LogReader, worked: float) -> None:
-        """Leave the processor to commands while the log grows fast, in proportion to the work before."""
-        until = time.monotonic() + self._limits.rest_times * worked
-        while (left := until - time.monotonic()) > 0 and self._growth.is_fast:
-            await asyncio.sleep(min(left, self._limits.look_seconds))
-            self._growth.observe(await events.end())
 
 
 async def _writer(connection: PostgresSession, schema: str) -> IndexWriter:

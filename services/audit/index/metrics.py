@@ -6,9 +6,10 @@ from typing import Final, LiteralString
 
 from services.audit.index.follower import IndexFollower
 from services.audit.index.schema import BUILDING, LIVE
-from shared.process.lag import LagMeter, seconds_or_nan
-from shared.process.metrics import Metric, Source, gauge
+from shared.process.lag import LagMeter
+from shared.process.metrics import Metric, Source
 from shared.process.read_connection import ReadConnection
+from shared.projections.history.metrics import following_metric, lag_metrics
 
 POSITION: Final[LiteralString] = "SELECT position FROM {schema}.checkpoint"
 
@@ -19,20 +20,12 @@ async def of_index(follower: IndexFollower, postgres_url: str) -> AsyncIterator[
     meter, reading = LagMeter(postgres_url), ReadConnection(postgres_url)
 
     async def following() -> Sequence[Metric]:
-        description = "1 while this process writes the history of the view, 0 while it is on standby."
-        return [gauge("switchboard_history_following", description, follower.follows, view=LIVE)]
+        return [following_metric(LIVE, follower)]
 
     async def lag() -> Sequence[Metric]:
         found = [await reading.rows(POSITION.replace("{schema}", schema)) for schema in (LIVE, BUILDING)]
         position = next((rows[0][0] for rows in found if rows), 0)
-        of_log = await meter.lag_of(position)
-        behind = "Events of the log not yet in the history of the view."
-        seconds = "Age of the oldest of them, else 0."
-        return [
-            gauge("switchboard_history_position", "Position of the history of the view.", position, view=LIVE),
-            gauge("switchboard_history_lag_events", behind, of_log.events, view=LIVE),
-            gauge("switchboard_history_lag_seconds", seconds, seconds_or_nan(of_log), view=LIVE),
-        ]
+        return lag_metrics(LIVE, position, await meter.lag_of(position))
 
     try:
         yield [following, lag]

@@ -1,6 +1,5 @@
 """The history of a view within a service process: its follower, its metrics, and the connections of its readers."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -8,12 +7,12 @@ import structlog
 
 from shared.messaging.service import Service
 from shared.projections.definition import ProjectionDefinition
-from shared.projections.history.follower import FollowerLimits, HistoryFollower
+from shared.projections.history.follower import HistoryFollower
+from shared.projections.history.following import FollowerLimits, running
 from shared.projections.history.metrics import of_history
 from shared.projections.view import View
 
 READERS = 2
-STOP_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -38,19 +37,14 @@ async def followed_history(
     of_live = definition if live else None
     follower = HistoryFollower(service.postgres_url, definition.history(), of_live, limits, applied)
     await history.open()
-    following = asyncio.create_task(follower.run())
-    following.add_done_callback(_report_error)
     try:
-        async with of_history(history, follower, service.postgres_url) as sources:
+        async with running(follower, _report_error), of_history(history, follower, service.postgres_url) as sources:
             service.metric_sources += sources
             yield history
     finally:
-        following.cancel()
-        await asyncio.wait({following}, timeout=STOP_SECONDS)
         await history.close()
 
 
-def _report_error(following: "asyncio.Task[None]") -> None:
+def _report_error(error: BaseException) -> None:
     """Log why the follower ended; the lag shows that it did, and the service goes on."""
-    if not following.cancelled() and (error := following.exception()):
-        log.error("history.follower_ended", exc_info=error)
+    log.error("history.follower_ended", exc_info=error)
