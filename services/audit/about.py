@@ -6,10 +6,11 @@ from services.audit.domain.things import Thing
 from services.audit.index.pages import Place, places_of
 from services.audit.ranges import LogRange
 from services.audit.timeline import require_on_record
-from services.audit.timeline_entries import entries_at, written
+from services.audit.timeline_entries import entries_at
 from shared.language.audit import About
 from shared.language.audit_answers import AboutEntry, RecordedQuestion
 from shared.messaging.json_body import parse_body, problem
+from shared.process import clock
 from shared.projections.answers import Page, cursor_key, invalid
 from shared.projections.snapshot import Snapshot
 
@@ -73,7 +74,7 @@ async def _questions(snapshot: Snapshot, user: str, after: int, limit: int) -> l
             question=name,
             fields={field: value for field, value in fields.items() if field not in COMMON},
             actor=actor,
-            time=written(recorded_at),
+            time=clock.written(recorded_at),
             position=position,
             outcome=outcome,
         )

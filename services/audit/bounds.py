@@ -1,15 +1,14 @@
 """The positions that a question is about: of one moment, or of the first and the last moment of a range."""
 
-from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from shared.language.audit import AtOrBetween, Range
 from shared.language.moments import instant
 from shared.language.reasons import QuestionError
 from shared.messaging.json_body import problem
 from shared.process.log_reader import EventLog
-from shared.projections.answers import AWAY_RETRY_MS, QuestionRefusedError, invalid
-from shared.projections.log_moments import position_of
+from shared.projections.answers import QuestionRefusedError, invalid
+from shared.projections.log_moments import history_behind, position_of
 from shared.projections.snapshot import Snapshot
 
 
@@ -47,15 +46,13 @@ async def events_within(snapshot: Snapshot, question: Range) -> Bounds:
     bounds = await bounds_of(snapshot, question)
     if not isinstance(question.from_, str):
         return bounds
-    # All events up to there are earlier.
-    before = await EventLog(snapshot.rows).position_at(instant(question.from_) - timedelta(microseconds=1))
-    return Bounds(before + 1, bounds.last)
+    return Bounds(await EventLog(snapshot.rows).first_not_before(instant(question.from_)), bounds.last)
 
 
 async def reached_position(snapshot: Snapshot, log: EventLog, moment: int | str) -> int:
     """Return the position of a moment that the snapshot reaches."""
     if (position := await position_of(log, moment)) > snapshot.position:
-        raise await history_behind(snapshot, log, position)
+        raise history_behind(snapshot.position, position, await log.end())
     return position
 
 
@@ -67,11 +64,3 @@ async def _first(log: EventLog, moment: int | str) -> int:
         if isinstance(moment, str) and error.error is QuestionError.AS_OF_TOO_EARLY:
             return 1
         raise
-
-
-async def history_behind(snapshot: Snapshot, log: EventLog, position: int) -> QuestionRefusedError:
-    """Return the error for a moment that the history has not reached yet."""
-    end = await log.end()
-    details: dict[str, Any] = {"position": snapshot.position, "as_of": position, "log_end": end}
-    message = f"The history is at position {snapshot.position} of {end}, before {position}; ask again."
-    return QuestionRefusedError(QuestionError.HISTORY_BEHIND, message, details | {"retry_after_ms": AWAY_RETRY_MS})

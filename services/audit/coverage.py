@@ -3,7 +3,6 @@
 from typing import Any, Final, LiteralString
 
 from services.audit.index.clock_runs import ClockRun
-from services.audit.timeline_entries import written
 from shared.language.audit import Coverage
 from shared.language.audit_answers import (
     Clocks,
@@ -14,6 +13,7 @@ from shared.language.audit_answers import (
     LogReach,
     Reach,
 )
+from shared.process import clock
 from shared.process.journal_reader import CommandJournal
 from shared.process.lag import Lag, lag_of
 from shared.process.log_reader import EventLog, Moment
@@ -66,7 +66,7 @@ def _index_reach(position: int, ordinal: int, lag: Lag) -> IndexReach:
 
 
 def _time_of(moment: Moment) -> str | None:
-    return written(moment.time) if moment.time else None
+    return clock.written(moment.time) if moment.time else None
 
 
 async def _clocks(snapshot: Snapshot) -> Clocks:
@@ -74,7 +74,11 @@ async def _clocks(snapshot: Snapshot) -> Clocks:
     runs = [ClockRun(*row) for row in await snapshot.select(CLOCK_RUNS, {"limit": PLACES})]
     places = [
         ClockStep(
-            from_=run.position, to=run.until, events=run.events, milliseconds=run.milliseconds, time=written(run.latest)
+            from_=run.position,
+            to=run.until,
+            events=run.events,
+            milliseconds=run.milliseconds,
+            time=clock.written(run.latest),
         )
         for run in reversed(runs)
     ]

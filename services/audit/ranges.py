@@ -4,8 +4,8 @@ An event belongs to a range by its position, and an attempt by its place among t
 an attempt between two events belongs to it by its own time.
 """
 
-from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import NamedTuple
 
 from shared.language.audit import Range
 from shared.language.moments import instant
@@ -15,9 +15,6 @@ from shared.process.log_reader import EventLog
 from shared.projections.answers import QuestionRefusedError, invalid
 from shared.projections.log_moments import position_of
 from shared.projections.snapshot import Snapshot
-
-# The smallest step of a time.
-STEP: Final = timedelta(microseconds=1)
 
 
 class LogRange(NamedTuple):
@@ -63,7 +60,7 @@ async def _beginning(log: EventLog, moment: int | str | None) -> tuple[int, date
         if error.error is QuestionError.AS_OF_TOO_EARLY:
             return 0, time
         raise
-    return await log.position_at(time - STEP) + 1, time
+    return await log.first_not_before(time), time
 
 
 async def _end(log: EventLog, moment: int | str | None, reached: int) -> tuple[int, datetime | None]:

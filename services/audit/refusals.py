@@ -7,10 +7,11 @@ from services.audit.domain.things import Thing
 from services.audit.index.pages import BEGINNING, IN_RANGE, Place, place_after
 from services.audit.peers import Peers
 from services.audit.ranges import LogRange, range_of
-from services.audit.timeline_entries import body_of, entry_of_attempt, written
+from services.audit.timeline_entries import body_of, entry_of_attempt
 from shared.language.audit import Refusals
 from shared.language.audit_answers import RefusalGroup, RefusalItem, Today
 from shared.language.commands import COMMANDS
+from shared.process import clock
 from shared.process.journal_reader import CommandJournal, JournalRow
 from shared.projections.answers import Page, canonical_or_refused
 from shared.projections.snapshot import Snapshot
@@ -84,7 +85,7 @@ async def _groups(
 ) -> list[tuple[str, dict[str, Any]]]:
     rows = await snapshot.select(GROUPS.replace("{source}", source), params)
     groups = [
-        RefusalGroup(reason=reason, command=command, count=count, first=written(first), last=written(last))
+        RefusalGroup(reason=reason, command=command, count=count, first=clock.written(first), last=clock.written(last))
         for reason, command, count, first, last in rows
     ]
     # Where a page ends among the groups, the next one has all of them again.

@@ -1,7 +1,6 @@
 """Facts and attempts as entries of an answer, from their places in the log."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, LiteralString
 
 import orjson
@@ -12,6 +11,7 @@ from services.audit.field_changes import changes_of
 from services.audit.index.pages import Place
 from services.audit.logged_facts import LoggedFact, fact_of
 from shared.language.audit_answers import Change, EventNamed, TimelineEntry
+from shared.process import clock
 from shared.process.journal_reader import CommandJournal, JournalRow
 from shared.process.log_reader import EventLog
 from shared.projections.cooperative import cooperatively
@@ -84,7 +84,7 @@ def entry_of_attempt(row: JournalRow) -> TimelineEntry:
     return TimelineEntry(
         position=row.log_position,
         ordinal=row.ordinal,
-        time=written(row.recorded_at),
+        time=clock.written(row.recorded_at),
         outcome=row.outcome,
         actor=row.actor,
         command=row.command,
@@ -108,8 +108,3 @@ def body_of(row: JournalRow) -> dict[str, Any] | None:
 def message_of(row: JournalRow) -> str | None:
     message = orjson.loads(row.reply).get("message")
     return None if message is None else str(message)
-
-
-def written(time: datetime) -> str:
-    """Return a time as RFC 3339 in UTC with milliseconds."""
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

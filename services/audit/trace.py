@@ -11,10 +11,11 @@ from services.audit.index.pages import Place, place_after, places_of
 from services.audit.logged_facts import LoggedFact
 from services.audit.peers import PUBLISHED, VIEWS, EventTimes, Peers
 from services.audit.ranges import LogRange
-from services.audit.timeline_entries import body_of, commands_of, facts_at, written
+from services.audit.timeline_entries import body_of, commands_of, facts_at
 from shared.language.audit import Trace
 from shared.language.audit_answers import TracedCommand, TracedEvent
 from shared.language.moments import instant
+from shared.process import clock
 from shared.process.journal_reader import CommandJournal, JournalRow
 from shared.projections.answers import Page
 from shared.projections.snapshot import Snapshot
@@ -103,7 +104,7 @@ def _traced(row: JournalRow, facts: Sequence[LoggedFact], times: Mapping[int, Ev
         actor=row.actor,
         ordinal=row.ordinal,
         position=row.position,
-        time=written(row.recorded_at),
+        time=clock.written(row.recorded_at),
         body=body,
         outcome=row.outcome,
         reason=row.reason,

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Final
 
 import nats.errors
@@ -14,6 +13,7 @@ from nats.js.errors import NotFoundError
 
 from shared.language import subjects
 from shared.language.subjects import Ce
+from shared.process import clock
 from shared.wire.frames import breaking
 
 # A stream without other messages needs one, or two when it was published from another position on.
@@ -99,4 +99,4 @@ async def _message(js: JetStreamContext, sequence: int) -> RawStreamMsg | None:
 
 def _written(message: RawStreamMsg) -> str:
     assert message.time is not None, "asked before"
-    return message.time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return clock.written(message.time)

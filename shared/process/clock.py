@@ -15,6 +15,11 @@ def now() -> str:
     return f"{_second(seconds)}.{nanoseconds // 1_000_000:03d}Z"
 
 
+def written(time_: datetime) -> str:
+    """Return a time in the form of `now`."""
+    return time_.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def jump(seconds: float) -> None:
     """Move the clock of this process forward from now on, or back; for tests (`failpoints.py`)."""
     global _jumped_ns  # noqa: PLW0603  one process, one clock

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from shared.process.log_reader import ReadRows
-from shared.process.read_connection import ReadConnection
+from shared.process.read_connection import OwnConnection
 
 ENTRIES: Final = """
     SELECT ordinal, entry, account, command_id, kept, command, actor, outcome, reason, position, log_position,
@@ -101,15 +101,9 @@ class CommandJournal:
         return [JournalRow(*row) for row in await self._read_rows(ENTRIES + which, arguments)]
 
 
-class JournalReader(CommandJournal):
-    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager."""
+class JournalReader(OwnConnection, CommandJournal):
+    """Reads over a connection of its own."""
 
     def __init__(self, url: str) -> None:
-        self._connection = ReadConnection(url)
-        super().__init__(self._connection.rows)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._connection.close()
+        OwnConnection.__init__(self, url)
+        CommandJournal.__init__(self, self._connection.rows)

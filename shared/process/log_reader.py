@@ -1,16 +1,18 @@
 """Reads the event log in the order of positions: every event, from any position on, in large batches."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Self
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from shared.process.read_connection import ReadConnection
+from shared.process.read_connection import OwnConnection
 from shared.process.stored_events import id_in_state, time_in_state
 from shared.wire.event_body import Undecodable
 
-# How many events are read at once to find a time among them; mostly it is in the next commit.
-STEP: Final = 512
+# How many events are read at once to find a time among them; mostly it is among the first of the next commit.
+STEP: Final = 64
+# Of a time.
+SMALLEST_STEP: Final = timedelta(microseconds=1)
 
 EVENTS: Final = "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events"
 
@@ -100,6 +102,10 @@ class EventLog:
                 position = event.position
         return position
 
+    async def first_not_before(self, time: datetime) -> int:
+        """Return the position after all that are before this time, as `position_at` counts them."""
+        return await self.position_at(time - SMALLEST_STEP) + 1
+
     async def id_at(self, position: int) -> str | None:
         """Return the id of the event at a position; None without an event.
 
@@ -115,18 +121,9 @@ class EventLog:
         return str(rows[0][0]) if rows else None
 
 
-class LogReader(EventLog):
-    """Reads over one connection, which it makes again when it was lost. Use it as an async context manager."""
+class LogReader(OwnConnection, EventLog):
+    """Reads over a connection of its own."""
 
     def __init__(self, url: str) -> None:
-        self._connection = ReadConnection(url)
-        super().__init__(self._connection.rows)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        await self._connection.close()
+        OwnConnection.__init__(self, url)
+        EventLog.__init__(self, self._connection.rows)

@@ -1,7 +1,7 @@
 """One connection that only reads, for readers of the event store."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 
@@ -35,3 +35,19 @@ class ReadConnection:
         if self._connection is not None:
             await self._connection.close()
             self._connection = None
+
+
+class OwnConnection:
+    """A reader over a connection of its own, which it makes again when it was lost: an async context manager."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = ReadConnection(url)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._connection.close()

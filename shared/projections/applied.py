@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import nats.errors
@@ -15,6 +14,7 @@ from nats.aio.msg import Msg
 from psycopg_pool import PoolTimeout
 
 from shared.language import subjects
+from shared.process import clock
 from shared.process.postgres import reason_of
 from shared.projections.view import View
 
@@ -80,8 +80,4 @@ async def _answer(view: View, request: bytes) -> Mapping[str, Any]:
     except (psycopg.Error, PoolTimeout) as error:
         log.warning("applied.not_answered", view=view.definition.name, error=reason_of(error))
         return {"error": reason_of(error)}
-    return {"applied": {one: _text(found[one]) if one in found else None for one in positions}}
-
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"applied": {one: clock.written(found[one]) if one in found else None for one in positions}}

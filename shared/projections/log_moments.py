@@ -6,7 +6,7 @@ from shared.language.moments import instant
 from shared.language.reasons import QuestionError
 from shared.process import clock
 from shared.process.log_reader import EventLog, Moment
-from shared.projections.answers import QuestionRefusedError
+from shared.projections.answers import AWAY_RETRY_MS, QuestionRefusedError
 
 
 async def position_of(log: EventLog, moment: int | str) -> int:
@@ -15,35 +15,36 @@ async def position_of(log: EventLog, moment: int | str) -> int:
     Raises:
         QuestionRefusedError: AS_OF_TOO_EARLY or AS_OF_TOO_LATE, the log does not have the moment.
     """
-    ends = await log.first_and_last()
     if isinstance(moment, int):
-        return _within(moment, ends)
+        return await _within(log, moment)
     time = instant(moment)
     if time > instant(clock.now()):
-        raise too_late("that time is later than now", ends)
+        raise await _out_of_range(log, QuestionError.AS_OF_TOO_LATE, "that time is later than now")
     if not (position := await log.position_at(time)):
-        raise too_early("the first event is later than that time", ends)
+        raise await _out_of_range(log, QuestionError.AS_OF_TOO_EARLY, "the first event is later than that time")
     return position
 
 
-def _within(position: int, ends: tuple[Moment, Moment] | None) -> int:
-    if ends is None or position < ends[0].position:
-        raise too_early("positions begin with 1" if ends else "there is no event yet", ends)
-    if position > ends[1].position:
-        raise too_late(f"the log ends at position {ends[1].position}", ends)
+async def _within(log: EventLog, position: int) -> int:
+    end = await log.end()
+    if not end or position < 1:
+        why = "positions begin with 1" if end else "there is no event yet"
+        raise await _out_of_range(log, QuestionError.AS_OF_TOO_EARLY, why)
+    if position > end:
+        raise await _out_of_range(log, QuestionError.AS_OF_TOO_LATE, f"the log ends at position {end}")
     return position
 
 
-def too_early(why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
-    return _out_of_range(QuestionError.AS_OF_TOO_EARLY, why, ends)
+def history_behind(reached: int, position: int, end: int) -> QuestionRefusedError:
+    """Return the error for a position that the history, now at `reached`, does not have yet; `end` is the log's."""
+    details = {"position": reached, "as_of": position, "log_end": end, "retry_after_ms": AWAY_RETRY_MS}
+    message = f"The history is at position {reached} of {end}, before {position}; ask again."
+    return QuestionRefusedError(QuestionError.HISTORY_BEHIND, message, details)
 
 
-def too_late(why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
-    return _out_of_range(QuestionError.AS_OF_TOO_LATE, why, ends)
-
-
-def _out_of_range(error: QuestionError, why: str, ends: tuple[Moment, Moment] | None) -> QuestionRefusedError:
+async def _out_of_range(log: EventLog, error: QuestionError, why: str) -> QuestionRefusedError:
     """`details` have the first and the last moment that can be asked about; null where there is no event."""
+    ends = await log.first_and_last()
     first, last = ends or (None, None)
     details = {"first": first and _moment_answer(first), "last": last and _moment_answer(last)}
     advice = "Ask as of a moment between details.first and details.last." if ends else "Ask again once there is one."
@@ -51,5 +52,4 @@ def _out_of_range(error: QuestionError, why: str, ends: tuple[Moment, Moment] | 
 
 
 def _moment_answer(moment: Moment) -> dict[str, Any]:
-    written = moment.time and moment.time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"position": moment.position, "time": written}
+    return {"position": moment.position, "time": moment.time and clock.written(moment.time)}

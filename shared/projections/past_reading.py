@@ -8,8 +8,8 @@ import psycopg
 from shared.language.reasons import QuestionError
 from shared.messaging.admission import KnownTenants
 from shared.process.log_reader import LogReader
-from shared.projections.answers import AWAY_RETRY_MS, QuestionRefusedError, busy
-from shared.projections.log_moments import position_of
+from shared.projections.answers import QuestionRefusedError, busy
+from shared.projections.log_moments import history_behind, position_of
 from shared.projections.reading import Query, ViewReading
 from shared.projections.snapshot import Asker
 from shared.projections.view import View
@@ -45,7 +45,8 @@ class PastReading:
         try:
             return await self._reading.read(asker._replace(as_of=position), position, until, query)
         except QuestionRefusedError as error:
-            if error.error is QuestionError.VIEW_BEHIND or await self._unmade():
+            behind = error.error is QuestionError.VIEW_BEHIND
+            if behind or (error.error is QuestionError.BUSY and await self._unmade()):
                 raise await self._behind(position) from None
             raise
 
@@ -88,9 +89,7 @@ class PastReading:
             reached, end = await self._history.built_position(), await self._log_end()
         except (psycopg.Error, OSError, TimeoutError):
             return busy("the database is away")
-        details = {"position": reached, "as_of": position, "log_end": end, "retry_after_ms": AWAY_RETRY_MS}
-        message = f"The history is at position {reached} of {end}, before {position}; ask again."
-        return QuestionRefusedError(QuestionError.HISTORY_BEHIND, message, details)
+        return history_behind(reached, position, end)
 
     async def _log_end(self) -> int:
         async with asyncio.timeout(self._answer_seconds), self._reading_log:

@@ -8,14 +8,20 @@ was not removed since.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, LiteralString
 
-import psycopg
 from psycopg import AsyncCursor
 
 from shared.core.policies import holds
-from shared.projections import schemas
 from shared.projections.answers import busy
 from shared.projections.definition import ProjectionDefinition, Row
-from shared.projections.snapshot import BEGIN, NOT_ACTIVE, Asker, Snapshot, fetch_all, is_active
+from shared.projections.snapshot import (
+    BEGIN,
+    NOT_ACTIVE,
+    Asker,
+    Snapshot,
+    fetch_all,
+    is_active,
+    use_inactive_schema,
+)
 from shared.projections.tables import AS_OF, named
 
 SET_MOMENT: Final[LiteralString] = "SELECT set_config(%s, %s, true)"
@@ -127,15 +133,7 @@ async def _read_head(cursor: AsyncCursor[Row], definition: ProjectionDefinition,
     parameters = {**asker._asdict(), "design": definition.version}
     await cursor.execute(query, parameters)
     if not (heads := await fetch_all(cursor)):
-        await _use_inactive_schema(cursor, definition)
+        await use_inactive_schema(cursor, definition)
         await cursor.execute(query, parameters)
         heads = await fetch_all(cursor)
     return heads[0]
-
-
-async def _use_inactive_schema(cursor: AsyncCursor[Row], definition: ProjectionDefinition) -> None:
-    """Read rows that are not in use now: between a cutover and the moment this process notices it."""
-    schema = (await schemas.schema_status(cursor, definition.name)).inactive_schema(definition.version)
-    if schema is None:
-        raise psycopg.OperationalError("the history is being built")
-    await cursor.execute("SELECT set_config('search_path', %s, true)", (f"{schema},public",))

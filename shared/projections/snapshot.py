@@ -139,11 +139,20 @@ async def _read_heads_elsewhere(
     cursor: AsyncCursor[Row], definition: ProjectionDefinition, accounts: list[str], actors: list[str]
 ) -> list[Row]:
     """Read rows that are not live: between a cutover to another version and the moment this process notices it."""
+    await use_inactive_schema(cursor, definition)
+    return await _read_heads(cursor, definition, accounts, actors)
+
+
+async def use_inactive_schema(cursor: AsyncCursor[Row], definition: ProjectionDefinition) -> None:
+    """From now on in this transaction, read the complete rows of this version that are not in use now.
+
+    Raises:
+        psycopg.OperationalError: there are none.
+    """
     schema = (await schemas.schema_status(cursor, definition.name)).inactive_schema(definition.version)
     if schema is None:
         raise psycopg.OperationalError("the view is being built")
     await cursor.execute("SELECT set_config('search_path', %s, true)", (f"{schema},public",))
-    return await _read_heads(cursor, definition, accounts, actors)
 
 
 async def fetch_all(cursor: AsyncCursor[Row]) -> list[Row]:
