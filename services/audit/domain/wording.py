@@ -42,9 +42,7 @@ def because(cause: str | None) -> str:
 
 def listed(names: Iterable[str], none: str = NOBODY) -> str:
     """Return `a, b and c`; of many names the first ones, and how many more."""
-    every = list(names)
-    shown = every if len(every) <= NAMED else [*every[: NAMED - 1], f"{len(every) - NAMED + 1} more"]
-    return _joined(shown, "and") or none
+    return _joined(list(names), "and") or none
 
 
 def people(users: Iterable[str], teams: Iterable[str] = ()) -> str:
@@ -93,11 +91,11 @@ def rule_in_words(rule: Rule) -> str:
 
 
 def _either(rule: UsersAndTeams) -> str:
-    every = [*rule.users, *(f"the team {team}" for team in rule.teams)]
-    return _joined(every if len(every) <= NAMED else [*every[: NAMED - 1], f"{len(every) - NAMED + 1} more"], "or")
+    return _joined([*rule.users, *(f"the team {team}" for team in rule.teams)], "or")
 
 
-def _joined(parts: Sequence[str], word: str) -> str:
+def _joined(names: Sequence[str], word: str) -> str:
+    parts = names if len(names) <= NAMED else [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more"]
     return f"{', '.join(parts[:-1])} {word} {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 
