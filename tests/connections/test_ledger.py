@@ -410,3 +410,22 @@ def test_what_was_taken_for_new_and_contradicts_a_set_is_read_anew(company: Deci
         settle(second, read(c.RegisterAccount(actor=HR, plan="free", admin=ADA), account=f"new{number}"))
     seat, leave = c.AssignSeat(actor=ADA, user="zoe"), c.DeactivateUser(actor=ADA, user=ADA)
     assert [answer.kind for answer in settle(second, read(seat), read(leave))] == ["accepted", "accepted"]
+
+
+def test_inboxes_that_left_the_cache_are_read_again_for_the_whole_group(decider: Decider) -> None:
+    """The sets that name them are still cached, and the group takes them for new."""
+    accounts = ["one", "two", "three"]
+    for account in accounts:
+        settle(decider, read(c.RegisterAccount(actor=HR, plan="professional", admin=ADA), account=account))
+        settle(decider, read(c.CreateInbox(actor=ADA, inbox="support", name="Support"), account=account))
+        settle(decider, read(c.AddUser(actor=ADA, user=BOB, name="Bob", permissions=()), account=account))
+        settle(decider, read(c.DeactivateUser(actor=ADA, user=BOB), account=account))
+    for number in range(10):
+        settle(decider, read(c.RegisterAccount(actor=HR, plan="free", admin=ADA), account=f"new{number}"))
+    cached = decider.store.cache.states
+    for stream in [stream for stream, state in cached.items() if state.aggregate == "inbox"]:
+        del cached[stream]
+    rename = c.RenameInbox(actor=ADA, inbox="support", name="Help")
+    reactivate, leave = c.ReactivateUser(actor=ADA, user=BOB), c.DeactivateUser(actor=ADA, user=BOB)
+    group = [read(one, account=account) for account in accounts for one in (reactivate, leave, rename)]
+    assert [(answer.kind, answer.reason) for answer in settle(decider, *group)] == [("accepted", None)] * len(group)

@@ -198,11 +198,13 @@ class StateCache:
         self._apply(changes)
 
     def forget(self, read: ReadSet) -> None:
-        """From now on what was read is read again."""
+        """From now on what was read is read again, and everything that was taken for new, too."""
         self._misses = 1.0
-        for stream in read.streams:
+        new_streams = [stream for stream, cached in self.states.items() if cached.version == 0]
+        for stream in {*read.streams, *new_streams}:
             self.states.pop(stream, None)
-        for set_id in read.sets:
+        new_sets = [set_id for set_id, cached in self.sets.items() if cached.position == 0]
+        for set_id in {*read.sets, *new_sets}:
             self.sets.pop(set_id, None)
 
     def forget_all(self) -> None:
