@@ -135,6 +135,8 @@ class QueryEndpoint:
                 await self._view.position()
         except TimeoutError:
             return self._view.unreachable or f"no answer within {READY_SECONDS:g} s"
+        except psycopg.errors.UndefinedTable:
+            return f"the rows of {self._view.definition.name} are being made"
         except psycopg.Error as error:
             return self._view.unreachable or f"{type(error).__name__}: {error}".strip()
         return None

@@ -10,7 +10,12 @@ import psycopg
 import pytest
 
 from services.audit.app import wire
+from services.audit.audit_view import AuditView
+from services.audit.projection import DEFINITION
+from services.audit.questions import answer
 from shared.language import commands as c
+from shared.language.audit import AUDIT_QUESTIONS
+from shared.projections.query_endpoint import QueryEndpoint
 from tests.audit.past import Past, past_in, rows, run
 from tests.connections.given_when_then import ADA, ANA, BOB, COMPANY
 from tests.inbox_views.stories import Bus, Told, eventually, is_ready, on_bus, service_open
@@ -53,6 +58,15 @@ async def ask(bus: Bus, name: str, past: Past, actor: str = AUDITOR, **fields: A
     """The answer from what the log has by now."""
     ((end,),) = rows(past.url, "SELECT max(notification_id) FROM connections.events")
     return await bus.ask(name, actor=actor, **{"at_least": end, "wait_ms": 10_000} | fields)
+
+
+async def test_readiness_says_that_the_history_is_being_made(database: str) -> None:
+    view = AuditView(database, DEFINITION.history())
+    await view.open()
+    try:
+        assert await QueryEndpoint(view, AUDIT_QUESTIONS, answer).ready() == "the rows of audit_history are being made"
+    finally:
+        await view.close()
 
 
 async def test_auditors_and_super_admins_may_ask_and_nobody_else(past: Past, nats: RunningNats) -> None:

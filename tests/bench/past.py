@@ -220,7 +220,7 @@ def past_figures(stage: Stage, events: int, accounts: int = 100, rounds: int = 1
     found["live rebuild"] = rebuilt(stage, database, end)
     found["history rebuild"] = histories_rebuilt(stage, database, found["live rebuild"], end)
     say("following")
-    with stage.switchboard(database) as running:
+    with stage.switchboard(database, ready_seconds=PATIENCE_SECONDS) as running:
         found["followed"] = {"seconds": asyncio.run(followed(running.nats_url, "bench0", end))}
         before = stage.meter().memory()
         say("asking")

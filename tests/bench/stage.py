@@ -25,8 +25,13 @@ class Stage:
     nats: RunningNats
 
     @contextmanager
-    def switchboard(self, database: str | None = None, nats: RunningNats | None = None) -> Iterator[RunningSwitchboard]:
-        """All services of a Switchboard, ready, on an empty database (or the one of that URL); ends with the block."""
+    def switchboard(
+        self, database: str | None = None, nats: RunningNats | None = None, ready_seconds: float = 120.0
+    ) -> Iterator[RunningSwitchboard]:
+        """All services of a Switchboard, ready, on an empty database (or the one of that URL); ends with the block.
+
+        On a large log, the audit is ready once it has made its history.
+        """
         urls = {
             "SWITCHBOARD_POSTGRES_URL": database or self.postgres.new_database(),
             "SWITCHBOARD_NATS_URL": (nats or self.nats).url,
@@ -34,7 +39,7 @@ class Stage:
         with new_folder() as folder:
             switchboard = RunningSwitchboard(folder, urls)
             try:
-                switchboard.start()
+                switchboard.start(ready_seconds)
                 yield switchboard
             finally:
                 switchboard.close()
