@@ -25,6 +25,16 @@ ONE = {
     "team": ("team",),
 }
 MANY = {"user": ("members", "users"), "team": ("teams",)}
+ENTRIES = """
+SELECT n.account, n.kind, n.name, e.position, e.ordinal FROM {schema}.names n JOIN (
+    SELECT * FROM {schema}.entries UNION ALL SELECT * FROM {schema}.unchanged
+) e ON e.id = n.id
+"""
+
+
+def indexed_rows(url: str, schema: str) -> list[Row]:
+    """The rows that the index has."""
+    return rows(url, ENTRIES.format(schema=schema))
 
 
 def plain_index(url: str) -> set[Row]:

@@ -14,20 +14,15 @@ from shared.language import commands as c
 from shared.language.events import EVENTS
 from shared.projections.history.following import FollowerLimits
 from tests.audit.past import Past, past_in, rows, run
-from tests.audit.plain_index import Row, plain_index
+from tests.audit.plain_index import Row, indexed_rows, plain_index
 from tests.connections.anything import SERVICE, USERS
 from tests.inbox_views.stories import eventually
 
 FAST = FollowerLimits(batch=100, look_seconds=0.02, check_seconds=0.1, rest_times=0.0)
-ENTRIES = """
-SELECT n.account, n.kind, n.name, e.position, e.ordinal FROM {schema}.names n JOIN (
-    SELECT * FROM {schema}.entries UNION ALL SELECT * FROM {schema}.unchanged
-) e ON e.id = n.id
-"""
 
 
 def indexed(url: str, schema: str = LIVE) -> set[Row]:
-    found = rows(url, ENTRIES.format(schema=schema))
+    found = indexed_rows(url, schema)
     assert len(found) == len(set(found))
     return set(found)
 

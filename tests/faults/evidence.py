@@ -15,11 +15,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults import accounted, answered, claims, heard, history, left_behind, linearizable, replayed, verdict
+from tests.faults import (
+    accounted,
+    answered,
+    claims,
+    heard,
+    history,
+    indexed,
+    left_behind,
+    linearizable,
+    ordered,
+    past,
+    replayed,
+    verdict,
+)
 from tests.faults.accounted import Kept
 from tests.faults.client import RACED
 from tests.faults.heard import Hearing
 from tests.faults.history import Command, Question
+from tests.faults.indexed import Index
+from tests.faults.ordered import Order
+from tests.faults.past import PastQuestion
 from tests.faults.replayed import Rows
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
@@ -43,6 +59,9 @@ class Evidence:
     rows: Mapping[str, Rows]
     shown: Shown
     hearing: Hearing
+    order: Order
+    index: Index
+    asked: Sequence[PastQuestion]
     strangers: frozenset[str] = frozenset()
     tampered: frozenset[int] = frozenset()
 
@@ -87,9 +106,13 @@ async def gathered(
     rows = {view: await asyncio.to_thread(replayed.live, postgres_url, view, end, seconds) for view in replayed.VIEWS}
     shown = await verdict.shown(wire, known_addresses(commands, facts), end)
     hearing = await asyncio.to_thread(heard.read, follower)
+    order = await asyncio.to_thread(ordered.kept_order, postgres_url)
+    index = await asyncio.to_thread(indexed.reached, postgres_url, seconds)
+    asked = await past.asked(wire, log, {command.account for command in commands}, after)
     return Evidence(
-        after, commands, questions, log, journal, facts, rows, shown, hearing, frozenset(strangers), frozenset(tampered)
-    )
+        after, commands, questions, log, journal, facts, rows, shown, hearing, order, index, asked,
+        frozenset(strangers), frozenset(tampered),
+    )  # fmt: skip
 
 
 def known_addresses(commands: Iterable[Command], facts: Iterable[Fact]) -> verdict.Directories:
@@ -112,12 +135,15 @@ def judged(found: Evidence) -> Judgement:
             **verdict.of_the_log(found.log),
             **accounted.of_the_tries(found.commands),
             **accounted.of_the_journal(found.commands, log, journal, found.after),
+            **ordered.of_the_order(found.order),
             **order.verdict,
             **races.verdict,
             **left_behind.of_who_left(found.log),
             **verdict.of_the_stream(found.log, found.facts, found.tampered),
             **heard.of_what_was_heard(found.hearing, found.commands, found.log, found.tampered),
             **answered.of_the_questions(found.questions, found.log),
+            **past.of_the_past(found.asked, found.log),
+            **indexed.of_the_index(found.index, found.strangers),
             **replayed.of_the_rows(found.log, found.rows, found.strangers),
             **verdict.of_what_is_shown(known, found.shown, verdict.absent(found.facts)),
         },
@@ -140,6 +166,10 @@ def counted(found: Evidence) -> dict[str, int]:
         **left_behind.counted(found.log),
         **heard.counted(found.hearing),
         **answered.counted(found.questions),
+        "commits": len(found.order.commits),
+        "journal entries": len(found.order.entries),
+        **past.counted(found.asked),
+        "entries of the audit's index": len(found.index.seen),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
         "addresses shown": sum(map(len, found.shown.addresses.values())),
     }

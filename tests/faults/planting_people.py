@@ -1,4 +1,4 @@
-"""Defects to plant in what became of the addresses of who left; with those of the other pages `DEFECTS` is complete."""
+"""Defects to plant in what became of the addresses of who left."""
 
 from tests.faults.evidence import Evidence
 from tests.faults.planting import contest, defect, place_of, with_log

@@ -60,6 +60,30 @@ def ahead(view: str) -> Plant:
     )
 
 
+def lasts_longer(view: str) -> Plant:
+    def late(rows: dict[Place, Row]) -> None:
+        place = next(place for place, row in rows.items() if row.until is not None)
+        rows[place] = rows[place]._replace(until=(rows[place].until or 0) + 1)
+
+    return lambda found: with_row(found, view, late)
+
+
+def without_version(view: str) -> Plant:
+    def drop(rows: dict[Place, Row]) -> None:
+        del rows[next(place for place, row in rows.items() if row.until is not None)]
+
+    return lambda found: with_row(found, view, drop)
+
+
+def with_version_again(view: str) -> Plant:
+    def double(rows: dict[Place, Row]) -> None:
+        place, row = next((place, row) for place, row in rows.items() if row.until is not None)
+        stream, _, version = place.stream.partition(" ")
+        rows[Place(place.table, f"{stream} {int(version) + 1_000_000}")] = row
+
+    return lambda found: with_row(found, view, double)
+
+
 for _view in VIEWS:
     for _table in ("accounts", "users", "inboxes", "addresses"):
         defect(f"{_view}: a row of {_table} is off", f"{_view}: rows unlike the replay")(off(_view, _table))
@@ -68,6 +92,10 @@ for _view in VIEWS:
     defect(f"{_view}: an event is parked for nothing", f"{_view}: parked unlike the replay")(parked(_view))
     defect(f"{_view}: it is ahead of the log", f"{_view}: at another position")(ahead(_view))
     defect(f"{_view}: a row is one event behind", f"{_view}: rows unlike the replay")(behind(_view))
+    if VIEWS[_view].temporal:
+        defect(f"{_view}: a former version is lost", f"{_view}: rows missing")(without_version(_view))
+        defect(f"{_view}: a former version is there twice", f"{_view}: rows too many")(with_version_again(_view))
+        defect(f"{_view}: a version ends too late", f"{_view}: rows unlike the replay")(lasts_longer(_view))
 
 
 @defect("an address is shown as somebody else's", "shown otherwise than told")

@@ -20,7 +20,7 @@ from tests.faults.client import RACED
 from tests.faults.evidence import Evidence, gathered, judged
 from tests.faults.history import Command
 from tests.faults.planting import retold
-from tests.faults.planting_people import DEFECTS
+from tests.faults.planting_past import DEFECTS
 from tests.faults.workload import PACE_SECONDS
 from tests.journeys import cast
 from tests.journeys.wire import Wire, connected
@@ -113,6 +113,9 @@ def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
     assert found.counts["races at the same time"] > RACES // 4
     assert found.counts["heard"] == found.counts["stored"]
     assert found.counts["questions"] > 5
+    assert found.counts["questions as of a position"] > 100
+    assert found.counts["questions as of a time"] > 50
+    assert found.counts["commits"] > 50
     assert found.counts["unknown"] > 0
     assert min(found.counts[outcome] for outcome in history.OUTCOMES) > 100
 
