@@ -104,6 +104,8 @@ POINTS: Final = (
     ("history.written", "inbox-views"),
     ("history.committed", "routing"),
     ("history.written", "audit"),
+    ("index.written", "audit"),
+    ("index.committed", "audit"),
 )
 
 
