@@ -70,7 +70,7 @@ neighbours: .venv/installed ## Try the oldest and newest NATS and each installed
 	@$(BIN)/python -m tests.neighbours $(ARGS)
 
 # Tests without servers, and one that starts them all, with the lowest versions that pyproject.toml allows.
-LOWEST := tests/core tests/language tests/connections/test_parsing.py tests/connections/test_address.py \
+LOWEST := tests/core tests/language tests/transparency tests/connections/test_parsing.py tests/connections/test_address.py \
 	tests/connections/test_every_reason.py tests/inbox_views/test_projection.py tests/contract/test_schemas.py \
 	tests/ops/test_describe.py tests/process/test_logs.py tests/wire/test_frames.py \
 	tests/wire/test_nats_internals.py tests/connections/test_library_internals.py tests/client/test_wheel.py \

@@ -39,6 +39,8 @@ def checked(folder: Path, contract: str) -> tuple[int, str]:
         ("no-cycles", "shared/process/clock.py", "import shared.process.failpoints", "failpoints"),
         ("services-are-independent", "services/relay/errors.py", "import services.routing.app", "services.routing"),
         ("layers", "shared/process/clock.py", "import shared.messaging.admission", "shared.messaging.admission"),
+        ("layers", "shared/transparency/fields.py", "import shared.messaging.admission", "shared.messaging.admission"),
+        ("transparency-without-io", "shared/transparency/tiles.py", "import psycopg", "psycopg"),
         ("domains-import-pydantic-only", "services/routing/domain/resolve.py", "import structlog", "structlog"),
         (
             "steps-of-projections",

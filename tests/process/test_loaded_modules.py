@@ -9,9 +9,13 @@ from tests.process.loaded_modules import PROCESSES, expected_modules, loaded_mod
 
 # Beginnings of names, for each process.
 FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
-    "client": ("eventsourcing", "faststream", "psycopg", "services.", "shared.core", "shared.projections", "typer"),
-    "connections": ("services.ops", "services.relay", "shared.client", "shared.projections", "typer"),
+    "client": (
+        "cryptography", "eventsourcing", "faststream", "psycopg", "services.", "shared.core", "shared.projections",
+        "shared.transparency", "typer",
+    ),
+    "connections": ("cryptography", "services.ops", "services.relay", "shared.client", "shared.projections", "typer"),
     "inbox-views": (
+        "cryptography",
         "eventsourcing",
         "services.connections",
         "services.ops",
@@ -19,9 +23,14 @@ FORBIDDEN: Final[Mapping[str, tuple[str, ...]]] = {
         "shared.client",
         "typer",
     ),
-    "relay": ("eventsourcing", "services.connections", "shared.client", "shared.core", "shared.projections", "typer"),
-    "version": ("faststream", "nats", "orjson", "psycopg", "pydantic", "rich", "shared.", "structlog", "typer"),
-}
+    "relay": (
+        "cryptography", "eventsourcing", "services.connections", "shared.client", "shared.core", "shared.projections",
+        "typer",
+    ),
+    "version": (
+        "cryptography", "faststream", "nats", "orjson", "psycopg", "pydantic", "rich", "shared.", "structlog", "typer",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("process", PROCESSES)

@@ -21,8 +21,8 @@ PROCESSES: Final = {
 REPOSITORY: Final = frozenset({"services", "shared"})
 HEAVY: Final = frozenset(
     {
-        "eventsourcing", "faststream", "nats", "orjson", "prometheus_client", "psycopg", "psycopg_pool", "pydantic",
-        "pydantic_settings", "rich", "structlog", "typer", "uvloop",
+        "cryptography", "eventsourcing", "faststream", "nats", "orjson", "prometheus_client", "psycopg", "psycopg_pool",
+        "pydantic", "pydantic_settings", "rich", "structlog", "typer", "uvloop",
     }
 )  # fmt: skip
 _LIST: Final = "\nimport sys\nprint('loaded:', *sys.modules)"
