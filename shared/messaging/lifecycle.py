@@ -138,9 +138,10 @@ def _exit_code(service: Service, serving: asyncio.Task[None]) -> int:
 
 async def _serve(service: Service, wire: Wire) -> None:
     async with AsyncExitStack() as stack:
-        if service.settings.http_port:
+        if port := service.settings.http_port:
+            host = service.settings.http_host
             await stack.enter_async_context(
-                serve_http(service.settings.http_port, service.health, service.metrics_page, service.settings.http_host)
+                serve_http(port, service.health, service.metrics_page, host, service.routes)
             )
         await stack.enter_async_context(_connected(service))
         await stack.enter_async_context(wire(service))

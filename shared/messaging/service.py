@@ -12,7 +12,7 @@ from nats.aio.client import Client
 from shared.messaging import event_stream
 from shared.messaging.metrics import refusals
 from shared.process import metrics, unexpected_errors
-from shared.process.health import Health, Probe, examine
+from shared.process.health import Health, Probe, Route, examine
 from shared.process.settings import Settings
 from shared.wire import permissions
 from shared.wire.connection import flush_confirmed
@@ -31,6 +31,8 @@ class Service:
     Attributes:
         broker: connected and not started, with `apply_types=False`: a handler gets the decoded message alone.
         parts: the conditions of readiness by name: each returns None when it is ready, else why not.
+        warnings: faults that are shown beside the parts, and do not make the process unready.
+        routes: further pages of its HTTP port, by the prefix of their paths.
         metric_sources: the sources of the page at `/metrics`.
         stopping: set once the process has to end.
         failed: whether only a new process helps.
@@ -45,6 +47,8 @@ class Service:
         self.started = False
         self.failed = False
         self.parts: dict[str, Probe] = {"process": self._process, "nats": self._nats}
+        self.warnings: dict[str, Probe] = {}
+        self.routes: dict[str, Route] = {}
         self.metric_sources: list[metrics.Source] = [self._readiness, refusals, unexpected_errors.collect_metrics]
         options = settings.nats_options()
         self._permissions = Permissions(permissions.user_of(options, self.nats_url), options["inbox_prefix"])
@@ -78,7 +82,7 @@ class Service:
 
     async def health(self) -> Health:
         """Return the current state of every part."""
-        return await examine(self.name, self.parts)
+        return await examine(self.name, self.parts, self.warnings)
 
     async def metrics_page(self) -> bytes:
         """Return the current page of `/metrics`."""

@@ -1,10 +1,10 @@
-"""Liveness, readiness and metrics of a process over HTTP."""
+"""Liveness, readiness and metrics of a process over HTTP, and further pages that it may have."""
 
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -19,6 +19,19 @@ _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Al
 Probe = Callable[[], Awaitable[str | None]]
 
 
+@dataclass(frozen=True)
+class Page:
+    """The body of an answer, its content type, and for how long caches may keep it (`Cache-Control`)."""
+
+    content_type: str
+    body: bytes
+    cache: str = "no-store"
+
+
+# The page at a path, which begins with the prefix of the route; None where there is none.
+Route = Callable[[str], Awaitable[Page | None]]
+
+
 class PortUnavailableError(Exception):
     """Another program listens on the port, or this user may not listen there."""
 
@@ -29,23 +42,31 @@ class HostUnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Health:
-    """`parts` has `ok` for each part, or why it is not ready."""
+    """`parts` has `ok` for each part, or why it is not ready; `warnings` are faults beside readiness."""
 
     service: str
     parts: Mapping[str, str]
+    warnings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def ready(self) -> bool:
         return all(state == READY for state in self.parts.values())
 
     def to_json(self) -> bytes:
-        return orjson.dumps({"service": self.service, "ready": self.ready, "parts": dict(self.parts)})
+        body = {"service": self.service, "ready": self.ready, "parts": dict(self.parts)}
+        return orjson.dumps(body | ({"warnings": dict(self.warnings)} if self.warnings else {}))
 
 
-async def examine(service: str, parts: Mapping[str, Probe]) -> Health:
+async def examine(service: str, parts: Mapping[str, Probe], warnings: Mapping[str, Probe] | None = None) -> Health:
     """Probe all parts at once; a part that fails or takes longer than `PROBE_SECONDS` is not ready."""
-    states = await asyncio.gather(*(_state(probe) for probe in parts.values()))
-    return Health(service, dict(zip(parts, states, strict=True)))
+    probes = [*parts.values(), *(warnings or {}).values()]
+    states = await asyncio.gather(*map(_state, probes))
+    faults = zip(warnings or {}, states[len(parts) :], strict=True)
+    return Health(
+        service,
+        dict(zip(parts, states[: len(parts)], strict=True)),
+        {name: state for name, state in faults if state != READY},
+    )
 
 
 async def _state(probe: Probe) -> str:
@@ -64,9 +85,10 @@ async def serve_http(
     health: Callable[[], Awaitable[Health]],
     metrics: Callable[[], Awaitable[bytes]],
     host: str = "127.0.0.1",
+    routes: Mapping[str, Route] | None = None,
 ) -> AsyncIterator[None]:
     """Answer GET `/health/live` (200), `/health/ready` (200 or 503, with the parts as JSON) and `/metrics` (200, in
-    the text format of Prometheus).
+    the text format of Prometheus); `routes` has further pages by the prefix of their paths, and may change.
 
     Raises:
         PortUnavailableError: another program listens there, or this user may not.
@@ -78,8 +100,8 @@ async def serve_http(
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, kind, body = await _answer(head, health, metrics)
-                writer.write(_response(status, kind, body, with_body=not head.startswith(b"HEAD ")))
+                status, page = await _answer(head, health, metrics, routes or {})
+                writer.write(_response(status, page, with_body=not head.startswith(b"HEAD ")))
                 await writer.drain()
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
@@ -104,30 +126,44 @@ async def serve_http(
 
 
 async def _answer(
-    head: bytes, health: Callable[[], Awaitable[Health]], metrics: Callable[[], Awaitable[bytes]]
-) -> tuple[int, str, bytes]:
-    """Status, content type and body."""
+    head: bytes,
+    health: Callable[[], Awaitable[Health]],
+    metrics: Callable[[], Awaitable[bytes]],
+    routes: Mapping[str, Route],
+) -> tuple[int, Page]:
     try:
         method, target, _version = head.split(b"\r\n", 1)[0].decode("ascii").split(" ")
     except ValueError:
-        return 400, JSON, orjson.dumps({"error": "not a request"})
+        return 400, _error("not a request")
     if method not in {"GET", "HEAD"}:
-        return 405, JSON, orjson.dumps({"error": "only GET"})
+        return 405, _error("only GET")
     match target.partition("?")[0]:
         case "/health/live":
-            return 200, JSON, orjson.dumps({"live": True})
+            return 200, Page(JSON, orjson.dumps({"live": True}))
         case "/health/ready":
             found = await health()
-            return (200 if found.ready else 503), JSON, found.to_json()
+            return (200 if found.ready else 503), Page(JSON, found.to_json())
         case "/metrics":
-            return 200, TEXT, await metrics()
-        case _:
-            return 404, JSON, orjson.dumps({"error": "try /health/ready, /health/live or /metrics"})
+            return 200, Page(TEXT, await metrics())
+        case path:
+            page = await _page(path, routes)
+            return (404, _error("try /health/ready, /health/live or /metrics")) if page is None else (200, page)
 
 
-def _response(status: int, kind: str, body: bytes, *, with_body: bool) -> bytes:
+async def _page(path: str, routes: Mapping[str, Route]) -> Page | None:
+    for prefix, route in routes.items():
+        if path.startswith(prefix):
+            return await route(path)
+    return None
+
+
+def _error(text: str) -> Page:
+    return Page(JSON, orjson.dumps({"error": text}))
+
+
+def _response(status: int, page: Page, *, with_body: bool) -> bytes:
     head = (
-        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {kind}\r\nCache-Control: no-store\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {page.content_type}\r\n"
+        f"Cache-Control: {page.cache}\r\nContent-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
     )
-    return head.encode() + (body if with_body else b"")
+    return head.encode() + (page.body if with_body else b"")
