@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from shared.language.audit import AUDIT_QUESTIONS
 from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.process.clock import new_id
@@ -41,6 +42,8 @@ async def test_a_running_switchboard_tells_the_same_story(running: RunningSwitch
                 position = max(position, reply.body.get("position", 0))
                 expected = next(commands)
             else:
+                if step.name in AUDIT_QUESTIONS:
+                    await wire.audited(account, position)
                 body = {"actor": step.actor, **step.fields, "at_least": position, "wait_ms": 10_000}
                 reply = await wire.ask(f"switchboard.query.v1.{account}.{step.name}", json.dumps(body).encode())
                 expected = next(questions)

@@ -13,7 +13,8 @@ from shared.client import AuthenticationFailed, PermissionDenied, connect, requi
 from shared.wire.connection import flush_confirmed
 from tests.deploy.production import Production, options_of, production
 from tests.journeys.wire import STREAM, TRUSTED, body, command_subject
-from tests.scale.fleet import SERVICES
+from tests.real_servers import wait_until
+from tests.scale.fleet import SERVICES, Member
 from tests.scale.test_each_alone import OWN_FAMILIES, page
 
 SECRETS: Final = ("SWITCHBOARD_SECRETS_DIR",)
@@ -29,9 +30,14 @@ def test_no_service_wants_what_it_may_not(guarded: Production) -> None:
 
 def test_each_service_tells_all_its_metrics(guarded: Production) -> None:
     for service, families in OWN_FAMILIES.items():
-        found = page(guarded.members[service][0])
-        assert families <= set(found.families), service
-        assert set(found.samples["switchboard_part_ready"].values()) == {1.0}
+        member = guarded.members[service][0]
+        # A lag that cannot be read at the moment is left out.
+        wait_until(lambda m=member, f=families: f <= set(page(m).families), what=f"{service} to tell all")  # type: ignore[misc]
+        wait_until(lambda m=member: all_parts_ready(m), what=f"{service} to be ready")  # type: ignore[misc]
+
+
+def all_parts_ready(member: Member) -> bool:
+    return set(page(member).samples["switchboard_part_ready"].values()) == {1.0}
 
 
 def test_people_see_the_stream_the_views_and_their_settings(guarded: Production) -> None:
@@ -91,16 +97,19 @@ async def test_an_auditor_asks_every_question_and_nothing_else(guarded: Producti
 
         # The index follows the log on its own: what others did here a moment ago may not be in it yet.
         end = (await ask("Coverage"))["log"]["position"]
-        coverage = await ask("Coverage", at_least=end, wait_ms=10_000)
+        await wire.audited("acme", end)
+        coverage = await ask("Coverage")
         assert coverage["index"]["position"] == coverage["log"]["position"]
         (entry, *_) = await ask("Timeline", address="support@acme.example")
         assert entry["sentence"].endswith("connected support@acme.example to the inbox support.")
-        (traced,) = await ask("Trace", command_id=entry["command_id"])
-        assert traced["events"][0]["missing"] == {}
+        async with asyncio.timeout(20):
+            # A view that is busy may leave its time open.
+            while (await ask("Trace", command_id=entry["command_id"]))[0]["events"][0]["missing"]:
+                await asyncio.sleep(0.05)
         tried = [item["today"] for item in await ask("Refusals", today=True) if item["entry"]]
         assert {one["missing"] for one in tried} == {None}
-        assert any(item["question"] for item in await ask("About", user="bob")) is False
-        assert any(item["question"] for item in await ask("About", user="bob"))
+        before, after = [len([one for one in await ask("About", user="bob") if one["question"]]) for _ in range(2)]
+        assert after == before + 1
         with pytest.raises(nats.errors.TimeoutError):
             await wire.ask("switchboard.query.v1.acme.Usage", b"{}", seconds=0.3)
 
@@ -192,13 +201,17 @@ def test_servers_that_write_the_subject_of_acknowledgements_otherwise_are_served
     with production("feature_flags { js_ack_fc_v2: true }") as made:
         made.begin_all()
         assert made.command_line("ops", "demo")[0] == 0
-        code, output = made.command_line("ops", "streams", "--json")
-        assert code == 0, output
-        told = {one["name"]: one for one in json.loads(output)["consumers"]}
-        for view in ("inbox_views", "routing"):
-            assert (told[view]["unacknowledged"], told[view]["pending"]) == (0, 0)
+        # The last acknowledgement comes after the answer.
+        wait_until(lambda: nothing_waits(made), what="both views to acknowledge everything")
         made.keep_output()
         assert not any("not_allowed" in said for said in made.said.values())
+
+
+def nothing_waits(made: Production) -> bool:
+    code, output = made.command_line("ops", "streams", "--json")
+    assert code == 0, output
+    told = {one["name"]: one for one in json.loads(output)["consumers"]}
+    return not any(told[view][what] for view in ("inbox_views", "routing") for what in ("unacknowledged", "pending"))
 
 
 def test_services_that_start_before_nats_and_database_are_there_come_up_with_them() -> None:

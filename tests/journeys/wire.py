@@ -17,6 +17,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError, ServiceUnavailableError
 
 TRUSTED = "service:journeys"
+AUDITOR = "service:audit.journeys"
 ANSWER_SECONDS = 15.0
 EVENTS = "switchboard.event.v1.>"
 STREAM = "SWITCHBOARD_EVENTS"
@@ -106,6 +107,14 @@ class Wire:
 
     async def question(self, account: str, name: str, actor: str | None = TRUSTED, /, **fields: Any) -> Reply:
         return await self.ask(question_subject(account, name), body(actor, fields))
+
+    async def audited(self, account: str, position: int, seconds: float = 60.0) -> None:
+        """Returns when the audit, which follows the log on its own and rests meanwhile, answers as of a position."""
+        asked = {"at_least": position, "wait_ms": 10_000}
+        async with asyncio.timeout(seconds):
+            while (told := await self.question(account, "Coverage", AUDITOR, **asked)).error:
+                assert told.reason in {"BUSY", "VIEW_BEHIND"}, told.body
+                await asyncio.sleep(0.05)
 
     async def flood(self, requests: Iterable[tuple[str, bytes]], in_flight: int = 256) -> list[Reply]:
         """The replies in the order of the requests, of which so many are under way at any time.

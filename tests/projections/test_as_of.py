@@ -229,7 +229,8 @@ async def test_a_history_that_is_behind_says_how_far_it_is(private_nats: Running
             }  # fmt: skip
             assert (await bus.ask("Usage", as_of=story.end - 1)).error is None
             assert (await bus.ask("Address", address=BOB)).result["state"] == "connected"
-        told = await bus.ask("Address", address=BOB, as_of=story.end, wait_ms=10_000)
+        await eventually(lambda: follows(bus, story.end))
+        told = await bus.ask("Address", address=BOB, as_of=story.end)
     assert told.result["state"] == "connected"
 
 
@@ -310,8 +311,9 @@ async def test_a_dead_letter_counts_from_its_position_on(private_nats: RunningNa
     story.tell(e.FromNameChanged(address=BOB, from_name="one"))
     async with both_views(private_nats, database) as bus:
         await write_log(database, story.recorded, {story.end: "switchboard.Unheard.v9"})
+        await eventually(lambda: follows(bus, story.end))
         told = [
-            (await bus.ask("Address", actor=SERVICE, address=BOB, as_of=position, wait_ms=10_000)).body
+            (await bus.ask("Address", actor=SERVICE, address=BOB, as_of=position)).body
             for position in (before, story.end)
         ]
     assert "incomplete_since" not in told[0]

@@ -12,7 +12,7 @@ from shared.language import events as e
 from shared.language.recorded import Recorded
 from tests.audit.random_histories import Chance
 from tests.inbox_views.stories import Bus, Story, beginning, eventually, personal
-from tests.projections.test_as_of import SERVICE, add, both_views, follows, publish, questions, stopped
+from tests.projections.test_as_of import NOT_NOW, SERVICE, add, both_views, follows, publish, questions, stopped
 from tests.real_servers import RunningNats
 
 # Zoe holds nothing and is a member nowhere, nobody knows Yan.
@@ -54,11 +54,13 @@ def with_zoe(recorded: Sequence[Recorded]) -> list[Recorded]:
 
 
 async def answers(bus: Bus, position: int, actor: str, moment: dict[str, Any]) -> list[Any]:
-    """The body and the error of each question; of a refusal, only the error."""
+    """The body and the error of each question; of a refusal, only the error. A busy service is asked again."""
     asked = questions(position)
-    told = await asyncio.gather(*(bus.ask(name, actor=actor, wait_ms=10_000, **fields, **moment)
-                                  for name, fields in asked))  # fmt: skip
-    return [(one.body if one.error is None else None, one.error) for one in told]
+    while True:
+        told = await asyncio.gather(*(bus.ask(name, actor=actor, wait_ms=10_000, **fields, **moment)
+                                      for name, fields in asked))  # fmt: skip
+        if not NOT_NOW.intersection(one.error[1] for one in told if one.error):
+            return [(one.body if one.error is None else None, one.error) for one in told]
 
 
 def rightly(recorded: Sequence[Recorded], position: int, user: str) -> str:
