@@ -175,6 +175,13 @@ async def test_the_alerts_ask_only_for_what_is_told(shown: Page) -> None:
     assert alerts == text.count(" expr: ") == text.count(" severity: ") == text.count(" summary: ") > 0
 
 
+async def test_the_page_of_metrics_names_what_follows_the_log_on_its_own(shown: Page) -> None:
+    views = {dict(labels)["view"] for labels in shown.samples["switchboard_history_position"]}
+    assert views == {*VIEWS, "audit", "audit_index"}
+    text = (ROOT / "deploy/METRICS.md").read_text()
+    assert [view for view in views - {*VIEWS} if f'view="{view}"' not in text] == []
+
+
 async def test_the_readme_names_every_metric_and_no_other(shown: Page) -> None:
     told = set(re.findall(r"`(switchboard_[a-z_]+)`", (ROOT / "deploy/METRICS.md").read_text()))
     names = {f"{family.name}_total" if family.type == "counter" else family.name for family in shown.families.values()}
