@@ -34,6 +34,9 @@ SEED: Final = "SWITCHBOARD_NATS_NKEY_SEED"
 URL: Final = "SWITCHBOARD_POSTGRES_URL"
 POSTGRES: Final = "postgres:5432"
 DATABASE: Final = "switchboard"
+# Before there was a service of that name, `audit` was an example of a reader.
+FORMER_READER: Final = "audit"
+READER: Final = "siem"
 
 
 def main() -> None:
@@ -47,6 +50,7 @@ def main() -> None:
 
 def make(folder: Path, postgres: str | None = None) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rename_former_reader(folder)
     keys = {user: public_key(kept(folder / user / SEED, new_seed)) for user in users()}
     lines = [f"{user.upper().replace('-', '_')}: {key}" for user, key in keys.items()]
     written(folder / "nats" / "keys.conf", "\n".join(["# Made by make_secrets.py.", *lines]))
@@ -55,6 +59,14 @@ def make(folder: Path, postgres: str | None = None) -> None:
     for user, role in ROLES.items():
         password = kept(folder / "postgres" / role, new_password)
         written(folder / user / URL, f"postgresql://{role}:{password}@{where}")
+
+
+def rename_former_reader(folder: Path) -> None:
+    """Leave its key to the reader, so that the service gets one of its own."""
+    former, reader = folder / FORMER_READER, folder / READER
+    if (former / SEED).exists() and not (former / URL).exists() and not reader.exists():
+        former.rename(reader)
+        print(f"The reader {FORMER_READER} is called {READER} now: its key is in {reader}.")
 
 
 def users() -> list[str]:

@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import nkeys
@@ -31,20 +31,30 @@ from tests.real_servers import ROOT, RunningServer, free_port, new_folder
 from tests.scale.fleet import SERVICES, Member
 
 DEPLOY: Final = ROOT / "deploy"
+EVENT_STORE: Final = ROOT / "services/connections/store/event_store.sql"
 SEED: Final = "SWITCHBOARD_NATS_NKEY_SEED"
 URL: Final = "SWITCHBOARD_POSTGRES_URL"
 
 
-class Secrets:
-    """What `make_secrets.py` makes."""
+class Release(NamedTuple):
+    """The files of a release: its folder `deploy`, and the tables of the event store."""
 
-    def __init__(self, folder: Path) -> None:
+    deploy: Path = DEPLOY
+    event_store: Path = EVENT_STORE
+
+
+class Secrets:
+    """What `make_secrets.py` of a release makes; `release` may be set to a later one."""
+
+    def __init__(self, folder: Path, release: Release = Release()) -> None:  # noqa: B008  it is frozen
         self.folder = folder
+        self.release = release
         self.make()
 
     def make(self) -> None:
         """What is missing."""
-        subprocess.run([sys.executable, DEPLOY / "make_secrets.py", self.folder], check=True, stdout=subprocess.DEVNULL)
+        maker = self.release.deploy / "make_secrets.py"
+        subprocess.run([sys.executable, maker, self.folder], check=True, stdout=subprocess.DEVNULL)
 
     def seed(self, user: str) -> str:
         return (self.folder / user / SEED).read_text().strip()
@@ -71,7 +81,7 @@ class GuardedNats(Nats):
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(DEPLOY / "nats", self._here / "nats", dirs_exist_ok=True)
+        shutil.copytree(self._secrets.release.deploy / "nats", self._here / "nats", dirs_exist_ok=True)
         configuration = self._here / "nats" / "server.conf"
         text = configuration.read_text()
         assert '"/data"' in text
@@ -142,8 +152,8 @@ class RunningGuardedPostgres(RunningServer):
         self._secrets.move_postgres(f"/{DATABASE}?host={self._postgres.socket_folder}")
         self.tool(
             "env",
-            f"SWITCHBOARD_SQL={DEPLOY / 'postgres'}",
-            f"SWITCHBOARD_EVENT_STORE={ROOT / 'services/connections/store/event_store.sql'}",
+            f"SWITCHBOARD_SQL={self._secrets.release.deploy / 'postgres'}",
+            f"SWITCHBOARD_EVENT_STORE={self._secrets.release.event_store}",
             f"SWITCHBOARD_PASSWORDS={self._secrets.folder / 'postgres'}",
             *administrator,
             str(DEPLOY / "postgres" / "init.sh"),
@@ -170,8 +180,8 @@ class RunningGuardedNats(RunningServer):
 class Production:
     """The servers and, as far as they were begun, the services; `nats` and `postgres` may be stopped and wiped."""
 
-    def __init__(self, folder: Path, more_of_nats: str = "") -> None:
-        self.secrets = Secrets(folder / "secrets")
+    def __init__(self, folder: Path, more_of_nats: str = "", release: Release = Release()) -> None:  # noqa: B008
+        self.secrets = Secrets(folder / "secrets", release)
         self.nats = RunningGuardedNats(folder / "n", self.secrets, more_of_nats)
         self.postgres = RunningGuardedPostgres(folder / "p", self.secrets)
         self.members: dict[str, list[Member]] = {service: [] for service in SERVICES}
@@ -227,10 +237,10 @@ class Production:
 
 
 @contextmanager
-def production(more_of_nats: str = "") -> Iterator[Production]:
+def production(more_of_nats: str = "", release: Release = Release()) -> Iterator[Production]:  # noqa: B008
     """The servers, roles and tables; no service yet."""
     with new_folder() as folder:
-        made = Production(folder, more_of_nats)
+        made = Production(folder, more_of_nats, release)
         try:
             made.postgres.initialise()
             yield made
