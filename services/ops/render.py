@@ -1,5 +1,6 @@
 """Replies and answers for people: a refusal with advice, a list as a table, anything else key by key."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,8 @@ WORDS: Final[Mapping[str, str]] = {
     "primary": "alias of",
     "retry_after_ms": "retry after, ms",
 }
+# The errors are shown below.
+SEE_ERRORS: Final = re.compile(r": see details\.errors.*$")
 # Wider than any terminal, to measure the natural width of a table.
 WIDEST: Final = 10_000
 
@@ -60,7 +63,8 @@ def _accepted(command: str, body: Mapping[str, Any]) -> RenderableType:
 
 def _refused(body: Mapping[str, Any]) -> RenderableType:
     head = Text.assemble(("✗ Refused", "bold red"), "  ", (plain(body.get("reason")), "bold"))
-    parts: list[RenderableType] = [head, Text(f"  {plain(body.get('message'))}")]
+    message = SEE_ERRORS.sub(":", plain(body.get("message")))
+    parts: list[RenderableType] = [head, Text(f"  {message}")]
     details = dict(body.get("details") or {})
     errors = details.pop("errors", None)
     details.pop("known", None)  # all names; the most similar are suggested instead
@@ -108,6 +112,8 @@ def value_of(value: Any) -> RenderableType:
     """A list of objects as a table, an object key by key, another value as text."""
     if isinstance(value, Mapping):
         grid = Table.grid(padding=(0, 2))
+        grid.add_column()
+        grid.add_column(overflow="fold")
         for key, one in value.items():
             grid.add_row(Text(_label(key), style="dim"), Text(plain(one)))
         return grid

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from services.ops import render
 from services.ops.moments import moment
+from services.ops.question_errors import in_words_of_options
 from services.ops.strict_json import DuplicateKeyError, parsed
 from services.ops.terminal import DONE, INTERRUPTED, REFUSED, Json, Url, done, err, print_json, switchboard_at
 from shared.language.catalog import QUESTIONS
@@ -115,10 +116,15 @@ def query(
     if as_json:
         print_json(reply)
     else:
-        render.answer(reply, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion) and "after" not in body)
+        shown = reply if as_of is None else in_words_of_options(reply, ["--as-of"], _typed)
+        render.answer(shown, is_list=issubclass(QUESTIONS.get(name, object), ListQuestion) and "after" not in body)
         _print_suggestion(name, reply.get("error") == "QUERY_UNKNOWN", QUESTIONS)
         _print_field_help(QUESTIONS.get(name), body, reply)
     raise typer.Exit(REFUSED if "error" in reply else DONE)
+
+
+def _typed(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"message": error.get("message"), "field": "--as-of" if error.get("field") == "as_of" else error["field"]}
 
 
 async def _request(

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import logging
+import os
 import signal
-from collections.abc import AsyncIterator, Coroutine
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
@@ -13,6 +15,7 @@ import typer
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
+from rich.text import Text
 
 from services.ops.printable import LINE_BREAK, printable, printable_json
 from shared.process.settings import Settings
@@ -20,12 +23,13 @@ from shared.process.settings import Settings
 if TYPE_CHECKING:
     from shared.client import Switchboard
 
-# For scripts; usage errors are 2 by convention, and 130 is Ctrl-C.
+# For scripts; usage errors are 2 by convention, 130 is Ctrl-C, and 141 a closed pipe, as by SIGPIPE.
 DONE: Final = 0
 REFUSED: Final = 1
 USAGE: Final = 2
 NO_ANSWER: Final = 3
 INTERRUPTED: Final = 130
+PIPE_CLOSED: Final = 141
 
 REACH_SECONDS: Final = 3.0
 
@@ -35,14 +39,32 @@ Url = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
-out = Console(soft_wrap=True, highlight=False)
+
+class _Output(Console):
+    """Standard output; its reader may go away, as `head` does after its lines."""
+
+    def on_broken_pipe(self) -> None:
+        end_quietly()
+
+
+out = _Output(soft_wrap=True, highlight=False)
 err = Console(stderr=True, highlight=False)
 
 T = TypeVar("T")
 
 
-def print_json(value: Any) -> None:
-    typer.echo(printable_json(json.dumps(value, indent=2, ensure_ascii=False)))
+def print_json(value: Any, indent: int | None = 2) -> None:
+    try:
+        typer.echo(printable_json(json.dumps(value, indent=indent, ensure_ascii=False)))
+    except BrokenPipeError:
+        end_quietly()
+
+
+def end_quietly() -> NoReturn:
+    """End because nobody reads the output any more."""
+    # Python would try to write the rest when it ends, and complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise typer.Exit(PIPE_CLOSED)
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -112,10 +134,26 @@ async def _without_interrupt_at_the_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 @asynccontextmanager
-async def switchboard_at(url: str | None, timeout: float) -> AsyncIterator["Switchboard"]:
-    """Connect to the Switchboard at the URL, or on this machine; retry requests for `timeout` seconds."""
+async def switchboard_at(url: str | None, timeout: float, advice: str = "") -> AsyncIterator["Switchboard"]:
+    """Connect to the Switchboard at the URL, or on this machine; retry requests for `timeout` seconds.
+
+    The first time that a request has no reply, it says so at once, with `advice`.
+    """
     from shared.client import connect
 
-    address = url or settings().nats_url_to_ask()
-    async with connect(address, "switchboard-cli", timeout, connect_timeout=REACH_SECONDS) as switchboard:
+    address, on_no_reply = url or settings().nats_url_to_ask(), _say_once(timeout, advice)
+    async with connect(address, "switchboard-cli", timeout, REACH_SECONDS, on_no_reply) as switchboard:
         yield switchboard
+
+
+def _say_once(timeout: float, advice: str) -> Callable[[str, str], None]:
+    said = False
+
+    def say(subject: str, cause: str) -> None:
+        nonlocal said
+        if not said:
+            said = True
+            text = f"No reply to {subject} yet ({cause}); asking again for up to {timeout:g} s. {advice}"
+            err.print(Text(printable(text.strip())))
+
+    return say

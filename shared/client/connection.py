@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shared.client.account import Account
 from shared.client.errors import AuthenticationFailed, ConnectionFailed, InvalidRequest, InvalidSettings
-from shared.client.retries import NOT_PROCESSED, REQUEST_TIMEOUT_SECONDS, RetryingRequests, wait_seconds
+from shared.client.retries import NOT_PROCESSED, REQUEST_TIMEOUT_SECONDS, OnNoReply, RetryingRequests, wait_seconds
 from shared.client.subscription import ReceivedEvent, subscribe
 from shared.language import subjects
 from shared.wire.connection import connect_to_nats
@@ -27,11 +27,15 @@ class Switchboard:
     """Switchboard over a connection of its own; `connect` makes one."""
 
     def __init__(
-        self, client: Client, timeout: float = REQUEST_TIMEOUT_SECONDS, permissions: Permissions | None = None
+        self,
+        client: Client,
+        timeout: float = REQUEST_TIMEOUT_SECONDS,
+        permissions: Permissions | None = None,
+        on_no_reply: OnNoReply | None = None,
     ) -> None:
         self._client = client
         self._permissions = permissions or Permissions()
-        self._requests = RetryingRequests(client, timeout, self._permissions)
+        self._requests = RetryingRequests(client, timeout, self._permissions, on_no_reply)
 
     def account(self, name: str, actor: str) -> Account:
         """Return an account as one actor sees it.
@@ -95,6 +99,7 @@ async def connect(
     name: str = "switchboard-client",
     timeout: float = REQUEST_TIMEOUT_SECONDS,
     connect_timeout: float = CONNECT_TIMEOUT_SECONDS,
+    on_no_reply: OnNoReply | None = None,
     **options: Any,
 ) -> AsyncIterator[Switchboard]:
     """Connect to the NATS of a Switchboard; the connection is restored by itself when it is lost.
@@ -104,6 +109,7 @@ async def connect(
         name: the name of the connection, which NATS shows to operators.
         timeout: for how many seconds a request is retried until a reply comes.
         connect_timeout: for how many seconds to try to connect.
+        on_no_reply: called with the subject and the cause each time that a request is retried because no reply came.
         options: options of `nats.connect` that say who connects, such as `nkeys_seed_str` and `inbox_prefix`. They
             replace SWITCHBOARD_NATS_NKEY_SEED and SWITCHBOARD_NATS_INBOX_PREFIX of the environment.
 
@@ -116,7 +122,7 @@ async def connect(
     permissions = Permissions(user_of(options, url), options["inbox_prefix"])
     client = await _client(url, name, connect_timeout, permissions, options)
     try:
-        yield Switchboard(client, timeout, permissions)
+        yield Switchboard(client, timeout, permissions, on_no_reply)
     finally:
         await close(client)
 

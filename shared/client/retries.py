@@ -4,7 +4,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import nats.errors
@@ -30,16 +30,23 @@ RETRIED: Final = NOT_PROCESSED | {"VIEW_BEHIND", "HISTORY_BEHIND"}
 # A client that buffers nothing raises the first one while it has no connection.
 DISCONNECTED: Final = (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionReconnectingError)
 NO_REPLY: Final = (nats.errors.NoRespondersError, nats.errors.TimeoutError, TimeoutError)
+# Is called with the subject, and with what happened, each time that a request is sent again because no reply came.
+OnNoReply = Callable[[str, str], None]
 
 
 class RetryingRequests:
     """Requests over one connection, each sent again for at most `timeout` seconds."""
 
     def __init__(
-        self, client: Client, timeout: float = REQUEST_TIMEOUT_SECONDS, permissions: Permissions | None = None
+        self,
+        client: Client,
+        timeout: float = REQUEST_TIMEOUT_SECONDS,
+        permissions: Permissions | None = None,
+        on_no_reply: OnNoReply | None = None,
     ) -> None:
         self._requests = Requests(client, permissions)
         self._timeout = timeout
+        self._on_no_reply = on_no_reply
 
     async def request(
         self, subject: str, fields: Mapping[str, Any], wait: float = 0.0, retried: Collection[str] = RETRIED
@@ -74,6 +81,8 @@ class RetryingRequests:
                 cause += f"; replied {last_code} before" if last_code else ""
                 raise RequestTimeout(subject, self._timeout, fields.get("command_id"), cause)
             last_code = (code_of(reply) if reply else None) or last_code
+            if reply is None and self._on_no_reply is not None:
+                self._on_no_reply(subject, cause)
             await asyncio.sleep(pause)
 
     async def _attempt(self, subject: str, data: bytes, seconds: float) -> tuple[dict[str, Any] | None, str]:

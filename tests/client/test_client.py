@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import nats
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import TypeAdapter, ValidationError
 
@@ -44,7 +45,7 @@ from shared.language.rules import UsersAndTeams
 from shared.process.clock import new_id
 from shared.wire.backoff import Backoff
 from shared.wire.connection import connect_to_nats, flush_confirmed
-from tests.journeys.wire import Wire
+from tests.journeys.wire import Wire, connected
 from tests.real_servers import RunningNats, RunningSwitchboard, free_port
 
 ADDRESS = "support@acme.example"
@@ -151,6 +152,8 @@ async def test_the_typed_results_leave_out_nothing_of_the_wire(acme: Account, ru
     }  # fmt: skip
     assert isinstance(await acme.assign_seat("nobody"), Refused)
     require(await acme.set_routing("inbox", UsersAndTeams(users=("bob",)), correlation_id="tests"))
+    async with connected(running.nats_url) as wire:
+        await wire.audited(acme.name, acme.position)
     for name, question in QUESTIONS.items():
         body = {"actor": "service:audit.tests", "wait_ms": 10_000, "at_least": acme.position, **fields.get(name, {})}
         raw = await asked(running, f"switchboard.query.v1.{acme.name}.{name}", body)
@@ -299,6 +302,28 @@ async def test_a_caller_without_a_reply_learns_the_id_to_send_again(nats: Runnin
         assert raised.value.command_id
         with pytest.raises(RequestTimeout):
             await switchboard.account("nobody", "ana").usage()
+
+
+async def test_a_caller_may_hear_at_once_that_no_reply_comes(nats: RunningNats) -> None:
+    causes: list[tuple[str, str]] = []
+
+    async def serve_once_it_was_missed() -> Client:
+        while not causes:
+            await asyncio.sleep(0.01)
+        server = await connect_to_nats(nats.url, "answers")
+
+        async def reply(message: Msg) -> None:
+            await message.respond(b'{"position": 1, "result": []}')
+
+        await server.subscribe("switchboard.query.v1.missed.*", cb=reply)
+        return server
+
+    serving = asyncio.create_task(serve_once_it_was_missed())
+    async with connect(nats.url, on_no_reply=lambda *what: causes.append(what)) as switchboard:
+        assert (await switchboard.request("switchboard.query.v1.missed.Users", {}))["position"] == 1
+    await (await serving).close()
+    assert {subject for subject, _ in causes} == {"switchboard.query.v1.missed.Users"}
+    assert "no responders" in causes[0][1]
 
 
 async def test_each_of_thousands_of_requests_gets_its_own_reply(nats: RunningNats) -> None:

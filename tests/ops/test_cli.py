@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from tests.journeys.wire import Account, connected
 from tests.real_servers import ROOT, RunningNats, RunningSwitchboard, free_port
 
 DONE, REFUSED, USAGE, NO_ANSWER = range(4)
+PIPE_CLOSED = 141
+# Python without a buffer does not notice that a write was cut short.
+BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 
 
 class Answering:
@@ -164,6 +168,29 @@ async def test_a_wrong_setting_is_named_by_what_only_asks_too() -> None:
     assert (code, "SWITCHBOARD_HTTP_PORT" in output, "never awaited" in output) == (USAGE, True, False), output
 
 
+@pytest.mark.parametrize("words", [(), ("--json",)])
+async def test_a_reader_that_goes_away_ends_an_answer_quietly(words: tuple[str, ...], answering: Answering) -> None:
+    answering.reply = {"position": 1, "result": [{"name": "x" * 900}] * 900}
+    line = "{} -m services.ops.cli query --url {} acme Users {} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    process = await asyncio.create_subprocess_exec(
+        "bash", "-c", line.format(sys.executable, answering.url, " ".join(words)),
+        cwd=ROOT, env=BUFFERED, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    output, errors = await process.communicate()
+    assert (process.returncode, bool(output), errors) == (PIPE_CLOSED, True, b"")
+
+
+async def test_an_error_about_a_moment_names_the_option(answering: Answering) -> None:
+    ends = {"first": {"position": 1, "time": "2026-03-01T00:00:00.000Z"}, "last": {"position": 1_204, "time": None}}
+    answering.reply = {"error": "AS_OF_TOO_EARLY", "message": "Not answered: x. Ask details.first.", "details": ends}
+    words = ("query", "--url", answering.url, "acme", "Usage", "--as-of", "0")
+    code, output = await switchboard(*words)
+    advice = "Not answered: x. Give --as-of a moment between position 1 (2026-03-01T00:00:00.000Z) and position 1,204"
+    assert (code, advice in output, "details" in output) == (REFUSED, True, False), output
+    code, output = await switchboard(*words, "--json")
+    assert (code, json.loads(output)) == (REFUSED, answering.reply)
+
+
 async def test_brackets_are_text(answering: Answering) -> None:
     answering.reply = {"outcome": "refused", "reason": "COMMAND_INVALID", "details": {"errors": [{"field": "[/x]"}]}}
     code, output = await switchboard("command", "--url", answering.url, "acme", "AssignSeat", "[/x]=1")
@@ -192,6 +219,7 @@ async def test_no_nats_no_service_and_no_answer_are_one_code(nats: RunningNats) 
     assert (code, "Is Switchboard running" in output) == (NO_ANSWER, True)
     code, output = await switchboard("command", "--url", nats.url, "--timeout", "0.2", "acme", "X", "command_id=mine")
     assert (code, "no responders" in output, "command_id mine" in output) == (NO_ANSWER, True, True)
+    assert output.startswith("No reply to switchboard.command.v1.acme.X yet (nats: no responders"), output
     connection = await nats_py.connect(nats.url)
     await connection.subscribe("switchboard.query.v1.acme.Slow")
     await flush_confirmed(connection)

@@ -39,7 +39,10 @@ from shared.language import audit
 EXIT_CODES: Final = "Exit code 0: answered; 1: refused; 2: wrong usage; 3: no answer."
 
 app = typer.Typer(
-    help="Ask about the past: who did what, what was refused, who could read and send. Every question is on record.",
+    help=(
+        "Ask about the past: who did what, what was refused, who could read and send. Every question is on record. "
+        "A moment is a time, or a position: all events of the log are numbered 1, 2, 3 …"
+    ),
     no_args_is_help=True,
     epilog=EXIT_CODES,
 )

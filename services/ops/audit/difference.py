@@ -32,7 +32,8 @@ def _thing(one: Item) -> RenderableType:
 def bisected(found: Item) -> Iterator[RenderableType]:
     """The first moment at which the value was so, the event, and the value before and after."""
     if found["position"] is None:
-        yield block(Text(f"It never became so, up to position {number(found['last'])}."))
+        advice = "`switchboard query` shows the answer of now, and so which paths there are."
+        yield block(Text(f"It never became so, up to position {number(found['last'])}. {advice}"))
         return
     sentence = value(found["sentence"]) if found["sentence"] else "It was so already as of the first moment."
     values = grid((side, value(found[side])) for side in ("before", "after"))

@@ -1,12 +1,22 @@
 """The arguments and options of the verbs of `switchboard audit`."""
 
-from collections.abc import Iterable
-from typing import Annotated, Final
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
 from shared.language.commands import COMMANDS
 from shared.language.reasons import Reason
+
+# Errors about several fields of a question, and what they mean here.
+TOGETHER: Final[Mapping[str, str]] = {
+    "name at most one of address, inbox, user and team": "give at most one of --address, --inbox, --user and --team",
+    "name exactly one of address and inbox": "give --address or --inbox",
+    "name exactly one of command_id, correlation_id and event_id": (
+        "give one of --command-id, --correlation-id and --event-id"
+    ),
+    "at goes without from and to": "give --at, or --from and --to",
+}
 
 WHEN: Final = "a position, or a time with its offset such as 2026-03-03T09:15:00+01:00."
 
@@ -45,3 +55,18 @@ Actor = Annotated[
 ]
 Seconds = Annotated[float, typer.Option("--timeout", help="Seconds to wait for each answer.")]
 SECONDS: Final = 35.0
+
+
+def option(field: str) -> str:
+    """How a field of a question is typed."""
+    if field == "question":
+        return "QUESTION"
+    if field.startswith("fields."):
+        return f"{field.removeprefix('fields.')}=…"
+    return f"--{field.replace('_', '-')}" if field else ""
+
+
+def typed(error: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The error of a field of a question, with the field as it is typed."""
+    field, message = str(error.get("field") or ""), str(error.get("message"))
+    return {"field": option(field), "message": TOGETHER.get(message, message)}

@@ -1,7 +1,6 @@
 """One audit question over NATS: who asks, its pages, and what to do when there is no answer."""
 
 import getpass
-import json
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -9,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from services.ops import render
-from services.ops.audit.layout import WithoutPadding
-from services.ops.printable import printable_json
+from services.ops.audit.layout import WithoutPadding, indented
+from services.ops.audit.options import option, typed
+from services.ops.question_errors import in_words_of_options
 from services.ops.send import token
 from services.ops.terminal import NO_ANSWER, REFUSED, done, err, fail, out, print_json, switchboard_at
 from shared.language import subjects
@@ -30,6 +30,7 @@ Items = Sequence[Mapping[str, Any]]
 
 NOT_IN_A_NAME: Final = re.compile(r"[^A-Za-z0-9._-]")
 LONGEST_NAME: Final = 50
+MOMENTS: Final = ("at", "from", "to")
 NOT_RUNNING: Final = "Is the audit service running (`switchboard run audit`)?"
 ADVICE: Final[Mapping[str, str]] = {
     QuestionError.PERMISSION_MISSING: (
@@ -70,7 +71,7 @@ def ask(
     """
 
     async def answered() -> Answer:
-        async with switchboard_at(asker.url, asker.seconds) as switchboard:
+        async with switchboard_at(asker.url, asker.seconds, NOT_RUNNING) as switchboard:
             answer = await _page(switchboard, asker, question, fields, 0)
             while (further := go_on(answer["result"])) is not None:
                 answer = await _page(switchboard, asker, question, {**fields, **further}, further["from"])
@@ -127,7 +128,7 @@ async def _pages(
     asker: Asker, question: type[Question], fields: Mapping[str, Any], limit: int | None
 ) -> AsyncIterator[Answer]:
     count, after = 0, None
-    async with switchboard_at(asker.url, asker.seconds) as switchboard:
+    async with switchboard_at(asker.url, asker.seconds, NOT_RUNNING) as switchboard:
         while True:
             size = LARGEST_LIMIT if limit is None else min(limit - count, LARGEST_LIMIT)
             answer = await _page(switchboard, asker, question, {**fields, "limit": size, "after": after}, count)
@@ -157,18 +158,25 @@ async def _page(
     except RequestTimeout as error:
         fail(f"{str(error)[:1].upper()}{str(error)[1:]}. {NOT_RUNNING}", NO_ANSWER)
     if "error" in answer:
-        _refused(asker, answer)
+        _refused(asker, answer, [option(name) for name in MOMENTS if name in body])
     return answer
 
 
-def _refused(asker: Asker, answer: Answer) -> NoReturn:
+def _refused(asker: Asker, answer: Answer, moments: Sequence[str]) -> NoReturn:
     if asker.as_json:
         print_json(answer)
     else:
-        render.answer(answer)
+        _print([_refusal(in_words_of_options(answer, moments, typed))])
         if advice := ADVICE.get(answer["error"]):
             err.print(Text(advice))
     raise typer.Exit(REFUSED)
+
+
+def _refusal(answer: Answer) -> RenderableType:
+    head = Text.assemble(("✗ Refused", "bold red"), "  ", (render.plain(answer["error"]), "bold"))
+    details = {name: one for name, one in (answer.get("details") or {}).items() if name != "known"}
+    parts: list[RenderableType] = [head, indented(Text(render.plain(answer.get("message"))))]
+    return Group(*parts, *([indented(render.value_of(details))] if details else []))
 
 
 def _print(parts: Iterable[RenderableType]) -> None:
@@ -179,12 +187,13 @@ def _print(parts: Iterable[RenderableType]) -> None:
 
 def _print_lines(items: Items) -> None:
     for item in items:
-        typer.echo(printable_json(json.dumps(item, ensure_ascii=False)))
+        print_json(item, indent=None)
 
 
 def _end(answer: Answer, count: int) -> str:
-    how_many = f"the first {count:,} (more with a larger --limit)" if answer["next"] else f"{count or 'none'} in all"
-    return f"{how_many}, {as_of(answer)}"
+    if answer["next"]:
+        return f"the first {count:,} (more with a larger --limit), {as_of(answer)}"
+    return f"{f'{count:,} in all' if count else 'nothing found'}, {as_of(answer)}"
 
 
 def as_of(answer: Answer) -> str:

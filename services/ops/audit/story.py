@@ -90,7 +90,7 @@ def _today(today: Item) -> str:
 
 
 def _question(one: Item) -> RenderableType:
-    place = f"as of position {number(one['position'])}"
+    place = f"as of position {number(one['position'])}" if one["position"] else ""
     head = Text.assemble((exact_time(one["time"]), "bold"), f"  {value(one['actor'])}  ", (place, "dim"))
     fields = ", ".join(f"{value(name)} {value(given)}" for name, given in one["fields"].items() if given is not None)
     text = (

@@ -13,7 +13,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from services.ops.audit.request import default_actor
-from services.ops.terminal import DONE, INTERRUPTED, NO_ANSWER, REFUSED, USAGE
+from services.ops.terminal import DONE, INTERRUPTED, NO_ANSWER, PIPE_CLOSED, REFUSED, USAGE
 from shared.language.audit_answers import AUDIT_RESULTS
 from shared.language.text import AUDITOR
 from shared.wire.connection import flush_confirmed
@@ -90,7 +90,7 @@ async def test_a_list_is_asked_for_as_it_was_typed(
 ) -> None:
     auditing.pages = [[]]
     code, output = await auditing.ask(*words, "--actor", ZOE)
-    assert (code, output) == (DONE, "none in all, as of position 1,300\n")
+    assert (code, output) == (DONE, "nothing found, as of position 1,300\n")
     expected = {"actor": ZOE, "limit": 1_000, **fields}
     assert auditing.questions == [(f"switchboard.query.v1.acme.{question}", expected)]
     QUESTIONS[question].model_validate_json(json.dumps(expected))
@@ -189,9 +189,20 @@ async def test_an_answer_that_lacks_something_says_so(auditing: Auditing) -> Non
             {
                 "error": "HISTORY_BEHIND",
                 "message": "The history is at position 3 of 9.",
-                "details": {"position": 3, "log_end": 9, "retry_after_ms": 500},
+                "details": {"position": 3, "as_of": 7, "log_end": 9, "retry_after_ms": 500},
             },
-            "log_end",
+            "or give --from a moment up to position 3",
+        ),
+        (
+            {
+                "error": "AS_OF_TOO_LATE",
+                "message": "Not answered: the log ends at position 9. Ask as of a moment between details.first and …",
+                "details": {
+                    "first": {"position": 1, "time": "2026-03-01T00:00:00.000Z"},
+                    "last": {"position": 9, "time": "2026-03-02T00:00:00.000Z"},
+                },
+            },
+            "position 9. Give --from a moment between position 1 (2026-03-01T00:00:00.000Z) and position 9",
         ),
     ],
 )
@@ -200,7 +211,9 @@ async def test_a_question_that_is_refused_says_what_to_do(
 ) -> None:
     auditing.pages = [answer]
     code, output = await auditing.ask("timeline", "acme", "--from", "2026-03-03T09:15:00")
-    assert (code, answer["error"] in output, advice in output) == (REFUSED, True, True), output
+    shown = " ".join(output.split())
+    assert (code, answer["error"] in shown, advice in shown) == (REFUSED, True, True), output
+    assert "details." not in shown
     code, output = await auditing.ask("timeline", "acme", "--json")
     assert (code, json.loads(output)) == (REFUSED, answer)
 
@@ -211,6 +224,46 @@ async def test_no_service_and_no_nats_are_told_apart(auditing: Auditing) -> None
     nowhere = f"nats://127.0.0.1:{free_port()}"
     code, output = await auditing.ask("timeline", "acme", SWITCHBOARD_NATS_URL=nowhere)
     assert (code, "Is Switchboard running (`switchboard run`)" in output) == (NO_ANSWER, True), output
+
+
+async def test_it_says_at_once_that_nobody_answers_and_goes_on_asking(private_nats: RunningNats) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.ops.cli", "audit", "timeline", "--url", private_nats.url, "acme",
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = (await process.stderr.readline()).decode()
+    # Nobody has answered until now; the service is started then.
+    auditing = Auditing(private_nats.url)
+    auditing.pages = [[]]
+    connection = await nats_py.connect(private_nats.url)
+    await connection.subscribe("switchboard.query.v1.*.*", cb=auditing.answer)
+    output, errors = await process.communicate()
+    await connection.close()
+    assert (process.returncode, output.decode()) == (DONE, "nothing found, as of position 1,300\n")
+    said = " ".join((said + errors.decode()).split())
+    assert "No reply to switchboard.query.v1.acme.Timeline yet" in said
+    assert "asking again for up to 35 s. Is the audit service running (`switchboard run audit`)?" in said
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+async def test_a_reader_that_goes_away_ends_it_quietly(words: tuple[str, ...], auditing: Auditing) -> None:
+    auditing.pages = [answers.TIMELINE * 200] * 5
+    process = subprocess.Popen(
+        (sys.executable, "-m", "services.ops.cli", "audit", "timeline", "--url", auditing.url, "acme", *words),
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+    def read_one_line() -> tuple[bytes, bytes]:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.stdout.close()
+        with process.stderr:
+            return first, process.stderr.read()
+
+    first, errors = await asyncio.to_thread(read_one_line)
+    assert (bool(first.strip()), errors, await asyncio.to_thread(process.wait)) == (True, b"", PIPE_CLOSED)
 
 
 @pytest.mark.parametrize(
