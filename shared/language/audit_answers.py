@@ -206,8 +206,9 @@ class OrphanedMeanwhile(FromTo):
 class Leaver(Answer):
     """A person who was deactivated, and mostly removed later. `hours` passed until their last access ended.
 
-    While some access lasts, since the person is active again, `hours` and `last_access` are null, and `remaining` has
-    the first hundred of its intervals. Another person may have the id later; that person's access does not count.
+    While some access lasts, since the person is active again, `hours` and `last_access` are null. `remaining` has its
+    first hundred intervals: at inboxes, which include their addresses, and at own addresses. Another person may have
+    the id later; that person's access does not count.
     """
 
     user: str

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from services.audit.access.answers import Found, to_answer
 from services.audit.access.edges import Edge, read_edges
-from services.audit.access.of_user import places_of
+from services.audit.access.of_user import UserPlaces, places_of
 from services.audit.access.rows import AccessRows, Holder, Orphaned
 from services.audit.bounds import Bounds, events_within
 from services.audit.domain.leaving import Leaving, leavings
@@ -33,8 +33,7 @@ async def leavers(snapshot: Snapshot, question: Leavers) -> Page:
     listed = await _all_leavings(rows, bounds)
     report = Report(rows, bounds, question.hours)
     # Only people who came back can be over the limit: nobody has access while they are not active.
-    returned = {one.left: await report.of([one]) for one in listed if one.returned}
-    late = {left for left, (answer,) in returned.items() if answer["over_limit"]}
+    late = await report.late([one for one in listed if one.returned])
     ordered = sorted((_key(one, late), one) for one in listed)
     after = cursor_key(question)
     page = [one for key, one in ordered if key > after]
@@ -65,8 +64,19 @@ class Report:
         self._bounds = bounds
         self._limit = limit_hours
 
+    async def late(self, returned: Sequence[Leaving]) -> set[int]:
+        """Return the positions at which those left whose access ended after the limit, or lasts for longer."""
+        found: set[int] = set()
+        for start in range(0, len(returned), USERS_AT_ONCE):
+            some = returned[start : start + USERS_AT_ONCE]
+            for one, answer in zip(some, await self.of(some), strict=True):
+                if answer["over_limit"]:
+                    found.add(one.left)
+        return found
+
     async def of(self, listed: Sequence[Leaving]) -> list[dict[str, Any]]:
-        last = [await self._last_access(one) for one in listed]
+        places = await places_of(self._rows, [one.user for one in listed])
+        last = [await self._last_access(*one) for one in zip(listed, places, strict=True)]
         orphaned = await self._orphaned(listed)
         holders = await self._rows.holders(
             (one.address, one.span.end) for many in orphaned for one in many if one.span.end is not None
@@ -74,23 +84,28 @@ class Report:
         edges = await read_edges(self._rows.log, _positions(listed, last, orphaned))
         return [self._to_answer(*one, holders, edges) for one in zip(listed, last, orphaned, strict=True)]
 
-    async def _last_access(self, one: Leaving) -> LastAccess:
+    async def _last_access(self, one: Leaving, places: UserPlaces) -> LastAccess:
         """Find when the access ended: mostly with the first interval, since all end when the person is not active."""
         target, latest = one.last_active, None
-        remaining: list[Found] = []
-        async for found in (await places_of(self._rows, one.user)).places():
+        if target is None and (remaining := await self._remaining(one, places)):
+            return LastAccess(None, remaining)
+        async for found in places.own_places():
             interval = found.interval
-            if not one.has(interval.start):
-                continue
-            if interval.end is None:
+            if one.has(interval.start) and interval.end is not None:
+                latest = max(latest or 0, interval.end)
+                if latest == target:
+                    break
+        return LastAccess(latest)
+
+    async def _remaining(self, one: Leaving, places: UserPlaces) -> tuple[Found, ...]:
+        """Return the first intervals that last."""
+        remaining: list[Found] = []
+        async for found in places.own_places(now=True):
+            if found.interval.end is None and one.has(found.interval.start):
                 remaining.append(found)
                 if len(remaining) == REMAINING:
                     break
-            else:
-                latest = max(latest or 0, interval.end)
-                if interval.end == target:
-                    return LastAccess(target)
-        return LastAccess(None, tuple(remaining)) if remaining else LastAccess(latest)
+        return tuple(remaining)
 
     async def _orphaned(self, listed: Sequence[Leaving]) -> list[list[Orphaned]]:
         """Return the addresses that each person left without an owner."""

@@ -34,9 +34,29 @@ class UserPlaces:
     inboxes: Mapping[str, InboxFacts]
     sends: Mapping[str, Spans]
 
+    async def own_places(self, *, now: bool = False) -> AsyncIterator[Found]:
+        """Yield the intervals in the account, at inboxes, and at addresses that the user owned, or owns now.
+
+        Access through an inbox to an address is left out: it is within that to the inbox.
+        """
+        async for one in self._in_account_and_inboxes("", ""):
+            yield one
+        after = ""
+        while names := await self.rows.owned_by(self.user.user, after, ADDRESSES_AT_ONCE, now=now):
+            async for one in self._at_addresses(names, {}):
+                yield one
+            after = names[-1]
+
     async def places(self, after: str = "") -> AsyncIterator[Found]:
         """Yield all intervals of the user at each place, from the place of a key on; those before it are left out."""
         section, _, name = after.partition("/")
+        async for one in self._in_account_and_inboxes(section, name):
+            yield one
+        async for names in self._address_names(name if section == ADDRESS else ""):
+            async for one in self._at_addresses(names, self.inboxes):
+                yield one
+
+    async def _in_account_and_inboxes(self, section: str, name: str) -> AsyncIterator[Found]:
         if section in ("", ACCOUNT):
             for one in self._found(ACCOUNT, account_intervals(self.user)):
                 yield one
@@ -46,18 +66,15 @@ class UserPlaces:
                 place = place_of_inbox(inbox, self.inboxes[inbox], self.teams, self.sends.get(inbox, NEVER))
                 for one in self._found(f"{INBOX}/{inbox}", intervals(place, self.user)):
                     yield one._replace(inbox=inbox)
-        async for one in self._at_addresses(name if section == ADDRESS else ""):
-            yield one
 
-    async def _at_addresses(self, first: str) -> AsyncIterator[Found]:
-        async for names in self._address_names(first):
-            addresses = await self.rows.addresses(names)
-            primaries = await self.rows.addresses({one for facts in addresses.values() for one in facts.primaries})
-            async for name in cooperatively(sorted(addresses)):
-                followed = [(one, primaries[one]) for one in addresses[name].primaries if one in primaries]
-                place = place_of_address(addresses[name], self.inboxes, self.teams, followed)
-                for one in self._found(f"{ADDRESS}/{name}", intervals(place, self.user)):
-                    yield one._replace(address=name)
+    async def _at_addresses(self, names: Sequence[str], inboxes: Mapping[str, InboxFacts]) -> AsyncIterator[Found]:
+        addresses = await self.rows.addresses(names)
+        primaries = await self.rows.addresses({one for facts in addresses.values() for one in facts.primaries})
+        async for name in cooperatively(sorted(addresses)):
+            followed = [(one, primaries[one]) for one in addresses[name].primaries if one in primaries]
+            place = place_of_address(addresses[name], inboxes, self.teams, followed)
+            for one in self._found(f"{ADDRESS}/{name}", intervals(place, self.user)):
+                yield one._replace(address=name)
 
     async def _address_names(self, first: str) -> AsyncIterator[list[str]]:
         if first:
@@ -72,10 +89,16 @@ class UserPlaces:
         return [Found(f"{key}/{number}", self.user, one) for number, one in enumerate(chosen, 1)]
 
 
-async def places_of(rows: AccessRows, user: UserFacts) -> UserPlaces:
-    teams = await rows.teams_with(user.user)
-    inboxes = await rows.inboxes_with(user.user, teams)
-    return UserPlaces(rows, user, teams, inboxes, await rows.sends_of(inboxes))
+async def places_of(rows: AccessRows, users: Sequence[UserFacts]) -> list[UserPlaces]:
+    """Return what each of these users ever had access to; the inboxes are read once for all of them."""
+    names = {one.user for one in users}
+    teams, inboxes = await rows.teams_with(names), await rows.all_inboxes(names)
+    admitting = {
+        user: {name: facts for name, facts in inboxes.items() if facts.ever_admitted(user, teams[user])}
+        for user in names
+    }
+    sends = await rows.sends_of({name for of_one in admitting.values() for name in of_one})
+    return [UserPlaces(rows, one, teams[one.user], admitting[one.user], sends) for one in users]
 
 
 async def access_of(snapshot: Snapshot, question: AccessOf) -> Page:
@@ -84,7 +107,7 @@ async def access_of(snapshot: Snapshot, question: AccessOf) -> Page:
     if not (users := await rows.users([question.user])):
         message, details = f"There never was a user {question.user}.", {"user": question.user}
         raise QuestionRefusedError(QuestionError.USER_NOT_FOUND, message, details)
-    places = await places_of(rows, users[0])
+    (places,) = await places_of(rows, users)
     found = await page(places, bounds, cursor_key(question), question.limit + 1)
     items = await interval_answers(rows.log, found[: question.limit], bounds)
     return Page(items, more=len(found) > question.limit)

@@ -1,7 +1,7 @@
 """Facts about access, read from the history of one account; what an answer depends on is recorded."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final, LiteralString, NamedTuple
 
@@ -13,6 +13,7 @@ from services.audit.access.statements import (
     HOLDERS,
     INACTIVE,
     ORPHANED,
+    OWNED_BY,
     SENDS,
     TEAM_EVENTS,
     USERS,
@@ -122,24 +123,24 @@ class AccessRows:
         self.snapshot.depends_on("user")
         return {name for (name,) in await self._select(ADMINISTRATORS, first=first, last=last)}
 
-    # ---- one user
+    # ---- few users
 
-    async def inboxes_with(self, user: str, teams: Teams) -> dict[str, InboxFacts]:
-        """Return the inboxes that ever admitted a user, of whom the facts are; `teams` are those of the user."""
+    async def all_inboxes(self, users: Collection[str]) -> dict[str, InboxFacts]:
+        """Return the facts of all inboxes; of their members, those of these users alone."""
         self.snapshot.depends_on("inbox")
         found: dict[str, InboxFacts] = {}
         async for part in versions_in_account(self.snapshot, "inbox", FIRST, self._reached):
             async for name, versions in cooperatively(self._by_key(part).items()):
-                inbox = inbox_facts(versions, of_user=user)
-                if inbox.everyone or inbox.members or not teams.keys().isdisjoint(inbox.teams):
-                    found[name] = inbox
+                found[name] = inbox_facts(versions, of_users=users)
         return found
 
-    async def teams_with(self, user: str) -> Teams:
-        """Return the teams that a user was ever in, with the user alone."""
-        # The index has the events that added or removed the user.
-        found = {team: team_facts(versions) for team, versions in (await self._teams("user", [user])).items()}
-        return {team: {user: members[user]} for team, members in found.items() if user in members}
+    async def teams_with(self, users: Collection[str]) -> Mapping[str, Teams]:
+        """Return the teams that each of these users was ever in, with that user alone."""
+        # The index has the events that added or removed these users.
+        found = {team: team_facts(versions) for team, versions in (await self._teams("user", users)).items()}
+        return {
+            user: {team: {user: members[user]} for team, members in found.items() if user in members} for user in users
+        }
 
     async def _teams(self, kind: str, names: Iterable[str]) -> dict[str, list[Version[TeamFields]]]:
         """Return the members of teams after each event about them that concerns these teams or users."""
@@ -162,6 +163,12 @@ class AccessRows:
         self.snapshot.depends_on("address")
         params = {"user": user, "inboxes": list(inboxes), "after": after, "limit": limit}
         return [name for (name,) in await self.snapshot.select(ADDRESSES_OF, params)]
+
+    async def owned_by(self, user: str, after: str, limit: int, *, now: bool) -> list[str]:
+        """Return the addresses that the user ever owned, or owns now, by name."""
+        self.snapshot.depends_on("address")
+        params = {"user": user, "after": after, "limit": limit, "now": now}
+        return [name for (name,) in await self._select(OWNED_BY, **params)]
 
     # ---- people who left
 

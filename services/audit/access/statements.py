@@ -40,10 +40,12 @@ WHERE account = %(account)s AND doc->'permissions' ?| ARRAY['account_access', 's
 # Events about the members of teams, found by the index: an account's row has all of its teams, and is large.
 TEAM_EVENTS: Final[LiteralString] = """
 SELECT v.originator_id, v.originator_version, v.topic, v.state, v.notification_id
-FROM audit_index.names n
-JOIN audit_index.entries e ON e.id = n.id AND e.ordinal = 0 AND e.position <= %(reached)s
-JOIN connections.events v ON v.notification_id = e.position AND v.originator_id = %(stream)s
-WHERE n.account = %(account)s AND n.kind = %(kind)s AND n.name = ANY(%(names)s)
+FROM (
+    SELECT DISTINCT e.position
+    FROM audit_index.names n JOIN audit_index.entries e ON e.id = n.id AND e.ordinal = 0 AND e.position <= %(reached)s
+    WHERE n.account = %(account)s AND n.kind = %(kind)s AND n.name = ANY(%(names)s)
+) AS concerned
+JOIN connections.events v ON v.notification_id = concerned.position AND v.originator_id = %(stream)s
 ORDER BY v.notification_id
 """
 # By inbox: when an address in it could send.
@@ -76,6 +78,14 @@ SELECT key FROM (
         ON a.account = %(account)s AND a.doc->>'primary' = direct.key COLLATE "default"
 ) AS found
 WHERE key > %(after)s ORDER BY key LIMIT %(limit)s
+"""
+OWNED_BY: Final[LiteralString] = """
+SELECT key FROM addresses_current
+WHERE account = %(account)s AND doc->>'owner' = %(user)s AND key > %(after)s AND position <= %(reached)s
+UNION SELECT key FROM addresses_past
+WHERE account = %(account)s AND doc->>'owner' = %(user)s AND key > %(after)s AND position <= %(reached)s
+    AND (until > %(reached)s OR NOT %(now)s)
+ORDER BY key LIMIT %(limit)s
 """
 # The users who were not active after an event in a range of positions.
 INACTIVE: Final[LiteralString] = """

@@ -1,7 +1,7 @@
 """Facts about access, from the versions of rows: holders of addresses, members of inboxes and teams, active users."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypedDict
 
@@ -63,6 +63,10 @@ class InboxFacts:
     members: Mapping[str, Spans]
     teams: Mapping[str, Spans]
 
+    def ever_admitted(self, user: str, teams: Teams) -> bool:
+        """Return whether it ever admitted a user; `teams` are those of the user."""
+        return bool(self.everyone) or user in self.members or not teams.keys().isdisjoint(self.teams)
+
 
 @dataclass(frozen=True, slots=True)
 class AddressFacts:
@@ -91,15 +95,15 @@ def user_facts(user: str, versions: Sequence[Version[UserFields]], lives: Sequen
     )
 
 
-def inbox_facts(versions: Sequence[Version[InboxRow]], of_user: str | None = None) -> InboxFacts:
-    """Return the facts of an inbox; `of_user` leaves other members out."""
+def inbox_facts(versions: Sequence[Version[InboxRow]], of_users: Collection[str] | None = None) -> InboxFacts:
+    """Return the facts of an inbox; `of_users` leaves other members out."""
 
     def named(row: InboxRow, names: list[str]) -> list[str]:
         return [] if row["access"] == "everyone" else names
 
     def members(row: InboxRow) -> list[str]:
         names = named(row, row["members"])
-        return names if of_user is None else [name for name in names if name == of_user]
+        return names if of_users is None else [name for name in names if name in of_users]
 
     return InboxFacts(
         there=spans_where(versions, lambda row: True),

@@ -73,7 +73,7 @@ AUDIT_FIELDS: Final[Mapping[str, str]] = {
     "Leaver.removed": "The event at which the person was removed; null where they were not.",
     "last_access": "The event at which the last access ended; null while some lasts, and for people who had none.",
     "over_limit": "Whether some access ended later than the limit, or lasts longer.",
-    "remaining": "The access that lasts, since the person is active again; at most 100 intervals.",
+    "remaining": "The access that lasts, since the person is active again: at inboxes and own addresses, at most 100.",
     "orphaned": "The addresses that the person left without an owner.",
     "OrphanedMeanwhile.from": "The event at which the address lost its owner.",
     "OrphanedMeanwhile.to": "The event at which it got a holder or was released; null while it has none.",
