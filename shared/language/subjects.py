@@ -5,10 +5,12 @@ import re
 COMMAND = "switchboard.command.v1"
 QUERY = "switchboard.query.v1"
 EVENT = "switchboard.event.v1"
+REPLAY = "switchboard.replay.v1"
 
 COMMANDS = f"{COMMAND}.*.*"
 QUERIES = f"{QUERY}.*.*"
 EVENTS = f"{EVENT}.>"
+REPLAYS = f"{REPLAY}.>"
 
 # Where NATS spreads accounts over writers (deploy/nats/spread.conf), the subject of a command ends with the partition
 # of its account.
@@ -22,17 +24,23 @@ AUDIT_QUEUE = "audit"
 
 EVENT_STREAM = "SWITCHBOARD_EVENTS"
 EVENT_SOURCE = "/switchboard/connections"
+REPLAY_STREAM = "SWITCHBOARD_REPLAYS"
+REPLAY_SOURCE = "/switchboard/replays"
+# In place of the account, in a message about a replay of all accounts; no account is called so.
+ALL_ACCOUNTS = "@all"
 JSON = "application/json"
 # The `$id` of each published schema is this, its kind and its name, with colons between.
 SCHEMA_ID = "urn:switchboard:v1"
 
 # Within Switchboard only: a notice that the log has grown; requests for health and metrics of a process; a subject
-# on which only processes listen that answer the questions of a view's version; requests for when a view applied events.
+# on which only processes listen that answer the questions of a view's version; requests for when a view applied events;
+# requests to the process that publishes a replay.
 COMMITTED = "switchboard.internal.v1.committed"
 HEALTH = "switchboard.internal.v1.health"
 METRICS = "switchboard.internal.v1.metrics"
 ATTENDANCE = "switchboard.internal.v1.attendance"
 APPLIED = "switchboard.internal.v1.applied"
+REPLAYING = "switchboard.internal.v1.replaying"
 
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
@@ -40,6 +48,11 @@ MESSAGE_ID = "Nats-Msg-Id"
 # The relay's expectations, which keep the order; NATS leaves them on the event.
 EXPECTED_SEQUENCE = "Nats-Expected-Last-Sequence"
 EXPECTED_MESSAGE_ID = "Nats-Expected-Last-Msg-Id"
+# The expectations of a replay: the sequence of its last message, among the messages with its subjects.
+EXPECTED_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
+# The process that published a message of a replay.
+REPLAY_RUN = "Switchboard-Replay-Run"
 
 
 # A name as part of a subject, and a subject for requests: without wildcards, and without characters that would end it
@@ -70,6 +83,19 @@ def events_of(account: str) -> str:
     return f"{EVENT}.{account}.>"
 
 
+def replayed(replay: str, account: str, aggregate: str, name: str) -> str:
+    return f"{REPLAY}.{replay}.{account}.{aggregate}.{name}"
+
+
+def replay(name: str, account: str | None = None) -> str:
+    """All messages of one replay, or its events of one account."""
+    return f"{REPLAY}.{name}.{account}.>" if account else f"{REPLAY}.{name}.>"
+
+
+def replaying(name: str) -> str:
+    return f"{REPLAYING}.{name}"
+
+
 def health(service: str) -> str:
     return f"{HEALTH}.{service}"
 
@@ -85,6 +111,11 @@ def attendance(view: str, version: int) -> str:
 def event_schema(stored_name: str) -> str:
     """The `$id` of the published schema of an event, derived from its stored name, known here or not."""
     return f"{SCHEMA_ID}:events:{stored_name.removeprefix('switchboard.')}"
+
+
+def replay_schema(stored_name: str) -> str:
+    """The `$id` of the published schema of a message that frames a replay."""
+    return f"{SCHEMA_ID}:replays:{stored_name.removeprefix('switchboard.')}"
 
 
 class Ce:
@@ -105,6 +136,16 @@ class Ce:
     SCHEMA = "ce-dataschema"
     CORRELATION_ID = "ce-correlationid"
     TRACEPARENT = "traceparent"
+    REPLAY_ID = "ce-replayid"
+    REPLAY_REASON = "ce-replayreason"
+    REPLAY_FROM = "ce-replayfrom"
+    REPLAY_TO = "ce-replayto"
+    REPLAY_OF = "ce-replayof"
+    REPLAY_TYPE = "ce-replaytype"
+    REPLAY_SEQUENCE = "ce-replaysequence"
+    REPLAY_DIGEST = "ce-replaydigest"
+    REPLAY_UNKNOWN = "ce-replayunknown"
+    REPLAY_UNREADABLE = "ce-replayunreadable"
 
 
 def applied(view: str) -> str:

@@ -33,6 +33,9 @@ class Settings(BaseSettings, Identity):
         ge=1,
         description="a limit of the stream, where the NATS account wants one",
     )
+    replay_max_bytes: int = Field(
+        default=2 * 2**30, ge=2**20, description="a limit of the stream of replays, which refuses more"
+    )
     duplicate_window_seconds: float = Field(
         default=120.0, ge=0.1, description="for how long the stream refuses an id a second time"
     )

@@ -53,6 +53,9 @@ NEVER_SAID: Final = {
     "StreamMissingError": "of a verb of the command line",
     "NatsUnavailableError": "of a verb of the command line",
     "NatsTooOldError": "of a verb of the command line",
+    "ReplayMovedError": "of a verb of the command line",
+    "ReplayStreamFullError": "of a verb of the command line",
+    "SilentProcessError": "of a verb of the command line",
 }
 # They answer with text or None, and it is no trouble of the process.
 NO_PROBES: Final = {"log_id_of"}
