@@ -13,6 +13,7 @@ from services.ops.audit import command as audit
 from services.ops.contract import command as contract
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
+from services.ops.replay import command as replay
 from services.ops.terminal import INTERRUPTED, USAGE, fail, settings
 from services.ops.views import command as views
 from shared import __version__
@@ -79,6 +80,7 @@ app.command()(demo.demo)
 app.command()(loading.load)
 app.command()(directory_command.load_directory)
 app.command()(streams.streams)
+audit.app.add_typer(replay.app, name="replay")
 app.add_typer(audit.app, name="audit")
 app.add_typer(views.app, name="views")
 app.add_typer(config.app, name="config")

@@ -14,7 +14,8 @@ from typing import IO, Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, err, fail, print_json, settings
+from services.ops.postgres_url import postgres_url
+from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, err, fail, print_json
 
 VIEWS: Final[Mapping[str, str]] = {
     "inbox-views": "services.inbox_views.app",
@@ -103,20 +104,12 @@ def outcome_of(
         return outcome
 
 
-def _postgres_here() -> str:
-    """The URL of the settings, or the socket of the PostgreSQL of `switchboard run`."""
-    from services.ops.local.postgres_server import Postgres
-
-    held = settings()
-    return held.postgres_url or Postgres(held.data_dir).url()
-
-
 @contextmanager
 def _running(
     argv: Sequence[str], url: str | None, lines: IO[bytes] | None
 ) -> "Iterator[tuple[subprocess.Popen[bytes], list[int]]]":
     """The process, and the signals this one received; they are passed on, and the process is awaited to clean up."""
-    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or _postgres_here()}
+    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or postgres_url()}
     process = subprocess.Popen(  # noqa: S603  our own program
         argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
     )
