@@ -46,6 +46,7 @@ def test_every_command_question_and_event_has_its_channel_and_its_operation(cont
         "dry_runs.DryRunBatch",
         *(f"questions.{name}" for name in QUESTIONS),
         *(f"events.{event.__name__}.v{event.version}" for event in EVENTS.values()),
+        *(f"replays.{name}" for name in ("ReplayStarted.v1", "ReplayEnded.v1", "events")),
     }
     assert set(contract["operations"]) == names
     assert set(contract["channels"]) == {*names, "replies", "answers"}
@@ -53,6 +54,9 @@ def test_every_command_question_and_event_has_its_channel_and_its_operation(cont
     assert contract["channels"]["questions.Address"]["address"] == "switchboard.query.v1.{account}.Address"
     told = contract["channels"]["events.TeamConnected.v1"]["address"]
     assert told == "switchboard.event.v1.{account}.address.TeamConnected"
+    again = contract["channels"]["replays.events"]
+    assert again["address"] == "switchboard.replay.v1.{replay}.{account}.{aggregate}.{event}"
+    assert set(again["messages"]) == {name for name in names if name.startswith("events.")}
 
 
 def test_the_queue_groups_are_those_of_the_services(contract: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from services.ops.contract import meanings
 from services.ops.contract.decisions import COMMAND_RULES, refusals
-from services.ops.contract.headers import cloud_event, error, traced
+from services.ops.contract.headers import cloud_event, error, replay_frame, replayed, traced
 from services.ops.contract.question_rules import QUESTION_RULES, errors
 from services.ops.contract.schemas import messages
 from shared.language import commands as c
@@ -15,6 +15,7 @@ from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
 from shared.language.reasons import QuestionError, Reason
+from shared.language.replays import ReplayStarted
 from shared.process.clock import new_id
 from tests.connections.anything import ADDRESSES, ADMIN, INBOXES, SERVICE, USERS, any_command, dice_of
 from tests.connections.given_when_then import World, read
@@ -118,7 +119,7 @@ def test_no_reason_is_named_twice() -> None:
 def test_every_reason_and_header_has_a_meaning_and_none_is_left_over() -> None:
     assert set(meanings.REASONS) == {*map(str, Reason), *map(str, QuestionError)}
     event = next(iter(EVENTS.values()))
-    schemas = (cloud_event(event), traced(), error(Reason))
+    schemas = (cloud_event(event), traced(), error(Reason), replayed(), replay_frame(ReplayStarted))
     assert set(meanings.HEADERS) == {name for schema in schemas for name in schema["properties"]}
 
 

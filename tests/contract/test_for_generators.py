@@ -100,6 +100,7 @@ def test_every_message_says_its_type_and_role_to_eventcatalog() -> None:
         "questions": ("query", "provider"),
         "answers": ("query", "provider"),
         "events": ("event", "provider"),
+        "replays": ("event", "provider"),
     }
 
 

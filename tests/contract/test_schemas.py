@@ -11,18 +11,19 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from services.ops.contract import examples
-from services.ops.contract.headers import cloud_event, error
+from services.ops.contract.headers import cloud_event, error, replay_frame
 from services.ops.contract.schemas import Message, answer_to, event_name, messages
 from shared.language.answers import NotAnswered, Reply
 from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS
 from shared.language.reasons import CODES, QuestionError, Reason
+from shared.language.replays import REPLAY_MESSAGES
 from tests.connections.anything import any_command, any_event, dice_of
 from tests.contract.asyncapi_rules import referred, resolved
 
 MESSAGES = {(message.group, message.name): message for message in messages()}
-ROOMS = {"commands": 41, "dry_runs": 1, "replies": 4, "questions": 24, "answers": 25, "events": 42}
+ROOMS = {"commands": 41, "dry_runs": 1, "replies": 4, "questions": 24, "answers": 25, "events": 42, "replays": 2}
 EVERY = [pytest.param(message, id=message.path) for message in MESSAGES.values()]
 
 
@@ -97,6 +98,15 @@ def test_an_events_example_is_valid_with_its_headers(name: str) -> None:
     validator = Draft202012Validator(cloud_event(event), format_checker=Draft202012Validator.FORMAT_CHECKER)
     assert [found.message for found in validator.iter_errors(told.headers)] == []
     assert event.model_validate(told.body).model_dump(mode="json", by_alias=True, exclude_none=True) == told.body
+
+
+@pytest.mark.parametrize("name", REPLAY_MESSAGES)
+def test_a_frame_of_a_replay_is_valid_with_its_headers(name: str) -> None:
+    frame, told = REPLAY_MESSAGES[name], examples.of_replay(REPLAY_MESSAGES[name])
+    assert wrong("replays", event_name(frame), told.body) == []
+    validator = Draft202012Validator(replay_frame(frame), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    assert [found.message for found in validator.iter_errors(told.headers)] == []
+    assert frame.model_validate(told.body).model_dump(mode="json", by_alias=True, exclude_none=True) == told.body
 
 
 def test_error_headers_know_every_reason() -> None:

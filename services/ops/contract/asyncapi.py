@@ -4,7 +4,7 @@ Every message has its own channel, since its subject names it. Replies go to the
 their channels have no address. Permissions, refusals and the stream are `x-` fields, which AsyncAPI lacks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from services.ops.contract import decisions, examples, headers, question_rules
@@ -17,6 +17,7 @@ from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
 from shared.language.questions import ROUTING_QUESTIONS
 from shared.language.reasons import CODES, QuestionError, Reason
+from shared.language.replays import REPLAY_MESSAGES, ReplayMessage
 from shared.language.text import AccountName
 
 ASYNCAPI: Final = "3.0.0"
@@ -33,16 +34,19 @@ CATALOGUED: Final = {
     "questions": "query",
     "answers": "query",
     "events": "event",
+    "replays": "event",
 }
 DRY_RUNS: Final = f"dry_runs.{DryRunBatch.__name__}"
 PARAMETERS: Final = {"account": {"$ref": "#/components/parameters/account"}}
+REPLAYED: Final = "replays.events"
 
 DESCRIPTION: Final = f"""\
 Which e-mail address is connected to whom, as what, and where does its mail go?
 
 Everything is JSON in UTF-8 over NATS. Commands and questions are requests; replies go to the reply subject of the \
 request. An error reply has the headers `{subjects.ERROR_CODE}` and `{subjects.ERROR}`. Events are CloudEvents \
-1.0 in binary mode, kept in the JetStream stream `{subjects.EVENT_STREAM}`.
+1.0 in binary mode, kept in the JetStream stream `{subjects.EVENT_STREAM}`. A replay publishes a range of them \
+again, in `{subjects.REPLAY_STREAM}`.
 
 Services answer the NATS micro protocol: `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS`, as used by `nats micro ls`.
 
@@ -73,7 +77,14 @@ def document() -> dict[str, Any]:
                 "account": {
                     "description": f"The account, which matches `{headers.pattern_of(AccountName)}`.",
                     "examples": [examples.ACCOUNT],
-                }
+                },
+                "replay": {"description": "The name of the replay.", "examples": ["crm-2026"]},
+                "replayed_account": {
+                    "description": f"The account, or `{subjects.ALL_ACCOUNTS}` in a replay of all accounts.",
+                    "examples": [examples.ACCOUNT, subjects.ALL_ACCOUNTS],
+                },
+                "aggregate": {"description": "The kind of the aggregate.", "examples": ["address"]},
+                "event": {"description": "The name of the event.", "examples": ["TeamConnected"]},
             },
             "correlationIds": {
                 "command": {"location": "$message.payload#/command_id"},
@@ -102,7 +113,37 @@ def channels() -> dict[str, Any]:
         "replies": _inbox("replies", ["Accepted", "Unchanged", "Refused", "DryRunOutcomes"]),
         "answers": _inbox("answers", [*QUESTIONS, "NotAnswered"]),
     }
-    return requests | events | inboxes
+    return requests | events | replays() | inboxes
+
+
+def replays() -> dict[str, Any]:
+    """The channels of replays: the two frames, and all events with their own bodies."""
+    frames = {
+        event_key(frame, "replays"): {
+            "address": subjects.replayed("{replay}", "{account}", "replay", frame.__name__),
+            "parameters": _parameters("replay", account="replayed_account"),
+            "messages": {event_key(frame, "replays"): _message_ref(event_key(frame, "replays"))},
+        }
+        for frame in REPLAY_MESSAGES.values()
+    }
+    return frames | {
+        REPLAYED: {
+            "address": subjects.replayed("{replay}", "{account}", "{aggregate}", "{event}"),
+            "description": (
+                "An event as on its own channel, with the headers of `x-headers` added. `Nats-Msg-Id` and the "
+                "`Nats-Expected-` headers are those of the replay."
+            ),
+            "parameters": _parameters("replay", "account", "aggregate", "event"),
+            "messages": {event_key(event): _message_ref(event_key(event)) for event in EVENTS.values()},
+            "x-headers": headers.replayed(),
+        }
+    }
+
+
+def _parameters(*names: str, **others: str) -> dict[str, Any]:
+    """The parameters of an address, with the components that describe them."""
+    found = {name: name for name in names} | others
+    return {name: {"$ref": f"#/components/parameters/{component}"} for name, component in found.items()}
 
 
 def _channel(subject: str, message: str) -> dict[str, Any]:
@@ -163,6 +204,12 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
             _operation("send", event_key(event))
             | {"x-jetstream": {"stream": subjects.EVENT_STREAM, "subjects": [subjects.EVENTS]}},
         )
+    for channel in replays():
+        yield (
+            channel,
+            _operation("send", channel, replays()[channel]["messages"])
+            | {"x-jetstream": {"stream": subjects.REPLAY_STREAM, "subjects": [subjects.REPLAYS]}},
+        )
 
 
 def queue_of(question: str) -> str:
@@ -172,9 +219,10 @@ def queue_of(question: str) -> str:
     return subjects.ROUTING_QUEUE if question in ROUTING_QUESTIONS else subjects.INBOX_VIEWS_QUEUE
 
 
-def _operation(action: str, channel: str) -> dict[str, Any]:
+def _operation(action: str, channel: str, messages: Iterable[str] = ()) -> dict[str, Any]:
     where = f"#/channels/{channel}"
-    return {"action": action, "channel": {"$ref": where}, "messages": [{"$ref": f"{where}/messages/{channel}"}]}
+    references = [{"$ref": f"{where}/messages/{message}"} for message in messages or [channel]]
+    return {"action": action, "channel": {"$ref": where}, "messages": references}
 
 
 def _received(channel: str, group: str, names: list[str]) -> dict[str, Any]:
@@ -194,8 +242,8 @@ def key(message: Message) -> str:
     return f"{message.group}.{message.name}"
 
 
-def event_key(event: type[Event]) -> str:
-    return f"events.{event_name(event)}"
+def event_key(event: type[Event | ReplayMessage], group: str = "events") -> str:
+    return f"{group}.{event_name(event)}"
 
 
 def message_object(message: Message) -> dict[str, Any]:
@@ -232,6 +280,10 @@ def _details(message: Message) -> dict[str, Any]:
             return {"headers": headers.error(QuestionError)} | _example(reply, _refused(reply))
         case "answers":
             return _example(examples.of_question(message.name)[0].reply)
+        case "replays":
+            frame = next(one for one in REPLAY_MESSAGES.values() if event_key(one, "replays") == key(message))
+            example = examples.of_replay(frame)
+            return {"headers": headers.replay_frame(frame)} | _example(example.body, example.headers)
         case _:
             event = next(event for event in EVENTS.values() if event_key(event) == key(message))
             example = examples.of_event(event)

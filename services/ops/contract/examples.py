@@ -11,10 +11,13 @@ from importlib.resources import files
 from typing import Any, Final
 
 from services.ops.contract.meanings import MissingDescriptionError
+from services.ops.replay.messages import Progress, ended_message, started_message
 from shared.language.dry_runs import DryRunBatch
 from shared.language.events import Event
+from shared.language.replays import ReplayMessage, ReplayStarted
 
 ACCOUNT: Final = "acme"
+TIME: Final = "2026-11-01T09:00:00.000Z"
 
 Body = Mapping[str, Any]
 
@@ -81,3 +84,27 @@ def of_event(event: type[Event]) -> EventExample:
     if found is None:
         raise MissingDescriptionError(f"{event.__name__} has no example yet: tests/contract/story.py")
     return EventExample(**found)
+
+
+def of_replay(frame: type[ReplayMessage]) -> EventExample:
+    """The first or the last message of a replay of two events."""
+    started = ReplayStarted(
+        replay="crm-2026",
+        replay_id="0198c0de-0000-7000-8000-00000000beef",
+        log="0198c0de-0000-4000-8000-0000000000ff",
+        from_=1,
+        to=2,
+        account=ACCOUNT,
+        speed="500/s",
+        forced=False,
+        reason="a new consumer",
+        started_by="service:audit.ana",
+    )
+    progress = Progress(0)
+    for position in (1, 2):
+        progress = progress.after(str(position), position, b"{}", unknown=False, unreadable=False)
+    if frame is ReplayStarted:
+        _, headers, body = started_message(started, TIME)
+    else:
+        _, headers, body = ended_message(started, progress, TIME, complete=True)
+    return EventExample(headers, json.loads(body))

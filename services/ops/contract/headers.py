@@ -9,11 +9,14 @@ from services.ops.contract.schemas import Schema
 from shared.language import subjects
 from shared.language.events import Event
 from shared.language.reasons import CODES, QuestionError, Reason
+from shared.language.replays import REPLAY_NAME, ReplayMessage
 from shared.language.subjects import Ce
 from shared.language.text import AccountName, Actor, CorrelationId, Id
 
 UUID: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 TRACEPARENT: Final = r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+# CloudEvents has other characters escaped as %XX.
+ESCAPED: Final = r"^([!#$&-~]|%[0-9A-F]{2})+$"
 COUNTED: Final = r"^[1-9][0-9]*$"
 
 
@@ -56,6 +59,50 @@ def subject_pattern(event: type[Event]) -> str:
     """The pattern of `ce-subject`: an address by the id of its stream, all others by name."""
     names = {"address": UUID, "account": pattern_of(AccountName).strip("^$")}
     return f"^{event.aggregate}/{names.get(event.aggregate, pattern_of(Id).strip('^$'))}$"
+
+
+def replay_frame(frame: type[ReplayMessage]) -> Schema:
+    """The headers of a message that frames a replay."""
+    a_uuid = {"pattern": f"^{UUID}$"}
+    return _headers(
+        f"{frame.__name__}Headers",
+        {
+            Ce.SPECVERSION: constant("CeSpecVersion", "1.0"),
+            Ce.ID: a_uuid,
+            Ce.SOURCE: constant("CeReplaySource", subjects.REPLAY_SOURCE),
+            Ce.TYPE: constant(f"{frame.__name__}CeType", frame.stored_name()),
+            Ce.CONTENT_TYPE: constant("CeDataContentType", subjects.JSON),
+            Ce.SCHEMA: constant(f"{frame.__name__}CeDataSchema", subjects.replay_schema(frame.stored_name())),
+            Ce.SUBJECT: {"pattern": f"^replay/{REPLAY_NAME.strip('^$')}$"},
+            Ce.TIME: {"format": "date-time"},
+            Ce.ACTOR: {"pattern": pattern_of(Actor)},
+        }
+        | _of_replay(),
+        {Ce.ACCOUNT: {"pattern": pattern_of(AccountName)}, Ce.REPLAY_REASON: {"pattern": ESCAPED}},
+    )
+
+
+def replayed() -> Schema:
+    """The headers that an event has in a replay besides its own, and those of an event that cannot be read."""
+    return _headers(
+        "ReplayedHeaders",
+        _of_replay() | {Ce.REPLAY_SEQUENCE: {"pattern": COUNTED}, Ce.REPLAY_DIGEST: {"pattern": "^[0-9a-f]{64}$"}},
+        {
+            Ce.REPLAY_REASON: {"pattern": ESCAPED},
+            Ce.REPLAY_OF: {"pattern": f"^{UUID}$"},
+            Ce.REPLAY_TYPE: {"pattern": ESCAPED},
+            Ce.REPLAY_UNKNOWN: {"pattern": COUNTED},
+            Ce.REPLAY_UNREADABLE: {"pattern": COUNTED},
+        },
+    )
+
+
+def _of_replay() -> dict[str, Schema]:
+    return {
+        Ce.REPLAY_ID: {"pattern": f"^{UUID}$"},
+        Ce.REPLAY_FROM: {"pattern": COUNTED},
+        Ce.REPLAY_TO: {"pattern": "^[0-9]+$"},
+    }
 
 
 def traced() -> Schema:

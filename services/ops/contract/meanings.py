@@ -194,6 +194,24 @@ FIELDS: Final[Mapping[str, str]] = {
     "Warned.inboxes": "The inboxes that the warning concerns.",
     "Limits.inboxes": "The maximum number of open inboxes.",
     "Used.limit": "The maximum number.",
+    # ---- replays
+    "replay": "The name of the replay, as in its subjects.",
+    "replay_id": "The id of the replay, a UUID. A replay that takes a freed name has another one.",
+    "ReplayStarted.log": "The id of the event log, which it keeps for ever.",
+    "types": "The events that are part of it, by name or by stored name. Absent: all.",
+    "speed": "How fast it is published: events a second, or the original spacing.",
+    "forced": "Whether the events have new ids; then `ce-replayof` has the original one.",
+    "started_by": "The person who started it, as `service:audit.<name>`.",
+    "ReplayEnded.complete": "Whether all of the range was published; false when it was stopped before.",
+    "digest": "The `ce-replaydigest` of the last event; 64 zeros without any.",
+    "unknown": "How many of them have a type that the publishing release does not know.",
+    "unreadable": "How many of them are not events, whose stored bytes were published as they are.",
+    "ReplayStarted.from": "The first position of the range.",
+    "ReplayStarted.to": "The last position of the range; before the first one when the range is empty.",
+    "ReplayStarted.account": "The account whose events are part of it. Absent: all accounts.",
+    "ReplayStarted.reason": "Why it is published again.",
+    "ReplayEnded.position": "The last position that was looked at.",
+    "ReplayEnded.count": "The number of events that were published.",
 }
 
 HEADERS: Final[Mapping[str, str]] = {
@@ -215,6 +233,17 @@ HEADERS: Final[Mapping[str, str]] = {
     subjects.MESSAGE_ID: "The `ce-id`, which JetStream uses to drop duplicates.",
     subjects.EXPECTED_SEQUENCE: "A condition of the relay for its server; omit it when you publish the message again.",
     subjects.EXPECTED_MESSAGE_ID: "The id of the previous event, as a condition; omit it when you publish again.",
+    Ce.REPLAY_ID: "The id of the replay.",
+    Ce.REPLAY_REASON: "Why it was published again, with escapes (%20 is a blank).",
+    Ce.REPLAY_FROM: "The first position of the replay's range, in digits.",
+    Ce.REPLAY_TO: "The last position of the replay's range, in digits; before the first one when the range is empty.",
+    Ce.REPLAY_SEQUENCE: "The number of the message among the events of the replay, in digits: 1, 2, 3 … without gaps.",
+    Ce.REPLAY_DIGEST: "SHA-256 over the digest of the message before (32 bytes, zeros at first), `ce-id`, a line feed, "
+    "`ce-position`, a line feed and the body; 64 hexadecimal digits.",
+    Ce.REPLAY_OF: "The id of the event where `ce-id` is a new one (`--forced`).",
+    Ce.REPLAY_TYPE: "The stored name of an event that cannot be read, with escapes.",
+    Ce.REPLAY_UNKNOWN: "How many events up to here have a type that the publishing release does not know, if any.",
+    Ce.REPLAY_UNREADABLE: "How many events up to here cannot be read, if any.",
     subjects.ERROR: "The name of the reason or error.",
     subjects.ERROR_CODE: "The number of the reason or error, in digits.",
 }

@@ -14,6 +14,7 @@ from shared.language.catalog import QUESTIONS
 from shared.language.commands import COMMANDS
 from shared.language.events import EVENTS, Event, TeamConnected
 from shared.language.reasons import CODES
+from shared.language.replays import REPLAY_MESSAGES
 
 Groups = Mapping[str, Mapping[str, Message]]
 
@@ -30,6 +31,7 @@ TITLES: Final = {
     "replies": "Replies to commands",
     "questions": "Questions and answers",
     "events": "Events",
+    "replays": "Replays",
     "reasons": "Reasons and errors",
 }
 # Further similar examples are not shown.
@@ -47,6 +49,7 @@ def page() -> str:
         "replies": replies(groups),
         "questions": questions(groups),
         "events": events(groups),
+        "replays": replays(groups),
         "reasons": reasons(),
     }
     sections = "".join(
@@ -203,6 +206,20 @@ def event(message: Message, kind: type[Event]) -> str:
     )
     example = examples.of_event(kind)
     return article(message, m.facts(rows), m.fields(message.schema), m.message(example.headers, example.body))
+
+
+def replays(groups: Groups) -> Iterator[str]:
+    yield m.prose(
+        f"A replay publishes a range of the log again, in the JetStream stream `{subjects.REPLAY_STREAM}`, between two "
+        "messages that frame it. An event has its own body and headers, on the subject "
+        f"`{subjects.replayed('<replay>', '<account>', '<aggregate>', '<Event>')}`, and these headers besides:"
+    )
+    heads = headers.replayed()
+    yield m.field_table(heads, heads["properties"])
+    for kind in REPLAY_MESSAGES.values():
+        message, example = groups["replays"][event_name(kind)], examples.of_replay(kind)
+        rows = [("subject", m.code(subjects.replayed("<replay>", "<account>", "replay", kind.__name__)))]
+        yield article(message, m.facts(rows), m.fields(message.schema), m.message(example.headers, example.body))
 
 
 def reasons() -> Iterator[str]:

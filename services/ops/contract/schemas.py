@@ -21,6 +21,7 @@ from shared.language.commands import COMMANDS
 from shared.language.dry_runs import DryRunBatch
 from shared.language.events import EVENTS, Event
 from shared.language.questions import ListQuestion, Question
+from shared.language.replays import REPLAY_MESSAGES, ReplayMessage
 from shared.language.text import LINES, LINES_NOT_BLANK, NOT_BLANK, POINTER
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -74,9 +75,11 @@ def messages() -> Iterator[Message]:
     yield _message("answers", NotAnswered.__name__, NotAnswered, Direction.REPLY)
     for event in EVENTS.values():
         yield _message("events", event_name(event), event, Direction.EVENT)
+    for frame in REPLAY_MESSAGES.values():
+        yield _message("replays", event_name(frame), frame, Direction.EVENT)
 
 
-def event_name(event: type[Event]) -> str:
+def event_name(event: type[Event | ReplayMessage]) -> str:
     """The stored name without the common prefix."""
     return f"{event.__name__}.v{event.version}"
 
