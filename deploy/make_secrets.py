@@ -28,7 +28,8 @@ SERVICES: Final = ("connections", "relay", "inbox-views", "routing", "audit")
 USERS_CONF: Final = Path(__file__).parent / "nats" / "users.conf"
 # The role of each user of the database.
 ROLES: Final = {service: f"switchboard_{service.replace('-', '_')}" for service in SERVICES} | {
-    "ops": "switchboard_reader"
+    "ops": "switchboard_reader",
+    "replay": "switchboard_reader",
 }
 SEED: Final = "SWITCHBOARD_NATS_NKEY_SEED"
 URL: Final = "SWITCHBOARD_POSTGRES_URL"

@@ -302,13 +302,21 @@ def test_everybody_in_the_configuration_of_nats_gets_a_key(folder: Path) -> None
 
 def test_the_subjects_of_the_configuration_are_those_of_the_language() -> None:
     text = (DEPLOY / "nats" / "users.conf").read_text()
-    for prefix in (subjects.COMMAND, subjects.QUERY, subjects.EVENT, subjects.HEALTH, subjects.ATTENDANCE):
+    for prefix in (
+        subjects.COMMAND,
+        subjects.QUERY,
+        subjects.EVENT,
+        subjects.REPLAY,
+        subjects.HEALTH,
+        subjects.ATTENDANCE,
+    ):
         assert f'"{prefix}.' in text
     assert set(re.findall(r'"(switchboard\.[a-z]+\.v\d+)', text)) == {
-        subjects.COMMAND, subjects.QUERY, subjects.EVENT, subjects.COMMITTED.rpartition(".")[0],
+        subjects.COMMAND, subjects.QUERY, subjects.EVENT, subjects.REPLAY, subjects.COMMITTED.rpartition(".")[0],
     }  # fmt: skip
     assert set(re.findall(r"SWITCHBOARD_[A-Z]+", text)) == {
         subjects.EVENT_STREAM,
+        subjects.REPLAY_STREAM,
         "SWITCHBOARD_NATS",
         "SWITCHBOARD_SPREAD",
     }

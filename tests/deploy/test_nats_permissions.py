@@ -20,11 +20,12 @@ from tests.real_servers import new_folder
 SERVICES: Final = ("connections", "relay", "inbox-views", "routing", "audit")
 VIEWS: Final = {"inbox-views": "inbox_views", "routing": "routing"}
 CALLERS: Final = ("crm", "helpdesk", "siem")
-USERS: Final = (*SERVICES, "ops", "auditor", *CALLERS)
+USERS: Final = (*SERVICES, "ops", "replay", "auditor", *CALLERS)
 AUDIT_QUESTIONS: Final = (
     "Timeline", "Trace", "Refusals", "Access", "AccessOf", "Changes", "Bisect", "Leavers", "About", "Coverage",
 )  # fmt: skip
 STREAM: Final = "SWITCHBOARD_EVENTS"
+REPLAYS: Final = "SWITCHBOARD_REPLAYS"
 JS: Final = "$JS.API"
 HEALTH: Final = "switchboard.internal.v1.health"
 METRICS: Final = "switchboard.internal.v1.metrics"
@@ -82,6 +83,26 @@ def of_a_reader(user: str) -> Iterator[Cell]:
         name = f"make a consumer called {user} of {subject}"
         yield may_publish(name, f"{JS}.CONSUMER.CREATE.{STREAM}.{user}.{subject}", *readers)
     yield may_publish(f"make a consumer called {user}", f"{JS}.CONSUMER.CREATE.{STREAM}.{user}", "ops")
+
+
+def of_a_reader_of_replays(user: str) -> Iterator[Cell]:
+    """A consumer of replays: of all accounts for `siem`, of the account `acme` for `crm`."""
+    for verb in ("INFO", "DELETE", "MSG.NEXT"):
+        yield may_publish(f"{verb} of {user}'s consumer of replays", f"{JS}.CONSUMER.{verb}.{REPLAYS}.{user}", user)
+    for form, before in (("first", ""), ("second", "_.ABCDEFGH.")):
+        subject = f"$JS.ACK.{before}{REPLAYS}.{user}.1.1.1.1.0"
+        yield may_publish(f"acknowledge a replay for {user}, {form} form", subject, user)
+    for subject, readers in {
+        "switchboard.replay.v1.>": {"siem"} & {user},
+        "switchboard.replay.v1.x.>": {"siem"} & {user},
+        "switchboard.replay.v1.*.other.>": {"siem"} & {user},
+        "switchboard.replay.v1.x.@all.>": {"siem"} & {user},
+        "switchboard.replay.v1.x.acme.>": {user},
+        "switchboard.replay.v1.*.acme.>": {user},
+    }.items():
+        name = f"make a consumer of replays called {user} of {subject}"
+        yield may_publish(name, f"{JS}.CONSUMER.CREATE.{REPLAYS}.{user}.{subject}", *readers)
+    yield may_publish(f"make a consumer of replays called {user}", f"{JS}.CONSUMER.CREATE.{REPLAYS}.{user}")
 
 
 def asked_about(name: str, here: Sequence[str], elsewhere: Sequence[str]) -> Iterator[Cell]:
@@ -147,6 +168,22 @@ MATRIX: Final = (
     may_publish("list of consumers", f"{JS}.CONSUMER.LIST.{STREAM}", "ops"),
     *(cell for service, view in VIEWS.items() for cell in of_a_view(service, view)),
     *(cell for user in ("crm", "siem") for cell in of_a_reader(user)),
+    # ---- replays
+    may_publish("publish a replay", "switchboard.replay.v1.x.acme.address.TeamConnected", "replay"),
+    may_publish("frame a replay", "switchboard.replay.v1.x.@all.replay.ReplayStarted", "replay"),
+    may_hear("watch replays beside the stream", "switchboard.replay.v1.>"),
+    may_publish("ask who publishes a replay", "switchboard.internal.v1.replaying.x", "replay"),
+    may_hear("be the one who publishes a replay", "switchboard.internal.v1.replaying.x", "replay"),
+    may_publish("answer who publishes a replay", "_INBOX.replay.x.y", *SERVICES, "replay"),
+    *(
+        may_publish(f"{verb} of the stream of replays", f"{JS}.STREAM.{verb}.{REPLAYS}", "replay")
+        for verb in ("INFO", "CREATE", "UPDATE", "MSG.GET", "PURGE")
+    ),
+    may_publish("delete the stream of replays", f"{JS}.STREAM.DELETE.{REPLAYS}"),
+    may_publish("delete a message of a replay", f"{JS}.STREAM.MSG.DELETE.{REPLAYS}"),
+    may_publish("read replays past consumers", f"{JS}.DIRECT.GET.{REPLAYS}"),
+    may_publish("list of consumers of replays", f"{JS}.CONSUMER.LIST.{REPLAYS}"),
+    *(cell for user in ("crm", "siem") for cell in of_a_reader_of_replays(user)),
     # ---- discovery
     may_publish("ask who is there", "$SRV.PING", "ops"),
     may_publish("ask one for figures", "$SRV.STATS.switchboard-connections", "ops"),
