@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -22,6 +22,7 @@ from tests.inbox_views.stories import Bus, Told, eventually, is_ready, on_bus, s
 from tests.real_servers import RunningNats, RunningPostgres
 
 AUDITOR = "service:audit.zoe"
+FOLLOWED = "SELECT least(i.position, v.position) FROM audit_index.checkpoint i, audit_history.view v"
 RECORDED = "SELECT id, account, question, actor, position, outcome FROM audit.questions ORDER BY id"
 
 
@@ -57,6 +58,8 @@ async def serving(past: Past, nats_url: str, processes: int = 1) -> AsyncIterato
 async def ask(bus: Bus, name: str, past: Past, actor: str = AUDITOR, **fields: Any) -> Told:
     """The answer from what the log has by now."""
     ((end,),) = rows(past.url, "SELECT max(notification_id) FROM connections.events")
+    # However long that takes; a question that is asked again would be on record twice.
+    await eventually(lambda: followed(past.url, end))
     return await bus.ask(name, actor=actor, **{"at_least": end, "wait_ms": 10_000} | fields)
 
 
@@ -67,6 +70,13 @@ async def test_readiness_says_that_the_history_is_being_made(database: str) -> N
         assert await QueryEndpoint(view, AUDIT_QUESTIONS, answer).ready() == "the rows of audit_history are being made"
     finally:
         await view.close()
+
+
+async def followed(url: str, end: int) -> bool:
+    """Whether history and index are there."""
+    with suppress(psycopg.errors.UndefinedTable):
+        return rows(url, FOLLOWED) >= [(end,)]
+    return False
 
 
 async def test_auditors_and_super_admins_may_ask_and_nobody_else(past: Past, nats: RunningNats) -> None:
