@@ -1,6 +1,7 @@
 """Answers the questions of auditors from the history of every row."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -8,6 +9,8 @@ from typing import Final
 import structlog
 
 from services.audit.audit_view import AuditView
+from services.audit.evidence.service import followed_evidence
+from services.audit.evidence.verbs import run_verb
 from services.audit.index.follower import IndexFollower
 from services.audit.index.metrics import of_index
 from services.audit.peers import Peers
@@ -19,6 +22,7 @@ from shared.language.audit import AUDIT_QUESTIONS
 from shared.messaging.endpoint import Endpoint, discoverable
 from shared.messaging.service import Service
 from shared.process.postgres import PostgresError
+from shared.process.settings import Settings
 from shared.projections.history.following import FollowerLimits, running
 from shared.projections.history.service import followed_history
 from shared.projections.query_endpoint import QueryEndpoint
@@ -42,6 +46,7 @@ async def wire(service: Service) -> AsyncIterator[None]:
     async with (
         followed_history(service, DEFINITION, live=False, view=AuditView, readers=READERS, limits=LIMITS) as history,
         _followed_index(service),
+        followed_evidence(service, LIMITS),
         _answering(service, history),
     ):
         yield
@@ -111,5 +116,14 @@ async def _drain(endpoint: QueryEndpoint, endpoints: list[Endpoint]) -> None:
     await endpoint.drain()
 
 
+def main() -> None:
+    """Serve, or do one thing for an operator and end: `evidence <verb> <arguments>`, or a verb of the history."""
+    match sys.argv[1:]:
+        case ["evidence", verb, arguments]:
+            sys.exit(run_verb(Settings(), verb, arguments))
+        case _:
+            run_view(NAME, DEFINITION, wire, live=False)
+
+
 if __name__ == "__main__":
-    run_view(NAME, DEFINITION, wire, live=False)
+    main()

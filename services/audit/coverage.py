@@ -1,5 +1,6 @@
-"""The question `Coverage`: how far the answers reach, dead letters of the account, and clocks that ran back."""
+"""The question `Coverage`: how far answers and proof reach, dead letters of the account, and clocks that ran back."""
 
+from collections.abc import Mapping
 from typing import Any, Final, LiteralString
 
 from services.audit.index.clock_runs import ClockRun
@@ -11,6 +12,7 @@ from shared.language.audit_answers import (
     DeadLetters,
     IndexReach,
     LogReach,
+    ProofReach,
     Reach,
 )
 from shared.process import clock
@@ -27,6 +29,12 @@ CLOCKS: Final[LiteralString] = "SELECT coalesce(sum(events), 0)::bigint FROM aud
 CLOCK_RUNS: Final[LiteralString] = """
 SELECT position, until, events, milliseconds, latest FROM audit_index.clock_runs ORDER BY position DESC LIMIT %(limit)s
 """
+# They are made where the settings have a place for evidence.
+HEADS_EXIST: Final[LiteralString] = "SELECT to_regclass('evidence.heads') IS NOT NULL"
+HEADS: Final[LiteralString] = """
+SELECT DISTINCT ON (tree) tree, origin, size, signed_at, round(extract(epoch FROM now() - signed_at), 1)::float, error
+FROM evidence.heads ORDER BY tree, began DESC, origin DESC
+"""
 # An event whose account cannot be read belongs to none.
 DEAD_LETTERS: Final[LiteralString] = """
 SELECT type, count(*) FILTER (WHERE waits), count(*) FILTER (WHERE NOT waits), min(position), max(position)
@@ -40,21 +48,23 @@ GROUP BY type ORDER BY min(position)
 
 
 async def coverage(snapshot: Snapshot, _: Coverage) -> dict[str, Any]:
-    """Return how far log, history and index reach."""
+    """Return how far log, history, index and proof reach."""
     log, journal = EventLog(snapshot.rows), CommandJournal(snapshot.rows)
     ((history, index, ordinal),) = await snapshot.select(REACHED)
     ends = await log.first_and_last()
     of_history, of_index = await lag_of(log, history), await lag_of(log, index)
+    position, last_ordinal = ends[1].position if ends else 0, await journal.end()
     shown = CoverageShown(
         log=LogReach(
             id=await log.identity(),
-            position=ends[1].position if ends else 0,
-            ordinal=await journal.end(),
+            position=position,
+            ordinal=last_ordinal,
             first_time=_time_of(ends[0]) if ends else None,
             last_time=_time_of(ends[1]) if ends else None,
         ),
         history=Reach(position=history, behind=of_history.events, seconds=of_history.seconds),
         index=_index_reach(index, ordinal, of_index),
+        proof=await _proof(snapshot, {"events": position, "journal": last_ordinal}),
         clocks=await _clocks(snapshot),
         dead_letters=await _dead_letters(snapshot),
     )
@@ -67,6 +77,24 @@ def _index_reach(position: int, ordinal: int, lag: Lag) -> IndexReach:
 
 def _time_of(moment: Moment) -> str | None:
     return clock.written(moment.time) if moment.time else None
+
+
+async def _proof(snapshot: Snapshot, ends: Mapping[str, int]) -> tuple[ProofReach, ...]:
+    ((exist,),) = await snapshot.select(HEADS_EXIST)
+    if not exist:
+        return ()
+    return tuple(
+        ProofReach(
+            tree=tree,
+            origin=origin,
+            size=size,
+            time=clock.written(signed_at) if signed_at else None,
+            behind=max(ends[tree] - size, 0),
+            seconds=seconds,
+            error=error,
+        )
+        for tree, origin, size, signed_at, seconds, error in await snapshot.select(HEADS)
+    )
 
 
 async def _clocks(snapshot: Snapshot) -> Clocks:

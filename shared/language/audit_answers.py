@@ -311,12 +311,41 @@ class DeadLetters(Answer):
     last: int
 
 
+class Witnessed(Answer):
+    """A witness that has signed a checkpoint after a look that the tree only grew: its name, the size, the time."""
+
+    name: str
+    size: int
+    time: str
+
+
+class ProofReach(Answer):
+    """How far checkpoints prove that a tree of the log does not change.
+
+    `size` is the last position, or ordinal, under the checkpoint of `time`; `behind` come after it, and `seconds` have
+    passed since. `error` is why the tree is not signed at present.
+    """
+
+    tree: Annotated[Literal["events", "journal"], OpenEnum]
+    origin: str
+    size: int
+    time: str | None
+    behind: int
+    seconds: float | None
+    error: str | None
+    witnessed: tuple[Witnessed, ...] = ()
+
+
 class CoverageShown(Answer):
-    """How far history and index reach, the end of the log, clocks that ran back, and the account's dead letters."""
+    """How far history, index and proof reach, the end of the log, clocks that ran back, and the account's dead letters.
+
+    `proof` has the tree of events and that of the command journal; none where no checkpoints are made.
+    """
 
     log: LogReach
     history: Reach
     index: IndexReach
+    proof: tuple[ProofReach, ...]
     clocks: Clocks
     dead_letters: tuple[DeadLetters, ...]
 

@@ -7,6 +7,10 @@ QUERY = "switchboard.query.v1"
 EVENT = "switchboard.event.v1"
 REPLAY = "switchboard.replay.v1"
 
+# The signed checkpoints of the audit, for all that watch the log; a header names the tree.
+CHECKPOINT = "switchboard.checkpoint.v1"
+CHECKPOINT_TREE = "tree"
+
 COMMANDS = f"{COMMAND}.*.*"
 QUERIES = f"{QUERY}.*.*"
 EVENTS = f"{EVENT}.>"

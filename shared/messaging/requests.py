@@ -1,13 +1,16 @@
-"""Requests of one service to another."""
+"""Requests and notices of one service to another."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import nats.errors
 import orjson
+import structlog
 from nats.aio.client import Client
 
 from shared.wire.frames import breaking
+
+log = structlog.get_logger(__name__)
 
 
 class NoReplyError(Exception):
@@ -27,3 +30,12 @@ async def request_json(client: Client, subject: str, body: Mapping[str, Any], se
     except (nats.errors.Error, TimeoutError, OSError, ValueError) as error:
         raise NoReplyError(type(error).__name__) from error
     return found
+
+
+async def send_notice(client: Client, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
+    """Publish a message that nobody has to get; that it could not be sent is logged."""
+    try:
+        with breaking():
+            await client.publish(subject, body, headers=dict(headers))
+    except (nats.errors.Error, OSError) as error:
+        log.warning("notice.not_sent", subject=subject, error=repr(error))

@@ -15,6 +15,11 @@ def now() -> str:
     return f"{_second(seconds)}.{nanoseconds // 1_000_000:03d}Z"
 
 
+def posix_seconds() -> int:
+    """Return the seconds since 1970, by the clock of this process."""
+    return (time.time_ns() + _jumped_ns) // 1_000_000_000
+
+
 def written(time_: datetime) -> str:
     """Return a time in the form of `now`."""
     return time_.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 from shared.wire.identity import PREFIX, SECRETS_DIR, Identity
@@ -43,6 +43,20 @@ class Settings(BaseSettings, Identity):
         default=4_000, ge=1, description="how many events a view may have without having acknowledged them"
     )
     spread_accounts: bool = Field(default=False, description="writers share the accounts out among them")
+    evidence_dir: Path | None = Field(
+        default=None, description="where the audit keeps trees and checkpoints; unset: it makes none"
+    )
+    evidence_keys_dir: Path | None = Field(
+        default=None, description="where the audit keeps its signing keys, which it makes there"
+    )
+    evidence_name: str = Field(
+        default="switchboard.internal",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,99}$",
+        description="the beginning of the origin line of checkpoints, best your domain",
+    )
+    checkpoint_seconds: float = Field(
+        default=10.0, ge=0.1, description="the least time between two checkpoints of a tree"
+    )
     failpoints: Path | None = Field(default=None, description="for tests of faults only")
 
     @field_validator("nats_url", "postgres_url")
@@ -56,6 +70,12 @@ class Settings(BaseSettings, Identity):
         if url is not None:
             servers_of(url)
         return url
+
+    @model_validator(mode="after")
+    def _evidence_has_keys(self) -> Self:
+        if (self.evidence_dir is None) != (self.evidence_keys_dir is None):
+            raise ValueError("set both SWITCHBOARD_EVIDENCE_DIR and SWITCHBOARD_EVIDENCE_KEYS_DIR, or neither")
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -309,6 +309,13 @@ ATTEMPTS: Final = (
             },
             "history": {"position": 33, "behind": 0, "seconds": 0.0},
             "index": {"position": 33, "behind": 0, "seconds": 0.0, "ordinal": 33},
+            "proof": [
+                {
+                    "tree": tree, "origin": f"log.acme.example/{an_id(0x10c)}/{tree}", "size": 33,
+                    "time": "2026-11-01T00:32:08.000Z", "behind": 0, "seconds": 4.5, "error": None, "witnessed": [],
+                }
+                for tree in ("events", "journal")
+            ],
             "clocks": {"events": 0, "places": []}, "dead_letters": [],
         },
     ),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.deploy.production import Production, production
+from tests.real_servers import wait_until
 
 
 @pytest.fixture(scope="package")
@@ -14,5 +15,6 @@ def guarded() -> Iterator[Production]:
         made.begin_all()
         code, output = made.command_line("ops", "demo", "--account", "acme")
         assert code == 0, output
+        wait_until(lambda: "signed to" in made.command_line("ops", "audit", "coverage", "acme")[1], what="checkpoints")
         made.keep_output()
         yield made

@@ -32,6 +32,8 @@ from tests.scale.fleet import SERVICES, Member
 
 DEPLOY: Final = ROOT / "deploy"
 EVENT_STORE: Final = ROOT / "services/connections/store/event_store.sql"
+# Where services that have data of their own keep it.
+VOLUME: Final = "/var/lib/switchboard"
 SEED: Final = "SWITCHBOARD_NATS_NKEY_SEED"
 URL: Final = "SWITCHBOARD_POSTGRES_URL"
 
@@ -194,8 +196,13 @@ class Production:
         return {
             "SWITCHBOARD_NATS_URL": self.nats.url,
             "SWITCHBOARD_SECRETS_DIR": str(self.secrets.folder / user),
-            **(environment_of(user) if user in SERVICES else {"SWITCHBOARD_NATS_INBOX_PREFIX": f"_INBOX.{user}"}),
+            **(self._environment_of(user) if user in SERVICES else {"SWITCHBOARD_NATS_INBOX_PREFIX": f"_INBOX.{user}"}),
         }
+
+    def _environment_of(self, service: str) -> dict[str, str]:
+        """The volume of a service is in the folder of this Switchboard."""
+        volume = str(self._folder / "volume")
+        return {name: value.replace(VOLUME, volume) for name, value in environment_of(service).items()}
 
     def begin(self, service: str) -> Member:
         """One more of a service, not ready yet; it ends with the thread that began it."""

@@ -142,7 +142,8 @@ def test_compose_has_its_files_and_its_secrets(compose: dict[str, Any]) -> None:
                 real = made / path.removeprefix("./secrets/") if "secrets" in path else DEPLOY / path
                 assert real.exists(), path
             if name in {*SERVICES, "ops"}:
-                assert one["volumes"] == [f"./secrets/{name}:/run/secrets:ro"]
+                data = ["audit:/var/lib/switchboard"] if name == "audit" else []
+                assert one["volumes"] == [f"./secrets/{name}:/run/secrets:ro", *data]
                 assert {file.name for file in (made / name).iterdir()} == SECRET
         # Whoever runs a container reads them, and nobody else gets into the folder.
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
@@ -236,7 +237,7 @@ def test_the_ports_are_the_ones_that_are_let_through() -> None:
     assert [rule["ports"] for rule in policy["ingress"]] == [[{"port": 8025, "protocol": "TCP"}]]
     assert settings["SWITCHBOARD_HTTP_PORT"] == "8025"
     assert {port["port"] for rule in policy["egress"] for port in rule["ports"]} == {53, 4222, 5432}
-    kinds = {"Namespace", "ConfigMap", "NetworkPolicy", "Deployment", "PodDisruptionBudget"}
+    kinds = {"Namespace", "ConfigMap", "NetworkPolicy", "Deployment", "PodDisruptionBudget", "PersistentVolumeClaim"}
     assert {key[0] for key in found} == kinds
 
 
@@ -312,7 +313,8 @@ def test_the_subjects_of_the_configuration_are_those_of_the_language() -> None:
     ):
         assert f'"{prefix}.' in text
     assert set(re.findall(r'"(switchboard\.[a-z]+\.v\d+)', text)) == {
-        subjects.COMMAND, subjects.QUERY, subjects.EVENT, subjects.REPLAY, subjects.COMMITTED.rpartition(".")[0],
+        subjects.COMMAND, subjects.QUERY, subjects.EVENT, subjects.REPLAY, subjects.CHECKPOINT,
+        subjects.COMMITTED.rpartition(".")[0],
     }  # fmt: skip
     assert set(re.findall(r"SWITCHBOARD_[A-Z]+", text)) == {
         subjects.EVENT_STREAM,

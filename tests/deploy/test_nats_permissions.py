@@ -141,6 +141,9 @@ MATRIX: Final = (
     # ---- events
     may_publish("write an event", "switchboard.event.v1.acme.address.TeamConnected", "relay"),
     may_hear("watch events beside the stream", "switchboard.event.v1.>"),
+    # ---- checkpoints
+    may_publish("publish a checkpoint", "switchboard.checkpoint.v1", "audit"),
+    may_hear("hear checkpoints", "switchboard.checkpoint.v1", "ops", "auditor", "siem"),
     # ---- answers
     may_publish("answer", "_INBOX.crm.x.y", *SERVICES),
     may_hear("hear all answers", "_INBOX.>"),

@@ -60,6 +60,10 @@ MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
     "CREATE TABLE connections.mine (one int)": NOBODY,
     "DROP FUNCTION connections.since": NOBODY,
     "SET ROLE switchboard_owner": NOBODY,
+    # ---- the evidence
+    "SELECT FROM evidence.heads": frozenset({"audit", "ops"}),
+    "UPDATE evidence.heads SET size = size": frozenset({"audit"}),
+    "DROP SCHEMA evidence CASCADE": frozenset({"audit"}),
     # ---- the views
     "SELECT FROM inbox_views.addresses LIMIT 1": frozenset({"inbox-views", "ops"}),
     "SELECT FROM routing.addresses LIMIT 1": frozenset({"routing", "ops"}),
@@ -83,7 +87,7 @@ MATRIX: Final[dict[LiteralString, frozenset[str]]] = {
 }
 
 # Statements about what a view makes when it starts.
-IN_ROWS: Final = re.compile(r"\b(inbox_views|routing)\b")
+IN_ROWS: Final = re.compile(r"\b(inbox_views|routing|evidence)\b")
 
 
 @pytest.mark.parametrize("user", ROLES)

@@ -47,6 +47,7 @@ NEVER_SAID: Final = {
     "NoAppliedTimesError": "the caller hears it",
     "NoReplyError": "the caller hears it",
     "StreamUnreadableError": "the caller hears it",
+    "NotPossibleError": "of a verb of the command line",
     "ParkedEventNotFoundError": "of a verb of the command line",
     "SchemasInUseError": "of a verb of the command line",
     "_TooFarBehindError": "of a verb of the command line",

@@ -9,7 +9,7 @@ import typer
 
 from services.ops.audit import access as accesses
 from services.ops.audit import coverage as reach
-from services.ops.audit import difference, story
+from services.ops.audit import difference, evidence, story
 from services.ops.audit import trace as traces
 from services.ops.audit.options import (
     SECONDS,
@@ -46,6 +46,7 @@ app = typer.Typer(
     no_args_is_help=True,
     epilog=EXIT_CODES,
 )
+app.add_typer(evidence.app, name="evidence")
 
 
 @app.command()

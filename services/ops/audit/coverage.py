@@ -1,4 +1,4 @@
-"""How far the answers of the audit reach: the log, history and index, clocks that ran back, dead letters."""
+"""How far the answers of the audit and their proof reach, clocks that ran back, dead letters."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +14,7 @@ Item = Mapping[str, Any]
 
 def coverage(found: Item) -> Iterator[RenderableType]:
     yield block(_ends(found))
+    yield block(*_proof(found.get("proof", ())))
     yield block(_clocks(found["clocks"]))
     yield block(_dead_letters(found["dead_letters"]))
 
@@ -37,6 +38,30 @@ def _reach(one: Item) -> str:
         return f"complete, to position {number(one['position'])}"
     age = "" if one["seconds"] is None else f"; the oldest of them is {one['seconds']:,.0f} s old"
     return f"to position {number(one['position'])}; {number(one['behind'])} events behind{age}"
+
+
+def _proof(trees: Sequence[Item]) -> Iterator[RenderableType]:
+    if not trees:
+        yield Text("No checkpoints are made: nothing proves that the log does not change.")
+        return
+    yield Text("Checkpoints prove that the log does not change:")
+    yield grid([row for one in trees for row in _proof_of(one)])
+
+
+def _proof_of(one: Item) -> Iterator[tuple[str, str]]:
+    counted, rows = ("position", "events") if one["tree"] == "events" else ("ordinal", "entries")
+    if one["time"] is None:
+        yield value(one["tree"]), "no checkpoint yet"
+    else:
+        whole = "" if one["behind"] else "complete, "
+        yield value(one["tree"]), f"{whole}signed to {counted} {number(one['size'])} at {time_of(one['time'])}"
+    if one["behind"]:
+        yield "", f"{number(one['behind'])} {rows} are under no checkpoint"
+    if one["error"] is not None:
+        yield "", f"NOT SIGNED: {value(one['error'])}"
+    witnesses = [f"{value(by['name'])}, {time_of(by['time'])}" for by in one.get("witnessed", ())]
+    yield "", f"witnessed by {'; '.join(witnesses)}" if witnesses else "no witness"
+    yield "", value(one["origin"])
 
 
 def _clocks(clocks: Item) -> RenderableType:

@@ -27,6 +27,7 @@ CHOICES: Final[Mapping[frozenset[str], str]] = {
         "Rule kind": "unassigned users_and_teams contact_owner",
         "State": "free connected paused reauth_required orphaned",
         "Tool": "one_to_one sequences extension meetings",
+        "Tree": "events journal",
         "User status": "active deactivated removed",
         "Via": "personal alias inbox",
     }.items()

@@ -12,6 +12,7 @@ from services.ops.local.children import Program
 from services.ops.local.data_lock import locked
 from services.ops.local.disk_space import shortage
 from services.ops.local.errors import ServerStartError
+from services.ops.local.evidence import evidence_dir, evidence_environment
 from services.ops.local.nats_server import Nats, nats_answers
 from services.ops.local.postgres_server import Postgres, postgres_answers
 from services.ops.local.readiness import until_ready
@@ -22,6 +23,7 @@ from shared.messaging.metrics import refusals
 from shared.process import logs, metrics
 from shared.process.health import Health, HostUnavailableError, PortUnavailableError, Probe, examine, serve_http
 from shared.process.settings import Settings
+from shared.process.tree_files import PREFIX, tree_files
 
 SERVICE_STOP_SECONDS = 20.0
 SERVER_STOP_SECONDS = 10.0
@@ -73,7 +75,8 @@ class _Launcher:
         async with AsyncExitStack() as stack:
             if self._settings.http_port:
                 port, host = self._settings.http_port, self._settings.http_host
-                await stack.enter_async_context(serve_http(port, self.health, self.metrics_page, host))
+                routes = {PREFIX: tree_files(evidence_dir(self._settings))}
+                await stack.enter_async_context(serve_http(port, self.health, self.metrics_page, host, routes))
             working = asyncio.create_task(self._work())
             stopping = asyncio.create_task(self._stopping.wait())
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -147,6 +150,7 @@ class _Launcher:
             "SWITCHBOARD_NATS_URL": self._nats_url,
             "SWITCHBOARD_POSTGRES_URL": self._postgres_url,
             "SWITCHBOARD_HTTP_PORT": "0",
+            **evidence_environment(self._settings),
         }
         program = Program(name=name, argv=tuple(argv), environment=environment)
         return Supervisor(lambda: program)

@@ -20,6 +20,7 @@ def summary(settings: Settings, nats_url: str, postgres_url: str, services: Sequ
     if port := settings.http_port:
         lines.append(f"  Health      http://{settings.http_host}:{port}/health/ready")
         lines.append(f"  Metrics     http://{settings.http_host}:{port}/metrics")
+        lines.append(f"  Evidence    http://{settings.http_host}:{port}/tlog/events/checkpoint")
     url = "" if nats_url == DEFAULT_NATS else f" --url {without_password(nats_url)}"
     lines += [
         f"  Services    {', '.join(services)}",

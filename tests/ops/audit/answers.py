@@ -332,6 +332,31 @@ COVERAGE: Final[Item] = {
     },
     "history": {"position": 988_000, "behind": 12_000, "seconds": 75.2},
     "index": {"position": 1_000_000, "behind": 0, "seconds": 0.0, "ordinal": 1_412_000},
+    "proof": [
+        {
+            "tree": "events",
+            "origin": "log.acme.example/3f0c9d1e-51c2-4f6e-9a63-0d2c0a7b7e11/events",
+            "size": 999_870,
+            "time": "2026-03-20T09:16:40Z",
+            "behind": 130,
+            "seconds": 6.4,
+            "error": None,
+            "witnessed": [
+                {"name": "witness.example/w1", "size": 999_000, "time": "2026-03-20T09:15:00Z"},
+                {"name": "witness.example/w2", "size": 998_000, "time": "2026-03-20T09:10:00Z"},
+            ],
+        },
+        {
+            "tree": "journal",
+            "origin": "log.acme.example/3f0c9d1e-51c2-4f6e-9a63-0d2c0a7b7e11/journal",
+            "size": 1_300_000,
+            "time": "2026-03-19T18:00:03Z",
+            "behind": 112_000,
+            "seconds": 55_001.0,
+            "error": "the log has another entry at ordinal 1300000 than was hashed",
+            "witnessed": [],
+        },
+    ],
     "clocks": {
         "events": 12,
         "places": [
@@ -345,6 +370,28 @@ COVERAGE: Final[Item] = {
 COMPLETE: Final[Item] = {
     **COVERAGE,
     "history": COVERAGE["index"],
+    "proof": [
+        {
+            "tree": "events",
+            "origin": "log.acme.example/3f0c9d1e-51c2-4f6e-9a63-0d2c0a7b7e11/events",
+            "size": 1_000_000,
+            "time": "2026-03-20T09:16:50Z",
+            "behind": 0,
+            "seconds": 6.4,
+            "error": None,
+            "witnessed": [],
+        },
+        {
+            "tree": "journal",
+            "origin": "log.acme.example/3f0c9d1e-51c2-4f6e-9a63-0d2c0a7b7e11/journal",
+            "size": 0,
+            "time": None,
+            "behind": 1_412_000,
+            "seconds": None,
+            "error": None,
+            "witnessed": [],
+        },
+    ],
     "clocks": {"events": 0, "places": []},
     "dead_letters": [],
 }

@@ -1,0 +1,49 @@
+"""Files that are whole and on the disk, or not there: written beside their place, flushed, and then renamed."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+# `mkstemp` would do, too, but its names do not tell what they were to be.
+UNFINISHED: Final = ".unfinished"
+
+
+def make_folder(folder: Path, mode: int = 0o755) -> None:
+    """Make a folder with its parents; they are there after a loss of power."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=mode, exist_ok=True)
+        flush_folder(one.parent)
+
+
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace a file durably."""
+    write_files({path: content}, mode)
+
+
+def write_files(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
+    """Replace files durably, in their order; each folder is flushed once."""
+    for path, content in files.items():
+        make_folder(path.parent)
+        unfinished = path.with_name(f"{path.name}{UNFINISHED}.{os.getpid()}")
+        _write(unfinished, content, mode)
+        unfinished.rename(path)
+    for folder in {path.parent for path in files}:
+        flush_folder(folder)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk."""
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
