@@ -49,6 +49,7 @@ HASH = "CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="
         "\n",
         f"a\n1\n{HASH}",
         f"a\n{HASH}\n",
+        f"a\n1\n{HASH}\nan extension",
         f"\n1\n{HASH}\n",
         f"a\n\n{HASH}\n",
         "a\n1\n\n",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.process.journal_reader import JournalRow
@@ -182,6 +182,8 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 
 
 @given(TEXTS, TEXTS, TEXTS)
+@example("\x7f", "\x00\x1f", '"\\')
+@example("\u2028", "\U0001f642", "</script>")
 def test_a_leaf_is_what_the_standard_library_writes(account: str, time: str, topic: str) -> None:
     state = orjson.dumps({"account": account, "time": time})
     leaf = event_leaf(STREAM, 1, topic, state, 2**63 - 1)

@@ -146,6 +146,30 @@ def changes(proof: Sequence[bytes]) -> list[list[bytes]]:
     return without + other + shorter + exchanged
 
 
+def test_the_reason_why_a_proof_is_refused_is_named() -> None:
+    root, path = naive_tree.root(ENTRIES[:7]), naive_tree.path(4, ENTRIES[:7])
+    leaf = leaf_hash(ENTRIES[4])
+    for proof, reason in (
+        ([*path, OTHER], "too many hashes: 4"),
+        (path[:-1], "too few hashes: 2"),
+        ([b""], "32 bytes"),
+    ):
+        with pytest.raises(InvalidProofError, match=reason):
+            verify_inclusion(leaf, 4, 7, proof, root)
+    old_root, path = naive_tree.root(ENTRIES[:3]), naive_tree.proof(3, ENTRIES[:7])
+    for proof, reason in (([*path, OTHER], "too many hashes: 5"), ([], "too few hashes: 0"), ([b""], "32 bytes")):
+        with pytest.raises(InvalidProofError, match=reason):
+            verify_consistency(3, old_root, 7, root, proof)
+
+
+def test_the_root_of_a_smaller_tree_is_not_taken_for_that_of_a_larger_one() -> None:
+    smaller = naive_tree.root(ENTRIES[:4])
+    with pytest.raises(InvalidProofError, match="too few hashes"):
+        verify_inclusion(leaf_hash(ENTRIES[1]), 1, 7, naive_tree.path(1, ENTRIES[:4]), smaller)
+    with pytest.raises(InvalidProofError, match="too few hashes"):
+        verify_consistency(3, naive_tree.root(ENTRIES[:3]), 7, smaller, naive_tree.proof(3, ENTRIES[:4]))
+
+
 def test_two_different_trees_of_one_size_are_not_consistent() -> None:
     with pytest.raises(InvalidProofError, match="two trees of 2 leaves have different roots"):
         verify_consistency(2, ROOTS[2], 2, naive_tree.root([b"a", b"b"]), [])

@@ -162,6 +162,12 @@ def flipped(data: bytes, at: int) -> bytes:
     return bytes(changed)
 
 
+def test_a_time_that_cannot_be_is_refused_though_a_witness_signed_it() -> None:
+    with pytest.raises(UntrustedNoteError, match="cannot be of this text: the time of a signature is 0 to"):
+        WITNESS.key.verify(TEXT, WITNESS.sign(TEXT, 2**63).signature)
+    assert WITNESS.key.verify(TEXT, WITNESS.sign(TEXT, 2**63 - 1).signature) == 2**63 - 1
+
+
 def test_signatures_of_other_keys_are_ignored_though_they_share_a_name_or_an_id() -> None:
     other = NoteSignature(LOG.key.name, b"1234", b"wrong"), NoteSignature("another", LOG.key.key_id, b"wrong")
     assert open_note(Note(TEXT, (*other, LOG.sign(TEXT))), [LOG.key]) == [VerifiedSignature(LOG.key, None)]
@@ -198,6 +204,7 @@ GOOD = line("k", b"1234", b"5")
         b"a\n",
         b"a\n\n",
         f"a\n\n{GOOD}".encode()[:-1],
+        f"a\n\n{GOOD}{GOOD}".encode()[:-1],
         f"a\n\n{GOOD}\n".encode(),
         f"a\n{GOOD}".encode(),
         f"\n{GOOD}".encode(),

@@ -147,6 +147,8 @@ def test_a_node_that_is_not_full_yet_is_refused(large: StoredTree) -> None:
     for level, index in ((0, 70_000), (4, 4_375), (8, 273), (16, 1), (17, 0)):
         with pytest.raises(InvalidTileError):
             large.reader().node(level, index)
+    with pytest.raises(InvalidTileError, match="a tree of 70000 leaves does not have tile 274 on level 0"):
+        large.reader().node(0, 274 * 256)
 
 
 def test_a_partial_tile_that_is_gone_is_cut_out_of_the_full_one(large: StoredTree) -> None:
