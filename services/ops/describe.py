@@ -181,6 +181,8 @@ def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         case {"type": "object", "properties": Mapping() as properties}:
             inner = ", ".join(f"{name}: {words(one, definitions)}" for name, one in properties.items())
             return f"{{{inner}}}"
+        case {"type": "object"}:
+            return "an object"
         case {"type": "boolean"}:
             return "true or false"
         case {"type": "integer", **limits}:
@@ -191,4 +193,4 @@ def words(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
             return f"text of at most {most:,} characters"
         case {"type": "string", "pattern": str(pattern)}:
             return IN_WORDS[pattern]
-    return "text"
+    return "text" if schema.get("type") == "string" else "any JSON value"

@@ -191,6 +191,13 @@ async def test_an_error_about_a_moment_names_the_option(answering: Answering) ->
     assert (code, json.loads(output)) == (REFUSED, answering.reply)
 
 
+@pytest.mark.parametrize("result", [{"name": "x" * 300}, [{"name": "x" * 300}]])
+async def test_a_long_value_is_wrapped_and_never_cut(result: Any, answering: Answering) -> None:
+    answering.reply = {"position": 1, "result": result}
+    _, output = await switchboard("query", "--url", answering.url, "acme", "User", COLUMNS="60")
+    assert (output.count("x"), "…" in output) == (300, False)
+
+
 async def test_brackets_are_text(answering: Answering) -> None:
     answering.reply = {"outcome": "refused", "reason": "COMMAND_INVALID", "details": {"errors": [{"field": "[/x]"}]}}
     code, output = await switchboard("command", "--url", answering.url, "acme", "AssignSeat", "[/x]=1")

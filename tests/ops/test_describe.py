@@ -41,6 +41,11 @@ def test_each_field_of_each_message_is_told_in_words(name: str) -> None:
     assert body["who_may"] in output
 
 
+def test_a_field_that_is_no_text_is_not_called_one() -> None:
+    takes = {field["field"]: field["takes"] for field in fields_of(MESSAGES["Bisect"])}
+    assert (takes["fields"], takes["value"]) == ("an object", "any JSON value")
+
+
 @pytest.mark.parametrize("name", sorted(MESSAGES))
 def test_the_example_of_each_message_is_a_line_that_can_be_given_as_it_stands(name: str) -> None:
     *_, line = told(name)[1].splitlines()
