@@ -57,7 +57,8 @@ class Switchboard:
         Raises:
             SwitchboardError: see `Account`.
         """
-        return await self._requests.request(subject, fields, wait_seconds(fields), NOT_PROCESSED)
+        wait = wait_seconds(fields) if subject.startswith(f"{subjects.QUERY}.") else 0.0
+        return await self._requests.request(subject, fields, wait, NOT_PROCESSED)
 
     def events(
         self, after: int = 0, account: str | None = None, consumer: str | None = None, after_id: str | None = None

@@ -14,13 +14,15 @@ from nats.aio.client import Client
 from shared.client.errors import ConnectionClosed, InvalidRequest, RequestTimeout
 from shared.client.requests import Requests
 from shared.language import subjects
-from shared.language.questions import DEFAULT_WAIT_MS, LONGEST_WAIT_MS
+from shared.language.questions import ANSWER_SECONDS, DEFAULT_WAIT_MS, LONGEST_WAIT_MS
 from shared.wire.backoff import Backoff
 from shared.wire.permissions import Permissions
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 # A reply that has not come after so long may have been lost.
 ATTEMPT_SECONDS: Final = 5.0
+# The way of a request and of its reply.
+ROUND_TRIP_SECONDS: Final = 1.0
 SHORTEST_ATTEMPT_SECONDS: Final = 0.05
 FIRST_PAUSE_SECONDS: Final = 0.1
 LONGEST_PAUSE_SECONDS: Final = 2.0
@@ -54,7 +56,7 @@ class RetryingRequests:
         """Return the fields of the reply.
 
         A reply with a reason or error in `retried` is returned only when the time is over. `wait` is how many seconds
-        the service itself may wait before it replies.
+        the service itself may take: a question is not asked again while it is answered.
 
         Raises:
             RequestTimeout: no reply came in time.
@@ -70,7 +72,9 @@ class RetryingRequests:
         last_code = ""
         while True:
             left = max(deadline - time.monotonic(), SHORTEST_ATTEMPT_SECONDS)
-            reply, cause = await self._attempt(subject, data, min(ATTEMPT_SECONDS + wait, left))
+            reply, cause = await self._attempt(
+                subject, data, min(max(ATTEMPT_SECONDS, wait + ROUND_TRIP_SECONDS), left)
+            )
             if reply is not None and code_of(reply) not in retried:
                 return reply
             pause = pause_before_retry(reply, backoff)
@@ -100,9 +104,9 @@ class RetryingRequests:
 
 
 def wait_seconds(fields: Mapping[str, Any]) -> float:
-    """How many seconds a view may wait before it answers a question with these fields."""
+    """How many seconds a service may wait and work before it replies to a question with these fields."""
     wait = fields.get("wait_ms")
-    return min(max(wait if isinstance(wait, int) else DEFAULT_WAIT_MS, 0), LONGEST_WAIT_MS) / 1_000
+    return min(max(wait if isinstance(wait, int) else DEFAULT_WAIT_MS, 0), LONGEST_WAIT_MS) / 1_000 + ANSWER_SECONDS
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:

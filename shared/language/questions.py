@@ -13,6 +13,8 @@ from shared.language.text import Actor, AddressText, AddressTexts, Id, Kind
 
 DEFAULT_WAIT_MS = 2_000
 LONGEST_WAIT_MS = 30_000
+# How long a service works on an answer; then it replies BUSY.
+ANSWER_SECONDS = 8.0
 DEFAULT_LIMIT = 100
 LARGEST_LIMIT = 1_000
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from shared.language.questions import Question
+from shared.language.questions import ANSWER_SECONDS, Question
 from shared.messaging.endpoint import discoverable
 from shared.messaging.service import Service
 from shared.projections import metrics
@@ -39,7 +39,7 @@ class ServiceLimits:
         history: how fast the history of the view follows.
     """
 
-    answer_seconds: float = 8.0
+    answer_seconds: float = ANSWER_SECONDS
     questions_in_progress: int = 1_024
     stalled_seconds: float = 10.0
     handover_seconds: float = 4.0

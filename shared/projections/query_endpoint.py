@@ -14,7 +14,7 @@ import orjson
 import psycopg
 import structlog
 
-from shared.language.questions import LONGEST_WAIT_MS, Question
+from shared.language.questions import ANSWER_SECONDS, LONGEST_WAIT_MS, Question
 from shared.language.reasons import QuestionError
 from shared.language.subjects import Ce
 from shared.language.text import SERVICE
@@ -80,7 +80,7 @@ class QueryEndpoint:
         answer: QuestionHandler,
         ignored: frozenset[str] = frozenset(),
         max_payload: Callable[[], int] = lambda: LARGEST_REPLY,
-        answer_seconds: float = 8.0,
+        answer_seconds: float = ANSWER_SECONDS,
         in_progress: int = 1_024,
         history: View | None = None,
         record: Recorder | None = None,

@@ -37,12 +37,13 @@ from shared.client import (
     require,
 )
 from shared.client.account import REPLY, adapter
-from shared.client.retries import LONGEST_PAUSE_SECONDS, pause_before_retry
+from shared.client.retries import LONGEST_PAUSE_SECONDS, pause_before_retry, wait_seconds
 from shared.language.catalog import QUESTIONS, RESULTS
 from shared.language.commands import COMMANDS
-from shared.language.questions import ListQuestion
+from shared.language.questions import DEFAULT_WAIT_MS, ListQuestion
 from shared.language.rules import UsersAndTeams
 from shared.process.clock import new_id
+from shared.projections.projection_service import ServiceLimits
 from shared.wire.backoff import Backoff
 from shared.wire.connection import connect_to_nats, flush_confirmed
 from tests.journeys.wire import Wire, connected
@@ -377,6 +378,13 @@ async def test_null_may_be_sent(nats: RunningNats) -> None:
 def test_the_pause_before_a_retry_stays_short() -> None:
     backoff = Backoff(0.1, LONGEST_PAUSE_SECONDS)
     assert all(0 < pause_before_retry(None, backoff) <= 1.5 * LONGEST_PAUSE_SECONDS for _ in range(100))
+
+
+@pytest.mark.parametrize(
+    ("fields", "wait_ms"), [({}, DEFAULT_WAIT_MS), ({"wait_ms": 0}, 0), ({"wait_ms": 9_000}, 9_000)]
+)
+def test_a_question_is_not_asked_again_while_its_service_works_on_it(fields: dict[str, int], wait_ms: int) -> None:
+    assert wait_seconds(fields) == wait_ms / 1_000 + ServiceLimits().answer_seconds
 
 
 @pytest.mark.parametrize("url", ["", " , ", "nats://:x"])
