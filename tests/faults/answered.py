@@ -1,22 +1,25 @@
 """What questions were answered while all breaks, against the log as of the position that each answer names.
 
-The contract promises of every answer that it is the state as of its position, and that this is not before `at_least`.
-It promises no more: without `at_least` an answer may be as of before an earlier one, as when a former process of a view
-still answers for a moment after a switch. Such answers are counted, and are no failures.
+The contract promises of every answer that it is the state as of its position, and that this is not before `at_least`. A
+question as of a position is answered as of that one. The contract promises no more: without `at_least` an answer may be
+as of before an earlier one, as when a former process of a view still answers for a moment after a switch. Such answers
+are counted, and are no failures.
 """
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from tests.faults import asking, claims
-from tests.faults.history import Question
+from tests.faults.history import How, Question
 from tests.faults.linearizable import Timeline, Where
 from tests.faults.people import AWAY
 from tests.faults.verdict import Stored, Verdict, destination
 from tests.journeys import directory
 from tests.journeys.directory import Entry
+
+UNANSWERED: Final[Sequence[How]] = ("VIEW_BEHIND", "HISTORY_BEHIND", "BUSY", "timeout", "bus error")
 
 
 class AsOf:
@@ -54,6 +57,7 @@ def of_the_questions(questions: Iterable[Question], log: Sequence[Stored]) -> Ve
         "questions answered in no form of the contract": [],
         "answers as of before what was asked for": [],
         "answers as of beyond the log": [],
+        "answers as of another position than asked": [],
         "answers unlike the log as of their position": [],
     }
     for one in questions:
@@ -65,6 +69,8 @@ def of_the_questions(questions: Iterable[Question], log: Sequence[Stored]) -> Ve
             wrong["answers as of before what was asked for"].append((one.name, one.address, one.position, one.at_least))
         elif one.position > as_of.end:
             wrong["answers as of beyond the log"].append((one.name, one.address, one.position, as_of.end))
+        elif one.as_of not in (None, one.position):
+            wrong["answers as of another position than asked"].append((one.name, one.address, one.position, one.as_of))
         elif (told := told_by(one)) != (right := rightly(one, as_of)):
             wrong["answers unlike the log as of their position"].append(
                 (one.account, one.name, one.address, one.position, told, right)
@@ -105,7 +111,8 @@ def counted(questions: Sequence[Question]) -> dict[str, int]:
     how = Counter(one.asked.how for one in questions)
     return {
         "questions": len(questions),
-        **{f"questions that ended in {one}": how[one] for one in ("VIEW_BEHIND", "BUSY", "timeout", "bus error")},
+        "questions as of a position under load": sum(one.as_of is not None for one in questions),
+        **{f"questions that ended in {one}": how[one] for one in UNANSWERED},
         "answers as of before an earlier one": gone_back(questions),
     }
 
@@ -114,7 +121,7 @@ def gone_back(questions: Iterable[Question]) -> int:
     """How often a client was told a position of a view before one that it had been told when it asked."""
     told: dict[tuple[int, str], list[Question]] = defaultdict(list)
     for one in questions:
-        if one.asked.how == "reply" and isinstance(one.reply.get("position"), int):
+        if one.as_of is None and one.asked.how == "reply" and isinstance(one.reply.get("position"), int):
             told[one.client, asking.VIEWS[one.name]].append(one)
     return sum(map(_gone_back, told.values()))
 

@@ -1,4 +1,4 @@
-"""What clients ask of the views after some of their commands: read what I wrote."""
+"""What clients ask of the views after some of their commands: read what I wrote, and what was so before."""
 
 import time
 from collections.abc import Mapping
@@ -15,7 +15,9 @@ ANSWER_SECONDS: Final = 3.0
 # By question, the view that answers it.
 VIEWS: Final = {"Address": "inbox-views", "Resolve": "routing"}
 # An answer by one of these is none: the question may be asked again.
-NOT_NOW: Final[Mapping[str, How]] = {"BUSY": "BUSY", "VIEW_BEHIND": "VIEW_BEHIND"}
+NOT_NOW: Final[Mapping[str, How]] = {
+    "BUSY": "BUSY", "VIEW_BEHIND": "VIEW_BEHIND", "HISTORY_BEHIND": "HISTORY_BEHIND",
+}  # fmt: skip
 
 
 def fields(question: str, address: str) -> dict[str, Any]:
@@ -24,12 +26,15 @@ def fields(question: str, address: str) -> dict[str, Any]:
     return {"address": address}
 
 
-async def asked(client: Client, account: str, question: str, address: str, at_least: int) -> Try:
-    """One question, asked once."""
+async def asked(
+    client: Client, account: str, question: str, address: str, at_least: int, as_of: int | None = None
+) -> Try:
+    """One question about the present, or about a position of the past, asked once."""
     begin = time.monotonic_ns()
-    how, answer = await _asked(
-        client, question_subject(account, question), fields(question, address) | {"at_least": at_least}
-    )
+    asked_for = fields(question, address) | {"at_least": at_least}
+    if as_of is not None:
+        asked_for["as_of"] = as_of
+    how, answer = await _asked(client, question_subject(account, question), asked_for)
     return Try(begin, time.monotonic_ns(), how, answer)
 
 

@@ -7,8 +7,8 @@ client that takes the place of a killed one needs a number of its own. Every com
 it is answered, or given up after `--give-up` seconds: unknown. What was asked more than once, and some of the rest, is
 asked once more after its answer: it must be the same one.
 
-After some of the accepted commands it asks a view about their address, as of the answer or later, and goes on
-meanwhile.
+After some of the accepted commands it asks a view about their address, as of the answer or later, and as of a position
+since its first answer, and goes on meanwhile.
 
 Beside its workers each client races: all clients of a run claim the same address at the same time for different people.
 Who begins a round tells the others over the bus, so that they claim at that moment too.
@@ -182,6 +182,8 @@ class FaultClient:
         self._desk = Desk(client)
         self._racing = Racing(client, plan.seed)
         self._ending = asyncio.Event()
+        # Of the first accepted command: from there on the accounts and their people are there.
+        self._first_position: int | None = None
 
     def end(self) -> None:
         self._ending.set()
@@ -224,11 +226,19 @@ class FaultClient:
         if question and given.outcome == "accepted" and given.address:
             # Of an alias, whether it follows its primary.
             address = fields.get("alias", given.address)
+            as_of = self._past_position(given)
             self._questions.create_task(self._ask(account, question, address, given.position))
+            self._questions.create_task(self._ask(account, question, address, 0, as_of))
 
-    async def _ask(self, account: str, question: str, address: str, at_least: int) -> None:
-        asked = await asking.asked(self._client, account, question, address, at_least)
-        self._record.asked(account, question, address, at_least, asked)
+    def _past_position(self, given: Command) -> int:
+        """Returns a position of the past, no later than that of an accepted command."""
+        if self._first_position is None:
+            self._first_position = given.position
+        return self._chance(f"past of {given.id}").randint(min(self._first_position, given.position), given.position)
+
+    async def _ask(self, account: str, question: str, address: str, at_least: int, as_of: int | None = None) -> None:
+        asked = await asking.asked(self._client, account, question, address, at_least, as_of)
+        self._record.asked(account, question, address, at_least, asked, as_of)
 
     def _chance(self, what: str) -> random.Random:
         return random.Random(f"{self._plan.seed}/{self._plan.number}/{what}")  # noqa: S311  seeded

@@ -13,7 +13,7 @@ and an ending follows when the client is through with the command:
 A question to a view stands on record when it is over, whatever came of it:
 
     {"line": "asked", "client": 3, "account": "acme", "question": "Address", "address": …, "at_least": 1042,
-     "begin": …, "end": …, "how": "reply", "raw": "{…}", "error": null}
+     "as_of": null, "begin": …, "end": …, "how": "reply", "raw": "{…}", "error": null}
 
 `raw` is the reply word for word and `error` its micro headers, or null. Times are nanoseconds of `time.monotonic_ns`,
 one clock for all processes of a machine. A client that is killed leaves invocations without an ending: their outcome is
@@ -29,7 +29,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 import orjson
 
-How = Literal["reply", "BUSY", "VIEW_BEHIND", "timeout", "bus error"]
+How = Literal["reply", "BUSY", "VIEW_BEHIND", "HISTORY_BEHIND", "timeout", "bus error"]
 Outcome = Literal["accepted", "unchanged", "refused", "unknown"]
 OUTCOMES: tuple[Outcome, ...] = ("accepted", "unchanged", "refused")
 
@@ -110,7 +110,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Question:
-    """One question about an address, asked once. `at_least` is the position of an answer that the client had before."""
+    """One question about an address, asked once. `at_least` is the position of an answer that the client had before.
+
+    `as_of` is the position of the past that it is about; None of a question about the present.
+    """
 
     client: int
     account: str
@@ -118,6 +121,7 @@ class Question:
     address: str
     at_least: int
     asked: Try
+    as_of: int | None = None
 
     @cached_property
     def reply(self) -> Mapping[str, Any]:
@@ -155,8 +159,8 @@ class Recorder:
         told = [_try_as_line(one) for one in tries]
         self._write({"line": "ended", "id": id_, "at": time.monotonic_ns(), "tries": told})
 
-    def asked(self, account: str, name: str, address: str, at_least: int, asked: Try) -> None:
-        about = {"account": account, "question": name, "address": address, "at_least": at_least}
+    def asked(self, account: str, name: str, address: str, at_least: int, asked: Try, as_of: int | None = None) -> None:
+        about = {"account": account, "question": name, "address": address, "at_least": at_least, "as_of": as_of}
         self._write({"line": "asked", "client": self._client, **about, **_try_as_line(asked)})
 
     def close(self) -> None:
@@ -200,7 +204,9 @@ def questions(paths: Iterable[Path]) -> list[Question]:
 
 def _question(line: Mapping[str, Any]) -> Question:
     client, account, name = line["client"], line["account"], line["question"]
-    return Question(client, account, name, line["address"], line["at_least"], _try_from_line(line))
+    # Histories of earlier runs have questions about the present only.
+    as_of = line.get("as_of")
+    return Question(client, account, name, line["address"], line["at_least"], _try_from_line(line), as_of)
 
 
 def _lines(path: Path) -> list[Mapping[str, Any]]:

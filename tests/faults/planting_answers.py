@@ -16,7 +16,11 @@ __all__ = ["DEFECTS"]
 
 
 def some(found: Evidence, name: str) -> Question:
-    return next(one for one in found.questions if one.name == name and one.asked.how == "reply")
+    return next(one for one in of_the_present(found) if one.name == name)
+
+
+def of_the_present(found: Evidence) -> list[Question]:
+    return [one for one in found.questions if one.asked.how == "reply" and one.as_of is None]
 
 
 def with_answer(found: Evidence, one: Question, told: Mapping[str, Any]) -> Evidence:
@@ -39,9 +43,16 @@ def _(found: Evidence) -> Evidence:
 def _(found: Evidence) -> Evidence:
     """As when the position is read after the rows, and the address has changed meanwhile."""
     as_of, end = AsOf(found.log), found.log[-1].position
-    shown = (one for one in found.questions if one.name == "Address" and one.asked.how == "reply")
+    shown = (one for one in of_the_present(found) if one.name == "Address")
     changed = next(one for one in shown if as_of.shown(one.account, one.address, end) != told_by(one))
     return with_answer(found, changed, {"position": end})
+
+
+@defect("a history answers as of its end", "answers as of another position than asked")
+def _(found: Evidence) -> Evidence:
+    end = found.log[-1].position
+    past = (one for one in found.questions if one.asked.how == "reply" and one.as_of not in (None, end))
+    return with_answer(found, next(past), {"position": end})
 
 
 @defect("mail was led elsewhere for a moment", "answers unlike the log as of their position")

@@ -32,9 +32,18 @@ CLEOS = BOBS | {"owner": "cleo"}
 NOWHERE = {"destination": "none", "inbox": None, "owner": None}
 
 
-def question(name: str, address: str, at_least: int, told: Any, *, begin: int = 1, how: How = "reply") -> Question:
+def question(
+    name: str,
+    address: str,
+    at_least: int,
+    told: Any,
+    *,
+    begin: int = 1,
+    how: How = "reply",
+    as_of: int | None = None,
+) -> Question:
     answer = Answer(json.dumps(told).encode()) if told is not None else None
-    return Question(1, "acme", name, address, at_least, Try(begin, begin + 1, how, answer))
+    return Question(1, "acme", name, address, at_least, Try(begin, begin + 1, how, answer), as_of)
 
 
 def address(position: int, entry: Any, of: str = ADDRESS, **more: Any) -> Question:
@@ -68,6 +77,8 @@ def found(*questions: Question) -> set[str]:
         resolve(5, NOWHERE),
         question("Address", ADDRESS, 9, None, how="timeout"),
         question("Address", ADDRESS, 9, {"error": "VIEW_BEHIND"}, how="VIEW_BEHIND"),
+        address(2, BOBS, as_of=2),
+        question("Address", ADDRESS, 0, {"error": "HISTORY_BEHIND"}, how="HISTORY_BEHIND", as_of=3),
     ],
 )
 def test_the_state_as_of_its_position_is_right(one: Question) -> None:
@@ -83,6 +94,8 @@ def test_the_state_as_of_its_position_is_right(one: Question) -> None:
         (resolve(3, led_to("bob")), "answers unlike the log as of their position"),
         (address(0, FREE), "answers as of before what was asked for"),
         (address(6, FREE), "answers as of beyond the log"),
+        (address(2, BOBS, as_of=1), "answers as of another position than asked"),
+        (address(3, BOBS, as_of=3), "answers unlike the log as of their position"),
         (resolve(5), "questions answered in no form of the contract"),
         (question("Address", ADDRESS, 1, {"position": 5}), "questions answered in no form of the contract"),
         (question("Address", ADDRESS, 1, {"error": "QUERY_INVALID"}), "questions answered in no form of the contract"),
@@ -95,10 +108,12 @@ def test_what_is_not_as_promised_is_named(one: Question, name: str) -> None:
 def test_an_answer_as_of_before_an_earlier_one_is_counted_and_right() -> None:
     first, meanwhile, after = address(3, CLEOS, begin=1), address(2, BOBS, begin=1), address(2, BOBS, begin=5)
     unknown = question("Address", ADDRESS, 1, None, begin=7, how="bus error")
-    asked = [first, meanwhile, after, unknown]
+    past = address(1, BOBS, begin=9, as_of=1)
+    asked = [first, meanwhile, after, unknown, past]
     assert found(*asked) == set()
     assert counted(asked) == {
-        "questions": 4, "questions that ended in VIEW_BEHIND": 0, "questions that ended in BUSY": 0,
+        "questions": 5, "questions as of a position under load": 1, "questions that ended in VIEW_BEHIND": 0,
+        "questions that ended in HISTORY_BEHIND": 0, "questions that ended in BUSY": 0,
         "questions that ended in timeout": 0, "questions that ended in bus error": 1,
         "answers as of before an earlier one": 1,
     }  # fmt: skip

@@ -71,11 +71,13 @@ def test_a_question_is_read_beside_the_commands(folder: Path) -> None:
         invoke(record, "one")
         record.asked("acme", "Address", "a@b.example", 5, told)
         record.asked("acme", "Resolve", "a@b.example", 6, behind)
+        record.asked("acme", "Address", "a@b.example", 0, told, 7)
         record.ended("one", [Try(1, 2, "reply", ACCEPTED)])
-    first, second = questions([folder / "1"])
+    first, second, past = questions([folder / "1"])
     assert first == Question(1, "acme", "Address", "a@b.example", 5, told)
     assert first.position == 7
     assert second.asked == behind
+    assert past == Question(1, "acme", "Address", "a@b.example", 0, told, 7)
     assert [one.outcome for one in read([folder / "1"])] == ["accepted"]
 
 
