@@ -32,6 +32,8 @@ async def bounds_of(snapshot: Snapshot, question: Range) -> Bounds:
         return Bounds(at, at)
     last = snapshot.position if question.to is None else await reached_position(snapshot, log, question.to)
     first = 1 if question.from_ is None else await _first(log, question.from_)
+    if first > last and question.to is None:
+        raise history_behind(last, first, await log.end())
     if first > last:
         raise invalid([problem("from", "the range ends before it begins")])
     return Bounds(first, last)

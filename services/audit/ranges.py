@@ -13,7 +13,7 @@ from shared.language.reasons import QuestionError
 from shared.messaging.json_body import problem
 from shared.process.log_reader import EventLog
 from shared.projections.answers import QuestionRefusedError, invalid
-from shared.projections.log_moments import position_of
+from shared.projections.log_moments import history_behind, position_of
 from shared.projections.snapshot import Snapshot
 
 
@@ -36,14 +36,20 @@ async def range_of(snapshot: Snapshot, question: Range) -> LogRange:
     """Return the range of a question, within what the snapshot has reached.
 
     Raises:
-        QuestionRefusedError: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, the log lacks the moment; or QUERY_INVALID, the range
-            ends before it begins.
+        QuestionRefusedError: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, the log lacks the moment; HISTORY_BEHIND, the snapshot
+            does not reach the beginning; or QUERY_INVALID, the range ends before it begins.
     """
-    log = EventLog(snapshot.rows)
+    log, reached = EventLog(snapshot.rows), snapshot.position
     first, since = await _beginning(log, question.from_)
-    last, until = await _end(log, question.to, snapshot.position)
-    if first > last + (since is not None):
-        raise invalid([problem("from", "the range ends before it begins, or begins after what the index has reached")])
+    last, until = await _end(log, question.to)
+    # At a time, attempts after the event before it belong to the range.
+    edge = first if since is None else first - 1
+    if last is not None and edge > last:
+        raise invalid([problem("from", "the range ends before it begins")])
+    if edge > reached:
+        raise history_behind(reached, edge, await log.end())
+    if last is None or last > reached:
+        return LogRange(first, reached, since)
     return LogRange(first, last, since, until)
 
 
@@ -63,10 +69,7 @@ async def _beginning(log: EventLog, moment: int | str | None) -> tuple[int, date
     return await log.first_not_before(time), time
 
 
-async def _end(log: EventLog, moment: int | str | None, reached: int) -> tuple[int, datetime | None]:
+async def _end(log: EventLog, moment: int | str | None) -> tuple[int | None, datetime | None]:
     if moment is None:
-        return reached, None
-    position = await position_of(log, moment)
-    if position > reached:
-        return reached, None
-    return position, instant(moment) if isinstance(moment, str) else None
+        return None, None
+    return await position_of(log, moment), instant(moment) if isinstance(moment, str) else None
