@@ -86,11 +86,12 @@ class PastReading:
 
     async def _behind(self, position: int) -> QuestionRefusedError:
         try:
-            reached, end = await self._history.built_position(), await self._log_end()
+            reached = await self._history.built_position()
+            async with asyncio.timeout(self._answer_seconds), self._reading_log:
+                # A log that was restored from an older backup may end before the history that was known.
+                await position_of(self._log, position)
+                return history_behind(reached, position, await self._log.end())
+        except QuestionRefusedError as error:
+            return error
         except (psycopg.Error, OSError, TimeoutError):
             return busy("the database is away")
-        return history_behind(reached, position, end)
-
-    async def _log_end(self) -> int:
-        async with asyncio.timeout(self._answer_seconds), self._reading_log:
-            return await self._log.end()

@@ -182,7 +182,9 @@ async def test_an_hour_that_a_clock_shows_twice_is_told_apart_by_its_offset(
     assert told == ["free", "connected"]
 
 
-@pytest.mark.parametrize("moment", ["2026-03-03T09:00:00", "2026-03-03", "yesterday", "2026-02-30T09:00:00Z", "5", 1.5])
+@pytest.mark.parametrize(
+    "moment", ["2026-03-03T09:00:00", "2026-03-03", "yesterday", "2026-02-30T09:00:00Z", "5", 1.5, 2**63]
+)
 async def test_no_moment_is_refused_with_an_example(moment: Any, private_nats: RunningNats, database: str) -> None:
     async with both_views(private_nats, database) as bus:
         told = await bus.ask("Usage", actor=SERVICE, as_of=moment)
@@ -198,18 +200,21 @@ async def test_a_moment_outside_the_log_names_its_first_and_last(private_nats: R
         "first": {"position": 1, "time": time_at(1)},
         "last": {"position": story.end, "time": time_at(story.end)},
     }
+    moments = {
+        "AS_OF_TOO_EARLY": (0, -3, -(2**63), "1999-01-01T00:00:00Z"),
+        "AS_OF_TOO_LATE": (story.end + 1, 2**63 - 1, "2999-01-01T00:00:00Z"),
+    }
     async with both_views(private_nats, database) as bus:
         empty = await bus.ask("Usage", actor=SERVICE, as_of=1)
         await publish(bus, database, story)
-        early = [await bus.ask("Usage", actor=SERVICE, as_of=moment) for moment in (0, -3, "1999-01-01T00:00:00Z")]
-        late = [
-            await bus.ask("Usage", actor=SERVICE, as_of=moment) for moment in (story.end + 1, "2999-01-01T00:00:00Z")
-        ]
+        for name, fields in questions(story.end):
+            for error, moment in ((error, moment) for error, listed in moments.items() for moment in listed):
+                told = await bus.ask(name, actor=SERVICE, as_of=moment, **fields)
+                assert told.error == (422, error), (name, moment)
+                assert told.body["details"] == ends
+                assert "Ask as of a moment between details.first and details.last." in told.body["message"]
     assert empty.error == (422, "AS_OF_TOO_EARLY")
     assert empty.body["details"] == {"first": None, "last": None}
-    for told, error in [*((one, "AS_OF_TOO_EARLY") for one in early), *((one, "AS_OF_TOO_LATE") for one in late)]:
-        assert told.error == (422, error)
-        assert told.body["details"] == ends
 
 
 # ---- a history that is not there
@@ -240,6 +245,26 @@ async def stopped(database: str) -> AsyncIterator[None]:
     async with await psycopg.AsyncConnection.connect(database) as connection:
         await connection.execute("LOCK TABLE inbox_views_history.view IN EXCLUSIVE MODE")
         yield
+
+
+async def test_a_position_that_a_restored_log_lacks_is_no_longer_waited_for(
+    private_nats: RunningNats, database: str
+) -> None:
+    story = beginning().tell(personal(BOB, "bob"), e.FromNameChanged(address=BOB, from_name="one"))
+    lost = story.end
+    async with both_views(private_nats, database) as bus:
+        await publish(bus, database, story)
+        async with await psycopg.AsyncConnection.connect(database) as connection:
+            await connection.execute("DELETE FROM connections.events WHERE notification_id > %s", (lost - 2,))
+        errors = list[Any]()
+
+        async def refused() -> bool:
+            errors.append((await bus.ask("Address", actor=SERVICE, address=BOB, as_of=lost, wait_ms=100)).error)
+            return bool(errors[-1] == (422, "AS_OF_TOO_LATE"))
+
+        await eventually(refused)
+    # Until the follower looks, the history is the former one.
+    assert set(errors) <= {None, (503, "BUSY"), (422, "AS_OF_TOO_LATE")}
 
 
 # ---- who may ask
