@@ -128,7 +128,10 @@ def _lists(doc: Mapping[str, Any] | None) -> Iterator[tuple[str, Thing]]:
 
 
 def _holders(account: str, things: Iterable[Thing], docs: Docs) -> set[Thing]:
-    return {holder for kind, name in things if kind == "address" for holder in _holder(account, name, docs)}
+    """The holders of the addresses; of an alias its primary, and the holder of that."""
+    found = {holder for kind, name in things if kind == "address" for holder in _holder(account, name, docs)}
+    # Between the events of a promotion two addresses may be the primaries of each other.
+    return found | {holder for kind, name in found if kind == "address" for holder in _holder(account, name, docs)}
 
 
 def _holder(account: str, address: str, docs: Docs) -> Iterator[Thing]:
@@ -137,7 +140,6 @@ def _holder(account: str, address: str, docs: Docs) -> Iterator[Thing]:
         return
     if doc["primary"] is not None:
         yield "address", doc["primary"]
-        yield from _holder(account, doc["primary"], docs)
     elif doc["kind"] == "personal":
         yield "user", doc["owner"]
     elif doc["kind"] == "team":
