@@ -35,7 +35,7 @@ TABLES: Final[tuple[LiteralString, ...]] = (
 EXISTS: Final[LiteralString] = "SELECT to_regclass('evidence.heads') IS NOT NULL"
 # The origin that began last is the one in use.
 CURRENT: Final[LiteralString] = """
-SELECT origin, size, root FROM evidence.heads WHERE tree = %s ORDER BY began DESC, origin DESC LIMIT 1
+SELECT origin, size, root, term FROM evidence.heads WHERE tree = %s ORDER BY began DESC, origin DESC LIMIT 1
 """
 BEGIN: Final[LiteralString] = """
 INSERT INTO evidence.heads (tree, origin, size, root, term, began, reason) VALUES (%s, %s, 0, %s, 0, now(), %s)
@@ -53,6 +53,7 @@ UPDATE evidence.heads SET error = %s WHERE tree = %s AND origin = %s AND term = 
 NEW_ORIGIN: Final[LiteralString] = """
 SELECT id, to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS.MS"Z"') FROM connections.log
 """
+STALE: Final = "another process signs, or a new origin has begun"
 
 
 class StaleHolderError(Exception):
@@ -77,6 +78,17 @@ async def take(connection: PostgresSession, tree: Tree, first_origin: str) -> Ta
             current = Checkpoint(first_origin, 0, EMPTY_ROOT)
         ((term,),) = await (await connection.execute(TAKE, (tree, current.origin))).fetchall()
     return TakenHead(tree, current, term)
+
+
+async def require_taken(connection: PostgresSession, head: TakenHead) -> None:
+    """Require that the head is the one in use, and that nobody has taken it since.
+
+    Raises:
+        StaleHolderError: it is not.
+    """
+    rows = await (await connection.execute(CURRENT, (head.tree,))).fetchall()
+    if not rows or (rows[0][0], rows[0][3]) != (head.committed.origin, head.term):
+        raise StaleHolderError(STALE)
 
 
 async def move(connection: PostgresSession, head: TakenHead, to: Checkpoint) -> TakenHead:
@@ -146,4 +158,4 @@ async def _current(connection: PostgresSession, tree: Tree) -> Checkpoint | None
 async def _require_changed(connection: PostgresSession, statement: LiteralString, values: Sequence[object]) -> None:
     cursor = await connection.execute(statement, values)
     if not cursor.rowcount:
-        raise StaleHolderError("another process signs, or a new origin has begun")
+        raise StaleHolderError(STALE)

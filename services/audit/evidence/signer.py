@@ -158,8 +158,9 @@ class TreeSigner:
             self._ahead.pop(0)
 
     async def _compare(self, growing: GrowingTree) -> None:
-        """Compare the last row of an idle tree."""
+        """Compare the last row of an idle tree, and look whether it is still this process that signs it."""
         self._check_at = time.monotonic() + self._context.limits.check_seconds
+        await heads.require_taken(self._context.connection, self._taken())
         if self.signed is not None and self.signed.size == growing.size:
             await self._require_same_row(growing.size, growing.size)
 

@@ -231,6 +231,15 @@ async def test_a_folder_of_another_process_follows_to_a_new_origin(past: Past, f
     await sign_under(origins, past, other)
 
 
+async def test_a_new_origin_is_noticed_while_nothing_happens(past: Past, evidence: Evidence) -> None:
+    async with following(past.url, evidence):
+        await signed(past.url, evidence)
+        async with await DirectAsync.connect(past.url, autocommit=True) as connection:
+            origins = await begin_origin(connection, NAME, "the keys were stolen")
+        await until(lambda: [head.origin for head in evidence.heads().values()] == origins)
+        await require_right(past, evidence)
+
+
 async def sign_under(origins: list[str], past: Past, evidence: Evidence) -> None:
     async with following(past.url, evidence):
         await until(lambda: [head.origin for head in evidence.heads().values()] == origins)
