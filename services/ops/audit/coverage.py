@@ -36,8 +36,9 @@ def _ends(found: Item) -> RenderableType:
 def _reach(one: Item) -> str:
     if one["behind"] == 0:
         return f"complete, to position {number(one['position'])}"
+    behind = "1 event behind" if one["behind"] == 1 else f"{number(one['behind'])} events behind"
     age = "" if one["seconds"] is None else f"; the oldest of them is {one['seconds']:,.0f} s old"
-    return f"to position {number(one['position'])}; {number(one['behind'])} events behind{age}"
+    return f"to position {number(one['position'])}; {behind}{age}"
 
 
 def _proof(trees: Sequence[Item]) -> Iterator[RenderableType]:

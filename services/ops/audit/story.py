@@ -86,6 +86,8 @@ def _today(today: Item) -> str:
         return f"not known: {value(today['missing'])}"
     if today["outcome"] == "refused":
         return f"refused  {value(today['reason'])}  {value(today['message'])}"
+    if today["outcome"] == "unchanged":
+        return "the same command would change nothing: it is so already."
     return f"the same command would be {value(today['outcome'])}."
 
 

@@ -97,11 +97,14 @@ REFUSALS: Final[list[Item]] = [
         "entry": None,
         "today": None,
     },
-    {
-        "group": None,
-        "entry": REFUSED,
-        "today": {"outcome": "accepted", "reason": None, "message": None, "missing": None},
-    },
+    *(
+        {
+            "group": None,
+            "entry": REFUSED,
+            "today": {"outcome": outcome, "reason": None, "message": None, "missing": None},
+        }
+        for outcome in ("accepted", "unchanged")
+    ),
     {
         "group": None,
         "entry": REFUSED,

@@ -154,7 +154,7 @@ async def test_all_pages_are_shown_or_as_many_entries_as_wanted(auditing: Auditi
 async def test_groups_of_refusals_are_not_counted_as_entries(auditing: Auditing) -> None:
     auditing.pages = [answers.REFUSALS]
     _, output = await auditing.ask("refusals", "acme")
-    assert output.endswith("3 in all, as of position 1,300\n")
+    assert output.endswith("4 in all, as of position 1,300\n")
 
 
 async def test_as_json_each_entry_of_a_list_is_a_line(auditing: Auditing) -> None:
