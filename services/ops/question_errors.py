@@ -39,9 +39,13 @@ def _invalid(errors: Sequence[Answer]) -> Answer:
 def _out_of_log(message: str, details: Mapping[str, Any], moments: Sequence[str]) -> str:
     # The advice behind the first sentence names fields.
     why, stop, _ = message.partition(". ")
-    first, last = (f"{one['position']:,} ({one['time']})" for one in (details["first"], details["last"]))
-    options = " and ".join(moments)
-    return f"{why}{stop}Give {options} a moment between position {first} and position {last}, or a time up to now."
+    first, last = (_place(details[name]) for name in ("first", "last"))
+    return f"{why}{stop}Give {' and '.join(moments)} a moment between {first} and {last}, or a time up to now."
+
+
+def _place(moment: Mapping[str, Any]) -> str:
+    """A position, with its time where that can be read."""
+    return f"position {moment['position']:,}" + (f" ({moment['time']})" if moment["time"] else "")
 
 
 def _behind(details: Mapping[str, Any], moments: Sequence[str]) -> str:

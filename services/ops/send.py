@@ -124,7 +124,7 @@ def query(
 
 
 def _typed(error: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"message": error.get("message"), "field": "--as-of" if error.get("field") == "as_of" else error["field"]}
+    return {**error, "field": "--as-of"} if error["field"] == "as_of" else error
 
 
 async def _request(

@@ -185,7 +185,7 @@ async def test_an_error_about_a_moment_names_the_option(answering: Answering) ->
     answering.reply = {"error": "AS_OF_TOO_EARLY", "message": "Not answered: x. Ask details.first.", "details": ends}
     words = ("query", "--url", answering.url, "acme", "Usage", "--as-of", "0")
     code, output = await switchboard(*words)
-    advice = "Not answered: x. Give --as-of a moment between position 1 (2026-03-01T00:00:00.000Z) and position 1,204"
+    advice = "x. Give --as-of a moment between position 1 (2026-03-01T00:00:00.000Z) and position 1,204, or a time"
     assert (code, advice in output, "details" in output) == (REFUSED, True, False), output
     code, output = await switchboard(*words, "--json")
     assert (code, json.loads(output)) == (REFUSED, answering.reply)
