@@ -7,8 +7,9 @@ is refused, and nothing is stored twice or behind a gap.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 from typing import Any, Final, NamedTuple, TypeVar
 
 import nats.errors
@@ -20,16 +21,20 @@ from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
 
 from shared.language import subjects
+from shared.language.subjects import Ce
 from shared.messaging.event_stream import (
     NO_SPACE,
     STREAM_FULL,
+    WRONG_LAST_MESSAGE_ID,
     WRONG_LAST_SEQUENCE,
     UnusableStreamError,
     explained,
     require_new,
     stream_differences,
 )
+from shared.messaging.message_size import payload_of, refresh_limit
 from shared.messaging.stream_report import NatsUnavailableError
+from shared.process import failpoints
 from shared.process.settings import Settings
 from shared.process.urls import without_password
 from shared.wire import frames, permissions
@@ -41,8 +46,8 @@ CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 3.0
 # The process of a replay answers after the message that it is publishing.
 REQUEST_SECONDS: Final = 5.0
-# `wrong last sequence` of newer servers, without the sequence.
-WRONG_LAST_SEQUENCES: Final = frozenset({WRONG_LAST_SEQUENCE, 10164})
+# 10164 is `wrong last sequence` of newer servers, without the sequence.
+MOVED: Final = frozenset({WRONG_LAST_SEQUENCE, WRONG_LAST_MESSAGE_ID, 10164})
 STARTS: Final = subjects.replayed("*", "*", "replay", "ReplayStarted")
 
 # Replays stay until they are removed. A full stream refuses messages: consumers would not notice that the oldest ones
@@ -64,7 +69,11 @@ REPLAY_STREAM: Final = StreamConfig(
     allow_direct=False,
 )
 
+# More than the expectations of a message take.
+EXPECTATIONS_BYTES: Final = 256
+
 T = TypeVar("T")
+WireMessage = tuple[str, dict[str, str], bytes]
 
 
 class ReplayMovedError(Exception):
@@ -77,6 +86,10 @@ class SilentProcessError(Exception):
 
 class ReplayStreamFullError(UnusableStreamError):
     """The stream of replays has as many bytes as it may, or NATS has no space."""
+
+
+class MessageTooLargeError(UnusableStreamError):
+    """The next message of a replay is larger than a message of this NATS may be."""
 
 
 class StoredMessage(NamedTuple):
@@ -179,30 +192,61 @@ class ReplayStream:
             return None
         return StoredMessage(found.seq or 0, found.subject or "", found.headers or {}, found.data or b"")
 
-    async def publish(self, replay: str, message: tuple[str, Mapping[str, str], bytes], after: int) -> int:
-        """Store a message behind the last one of its replay; return its sequence in the stream.
+    async def publish(self, replay: str, messages: Sequence[WireMessage], after: int) -> int:
+        """Store messages behind the last one of their replay; return the sequence of the last of them in the stream.
+
+        The first names the last message of the replay, each other one the message before it. Where another replay comes
+        between two of them, the rest is refused, and has to be published again behind what was stored.
 
         Args:
             replay: the name of the replay.
-            message: subject, headers and body.
+            messages: subject, headers and body of each.
             after: the sequence of the last message of the replay; 0 when there is none yet.
 
         Raises:
-            ReplayMovedError: the replay ends elsewhere.
+            ReplayMovedError: the replay ends elsewhere; the first of the messages may be stored, without a gap.
             ReplayStreamFullError: there is no space.
+            MessageTooLargeError: NATS carries no message of this size.
         """
-        subject, headers, body = message
-        expectations = {
-            subjects.EXPECTED_SUBJECT_SEQUENCE: str(after),
-            subjects.EXPECTED_SUBJECT: subjects.replay(replay),
-        }
-        request = self._client.request(subject, body, timeout=ANSWER_SECONDS, headers={**headers, **expectations})
-        answer = json.loads((await self._answered(request)).data)
+        await self._require_fitting(messages)
+        first = self._expecting(replay, messages[0], after)
+        others = [_behind(before, message) for before, message in pairwise(messages)]
+        return await self._answered(self._publish([first, *others]))
+
+    async def _publish(self, messages: Sequence[WireMessage]) -> int:
+        # Only the last asks for an answer: it is stored behind its predecessor, which implies all before it.
+        rendered = [frames.frame(subject, body, headers) for subject, headers, body in messages[:-1]]
+        await frames.send(self._client, rendered)
+        if rendered:
+            failpoints.reached("replay.partly_sent")
+        subject, headers, body = messages[-1]
+        answer = json.loads((await self._client.request(subject, body, timeout=ANSWER_SECONDS, headers=headers)).data)
         if error := answer.get("error"):
             raise _explained(error)
         if answer.get("duplicate"):
             raise ReplayMovedError("the message is stored already")
         return int(answer["seq"])
+
+    @staticmethod
+    def _expecting(replay: str, message: WireMessage, after: int) -> WireMessage:
+        subject, headers, body = message
+        expectations = {
+            subjects.EXPECTED_SUBJECT_SEQUENCE: str(after),
+            subjects.EXPECTED_SUBJECT: subjects.replay(replay),
+        }
+        return subject, headers | expectations, body
+
+    async def _require_fitting(self, messages: Sequence[WireMessage]) -> None:
+        for _, headers, body in messages:
+            size = payload_of(headers, body) + EXPECTATIONS_BYTES
+            if size > self._client.max_payload:
+                # The limit may have been raised since.
+                await refresh_limit(self._client)
+            if size > self._client.max_payload:
+                raise MessageTooLargeError(
+                    f"The event at position {headers.get(Ce.POSITION)} takes {size:,} bytes as a message, and NATS "
+                    f"carries at most {self._client.max_payload:,}: raise max_payload in its configuration"
+                )
 
     async def names(self) -> list[str]:
         """Return the names of all replays, in the order of the alphabet."""
@@ -276,7 +320,7 @@ class ReplayStream:
         try:
             with frames.breaking():
                 return await request
-        except NotFoundError:
+        except (NotFoundError, ReplayMovedError, UnusableStreamError, NatsUnavailableError):
             raise
         except (nats.errors.Error, JetStreamError, TimeoutError) as error:
             if denied := denials.cause(before, "$js.", "switchboard."):
@@ -284,10 +328,16 @@ class ReplayStream:
             raise NatsUnavailableError(f"JetStream does not answer: {error or type(error).__name__}") from error
 
 
+def _behind(before: WireMessage, message: WireMessage) -> WireMessage:
+    """Return the message with the expectation that the stream ends with the other one."""
+    subject, headers, body = message
+    return subject, headers | {subjects.EXPECTED_MESSAGE_ID: before[1][subjects.MESSAGE_ID]}, body
+
+
 def _explained(error: Mapping[str, Any]) -> Exception:
     """Return the error for the answer to a message that was not stored."""
     text = str(error.get("description"))
-    if error.get("err_code") in WRONG_LAST_SEQUENCES:
+    if error.get("err_code") in MOVED:
         return ReplayMovedError(text)
     if error.get("err_code") in NO_SPACE | {STREAM_FULL}:
         return ReplayStreamFullError(text)

@@ -55,6 +55,7 @@ NEVER_SAID: Final = {
     "NatsUnavailableError": "of a verb of the command line",
     "NatsTooOldError": "of a verb of the command line",
     "ReplayMovedError": "of a verb of the command line",
+    "MessageTooLargeError": "of a verb of the command line",
     "ReplayStreamFullError": "of a verb of the command line",
     "SilentProcessError": "of a verb of the command line",
 }

@@ -40,7 +40,7 @@ async def begin(stream: ReplayStream, started: ReplayStarted) -> None:
     """
     await stream.declare()
     try:
-        await stream.publish(started.replay, started_message(started, clock.now()), 0)
+        await stream.publish(started.replay, [started_message(started, clock.now())], 0)
     except ReplayMovedError as error:
         raise ReplayError(
             f"There is a replay {started.replay} already. Take another name, resume it (`switchboard audit replay "

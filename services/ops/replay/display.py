@@ -71,6 +71,10 @@ def all_of(replays: Sequence[Replay], size: StreamSize) -> Iterable[RenderableTy
     yield Text(f"{size.messages:,} messages, {of}; removing a replay frees its part", style="dim")
 
 
+def messages(count: int) -> str:
+    return f"{count:,} message{'' if count == 1 else 's'}"
+
+
 def range_in_words(started: ReplayStarted) -> str:
     if started.to < started.from_:
         return "empty"
@@ -145,10 +149,10 @@ def summary(replay: Replay) -> str:
     """One line about where a replay is."""
     started, progress = replay.started, replay.progress
     ends: dict[Status, str] = {
-        Status.FINISHED: f"Finished: {progress.count:,} messages on {subjects.replay(started.replay)}",
-        Status.STOPPED: f"Stopped at position {progress.position:,}, not complete: {progress.count:,} messages.",
+        Status.FINISHED: f"Finished: {messages(progress.count)} on {subjects.replay(started.replay)}",
+        Status.STOPPED: f"Stopped at position {progress.position:,}, not complete: {messages(progress.count)}.",
         Status.PAUSED: (
-            f"Paused at position {progress.position:,} of {started.to:,}, {progress.count:,} messages. Resume it: "
+            f"Paused at position {progress.position:,} of {started.to:,}, {messages(progress.count)}. Resume it: "
             f"switchboard audit replay resume {started.replay}"
         ),
         Status.RUNNING: f"Process {replay.process} publishes it: position {progress.position:,} of {started.to:,}.",

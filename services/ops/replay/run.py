@@ -25,6 +25,9 @@ from shared.process.postgres import PostgresUnavailable, reason_of
 from shared.wire.backoff import Backoff
 
 BATCH_EVENTS: Final = 256
+# Messages that are due are sent together, up to so many.
+GROUP_MESSAGES: Final = 64
+GROUP_BYTES: Final = 1_000_000
 READ_SECONDS: Final = 10.0
 # How long it tries again without an answer of a server before it leaves.
 PATIENCE_SECONDS: Final = 30.0
@@ -90,6 +93,7 @@ class ReplayRun:
         self._sequence: int | None = None
         self._paced = 0
         self._due = 0.0
+        self._window = GROUP_MESSAGES
         self._wish: Status | None = None
         self._wished = asyncio.Event()
         self._left = asyncio.Event()
@@ -133,8 +137,10 @@ class ReplayRun:
                     self.status = await self._publish()
                     return self.status
                 except ReplayMovedError:
-                    # The last message, read again, says whether it is ours that arrived late.
-                    pass
+                    # The last message, read again, says who stored it. Another replay between ours leaves a part over.
+                    self._window = max(1, self._window // 2)
+                    if self._sequence != before:
+                        continue
                 except (NatsUnavailableError, PostgresUnavailable, TimeoutError) as error:
                     self.trouble = reason_of(error)
                     await self._log.close()
@@ -157,33 +163,43 @@ class ReplayRun:
         while self.progress.position < self._started.to:
             events = await self._read()
             failpoints.reached("replay.read")
-            for stored in events:
-                if self._wish is not None:
-                    return await self._leave()
-                await self._publish_one(stored)
+            if not await self._publish_events(events):
+                return await self._leave()
             # Of an account with few events, nothing is published for a while.
             self._note_answer()
         failpoints.reached("replay.published")
-        await self._store(ended_message(self._started, self.progress, clock.now(), complete=True))
+        await self._store([ended_message(self._started, self.progress, clock.now(), complete=True)], self.progress)
         failpoints.reached("replay.ended")
         return Status.FINISHED
 
-    async def _publish_one(self, stored: StoredEvent) -> None:
-        made = of_event(self._started, stored, self.progress)
-        if made is None:
-            self.progress = replace(self.progress, position=stored.position)
-            return
-        message, progress = made
-        await self._wait_until_due(stored)
-        if self._wish is not None:
-            return
-        await self._store(message)
-        failpoints.reached("replay.stored")
-        self.progress = progress
+    async def _publish_events(self, events: Sequence[StoredEvent]) -> bool:
+        """Publish those that are part of the replay, in groups of messages that are due; False when asked to leave."""
+        group: list[Message] = []
+        ahead = self.progress
+        for stored in events:
+            made = of_event(self._started, stored, ahead)
+            if made is None:
+                ahead = replace(ahead, position=stored.position)
+                continue
+            if group and (self._is_full(group) or self._seconds_until_due(stored) > 0):
+                await self._store(group, ahead)
+                group = []
+            await self._wait_until_due(stored)
+            if self._wish is not None:
+                break
+            message, ahead = made
+            group.append(message)
+        if group:
+            await self._store(group, ahead)
+        self.progress = ahead
+        return self._wish is None
+
+    def _is_full(self, group: Sequence[Message]) -> bool:
+        return len(group) >= self._window or sum(len(body) for _, _, body in group) >= GROUP_BYTES
 
     async def _leave(self) -> Status:
         if self._wish is Status.STOPPED:
-            await self._store(ended_message(self._started, self.progress, clock.now(), complete=False))
+            await self._store([ended_message(self._started, self.progress, clock.now(), complete=False)], self.progress)
             return Status.STOPPED
         return Status.PAUSED
 
@@ -239,11 +255,15 @@ class ReplayRun:
             )
         return events
 
-    async def _wait_until_due(self, stored: StoredEvent) -> None:
-        if self._paced != stored.position:
+    def _seconds_until_due(self, stored: StoredEvent) -> float:
+        """An event that was due before, in an attempt that failed, is due now."""
+        if stored.position > self._paced:
             self._paced = stored.position
             self._due = self._pacer.due(self.clock.now(), stored.time)
-        seconds = self._due - self.clock.now()
+        return self._due - self.clock.now() if stored.position == self._paced else 0.0
+
+    async def _wait_until_due(self, stored: StoredEvent) -> None:
+        seconds = self._seconds_until_due(stored)
         if seconds <= 0:
             return
         if seconds >= LONG_WAIT_SECONDS:
@@ -253,10 +273,13 @@ class ReplayRun:
         self.waiting_until = None
         self._note_answer()
 
-    async def _store(self, message: Message) -> None:
-        subject, headers, body = message
-        marked = subject, headers | {subjects.REPLAY_RUN: self._id}, body
+    async def _store(self, group: Sequence[Message], progress: Progress) -> None:
+        """Store messages; `progress` is the one behind them."""
+        marked = [(subject, headers | {subjects.REPLAY_RUN: self._id}, body) for subject, headers, body in group]
         self._sequence = await self._stream.publish(self._started.replay, marked, self._sequence or 0)
+        failpoints.reached("replay.stored")
+        self.progress = progress
+        self._window = min(self._window + 1, GROUP_MESSAGES)
         self._note_answer()
 
     def _note_answer(self) -> None:
@@ -287,5 +310,6 @@ async def stop(stream: ReplayStream, started: ReplayStarted, last: StoredMessage
         ReplayMovedError: a process publishes it after all.
     """
     progress = progress_of(started, last)
-    await stream.publish(started.replay, ended_message(started, progress, clock.now(), complete=False), last.sequence)
+    message = ended_message(started, progress, clock.now(), complete=False)
+    await stream.publish(started.replay, [message], last.sequence)
     return progress

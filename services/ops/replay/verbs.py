@@ -129,7 +129,7 @@ def remove(name: str, url: str | None, *, as_json: bool) -> None:
         if as_json:
             print_json({"removed": replay.fields})
         else:
-            out.print(f"Removed {name}: {replay.progress.count:,} messages.")
+            out.print(f"Removed {name}: {display.messages(replay.progress.count)}.")
 
     done(removed())
 

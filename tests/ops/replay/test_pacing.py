@@ -9,6 +9,7 @@ import pytest
 from services.ops.replay import control
 from services.ops.replay.run import Clock, ReplayRun, Status
 from services.ops.replay.speed import speed_of
+from services.ops.terminal import DONE
 from shared.language.replays import ReplayStarted
 from shared.messaging.replay_stream import ReplayStream, replay_stream
 from shared.process.clock import new_id
@@ -92,6 +93,17 @@ async def test_a_wait_ends_when_it_is_asked_to_pause_and_the_message_is_not_publ
     status, _ = await run(connected, "24x", SkippingClock())
     assert status is Status.FINISHED
     assert positions(taken_apart(await servers.published("hist")).events) == [1, 2, 3, 4, 5]
+
+
+async def test_two_replays_at_once_are_both_whole_whatever_comes_between_their_messages(
+    servers: Servers,
+) -> None:
+    servers.log.append_new(400)
+    names = ("one", "two", "three")
+    ended = await asyncio.gather(*(servers.replay("start", name, "--speed", "100000/s") for name in names))
+    assert [one.code for one in ended] == [DONE] * 3, ended
+    for name in names:
+        assert positions(taken_apart(await servers.published(name)).events) == list(range(1, 401))
 
 
 async def test_two_processes_that_publish_the_same_replay_at_once_store_each_message_once(

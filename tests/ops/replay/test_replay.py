@@ -136,7 +136,7 @@ async def test_forced_ids_are_new_and_the_digest_is_over_them(servers: Servers) 
 async def test_the_name_may_be_given_as_the_suffix_of_the_subject(servers: Servers) -> None:
     servers.log.append_new(1)
     words = ("--from", "1", "--to", "1", "--to-subject-suffix", "crm", "--speed", "4x", "--reason", "a new consumer")
-    assert "Finished: 1 messages on switchboard.replay.v1.crm.>" in await servers.done("start", *words)
+    assert "Finished: 1 message on switchboard.replay.v1.crm.>" in await servers.done("start", *words)
     seen = taken_apart(await servers.published("crm"))
     assert (seen.started["speed"], seen.started["reason"]) == ("4x", "a new consumer")
     assert seen.events[0].headers["ce-replayreason"] == "a%20new%20consumer"
