@@ -171,8 +171,8 @@ class ReplayStream:
             except NotFoundError:
                 await js.add_stream(declared)
             else:
-                if stream_differences(declared, found):
-                    await js.update_stream(declared.evolve(num_replicas=found.num_replicas))
+                if changed := {field: getattr(declared, field) for field in stream_differences(declared, found)}:
+                    await js.update_stream(found.evolve(**changed))
         except APIError as error:
             raise explained(error, "the stream of replays") from error
 

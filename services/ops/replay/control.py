@@ -50,15 +50,19 @@ async def begin(stream: ReplayStream, started: ReplayStarted) -> None:
 
 
 async def find(stream: ReplayStream, name: str) -> Replay:
-    """
+    """Return the replay with this name.
+
     Raises:
-        ReplayError: there is no such replay.
+        ReplayError: there is none, or this release cannot read its messages.
     """
     first, last = await stream.first(name), await stream.last(name)
     if first is None or last is None:
         raise ReplayError(f"There is no replay {name}: `switchboard audit replay list` shows all.")
-    started = ReplayStarted.model_validate_json(first.body)
-    progress = progress_of(started, last)
+    try:
+        started = ReplayStarted.model_validate_json(first.body)
+        progress = progress_of(started, last)
+    except (ValueError, KeyError) as error:
+        raise ReplayError(f"The messages of {name} are not those of a replay of this release.") from error
     if (ended := ended_in(last)) is not None:
         return Replay(started, last, Status.FINISHED if ended.complete else Status.STOPPED, progress, None)
     answer = await stream.ask(name, "status")
@@ -85,7 +89,7 @@ async def require_free(stream: ReplayStream, name: str) -> Replay:
             f"`switchboard audit replay pause {name}`."
         )
     if found.status is not Status.PAUSED:
-        raise ReplayError(f"The replay {name} is {found.status}: there is nothing to resume.")
+        raise ReplayError(f"The replay {name} is {found.status} already.")
     return found
 
 
@@ -106,7 +110,9 @@ async def end(stream: ReplayStream, name: str) -> Replay:
     Raises:
         ReplayError: there is no such replay, it has ended, or a process began to publish it meanwhile.
     """
-    if await stream.ask(name, Status.STOPPED) is None:
+    answer = await stream.ask(name, Status.STOPPED)
+    # The process may have been about to pause.
+    if answer is None or answer["status"] == Status.PAUSED:
         found = await require_free(stream, name)
         try:
             await stop(stream, found.started, found.last)

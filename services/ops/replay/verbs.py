@@ -162,12 +162,19 @@ def _publish(
     async def published() -> Replay:
         async with _stream(url, as_json=as_json) as stream, LogReader(where) as log:
             found = await started(stream, log)
-            await _run(stream, log, found, speed or speed_of(found.speed), quiet=as_json)
+            await _run(stream, log, found, speed or _speed_of(found), quiet=as_json)
             return await control.find(stream, found.replay)
 
     replay = done(published())
     _print(replay, as_json=as_json)
     raise typer.Exit(ENDS.get(replay.status, REFUSED))
+
+
+def _speed_of(started: ReplayStarted) -> Speed:
+    try:
+        return speed_of(started.speed)
+    except ValueError as error:
+        raise ReplayError(f"{error}: resume it with --speed.") from error
 
 
 async def _run(stream: ReplayStream, log: LogReader, started: ReplayStarted, speed: Speed, *, quiet: bool) -> None:

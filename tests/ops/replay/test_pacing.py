@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from services.ops.replay import control
-from services.ops.replay.run import Clock, ReplayRun, Status
+from services.ops.replay.run import PATIENCE_SECONDS, Clock, ReplayRun, ServersAwayError, Status
 from services.ops.replay.speed import speed_of
 from services.ops.terminal import DONE
 from shared.language.replays import ReplayStarted
@@ -15,6 +15,7 @@ from shared.messaging.replay_stream import ReplayStream, replay_stream
 from shared.process.clock import new_id
 from shared.process.log_reader import LogReader
 from tests.ops.replay.replaying import Servers, at_time, positions, stored, taken_apart
+from tests.real_servers import RunningNats
 
 DAYS = [1, 2, 2, 1, 5]
 
@@ -92,6 +93,19 @@ async def test_a_wait_ends_when_it_is_asked_to_pause_and_the_message_is_not_publ
     assert positions((await servers.published("hist"))[1:]) == [1, 2, 3, 4]
     status, _ = await run(connected, "24x", SkippingClock())
     assert status is Status.FINISHED
+    assert positions(taken_apart(await servers.published("hist")).events) == [1, 2, 3, 4, 5]
+
+
+async def test_it_leaves_when_a_server_is_away_for_long_and_can_be_resumed(
+    connected: Connected, servers: Servers, private_nats: RunningNats
+) -> None:
+    await asyncio.to_thread(private_nats.kill)
+    clock = SkippingClock()
+    with pytest.raises(ServersAwayError, match="JetStream does not answer"):
+        await run(connected, "100000/s", clock)
+    assert clock.seconds > PATIENCE_SECONDS
+    await asyncio.to_thread(private_nats.start)
+    assert (await servers.replay("resume", "hist", "--speed", "100000/s")).code == DONE
     assert positions(taken_apart(await servers.published("hist")).events) == [1, 2, 3, 4, 5]
 
 

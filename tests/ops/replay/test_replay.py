@@ -2,14 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.ops.terminal import DONE, NO_ANSWER, REFUSED, USAGE
 from shared.language import subjects
+from shared.wire.connection import connect_to_nats
 from tests import command_line
 from tests.ops.replay.replaying import (
+    Log,
     Servers,
     at_time,
     messages_of,
@@ -19,7 +22,7 @@ from tests.ops.replay.replaying import (
     stored,
     taken_apart,
 )
-from tests.real_servers import free_port
+from tests.real_servers import RunningNats, free_port
 from tests.relay.test_relay import all_told, relaying, told
 
 FAST = ("--speed", "100000/s")
@@ -247,6 +250,26 @@ async def test_a_full_stream_refuses_says_what_to_do_and_the_replay_is_resumed_w
     await servers.replay("start", "other", "--to", "0")
     assert (await servers.replay("resume", "hist", *FAST)).code == DONE
     assert positions(taken_apart(await servers.published("hist")).events) == list(range(1, 10))
+
+
+async def test_messages_of_others_are_no_replay(servers: Servers) -> None:
+    servers.log.append_new(1)
+    await replayed(servers, "hist")
+    client = await connect_to_nats(servers.nats, "test")
+    await client.jetstream().publish("switchboard.replay.v1.other.@all.replay.ReplayStarted", b"hello")
+    await client.close()
+    for verb in (("show", "other"), ("resume", "other"), ("list",)):
+        ended = await servers.replay(*verb)
+        assert (ended.code, "The messages of other are not those of a replay" in ended.errors) == (REFUSED, True), ended
+
+
+async def test_an_event_that_is_too_large_for_nats_is_named(database: str, folder: Path) -> None:
+    nats = RunningNats(folder, "max_payload: 20000")
+    servers = Servers(nats.url, Log(database))
+    servers.log.append(stored("a"), stored("b", body="x" * 30_000))
+    ended = await servers.replay("start", "hist", *FAST)
+    nats.kill()
+    assert (ended.code, "The event at position 2 takes 3" in ended.errors) == (REFUSED, True), ended
 
 
 async def test_servers_that_are_away_are_told_apart(servers: Servers) -> None:
