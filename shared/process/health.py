@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import gzip
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ _REQUEST_SECONDS = 5.0
 JSON = "application/json"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _LONGEST_HEAD = 16_384
+_ACCEPTS_GZIP = re.compile(rb"\r\naccept-encoding:[^\r]*\bgzip\b(?!;\s*q=0(?![.]\d*[1-9]))", re.IGNORECASE)
 _PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
 
 Probe = Callable[[], Awaitable[str | None]]
@@ -21,11 +24,15 @@ Probe = Callable[[], Awaitable[str | None]]
 
 @dataclass(frozen=True)
 class Page:
-    """The body of an answer, its content type, and for how long caches may keep it (`Cache-Control`)."""
+    """The body of an answer, its content type, and for how long caches may keep it (`Cache-Control`).
+
+    One that is large is sent compressed to callers that accept gzip.
+    """
 
     content_type: str
     body: bytes
     cache: str = "no-store"
+    large: bool = False
 
 
 # The page at a path, which begins with the prefix of the route; None where there is none.
@@ -101,7 +108,8 @@ async def serve_http(
             async with asyncio.timeout(_REQUEST_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
                 status, page = await _answer(head, health, metrics, routes or {})
-                writer.write(_response(status, page, with_body=not head.startswith(b"HEAD ")))
+                body, encoding = await _encoded(page, head)
+                writer.write(_head(status, page, encoding, len(body)) + (b"" if head.startswith(b"HEAD ") else body))
                 await writer.drain()
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
@@ -161,9 +169,18 @@ def _error(text: str) -> Page:
     return Page(JSON, orjson.dumps({"error": text}))
 
 
-def _response(status: int, page: Page, *, with_body: bool) -> bytes:
-    head = (
-        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {page.content_type}\r\n"
-        f"Cache-Control: {page.cache}\r\nContent-Length: {len(page.body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + (page.body if with_body else b"")
+async def _encoded(page: Page, head: bytes) -> tuple[bytes, str]:
+    """Return the body as it is sent, and its header lines."""
+    if not page.large:
+        return page.body, ""
+    if not _ACCEPTS_GZIP.search(head):
+        return page.body, "Vary: Accept-Encoding\r\n"
+    body = await asyncio.to_thread(gzip.compress, page.body, mtime=0)
+    return body, "Vary: Accept-Encoding\r\nContent-Encoding: gzip\r\n"
+
+
+def _head(status: int, page: Page, encoding: str, length: int) -> bytes:
+    return (
+        f"HTTP/1.1 {status} {_PHRASES[status]}\r\nContent-Type: {page.content_type}\r\n{encoding}"
+        f"Cache-Control: {page.cache}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    ).encode()

@@ -36,7 +36,7 @@ def tree_files(folder: Path) -> Route:
         else:
             return None
         body = await asyncio.to_thread(_content, folder / name)
-        return None if body is None else Page(kind, body, cache)
+        return None if body is None else Page(kind, body, cache, large="/entries/" in name)
 
     return page
 

@@ -1,6 +1,7 @@
 """The files of a tree over HTTP: as tlog-tiles says, and nothing beside them."""
 
 import asyncio
+import gzip
 import http.client
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -50,11 +51,11 @@ async def served(folder: Path) -> AsyncIterator[int]:
         yield port
 
 
-async def get(port: int, path: str) -> tuple[int, dict[str, str], bytes]:
+async def get(port: int, path: str, encoding: str = "identity") -> tuple[int, dict[str, str], bytes]:
     def ask() -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers={"Accept-Encoding": encoding})
             reply = connection.getresponse()
             return reply.status, dict(reply.getheaders()), reply.read()
         finally:
@@ -82,6 +83,22 @@ async def test_nothing_else_is_looked_up(folder: Path, name: str) -> None:
         status, _, body = await get(port, f"{PREFIX}{name}")
     assert status == 404
     assert b"secret" not in body
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compressed"),
+    [("gzip", True), ("br, gzip;q=0.5", True), ("identity", False), ("gzip;q=0", False), ("gzipped", False)],
+)
+async def test_bundles_are_compressed_where_the_caller_accepts_it(
+    folder: Path, encoding: str, *, compressed: bool
+) -> None:
+    name = "journal/tile/entries/000.p/1"
+    async with served(folder) as port:
+        _, headers, body = await get(port, f"{PREFIX}{name}", encoding)
+        _, of_tile, _ = await get(port, f"{PREFIX}events/tile/0/000", encoding)
+    assert (headers.get("Content-Encoding") == "gzip") == compressed
+    assert (gzip.decompress(body) if compressed else body) == FILES[name]
+    assert "Content-Encoding" not in of_tile
 
 
 async def test_a_tile_that_is_not_made_yet_is_not_found(folder: Path) -> None:

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-# `mkstemp` would do, too, but its names do not tell what they were to be.
+# The name while it is written, before the id of the process.
 UNFINISHED: Final = ".unfinished"
 
 
 def make_folder(folder: Path, mode: int = 0o755) -> None:
     """Make a folder with its parents; they are there after a loss of power."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    for one in reversed(missing):
-        one.mkdir(mode=mode, exist_ok=True)
-        flush_folder(one.parent)
+    if folder.exists():
+        return
+    make_folder(folder.parent, mode)
+    folder.mkdir(mode=mode, exist_ok=True)
+    flush_folder(folder.parent)
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -24,12 +25,14 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 def write_files(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
     """Replace files durably, in their order; each folder is flushed once."""
+    folders = {path.parent for path in files}
+    for folder in folders:
+        make_folder(folder)
     for path, content in files.items():
-        make_folder(path.parent)
-        unfinished = path.with_name(f"{path.name}{UNFINISHED}.{os.getpid()}")
+        unfinished = Path(f"{path}{UNFINISHED}.{os.getpid()}")
         _write(unfinished, content, mode)
-        unfinished.rename(path)
-    for folder in {path.parent for path in files}:
+        unfinished.replace(path)
+    for folder in folders:
         flush_folder(folder)
 
 
