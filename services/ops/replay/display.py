@@ -12,10 +12,9 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from services.ops.audit.layout import WithoutPadding, grid
+from services.ops.audit.layout import WithoutPadding, grid, table
 from services.ops.audit.text import time_of
 from services.ops.printable import printable
-from services.ops.render import plain_table
 from services.ops.replay.control import Replay
 from services.ops.replay.run import LONG_WAIT_SECONDS, ReplayRun, Status
 from services.ops.terminal import err, out
@@ -55,10 +54,10 @@ def all_of(replays: Sequence[Replay], size: StreamSize) -> Iterable[RenderableTy
     if not replays:
         yield Text("There is no replay.")
         return
-    table = plain_table("Replay", "Status", "Range", "Position", "Messages", "Speed")
+    found = table(("Replay", "Status", "Range", "Position", "Messages", "Speed"))
     for replay in replays:
         started, progress = replay.started, replay.progress
-        table.add_row(
+        found.add_row(
             Text(started.replay),
             replay.status,
             f"{started.from_:,} to {started.to:,}" if started.to >= started.from_ else "empty",
@@ -66,7 +65,7 @@ def all_of(replays: Sequence[Replay], size: StreamSize) -> Iterable[RenderableTy
             f"{progress.count:,}",
             Text(started.speed),
         )
-    yield table
+    yield found
     of = f"{size.bytes / MIB:,.1f} of {size.max_bytes / MIB:,.0f} MiB"
     yield Text(f"{size.messages:,} messages, {of}; removing a replay frees its part", style="dim")
 
@@ -108,9 +107,8 @@ def in_hours(seconds: float) -> str:
 
 @contextmanager
 def bar(run: ReplayRun, started: ReplayStarted) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal; call the result to bring it up to date."""
+    """Show a bar on a terminal, without the name of the replay, for 80 columns; call the result to update it."""
     columns = (
-        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TextColumn("{task.fields[pace]}", markup=False),
@@ -118,7 +116,7 @@ def bar(run: ReplayRun, started: ReplayStarted) -> Iterator[Callable[[], None]]:
     )
     total = started.to - started.from_ + 1
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(started.replay, total=max(total, 1), pace="")
+        task = progress.add_task("", total=max(total, 1), pace="")
         began, before = time.monotonic(), run.progress.count
 
         def update() -> None:
