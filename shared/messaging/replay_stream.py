@@ -171,7 +171,10 @@ class ReplayStream:
             except NotFoundError:
                 await js.add_stream(declared)
             else:
-                if changed := {field: getattr(declared, field) for field in stream_differences(declared, found)}:
+                changed = {field: getattr(declared, field) for field in stream_differences(declared, found)}
+                if (found.num_replicas or 1) < (declared.num_replicas or 1):
+                    changed["num_replicas"] = declared.num_replicas
+                if changed:
                     await js.update_stream(found.evolve(**changed))
         except APIError as error:
             raise explained(error, "the stream of replays") from error

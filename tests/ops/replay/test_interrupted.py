@@ -57,7 +57,7 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
 async def complete(servers: Servers, name: str, count: int) -> None:
     seen = taken_apart(await servers.published(name))
     assert positions(seen.events) == list(range(1, count + 1))
-    assert [one.headers["ce-id"] for one in seen.events] == servers.log.ids()
+    assert [one.headers["ce-id"] for one in seen.events] == servers.log.ids()[:count]
     assert seen.ended["complete"] is True
 
 
@@ -119,6 +119,8 @@ async def test_a_signal_pauses_it_and_says_how_to_resume_it(number: int, servers
     servers.log.append_new(3)
     async with publishing(servers, "start", "hist") as process:
         await count_is(servers, "hist", 2)
+        # Not part of the replay: the log ended before them when it started.
+        servers.log.append_new(2)
         process.send_signal(number)
         code, output = await ended(process)
     assert code == INTERRUPTED, output
@@ -208,19 +210,19 @@ async def test_it_goes_on_when_nats_and_postgresql_are_back(
     private_nats: RunningNats, private_postgres: RunningPostgres
 ) -> None:
     servers = Servers(private_nats.url, Log(private_postgres.url))
-    servers.log.append_new(2_000)
+    servers.log.append_new(1_200)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.ops.cli", "audit", "replay", "start", "hist", "--speed", "1000/s",
+        sys.executable, "-m", "services.ops.cli", "audit", "replay", "start", "hist", "--speed", "200/s",
         cwd=ROOT, env={"PATH": "", **servers.environment}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     for server in (private_nats, private_postgres):
         before = len(await servers.published("hist"))
-        await count_is(servers, "hist", before + 50)
+        await count_is(servers, "hist", min(before + 50, 1_202))
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
     code, output = await ended(process)
     assert code == DONE, output
-    await complete(servers, "hist", 2_000)
+    await complete(servers, "hist", 1_200)
 
 
 async def test_another_log_or_a_restored_one_is_refused(servers: Servers, postgres: RunningPostgres) -> None:

@@ -91,14 +91,6 @@ async def test_a_log_without_events_has_an_empty_replay(servers: Servers) -> Non
     assert positions((await replayed(servers, "hist")).events) == []
 
 
-async def test_the_range_ends_where_the_log_ended_at_the_start(servers: Servers) -> None:
-    servers.log.append_new(3)
-    ended = await servers.fields("start", "hist", *FAST, "--to", "2")
-    assert (ended["to"], ended["status"]) == (2, "finished")
-    servers.log.append_new(1)
-    assert (await servers.fields("show", "hist"))["to"] == 2
-
-
 async def test_filters_leave_out_accounts_and_types_and_the_frames_are_of_the_account(servers: Servers) -> None:
     servers.log.append(
         stored("a"),
