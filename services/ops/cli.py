@@ -11,6 +11,7 @@ import typer
 from services.ops import config, demo, describe, send, streams
 from services.ops.audit import command as audit
 from services.ops.contract import command as contract
+from services.ops.evidence import verify_command
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
 from services.ops.replay import command as replay
@@ -80,6 +81,7 @@ app.command()(demo.demo)
 app.command()(loading.load)
 app.command()(directory_command.load_directory)
 app.command()(streams.streams)
+audit.app.command(epilog=verify_command.EXIT_CODES)(verify_command.verify)
 audit.app.add_typer(replay.app, name="replay")
 app.add_typer(audit.app, name="audit")
 app.add_typer(views.app, name="views")

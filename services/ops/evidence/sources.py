@@ -61,10 +61,16 @@ class EvidenceSource:
 
 
 class TreeSource:
-    """The files of one tree, as C2SP's tlog-tiles names them."""
+    """The files of one tree, as C2SP's tlog-tiles names them.
+
+    Attributes:
+        name: of the tree.
+        place: the folder or the URL, as text.
+    """
 
     def __init__(self, source: EvidenceSource, name: Tree) -> None:
         self.name = name
+        self.place = f"{source.place}/{name}"
         self._source = source
 
     def read(self, path: str) -> bytes:

@@ -1,0 +1,46 @@
+"""Options that the verbs about evidence share."""
+
+from typing import Annotated
+
+import typer
+
+from services.ops.local.evidence import evidence_dir
+from services.ops.terminal import settings
+
+Evidence = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FOLDER|URL",
+        help="The evidence: a folder, or the audit's URL. Default: SWITCHBOARD_EVIDENCE_DIR, or `switchboard run`'s.",
+    ),
+]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key",
+        metavar="VKEY|FILE",
+        help="A verifier key that you trust, of the log or of a witness; may be repeated. Default: those beside the "
+        "evidence; an owner of the evidence can replace these.",
+    ),
+]
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that you kept elsewhere; may be repeated."),
+]
+PostgresUrl = Annotated[
+    str | None,
+    typer.Option(help="URL of PostgreSQL. Default: SWITCHBOARD_POSTGRES_URL, or `switchboard run`'s."),
+]
+
+
+def where(evidence: str | None) -> str:
+    """Return the place of the evidence."""
+    return evidence or str(evidence_dir(settings()))
+
+
+def postgres_url(url: str | None) -> str:
+    """Return the URL of PostgreSQL: as given, of the settings, or of the server of `switchboard run`."""
+    from services.ops.local.postgres_server import Postgres
+
+    held = settings()
+    return url or held.postgres_url or Postgres(held.data_dir).url()
