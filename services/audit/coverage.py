@@ -32,7 +32,8 @@ SELECT position, until, events, milliseconds, latest FROM audit_index.clock_runs
 # They are made where the settings have a place for evidence.
 HEADS_EXIST: Final[LiteralString] = "SELECT to_regclass('evidence.heads') IS NOT NULL"
 HEADS: Final[LiteralString] = """
-SELECT DISTINCT ON (tree) tree, origin, size, signed_at, round(extract(epoch FROM now() - signed_at), 1)::float, error
+SELECT DISTINCT ON (tree) tree, origin, size, signed_at,
+       greatest(round(extract(epoch FROM now() - signed_at), 1), 0)::float, error
 FROM evidence.heads ORDER BY tree, began DESC, origin DESC
 """
 # An event whose account cannot be read belongs to none.

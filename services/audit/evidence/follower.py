@@ -19,6 +19,7 @@ from shared.process.cancellation import cancellation_requested
 from shared.process.journal_reader import JournalReader
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync, PostgresError
+from shared.process.tree_files import VERIFIER_KEYS
 from shared.projections.history.following import FollowerLimits, LogFollower
 from shared.transparency.checkpoints import Tree
 
@@ -42,6 +43,9 @@ class EvidencePlace:
     folder: Path
     keys: Path
     name: str
+
+    def key_folder(self) -> KeyFolder:
+        return KeyFolder(self.keys, self.folder / VERIFIER_KEYS)
 
 
 class LogNotBegunError(Exception):
@@ -100,7 +104,7 @@ class EvidenceFollower(LogFollower):
                 self._place.name,
                 log_id,
                 connection,
-                KeyFolder(self._place.keys),
+                self._place.key_folder(),
                 self._signing,
                 self._require_lease,
                 self._publish,

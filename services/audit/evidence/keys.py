@@ -47,21 +47,27 @@ class KeyPair:
 
 
 class KeyFolder:
-    """The folder of the signing keys, one folder for each pair, called by its number."""
+    """The folder of the signing keys, one folder for each pair, called by its number.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the folder.
+        verifier_keys: the file with the public keys, which exists as soon as one has signed.
+    """
+
+    def __init__(self, path: Path, verifier_keys: Path) -> None:
         self._path = path
+        self._verifier_keys = verifier_keys
 
     def pairs(self) -> list[KeyPair]:
-        """Return the pairs that sign, oldest first; one is made where there never was any.
+        """Return the pairs that sign, oldest first; one is made where none has ever signed.
 
         Raises:
-            KeysError: a key cannot be read, or others may read it.
+            KeysError: a key is gone, cannot be read, or others may use it.
         """
         try:
             self._make_private()
             if not self.numbers() and not self._former():
-                self._make(1)
+                self._make_first()
             pairs = [self._load(number) for number in self.numbers()]
         except OSError as error:
             raise KeysError(f"the folder of signing keys cannot be used: {error}") from error
@@ -98,6 +104,14 @@ class KeyFolder:
         (self._path / str(number)).rename(self._path / RETIRED / str(number))
         flush_folder(self._path / RETIRED)
         flush_folder(self._path)
+
+    def _make_first(self) -> None:
+        if self._verifier_keys.exists():
+            raise KeysError(
+                f"the signing keys are gone from {self._path}: restore them, or run `switchboard audit evidence "
+                "rotate-keys` and tell everybody who verifies"
+            )
+        self._make(1)
 
     def _make(self, number: int) -> bool:
         """Make the pair with a number; return whether this process did, and not another one before it."""

@@ -11,7 +11,7 @@ from shared.process.metrics import Metric, Source, gauge
 from shared.process.read_connection import ReadConnection
 
 HEADS: Final[LiteralString] = """
-SELECT DISTINCT ON (tree) tree, size, extract(epoch FROM now() - signed_at)::float, error IS NULL
+SELECT DISTINCT ON (tree) tree, size, greatest(extract(epoch FROM now() - signed_at), 0)::float, error IS NULL
 FROM evidence.heads ORDER BY tree, began DESC, origin DESC
 """
 

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -13,6 +15,9 @@ from shared.messaging.service import Service
 from shared.process.settings import Settings
 from shared.process.tree_files import PREFIX, tree_files
 from shared.projections.history.following import FollowerLimits, running
+
+# A batch takes a fraction of the processor that the index needs for it, and mostly waits for the disk.
+REST_TIMES: Final = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +39,7 @@ async def followed_evidence(service: Service, limits: FollowerLimits) -> AsyncIt
         return
     signing = SigningLimits(checkpoint_seconds=service.settings.checkpoint_seconds)
     publish = publish_to(service.broker.connection)
+    limits = replace(limits, rest_times=REST_TIMES)
     follower = EvidenceFollower(service.postgres_url, place, publish, limits, signing)
 
     async def fault() -> str | None:

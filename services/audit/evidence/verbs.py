@@ -14,7 +14,7 @@ import orjson
 
 from services.audit.evidence.follower import SESSION, EvidencePlace
 from services.audit.evidence.heads import TREES, begin_origin, current_heads
-from services.audit.evidence.keys import KeyFolder, KeysError, verifier_keys
+from services.audit.evidence.keys import KeysError, verifier_keys
 from services.audit.evidence.service import place_of
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync, PostgresError, PostgresUnavailable, reason_of
@@ -38,7 +38,7 @@ class NotPossibleError(Exception):
 async def show_keys(url: str, place: EvidencePlace, _: Arguments) -> Any:
     """Return the pairs that sign, each with its verifier keys for both trees."""
     origins = await _origins(url, place)
-    pairs = KeyFolder(place.keys).pairs()
+    pairs = place.key_folder().pairs()
     return [
         {"pair": pair.number, "keys": [str(key) for origin in origins for key in verifier_keys(origin, [pair])]}
         for pair in pairs
@@ -47,14 +47,14 @@ async def show_keys(url: str, place: EvidencePlace, _: Arguments) -> Any:
 
 async def rotate_keys(_: str, place: EvidencePlace, __: Arguments) -> Any:
     """Make a pair of keys that signs beside those there are."""
-    folder = KeyFolder(place.keys)
-    before = [pair.number for pair in folder.pairs()]
+    folder = place.key_folder()
+    before = folder.numbers()
     return {"pair": folder.add(), "beside": before}
 
 
 async def retire_keys(_: str, place: EvidencePlace, arguments: Arguments) -> Any:
     """Let a pair of keys sign no more."""
-    folder = KeyFolder(place.keys)
+    folder = place.key_folder()
     folder.retire(arguments["pair"])
     return {"retired": arguments["pair"], "pairs": folder.numbers()}
 

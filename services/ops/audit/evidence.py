@@ -52,10 +52,11 @@ def rotate_keys(as_json: Json = False) -> None:
     """
     made = _do("rotate-keys", {}, None, as_json=as_json)
     if not as_json:
-        former = ", ".join(map(str, made["beside"]))
-        out.print(f"Pair {made['pair']} signs from the next checkpoint on, beside {former}.")
-        out.print("Give its verifier keys (switchboard audit evidence keys) to everybody who verifies. Then:")
-        out.print(f"  switchboard audit evidence retire-keys {made['beside'][0]}")
+        beside = f", beside {', '.join(map(str, made['beside']))}" if made["beside"] else ""
+        out.print(f"Pair {made['pair']} signs from the next checkpoint on{beside}.")
+        out.print("Give its verifier keys (switchboard audit evidence keys) to everybody who verifies.")
+        for former in made["beside"]:
+            out.print(f"Once they have them: switchboard audit evidence retire-keys {former}")
 
 
 @app.command("retire-keys")

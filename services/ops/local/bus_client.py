@@ -1,6 +1,6 @@
 """The launcher's connection to NATS: it asks JetStream and the services for their state, and for metrics."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import nats.errors
@@ -26,6 +26,8 @@ class BusClient:
         self._url = url
         self._refusals = Permissions(user_of(self._options, url), self._options["inbox_prefix"])
         self._connection: Client | None = None
+        # Of the services, as of their last answer.
+        self.warnings: dict[str, str] = {}
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -70,10 +72,17 @@ class BusClient:
                 return "not running"
             except nats.errors.TimeoutError:
                 return str(self._refusals.cause(refusals, subjects.health(name)) or "no answer")
-            parts: dict[str, str] = orjson.loads(reply.data)["parts"]
+            health = orjson.loads(reply.data)
+            parts: dict[str, str] = health["parts"]
+            self._note_warnings(name, health.get("warnings", {}))
             return "; ".join(f"{part}: {state}" for part, state in parts.items() if state != READY) or None
 
         return ask
+
+    def _note_warnings(self, name: str, found: Mapping[str, str]) -> None:
+        self.warnings.pop(name, None)
+        if found:
+            self.warnings[name] = "; ".join(f"{part}: {why}" for part, why in found.items())
 
     async def metrics_of(self, name: str, pid: int | None) -> bytes:
         """The metrics page of one process; empty if it does not answer."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 
 from services.ops.local.bus_client import BusClient
 from services.ops.local.children import Program
@@ -96,7 +97,8 @@ class _Launcher:
         probes |= {name: self._client.service(name) for name in self._services}
         if self._stopping.is_set():
             return Health("switchboard", dict.fromkeys(probes, "stopping"))
-        return await examine("switchboard", probes)
+        found = await examine("switchboard", probes)
+        return replace(found, warnings=dict(self._client.warnings))
 
     async def metrics_page(self) -> bytes:
         """The metrics of this process and of every service that answers."""

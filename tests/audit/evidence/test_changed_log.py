@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from services.audit.evidence.heads import StaleHolderError, begin_origin, move, take
+from services.audit.evidence.signer import SigningLimits
 from shared.process.postgres import DirectAsync
 from shared.transparency.checkpoints import Checkpoint, parse_checkpoint
 from shared.transparency.notes import parse_note
 from tests.audit.evidence.making import (
+    FAST,
     NAME,
     Evidence,
     following,
@@ -75,6 +77,24 @@ async def test_a_restored_log_that_has_grown_again_is_not_signed(past: Past, evi
     assert (len(evidence.published), evidence.heads()) == (count, before)
 
 
+@pytest.mark.parametrize("grown", [0, 300])
+async def test_a_backup_of_the_whole_database_is_not_signed(past: Past, evidence: Evidence, grown: int) -> None:
+    async with following(past.url, evidence):
+        former = await signed(past.url, evidence)
+        past.live(2, 60, ("acme",))
+        before = await signed(past.url, evidence)
+    restore(past.url, former["events"].size)
+    for tree, head in former.items():
+        root = f"decode('{head.root.hex()}', 'hex')"
+        run(past.url, f"UPDATE evidence.heads SET size = {head.size}, root = {root} WHERE tree = '{tree}'")
+    with past_in(past.url) as later:
+        later.live(3, grown, ("acme",))
+    count = len(evidence.published)
+    async with following(past.url, evidence) as follower:
+        await refused(follower, "events: the log ", "journal: the log ")
+    assert (len(evidence.published), evidence.heads()) == (count, before)
+
+
 async def test_a_changed_row_is_not_signed_and_the_other_tree_goes_on(past: Past, evidence: Evidence) -> None:
     async with following(past.url, evidence) as follower:
         before = await signed(past.url, evidence)
@@ -87,6 +107,20 @@ async def test_a_changed_row_is_not_signed_and_the_other_tree_goes_on(past: Past
         assert evidence.checkpoint("events") == before["events"]
         ((error,),) = rows(past.url, "SELECT error FROM evidence.heads WHERE tree = 'events'")
         assert f"events: {error}" == said
+
+
+async def test_the_row_below_the_head_is_compared_before_each_signature(past: Past, evidence: Evidence) -> None:
+    rarely = SigningLimits(checkpoint_seconds=0.05, check_seconds=3_600.0)
+    async with following(past.url, evidence, FAST, rarely) as follower:
+        end = (await signed(past.url, evidence))["events"].size
+        # The first comparison of an idle tree is over.
+        await until(lambda: follower.last_error is None)
+        count = len(evidence.published)
+        run(past.url, f"UPDATE connections.events SET state = state || ' ' WHERE notification_id = {end}")
+        past.live(3, 60, ("acme",))
+        said = await refused(follower, "events: ")
+    assert said == f"events: the log has another event at position {end} than was hashed"
+    assert not [tree for tree, _ in evidence.published[count:] if tree == "events"]
 
 
 async def test_a_row_that_was_changed_while_nobody_followed_is_found_at_the_start(
@@ -178,6 +212,18 @@ async def test_postgres_that_lost_its_heads_gets_them_from_the_folder(past: Past
     async with following(past.url, evidence):
         await require_right(past, evidence)
     require_no_contradiction(evidence.published, evidence)
+
+
+@pytest.mark.parametrize("less", [0, 7])
+async def test_a_head_that_was_changed_in_postgres_is_not_signed(past: Past, evidence: Evidence, less: int) -> None:
+    async with following(past.url, evidence):
+        before = await signed(past.url, evidence)
+    run(past.url, f"UPDATE evidence.heads SET size = size - {less}, root = sha256('forged')")
+    count = len(evidence.published)
+    async with following(past.url, evidence) as follower:
+        said = await refused(follower, "events: ", "journal: ")
+    assert f"the log does not extend the committed head of {before['events'].size - less} leaves" in said
+    assert len(evidence.published) == count
 
 
 async def test_the_folder_of_another_log_is_not_used(past: Past, evidence: Evidence) -> None:

@@ -1,6 +1,7 @@
 """Signing keys: made once and whole, refused when others may use them, rotated without a gap in trust."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,10 +30,14 @@ def evidence(folder: Path) -> Evidence:
     return Evidence(folder)
 
 
+def key_folder(folder: Path) -> KeyFolder:
+    return KeyFolder(folder / "keys", folder / "verifier-keys")
+
+
 def test_a_pair_is_made_once_for_its_owner_alone(folder: Path) -> None:
-    keys = KeyFolder(folder / "keys")
+    keys = key_folder(folder)
     (pair,) = keys.pairs()
-    (again,) = KeyFolder(folder / "keys").pairs()
+    (again,) = key_folder(folder).pairs()
     assert sign(HEAD, [pair], 7).splitlines()[4] == sign(HEAD, [again], 7).splitlines()[4], "Ed25519 is deterministic"
     assert (folder / "keys").stat().st_mode & 0o777 == 0o700
     for name in ("ed25519.pem", "ml-dsa-44.pem"):
@@ -43,7 +48,7 @@ def test_a_pair_is_made_once_for_its_owner_alone(folder: Path) -> None:
 
 
 async def test_processes_that_start_together_make_one_pair(folder: Path) -> None:
-    folders = [KeyFolder(folder / "keys") for _ in range(4)]
+    folders = [key_folder(folder) for _ in range(4)]
     found = await asyncio.gather(*(asyncio.to_thread(one.pairs) for one in folders))
     assert {pair.number for pairs in found for pair in pairs} == {1}
     signatures = {sign(HEAD, pairs, 7).splitlines()[4] for pairs in found}
@@ -51,7 +56,7 @@ async def test_processes_that_start_together_make_one_pair(folder: Path) -> None
 
 
 def test_old_and_new_keys_sign_side_by_side(folder: Path) -> None:
-    keys = KeyFolder(folder / "keys")
+    keys = key_folder(folder)
     former = verifier_keys(HEAD.origin, keys.pairs())
     assert keys.add() == 2
     both = verifier_keys(HEAD.origin, keys.pairs())
@@ -68,7 +73,7 @@ def test_old_and_new_keys_sign_side_by_side(folder: Path) -> None:
 
 
 def test_the_last_pair_stays(folder: Path) -> None:
-    keys = KeyFolder(folder / "keys")
+    keys = key_folder(folder)
     keys.pairs()
     with pytest.raises(KeysError, match="pair 1 is the only one that signs"):
         keys.retire(1)
@@ -78,7 +83,7 @@ def test_the_last_pair_stays(folder: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o644, 0o666])
 def test_a_key_that_others_may_use_is_refused(folder: Path, mode: int) -> None:
-    keys = KeyFolder(folder / "keys")
+    keys = key_folder(folder)
     keys.pairs()
     (folder / "keys" / "1" / "ml-dsa-44.pem").chmod(mode)
     with pytest.raises(KeysError, match=r"others may use the signing key .*/1/ml-dsa-44.pem: chmod 600"):
@@ -86,7 +91,7 @@ def test_a_key_that_others_may_use_is_refused(folder: Path, mode: int) -> None:
 
 
 def test_files_that_are_no_such_keys_are_refused(folder: Path) -> None:
-    keys = KeyFolder(folder / "keys")
+    keys = key_folder(folder)
     keys.pairs()
     pair = folder / "keys" / "1"
     content = (pair / "ed25519.pem").read_bytes()
@@ -101,14 +106,24 @@ def test_files_that_are_no_such_keys_are_refused(folder: Path) -> None:
         keys.pairs()
 
 
+def test_keys_that_are_gone_are_not_made_again_by_themselves(folder: Path) -> None:
+    keys = key_folder(folder)
+    keys.pairs()
+    (folder / "verifier-keys").write_text("log.example+1+a\n")
+    shutil.rmtree(folder / "keys")
+    with pytest.raises(KeysError, match=r"the signing keys are gone from .*/keys: restore them, or run"):
+        keys.pairs()
+    assert keys.add() == 1
+    assert [pair.number for pair in keys.pairs()] == [1]
+
+
 async def test_nothing_is_signed_with_a_key_that_others_may_use(past: Past, evidence: Evidence) -> None:
     async with following(past.url, evidence) as follower:
         await signed(past.url, evidence)
         key = evidence.keys / "1" / "ed25519.pem"
         key.chmod(0o644)
         past.live(1, 30, ("acme",))
-        said = await refused(follower, "events: others may use the signing key")
-        assert "journal: others may use the signing key" in said
+        await refused(follower, "events: others may use the signing key", "journal: others may use the signing key")
         count = len(evidence.published)
         key.chmod(0o600)
         await signed(past.url, evidence)
@@ -117,7 +132,7 @@ async def test_nothing_is_signed_with_a_key_that_others_may_use(past: Past, evid
 
 
 async def test_a_rotated_key_signs_at_once_and_a_retired_one_no_more(past: Past, evidence: Evidence) -> None:
-    keys = KeyFolder(evidence.keys)
+    keys = evidence.place.key_folder()
     async with following(past.url, evidence):
         await signed(past.url, evidence)
         first = evidence.verifier_keys()
