@@ -31,6 +31,7 @@ from shared.client.errors import (
     MessageTooLarge,
     PermissionDenied,
     QuestionFailed,
+    ReplayIncomplete,
     RequestTimeout,
     SwitchboardError,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Reason",
     "ReceivedEvent",
     "Refused",
+    "ReplayIncomplete",
     "Reply",
     "RequestTimeout",
     "Switchboard",

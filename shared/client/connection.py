@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from shared.client.account import Account
 from shared.client.errors import AuthenticationFailed, ConnectionFailed, InvalidRequest, InvalidSettings
+from shared.client.replay import replay
 from shared.client.retries import NOT_PROCESSED, REQUEST_TIMEOUT_SECONDS, OnNoReply, RetryingRequests, wait_seconds
 from shared.client.subscription import ReceivedEvent, subscribe
 from shared.language import subjects
@@ -81,6 +82,28 @@ class Switchboard:
         """
         token = require_token(account) if account is not None else None
         return subscribe(self._client, after, token, consumer, self._permissions, after_id)
+
+    def replay(
+        self, name: str, account: str | None = None, consumer: str | None = None
+    ) -> AsyncIterator[ReceivedEvent]:
+        """Yield every event of a replay, each once and in order, and end behind its last message.
+
+        A replay is a range of the event log that an operator publishes again under a name. None of its events is
+        missing or changed: number and digest of each are checked.
+
+        Args:
+            name: the name of the replay.
+            account: the account of a replay that is of one account; None for one of all accounts.
+            consumer: the name of the JetStream consumer, for a NATS user that may use only that one.
+
+        Raises:
+            InvalidRequest: the name or the account cannot be part of a subject, or the replay is not of that account.
+            ReplayIncomplete: something is missing or changed, or the replay was stopped.
+            PermissionDenied: NATS does not let this user read the replay.
+            ConnectionClosed: the client was closed.
+        """
+        token = require_token(account) if account is not None else None
+        return replay(self._client, require_token(name), token, consumer, self._permissions)
 
 
 def require_token(name: str) -> str:

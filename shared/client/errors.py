@@ -18,6 +18,7 @@ __all__ = [
     "MessageTooLarge",
     "PermissionDenied",
     "QuestionFailed",
+    "ReplayIncomplete",
     "RequestTimeout",
     "SwitchboardError",
 ]
@@ -111,3 +112,17 @@ class LogChanged(SwitchboardError):
         self.expected = expected
         self.found = found
         self.same_until = same_until
+
+
+class ReplayIncomplete(SwitchboardError):
+    """Events of a replay are missing or were changed, or an operator stopped it before its end.
+
+    Attributes:
+        replay: the name of the replay.
+        count: how many of its events were read before, all of them as they were published.
+    """
+
+    def __init__(self, replay: str, count: int, why: str) -> None:
+        super().__init__(f"the replay {replay} is not complete after {count} events: {why}")
+        self.replay = replay
+        self.count = count

@@ -165,8 +165,10 @@ async def subscribe(
         await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def read(client: Client, subject: str, place: int, consumer: str | None = None) -> AsyncIterator[Msg]:
-    """Yield the messages of the stream from a place on, until the consumer is gone or a message is missing.
+async def read(
+    client: Client, subject: str, place: int, consumer: str | None = None, stream: str = subjects.EVENT_STREAM
+) -> AsyncIterator[Msg]:
+    """Yield the messages of a stream from a place on, until the consumer is gone or a message is missing.
 
     Nothing is acknowledged, so the server counts messages as delivered that were lost with a connection, and never
     sends them again. The consumer's own sequence shows that; the stream's does not when only one account is read.
@@ -178,7 +180,7 @@ async def read(client: Client, subject: str, place: int, consumer: str | None = 
         inactive_threshold=INACTIVE_SECONDS,
         mem_storage=True,
     )
-    subscription = await bind(client.jetstream(), subject, config, consumer)
+    subscription = await bind(client.jetstream(), stream, subject, config, consumer)
     received = 0
     try:
         while True:
@@ -202,15 +204,15 @@ async def read(client: Client, subject: str, place: int, consumer: str | None = 
 
 
 async def bind(
-    js: JetStreamContext, subject: str, config: ConsumerConfig, consumer: str | None
+    js: JetStreamContext, stream: str, subject: str, config: ConsumerConfig, consumer: str | None
 ) -> JetStreamContext.PullSubscription:
     if consumer is None:
-        return await js.pull_subscribe(subject, stream=subjects.EVENT_STREAM, config=config)
+        return await js.pull_subscribe(subject, stream=stream, config=config)
     with suppress(nats.js.errors.NotFoundError):
         # An existing consumer started elsewhere.
-        await js.delete_consumer(subjects.EVENT_STREAM, consumer)
-    await js.add_consumer(subjects.EVENT_STREAM, config.evolve(name=consumer, filter_subject=subject))
-    return await js.pull_subscribe_bind(consumer, stream=subjects.EVENT_STREAM)
+        await js.delete_consumer(stream, consumer)
+    await js.add_consumer(stream, config.evolve(name=consumer, filter_subject=subject))
+    return await js.pull_subscribe_bind(consumer, stream=stream)
 
 
 def event_of(message: Msg) -> ReceivedEvent | None:

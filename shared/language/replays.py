@@ -1,5 +1,6 @@
 """The messages that frame a replay: a range of the event log that is published again, for consumers that ask for it."""
 
+import hashlib
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -15,6 +16,11 @@ NO_DIGEST: Final = "0" * 64
 ReplayName = Annotated[str, StringConstraints(pattern=REPLAY_NAME)]
 ReplayReason = Annotated[str, StringConstraints(pattern=NOT_BLANK, max_length=LONGEST_REASON)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+def digest_after(before: str, id_: str, position: int | str, body: bytes) -> str:
+    """The digest behind an event: over the digest before it, its id, its position and its body."""
+    return hashlib.sha256(bytes.fromhex(before) + f"{id_}\n{position}\n".encode() + body).hexdigest()
 
 
 class ReplayMessage(BaseModel):

@@ -35,6 +35,8 @@ async def main() -> None:
             assert_type(user, UserEntry)
         async for event in switchboard.events(after=1):
             assert_type(event, ReceivedEvent)
+        async for event in switchboard.replay("crm-2026", account="acme"):
+            assert_type(event, ReceivedEvent)
 
 
 asyncio.run(main())

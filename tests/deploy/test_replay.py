@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 import nats.errors
 import pytest
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.errors import NotFoundError
 
 from services.ops.terminal import DONE, REFUSED
+from shared.client import connect
 from shared.language import subjects
-from tests.deploy.production import Production
+from tests.deploy.production import Production, options_of
 
 FAST = ("--speed", "100000/s")
 
@@ -35,6 +38,9 @@ async def read_as(guarded: Production, user: str, subject: str) -> Sequence[Msg]
     """All messages that the consumer of a user gets, which is called like the user."""
     async with guarded.nats.connected_as(user) as wire:
         js = wire.client.jetstream()
+        with suppress(NotFoundError):
+            # One that another reader left.
+            await js.delete_consumer(subjects.REPLAY_STREAM, user)
         config = ConsumerConfig(name=user, filter_subject=subject, ack_policy=AckPolicy.EXPLICIT)
         made = await js.add_consumer(subjects.REPLAY_STREAM, config)
         subscription = await js.pull_subscribe_bind(user, stream=subjects.REPLAY_STREAM)
@@ -54,6 +60,14 @@ async def test_a_consumer_of_one_account_reads_its_replay_with_its_frames(replay
     assert (ended["count"], ended["complete"], ended["unreadable"]) == (len(events), True, 0)
     assert len(events) > 5
     assert {(one.headers or {})["ce-account"] for one in events} == {"acme"}
+
+
+async def test_the_typed_client_reads_it_with_what_this_consumer_may_do(replayed: Production) -> None:
+    options = options_of("crm", replayed.secrets.seed("crm"))
+    async with connect(replayed.nats.url, **options) as switchboard:
+        events = [event async for event in switchboard.replay("of-acme", account="acme", consumer="crm")]
+    assert {event.account for event in events} == {"acme"}
+    assert [event.position for event in events] == sorted(event.position for event in events)
 
 
 async def test_of_a_replay_of_all_accounts_it_reads_its_own_events(replayed: Production) -> None:

@@ -5,7 +5,6 @@ replay can be resumed behind any of them. The digest of a message is SHA-256 ove
 zeros at first), `ce-id`, a line feed, `ce-position`, a line feed and the body. The frames are not part of it.
 """
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +13,14 @@ from urllib.parse import quote
 from shared.language import subjects
 from shared.language.events import EVENTS
 from shared.language.recorded import named
-from shared.language.replays import NO_DIGEST, UNREADABLE, ReplayEnded, ReplayMessage, ReplayStarted
+from shared.language.replays import (
+    NO_DIGEST,
+    UNREADABLE,
+    ReplayEnded,
+    ReplayMessage,
+    ReplayStarted,
+    digest_after,
+)
 from shared.language.subjects import Ce
 from shared.process.log_reader import StoredEvent
 from shared.wire.cloud_events import stored_to_wire
@@ -58,10 +64,6 @@ class Progress:
         if self.unreadable:
             found[Ce.REPLAY_UNREADABLE] = str(self.unreadable)
         return found
-
-
-def digest_after(before: str, id_: str, position: int, body: bytes) -> str:
-    return hashlib.sha256(bytes.fromhex(before) + f"{id_}\n{position}\n".encode() + body).hexdigest()
 
 
 def progress_in(headers: Mapping[str, str]) -> Progress:

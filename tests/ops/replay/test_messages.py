@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.ops.replay.messages import Message, Progress, digest_after, of_event, progress_in
-from shared.language.replays import ReplayStarted
+from services.ops.replay.messages import Message, Progress, of_event, progress_in
+from shared.language.replays import ReplayStarted, digest_after
 from shared.process.log_reader import StoredEvent
 from shared.wire.cloud_events import stored_to_wire
 from tests.ops.replay.replaying import of_type, row_of_account, stored
