@@ -166,8 +166,8 @@ class Bus:
     async def ask(self, name: str, account: str = "acme", actor: str = "ana", **fields: Any) -> Told:
         return await self.send(name, json.dumps({"actor": actor, **fields}).encode(), account)
 
-    async def send(self, name: str, data: bytes, account: str = "acme") -> Told:
-        reply = await self.client.request(subjects.query(account, name), data, timeout=15)
+    async def send(self, name: str, data: bytes, account: str = "acme", seconds: float = 15.0) -> Told:
+        reply = await self.client.request(subjects.query(account, name), data, timeout=seconds)
         headers = reply.headers or {}
         code = headers.get("Nats-Service-Error-Code")
         return Told(json.loads(reply.data), (int(code), headers["Nats-Service-Error"]) if code else None)
