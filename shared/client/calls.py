@@ -1050,7 +1050,8 @@ class Calls(ABC):
             given_by: Return only facts and attempts of this actor: a user's id, or `service:<name>`.
             unchanged: Whether to include attempts that changed nothing because it was so already.
 
-        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, ADDRESS_INVALID, INBOX_NOT_FOUND, USER_NOT_FOUND, TEAM_NOT_FOUND.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, ADDRESS_INVALID, INBOX_NOT_FOUND, USER_NOT_FOUND,
+        TEAM_NOT_FOUND.
         """
         return await self.list(
             "Timeline",
@@ -1113,7 +1114,7 @@ class Calls(ABC):
             command: Return only attempts with this command.
             today: Whether to try the same commands again as dry runs, of at most 20 entries of a page.
 
-        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, ADDRESS_INVALID.
+        Errors: AS_OF_TOO_EARLY, AS_OF_TOO_LATE, HISTORY_BEHIND, ADDRESS_INVALID.
         """
         return await self.list(
             "Refusals",

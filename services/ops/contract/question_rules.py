@@ -29,8 +29,6 @@ OF_A_MOMENT: Final = (QuestionError.AS_OF_TOO_EARLY, QuestionError.AS_OF_TOO_LAT
 
 ADMINS: Final = "administrators and services"
 AUDITORS: Final = "auditors (`service:audit.<name>`) and `super_admin`"
-# Of the ends of a range of the log.
-OF_A_RANGE: Final = (QuestionError.AS_OF_TOO_EARLY, QuestionError.AS_OF_TOO_LATE)
 MEMBERS: Final = f"members of the inbox, {ADMINS}"
 
 QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
@@ -54,7 +52,7 @@ QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
     a.Timeline: QuestionRules(
         AUDITORS,
         (
-            *OF_A_RANGE,
+            *OF_A_MOMENT,
             QuestionError.ADDRESS_INVALID,
             QuestionError.INBOX_NOT_FOUND,
             QuestionError.USER_NOT_FOUND,
@@ -62,7 +60,7 @@ QUESTION_RULES: Final[Mapping[type[q.Question], QuestionRules]] = {
         ),
     ),
     a.Trace: QuestionRules(AUDITORS, ()),
-    a.Refusals: QuestionRules(AUDITORS, (*OF_A_RANGE, QuestionError.ADDRESS_INVALID)),
+    a.Refusals: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.ADDRESS_INVALID)),
     a.Access: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.ADDRESS_INVALID, QuestionError.INBOX_NOT_FOUND)),
     a.AccessOf: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.USER_NOT_FOUND)),
     a.Changes: QuestionRules(AUDITORS, (*OF_A_MOMENT, QuestionError.ADDRESS_INVALID)),
