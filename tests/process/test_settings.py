@@ -46,6 +46,11 @@ def test_a_url_is_asked_before_the_port(monkeypatch: pytest.MonkeyPatch) -> None
         ("HTTP_PORT", "-1"),
         ("HTTP_PORT", "http"),
         ("LOG_FORMAT", "xml"),
+        ("EVIDENCE_DIR", "/somewhere"),
+        ("EVIDENCE_KEYS_DIR", "/somewhere"),
+        ("EVIDENCE_NAME", "two words"),
+        ("EVIDENCE_NAME", "a+b"),
+        ("CHECKPOINT_SECONDS", "0"),
     ],
 )
 def test_a_value_that_makes_no_sense_is_refused(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

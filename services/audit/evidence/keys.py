@@ -58,31 +58,43 @@ class KeyFolder:
         self._path = path
         self._verifier_keys = verifier_keys
 
-    def pairs(self) -> list[KeyPair]:
-        """Return the pairs that sign, oldest first; one is made where none has ever signed.
+    def pairs_or_first(self) -> list[KeyPair]:
+        """Return the pairs that sign, oldest first; the first one is made where none has ever signed.
 
         Raises:
             KeysError: a key is gone, cannot be read, or others may use it.
         """
         try:
-            self._make_private()
-            if not self.numbers() and not self._former():
-                self._make_first()
-            pairs = [self._load(number) for number in self.numbers()]
+            if not self.numbers() and not self._ever_signed():
+                self._make_private()
+                self._make(1)
         except OSError as error:
             raise KeysError(f"the folder of signing keys cannot be used: {error}") from error
-        if not pairs:
-            raise KeysError(
-                f"all signing keys in {self._path} are retired: run `switchboard audit evidence rotate-keys`"
-            )
-        return pairs
+        return self.pairs()
+
+    def pairs(self) -> list[KeyPair]:
+        """Return the pairs that sign, oldest first.
+
+        Raises:
+            KeysError: there is none, or a key is gone, cannot be read, or others may use it.
+        """
+        numbers = self.numbers()
+        if not numbers:
+            raise KeysError(self._why_none())
+        try:
+            return [self._load(number) for number in numbers]
+        except OSError as error:
+            raise KeysError(f"the folder of signing keys cannot be used: {error}") from error
 
     def add(self) -> int:
         """Make the next pair, and return its number.
 
         Raises:
+            KeysError: none has signed yet, so the folder may be another one than that of the audit.
             OSError: the folder cannot be written.
         """
+        if not self.numbers() and not self._ever_signed():
+            raise KeysError(self._why_none())
         self._make_private()
         number = max((0, *self.numbers(), *self._former())) + 1
         while not self._make(number):
@@ -105,13 +117,16 @@ class KeyFolder:
         flush_folder(self._path / RETIRED)
         flush_folder(self._path)
 
-    def _make_first(self) -> None:
-        if self._verifier_keys.exists():
-            raise KeysError(
+    def _ever_signed(self) -> bool:
+        return self._verifier_keys.exists() or bool(self._former())
+
+    def _why_none(self) -> str:
+        if self._ever_signed():
+            return (
                 f"the signing keys are gone from {self._path}: restore them, or run `switchboard audit evidence "
                 "rotate-keys` and tell everybody who verifies"
             )
-        self._make(1)
+        return f"there are no signing keys in {self._path}: the audit makes them when it first signs, where it runs"
 
     def _make(self, number: int) -> bool:
         """Make the pair with a number; return whether this process did, and not another one before it."""

@@ -26,11 +26,13 @@ async def of_evidence(follower: EvidenceFollower, postgres_url: str) -> AsyncIte
         return [gauge("switchboard_evidence_following", description, follower.follows)]
 
     async def trees() -> Sequence[Metric]:
+        # The database is the suspect, so this process asks its own signers, too.
+        failed = {signer.tree for signer in follower.signers if signer.error is not None}
         ends = {"events": await EventLog(reading.rows).end(), "journal": await CommandJournal(reading.rows).end()}
         return [
             metric
             for tree, size, seconds, signs in await reading.rows(HEADS)
-            for metric in _of_tree(tree, size, ends[tree], seconds, signs=signs)
+            for metric in _of_tree(tree, size, ends[tree], seconds, signs=signs and tree not in failed)
         ]
 
     try:

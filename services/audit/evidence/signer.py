@@ -174,7 +174,7 @@ class TreeSigner:
 
     async def _checkpoint(self, growing: GrowingTree) -> None:
         self._checkpoint_at = time.monotonic() + self._context.limits.checkpoint_seconds
-        pairs = await asyncio.to_thread(self._context.keys.pairs)
+        pairs = await asyncio.to_thread(self._context.keys.pairs_or_first)
         head = self._taken()
         new = Checkpoint(head.committed.origin, growing.size, growing.root())
         await asyncio.to_thread(growing.write_edge)

@@ -275,7 +275,7 @@ def about(
 def coverage(
     account: Account, actor: Actor = None, url: Url = None, seconds: Seconds = SECONDS, as_json: Json = False
 ) -> None:
-    """Show how far the answers reach: history and index, clocks that ran back, events that could not be applied.
+    """Show how far the answers and their proof reach, clocks that ran back, and events that could not be applied.
 
     Example: switchboard audit coverage acme
     """

@@ -36,8 +36,8 @@ def key_folder(folder: Path) -> KeyFolder:
 
 def test_a_pair_is_made_once_for_its_owner_alone(folder: Path) -> None:
     keys = key_folder(folder)
-    (pair,) = keys.pairs()
-    (again,) = key_folder(folder).pairs()
+    (pair,) = keys.pairs_or_first()
+    (again,) = key_folder(folder).pairs_or_first()
     assert sign(HEAD, [pair], 7).splitlines()[4] == sign(HEAD, [again], 7).splitlines()[4], "Ed25519 is deterministic"
     assert (folder / "keys").stat().st_mode & 0o777 == 0o700
     for name in ("ed25519.pem", "ml-dsa-44.pem"):
@@ -49,7 +49,7 @@ def test_a_pair_is_made_once_for_its_owner_alone(folder: Path) -> None:
 
 async def test_processes_that_start_together_make_one_pair(folder: Path) -> None:
     folders = [key_folder(folder) for _ in range(4)]
-    found = await asyncio.gather(*(asyncio.to_thread(one.pairs) for one in folders))
+    found = await asyncio.gather(*(asyncio.to_thread(one.pairs_or_first) for one in folders))
     assert {pair.number for pairs in found for pair in pairs} == {1}
     signatures = {sign(HEAD, pairs, 7).splitlines()[4] for pairs in found}
     assert len(signatures) == 1
@@ -57,7 +57,7 @@ async def test_processes_that_start_together_make_one_pair(folder: Path) -> None
 
 def test_old_and_new_keys_sign_side_by_side(folder: Path) -> None:
     keys = key_folder(folder)
-    former = verifier_keys(HEAD.origin, keys.pairs())
+    former = verifier_keys(HEAD.origin, keys.pairs_or_first())
     assert keys.add() == 2
     both = verifier_keys(HEAD.origin, keys.pairs())
     note = parse_note(sign(HEAD, keys.pairs(), 7))
@@ -74,7 +74,7 @@ def test_old_and_new_keys_sign_side_by_side(folder: Path) -> None:
 
 def test_the_last_pair_stays(folder: Path) -> None:
     keys = key_folder(folder)
-    keys.pairs()
+    keys.pairs_or_first()
     with pytest.raises(KeysError, match="pair 1 is the only one that signs"):
         keys.retire(1)
     with pytest.raises(KeysError, match="there is no pair 7 that signs; pairs: 1"):
@@ -84,7 +84,7 @@ def test_the_last_pair_stays(folder: Path) -> None:
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o601, 0o644, 0o666])
 def test_a_key_that_others_may_use_is_refused(folder: Path, mode: int) -> None:
     keys = key_folder(folder)
-    keys.pairs()
+    keys.pairs_or_first()
     (folder / "keys" / "1" / "ml-dsa-44.pem").chmod(mode)
     with pytest.raises(KeysError, match=r"others may use the signing key .*/1/ml-dsa-44.pem: chmod 600"):
         keys.pairs()
@@ -92,7 +92,7 @@ def test_a_key_that_others_may_use_is_refused(folder: Path, mode: int) -> None:
 
 def test_files_that_are_no_such_keys_are_refused(folder: Path) -> None:
     keys = key_folder(folder)
-    keys.pairs()
+    keys.pairs_or_first()
     pair = folder / "keys" / "1"
     content = (pair / "ed25519.pem").read_bytes()
     (pair / "ed25519.pem").write_bytes((pair / "ml-dsa-44.pem").read_bytes())
@@ -106,13 +106,22 @@ def test_files_that_are_no_such_keys_are_refused(folder: Path) -> None:
         keys.pairs()
 
 
+def test_keys_are_made_by_signing_only(folder: Path) -> None:
+    keys = key_folder(folder)
+    for attempt in (keys.pairs, keys.add):
+        with pytest.raises(KeysError, match=r"there are no signing keys in .*/keys: the audit makes them when"):
+            attempt()
+    assert not (folder / "keys").exists()
+
+
 def test_keys_that_are_gone_are_not_made_again_by_themselves(folder: Path) -> None:
     keys = key_folder(folder)
-    keys.pairs()
+    keys.pairs_or_first()
     (folder / "verifier-keys").write_text("log.example+1+a\n")
     shutil.rmtree(folder / "keys")
-    with pytest.raises(KeysError, match=r"the signing keys are gone from .*/keys: restore them, or run"):
-        keys.pairs()
+    for read in (keys.pairs, keys.pairs_or_first):
+        with pytest.raises(KeysError, match=r"the signing keys are gone from .*/keys: restore them, or run"):
+            read()
     assert keys.add() == 1
     assert [pair.number for pair in keys.pairs()] == [1]
 

@@ -48,16 +48,18 @@ def operator(past: Past, folder: Path) -> Operator:
 
 
 async def test_keys_are_printed_as_those_that_sign(past: Past, operator: Operator) -> None:
-    before = {VerifierKey.parse(line) for line in operator.printed("keys").splitlines()}
+    ended = operator.run("keys")
+    assert (ended.code, "the audit makes them when it first signs" in ended.errors) == (REFUSED, True)
     async with following(past.url, operator.evidence):
         await signed(past.url, operator.evidence)
-    assert before == set(operator.evidence.verifier_keys())
+    printed = {VerifierKey.parse(line) for line in operator.printed("keys").splitlines()}
+    assert printed == set(operator.evidence.verifier_keys())
     (pair,) = json.loads(operator.printed("keys", "--json"))
     assert (pair["pair"], len(pair["keys"])) == (1, 4)
 
 
 def test_keys_are_rotated_step_by_step(operator: Operator) -> None:
-    operator.printed("keys")
+    operator.evidence.place.key_folder().pairs_or_first()
     text = operator.printed("rotate-keys")
     assert "Pair 2 signs from the next checkpoint on, beside 1." in text
     assert "switchboard audit evidence retire-keys 1" in text
@@ -70,7 +72,7 @@ def test_keys_are_rotated_step_by_step(operator: Operator) -> None:
 
 
 def test_a_key_that_others_may_read_is_refused(operator: Operator) -> None:
-    operator.printed("keys")
+    operator.evidence.place.key_folder().pairs_or_first()
     (operator.evidence.keys / "1" / "ed25519.pem").chmod(0o644)
     ended = operator.run("keys")
     assert (ended.code, "others may use the signing key" in ended.errors) == (REFUSED, True)
