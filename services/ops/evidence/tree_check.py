@@ -66,8 +66,8 @@ class TreeCheck:
         self._tiles = source.tiles(size)
         self._edge = _edge_of(source, start)
         self._matcher = Matcher(self.findings)
-        self._done = start.size if start else 0
-        self._good = self._done
+        self._start = start.size if start else 0
+        self._done = self._start
         # The first number whose row is not its leaf.
         self._wrong: int | None = None
         # Whether the edge has every leaf up to `_done`.
@@ -274,14 +274,17 @@ class TreeCheck:
         size = head.checkpoint.size
         if self._root_of(size) == head.checkpoint.root:
             self.fitting.append(head)
-            if self._wrong is None:
-                self._good = max(self._good, size)
             return
         if self._wrong is not None and self._wrong <= size:
             why = f"{head.name}: neither the rows nor the tiles lead to it"
         else:
             why = f"{head.name}: rows and tiles agree with each other, and lead to another root"
-        self.findings.add(Finding(Kind.CONTRADICTION, self._good + 1, size, about=why))
+        self.findings.add(Finding(Kind.CONTRADICTION, self._undisputed(size) + 1, size, about=why))
+
+    def _undisputed(self, size: int) -> int:
+        """Return the size of the last smaller checkpoint from outside that fits; others are those of a suspect."""
+        sizes = [head.checkpoint.size for head in self.fitting if head.outside]
+        return max([self._start, *(one for one in sizes if one < size)])
 
     def _root_of(self, size: int) -> bytes | None:
         """Return the root of the first leaves; None where not all of them are known."""

@@ -116,18 +116,27 @@ def check_tree(job: TreeJob, on_step: Callable[[int, int], None]) -> TreeOutcome
     Raises:
         NotReadError: it could not be read.
     """
-    began = time.monotonic()
     try:
-        check = TreeCheck(evidence_at(job.place).tree(job.tree), job.size, job.heads, job.start)
         with row_scan(job.postgres_url) as scan:
-            _add_rows(check, scan, job, on_step)
-        check.finish()
+            return check_rows(job, scan, on_step)
     except PostgresError as error:
         raise NotReadError(f"PostgreSQL: {reason_of(error)}") from error
     except EvidenceUnavailableError as error:
         raise NotReadError(str(error)) from error
     except TransparencyError as error:
         raise NotReadError(f"The evidence of {job.tree} in {job.place} cannot be used: {error}.") from error
+
+
+def check_rows(job: TreeJob, scan: RowScan, on_step: Callable[[int, int], None]) -> TreeOutcome:
+    """Check one tree with the rows of a snapshot.
+
+    Raises:
+        psycopg.Error, EvidenceUnavailableError, TransparencyError: log or evidence could not be read.
+    """
+    began = time.monotonic()
+    check = TreeCheck(evidence_at(job.place).tree(job.tree), job.size, job.heads, job.start)
+    _add_rows(check, scan, job, on_step)
+    check.finish()
     return TreeOutcome(
         job.tree,
         check.rows,

@@ -106,6 +106,19 @@ def swap(connection: Connection, tree: str, one: int, other: int) -> None:
         _execute(connection, tree, "UPDATE {table} SET {number} = %s WHERE {number} = %s", (becomes, was))
 
 
+def move(connection: Connection, tree: str, one: int, to: int) -> None:
+    """Give a row the number of a later one, and those in between a number less."""
+    _execute(connection, tree, "UPDATE {table} SET {number} = -%s WHERE {number} = %s", (to, one))
+    between = "UPDATE {table} SET {number} = -({number} - 1) WHERE {number} > %s AND {number} <= %s"
+    _execute(connection, tree, between, (one, to))
+    _execute(connection, tree, "UPDATE {table} SET {number} = -{number} WHERE {number} < 0", ())
+
+
+def renumber(connection: Connection, tree: str, number: int, to: int) -> None:
+    """Give a row a number that none has."""
+    _execute(connection, tree, "UPDATE {table} SET {number} = %s WHERE {number} = %s", (to, number))
+
+
 def truncate(connection: Connection, tree: str, after: int) -> None:
     """Delete the tail."""
     _execute(connection, tree, "DELETE FROM {table} WHERE {number} > %s", (after,))

@@ -231,6 +231,27 @@ async def test_a_rewritten_history_is_found_by_a_checkpoint_from_outside_alone(l
     assert not found["journal"].findings
 
 
+async def test_a_contradiction_is_between_checkpoints_from_outside(log: SignedLog) -> None:
+    late = log.keep("late")
+    size = log.size("events")
+    log.past.live(16, 100)
+    with as_owner(log.url) as owner:
+        attacks.change_byte(owner, 5)
+        owner.execute("DELETE FROM evidence.heads")
+    shutil.rmtree(log.evidence.folder)
+    await log.sign()
+    # What an attacker has signed confirms nothing: neither beside the tiles, nor as a branch of the same size.
+    found = log.verify([late[0], log.keep("forged")[0]])["events"]
+    assert named(found) == [(Kind.CONTRADICTION, 1, size, None)]
+    with as_owner(log.url) as owner:
+        attacks.truncate(owner, "events", size)
+        owner.execute("DELETE FROM evidence.heads")
+    shutil.rmtree(log.evidence.folder)
+    await log.sign()
+    found = log.verify([late[0]])["events"]
+    assert named(found) == [(Kind.CONTRADICTION, 1, size, None)]
+
+
 async def test_a_restored_backup_that_went_on(log: SignedLog) -> None:
     backup = log.size("events") - 100
     kept = log.keep("outside")
