@@ -401,7 +401,7 @@ def stolen(copy: Copy) -> list[KeyPair]:
 
 
 def foreign(copy: Copy) -> list[KeyPair]:
-    return KeyFolder(copy.folder / "keys", copy.folder / "none").pairs()
+    return KeyFolder(copy.folder / "keys", copy.folder / "none").pairs_or_first()
 
 
 def sign_again(copy: Copy, pairs: Sequence[KeyPair]) -> None:
