@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from shared.process.journal_reader import JournalReader
 from shared.process.log_reader import LogReader
 from shared.transparency.checkpoints import Tree
 from shared.transparency.leaves import event_leaves, journal_leaves
+
+# A row may have a megabyte, its leaf has less than a kilobyte.
+ROWS_AT_ONCE: Final = 256
 
 
 class LogChangedError(Exception):
@@ -32,6 +35,15 @@ class Leaves(ABC):
         Raises:
             LogChangedError: one of them is missing.
         """
+        found: list[bytes] = []
+        while (wanted := min(limit - len(found), ROWS_AT_ONCE)) > 0:
+            part = await self._part(size + len(found), wanted)
+            found += part
+            if len(part) < wanted:
+                break
+        return found
+
+    async def _part(self, size: int, limit: int) -> list[bytes]:
         numbers, leaves = await self._read(size, limit)
         if numbers and numbers[-1] != size + len(numbers):
             missing = next(at for at, number in enumerate(numbers, size + 1) if at != number)

@@ -36,12 +36,12 @@ NOT_SIGNED = (LogChangedError, OtherTreeError, KeysError, TransparencyError)
 class SigningLimits:
     """
     Args:
-        batch: the most leaves that are read at once.
+        batch: the most leaves that become durable at once.
         checkpoint_seconds: the least time between two checkpoints of a tree.
         check_seconds: how often an idle tree is compared with the log, and one that is not signed is tried again.
     """
 
-    batch: int = 512
+    batch: int = 1_024
     checkpoint_seconds: float = 10.0
     check_seconds: float = 5.0
 
