@@ -37,7 +37,7 @@ async def stream_report(url: str) -> dict[str, Any]:
         NatsUnavailableError: NATS does not answer.
     """
 
-    async with _jetstream(url) as js:
+    async with jetstream_at(url) as js:
         found = await js.stream_info(str(EVENT_STREAM.name))
         return as_fields(found, await _consumers(js))
 
@@ -58,12 +58,18 @@ async def delete_stream(url: str) -> None:
         StreamMissingError: it does not exist.
         NatsUnavailableError: NATS does not answer.
     """
-    async with _jetstream(url) as js:
+    async with jetstream_at(url) as js:
         await js.delete_stream(str(EVENT_STREAM.name))
 
 
 @asynccontextmanager
-async def _jetstream(url: str) -> AsyncIterator[JetStreamContext]:
+async def jetstream_at(url: str) -> AsyncIterator[JetStreamContext]:
+    """Connect once, for a tool.
+
+    Raises:
+        StreamMissingError: the stream does not exist.
+        NatsUnavailableError: NATS does not answer, also within the block.
+    """
     options = Identity.from_environment().nats_options()
     denials = Permissions(user_of(options, url), options["inbox_prefix"], process=None)
     try:

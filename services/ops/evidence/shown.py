@@ -9,7 +9,9 @@ from rich.text import Text
 
 from services.ops.audit.layout import block, grid, indented
 from services.ops.evidence.findings import Finding, Kind
+from services.ops.evidence.stream_check import StreamReport
 from services.ops.evidence.verify import TreeReport
+from services.ops.evidence.views_check import RowsReport
 from services.ops.printable import printable
 
 SHOWN: Final = 20
@@ -30,20 +32,52 @@ ADVICE: Final = (
 )
 
 
-def show_trees(reports: Sequence[TreeReport], *, keys_beside: bool) -> Iterator[RenderableType]:
-    """Yield the report of each tree, and the verdict."""
+def show_trees(reports: Sequence[TreeReport]) -> Iterator[RenderableType]:
+    """Yield the report of each tree."""
     for one in reports:
         yield block(Text(one.outcome.tree.capitalize(), style="bold"), indented(_facts(one)), *_findings(one))
-    if any(one.findings for one in reports):
-        total = sum(len(one.findings) for one in reports)
-        word = "finding" if total == 1 else "findings"
-        yield block(Text(f"NOT SOUND: {total:,} {word}.", style="bold red"), Text(ADVICE))
-    else:
-        yield block(Text("Sound: no difference was found.", style="bold green"))
     if not all(one.outside for one in reports):
         yield block(Text(NO_OUTSIDE))
-    if keys_beside:
-        yield block(Text(KEYS_BESIDE))
+
+
+def show_stream(report: StreamReport) -> RenderableType:
+    """Return the comparison of the stream with the log."""
+    events = f"{report.messages:,} events, positions {report.first:,} to {report.last:,}" if report.messages else "none"
+    lines = [("compared", events)]
+    if report.unpublished:
+        lines.append(("unpublished", f"{report.unpublished:,} later events of the log; the relay is behind"))
+    if report.foreign:
+        lines.append(("foreign", f"{report.foreign:,} messages that no relay published; views ignore them"))
+    words = {
+        Kind.CHANGED: "other than in the log",
+        Kind.MISSING: "missing in the stream",
+        Kind.INSERTED: "in the stream, and not in the log,",
+    }
+    found = [_sentence(one, "position", words[one.kind]) for one in report.findings]
+    return block(Text("Stream", style="bold"), indented(grid(lines, 11)), *_red(found))
+
+
+def show_views(reports: Sequence[RowsReport]) -> RenderableType:
+    """Return the comparison of live rows and histories with those that the log makes."""
+    return block(
+        Text("Rows of the views", style="bold"), indented(grid([(one.title, _of_rows(one)) for one in reports]))
+    )
+
+
+def _of_rows(report: RowsReport) -> str:
+    if report.not_read:
+        return f"not compared: {printable(report.not_read)}"
+    as_made = f"{report.rows:,} rows at position {report.position:,}"
+    if report.same:
+        return f"{as_made}, all as the log makes them"
+    words = {"added": "missing", "removed": "not from the log", "changed": "changed"}
+    different = [
+        f"{table[kind]:,} of {name} {word}"
+        for name, table in (report.tables or {}).items()
+        for kind, word in words.items()
+        if table[kind]
+    ]
+    return f"{as_made}; DIFFERENT: {', '.join(different) or 'parked events'}"
 
 
 def _facts(report: TreeReport) -> RenderableType:
@@ -59,24 +93,28 @@ def _facts(report: TreeReport) -> RenderableType:
         at = "" if time is None else f" at {_time(time)}"
         lines.append(("witnessed", f"by {printable(name)}{at}, up to {counted} {size:,}"))
     if (left := outcome.last - report.protected) > 0:
-        since = f"since {counted} {report.protected + 1:,}: {left:,} {rows} are under no checkpoint that fits"
+        since = f"since {counted} {report.protected + 1:,}: no checkpoint protects these {left:,} {rows}"
         lines.append(("unprotected", since))
     return grid(lines, 11)
 
 
 def _findings(report: TreeReport) -> Iterator[RenderableType]:
     counted = ROWS[report.outcome.tree][1]
-    for one in report.findings[:SHOWN]:
-        yield indented(Text(_sentence(one, counted), style="red"))
-    if (more := len(report.findings) - SHOWN) > 0:
+    return _red([_sentence(one, counted) for one in report.findings])
+
+
+def _red(sentences: Sequence[str]) -> Iterator[RenderableType]:
+    for one in sentences[:SHOWN]:
+        yield indented(Text(one, style="red"))
+    if (more := len(sentences) - SHOWN) > 0:
         yield indented(Text(f"and {more:,} more; --json has them", style="red"))
 
 
-def _sentence(one: Finding, counted: str) -> str:
+def _sentence(one: Finding, counted: str, word: str | None = None) -> str:
     about = f": {printable(one.about)}" if one.about else ""
     if one.first is None or one.last is None:
-        word = {Kind.UNTRUSTED: "not trusted", Kind.DAMAGED_EVIDENCE: "evidence damaged"}.get(one.kind, one.kind)
-        return f"{word}{about}"
+        words = {Kind.UNTRUSTED: "not trusted", Kind.DAMAGED_EVIDENCE: "evidence damaged"}
+        return f"{words.get(one.kind, word or one.kind)}{about}"
     several = one.last > one.first
     numbers = f"{counted}s {one.first:,} to {one.last:,}" if several else f"{counted} {one.first:,}"
     match one.kind:
@@ -88,7 +126,7 @@ def _sentence(one: Finding, counted: str) -> str:
         case Kind.CONTRADICTION:
             return f"contradiction within {numbers}{about}"
         case _:
-            return f"{one.kind} at {numbers}{about}"
+            return f"{word or one.kind} at {numbers}{about}"
 
 
 def _time(seconds: int) -> str:

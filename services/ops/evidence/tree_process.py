@@ -1,5 +1,6 @@
 """The check of one tree in a process of its own: both trees are compared at once, a core each."""
 
+import gc
 import multiprocessing
 import signal
 import time
@@ -196,6 +197,9 @@ def _leaf(write: Callable[[Sequence[Any]], list[bytes]], row: StoredEvent | Jour
 def _run(job: TreeJob, pipe: Connection) -> None:
     """Check a tree for `check_trees`, which ends this process on Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Looks for garbage among thousands of rows would cost more than the hashes.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     try:
         pipe.send(check_tree(job, lambda rows, end: pipe.send((rows, end))))
     except NotReadError as error:
