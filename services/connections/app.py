@@ -29,6 +29,7 @@ from shared.messaging.message_size import LARGEST_EVENT
 from shared.messaging.service import Service
 from shared.process import metrics
 from shared.process.histograms import OTHER
+from shared.process.settings import Settings
 
 DRAIN_SECONDS = 6.0
 LOW: Final = "set max_payload to 1MB in NATS's configuration; until then commands that need more are refused"
@@ -200,8 +201,19 @@ async def connections(service: Service, limits: WriterLimits = LIMITS) -> AsyncI
             await commands.drain()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Serve, or import a log into an empty store and end: `import <arguments>`."""
     # Before anything is waited for that may be away.
     if problem := unsafe_switch() or unsupported_release():
         sys.exit(f"connections: {problem}")
-    run("connections", connections)
+    match sys.argv[1:]:
+        case ["import", arguments]:
+            from services.connections.import_verb import run_import
+
+            sys.exit(run_import(Settings(), arguments))
+        case _:
+            run("connections", connections)
+
+
+if __name__ == "__main__":
+    main()

@@ -337,6 +337,8 @@ class _Lines:
             self._report.add(self._file, f"it has {self.count} lines, and the checkpoint has {self._head.size} entries")
             return
         if self._missed:
+            for where in self._different:
+                self._report.add(self._file, f"{where} does not fit its hash in {self._proofs}")
             return
         by_lines, by_hashes = (one.root() for one in self._roots)
         changed = self._proofs if by_lines == self._head.root else self._file
@@ -492,7 +494,7 @@ def _proof(line: Optional[bytes]) -> Tuple[int, bytes, List[bytes]]:
         raise WrongError("it is missing")
     try:
         index, leaf, *siblings = line.decode("ascii").rstrip("\n").split(" ")
-        found = int(index), _from_base64(leaf), [_from_base64(one) for one in siblings]
+        found = int(index), _hash(leaf), [_hash(one) for one in siblings]
     except ValueError as error:
         raise WrongError(f"it cannot be read: {error}") from error
     if line != (" ".join([str(found[0]), leaf, *siblings]) + "\n").encode("ascii"):
@@ -576,6 +578,13 @@ def _from_base64(text: str) -> bytes:
     value = base64.b64decode(text.encode("ascii"), validate=True)
     if base64.b64encode(value).decode("ascii") != text:
         raise binascii.Error("not the one spelling of base64")
+    return value
+
+
+def _hash(text: str) -> bytes:
+    value = _from_base64(text)
+    if len(value) != HASH_BYTES:
+        raise ValueError(f"a hash has {HASH_BYTES} bytes, not {len(value)}")
     return value
 
 
