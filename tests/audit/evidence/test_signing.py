@@ -33,6 +33,8 @@ async def test_the_roots_are_those_of_naive_trees(past: Past, evidence: Evidence
         await signed(past.url, evidence)
         past.live(seed + 100, 200)
         heads = await signed(past.url, evidence)
+        # A checkpoint is published after it is written.
+        await until(lambda: len(evidence.published) >= 4)
     for tree, leaves in (await leaves_of(past.url)).items():
         assert heads[tree].size == len(leaves)
         assert heads[tree].root == naive_tree.root(leaves)
