@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.ops.local.children import Child, Program, last_lines
-from tests.faults import accounted, evidence, heard, verdict
+from tests.faults import accounted, evidence, heard, signed, verdict
 from tests.faults.nemeses import Nemesis, Struck, Target
 from tests.faults.nemeses.target import LOG_END, bus, until
 from tests.faults.scene import SETTINGS, Setting
@@ -112,7 +112,10 @@ async def judge(fought: Fought, target: Target, work: "Work") -> None:
         strangers = {account for struck in fought.struck for account in struck.accounts}
         tampered = {position for struck in fought.struck for position in struck.positions}
         database = target.running.postgres_url
-        found = await evidence.gathered(database, wire, work.histories, work.heard, work.after, strangers, tampered)
+        checkpoints = target.evidence, work.checkpoints
+        found = await evidence.gathered(
+            database, wire, work.histories, work.heard, work.after, checkpoints, strangers, tampered
+        )  # fmt: skip
     judgement = evidence.judged(found)
     fought.counts = dict(judgement.counts)
     _noted(fought, judgement.verdict)
@@ -149,12 +152,15 @@ def missed(fought: Fought, what: str, why: Exception) -> None:
 
 
 class Work(NamedTuple):
-    """Where the clients' histories are and what a follower heard, the accounts, and where the log ended before."""
+    """Where the clients' histories are and what a follower heard, the accounts, where the log ended before, and the
+    checkpoints that were published.
+    """
 
     histories: Sequence[Path]
     heard: Path
     accounts: Sequence[str]
     after: int
+    checkpoints: signed.Notes
 
 
 @asynccontextmanager
@@ -173,7 +179,8 @@ async def clients_at_work(target: Target, fought: Fought, pace: float, folder: P
         Child(client(target.nats_url, accounts, fought.seed, number, pace, path)) for number, path in enumerate(paths)
     ]
     try:
-        yield Work(paths, listening, accounts, after)
+        async with signed.collected(target.nats_url) as checkpoints:
+            yield Work(paths, listening, accounts, after, checkpoints)
         early = [one for one in (*children, ear) if one.poll() is not None]
         fought.missed += [f"{one.program.name} ended early{_with(one)}" for one in early]
     finally:

@@ -27,6 +27,7 @@ from tests.faults import (
     ordered,
     past,
     replayed,
+    signed,
     verdict,
 )
 from tests.faults.accounted import Kept
@@ -37,6 +38,7 @@ from tests.faults.indexed import Index
 from tests.faults.ordered import Order
 from tests.faults.past import PastQuestion
 from tests.faults.replayed import Rows
+from tests.faults.signed import Notes, Signed
 from tests.faults.verdict import Shown, Stored, Verdict
 from tests.journeys.wire import Fact, Wire
 
@@ -62,6 +64,7 @@ class Evidence:
     order: Order
     index: Index
     asked: Sequence[PastQuestion]
+    signed: Signed
     strangers: frozenset[str] = frozenset()
     tampered: frozenset[int] = frozenset()
 
@@ -87,11 +90,15 @@ async def gathered(
     histories: Iterable[Path],
     follower: Path,
     after: int,
+    checkpoints: tuple[Path, Notes],
     strangers: Iterable[str] = (),
     tampered: Iterable[int] = (),
     seconds: float = 60.0,
 ) -> Evidence:
-    """Waits until stream and views have come to the log's end; no command may be under way, and the follower has ended.
+    """Waits until stream, views and checkpoints have come to the log's end.
+
+    No command may be under way, and the follower has ended. `checkpoints` are the folder of the audit's evidence, and
+    what was published.
 
     Raises:
         AssertionError: they do not get there in time.
@@ -109,8 +116,9 @@ async def gathered(
     order = await asyncio.to_thread(ordered.kept_order, postgres_url)
     index = await asyncio.to_thread(indexed.reached, postgres_url, seconds)
     asked = await past.asked(wire, log, {command.account for command in commands}, after)
+    trees = await signed.gathered(postgres_url, *checkpoints, seconds)
     return Evidence(
-        after, commands, questions, log, journal, facts, rows, shown, hearing, order, index, asked,
+        after, commands, questions, log, journal, facts, rows, shown, hearing, order, index, asked, trees,
         frozenset(strangers), frozenset(tampered),
     )  # fmt: skip
 
@@ -127,6 +135,7 @@ def judged(found: Evidence) -> Judgement:
     races = linearizable.of_raced_addresses(found.commands, found.log, RACED)
     known = known_addresses(found.commands, found.facts)
     log = [event for event in found.log if event.account not in found.strangers]
+    changed = found.tampered | {event.position for event in found.log if event.account in found.strangers}
     journal = [row for row in found.journal if row.account not in found.strangers]
     return Judgement(
         {**counted(found), **races.counts, **order.counts},
@@ -144,6 +153,7 @@ def judged(found: Evidence) -> Judgement:
             **answered.of_the_questions(found.questions, found.log),
             **past.of_the_past(found.asked, found.log),
             **indexed.of_the_index(found.index, found.strangers),
+            **signed.of_the_checkpoints(found.signed, changed),
             **replayed.of_the_rows(found.log, found.rows, found.strangers),
             **verdict.of_what_is_shown(known, found.shown, verdict.absent(found.facts)),
         },
@@ -170,6 +180,7 @@ def counted(found: Evidence) -> dict[str, int]:
         "journal entries": len(found.order.entries),
         **past.counted(found.asked),
         "entries of the audit's index": len(found.index.seen),
+        **signed.counted(found.signed),
         **{f"rows of {view}": len(rows.rows) for view, rows in found.rows.items()},
         "addresses shown": sum(map(len, found.shown.addresses.values())),
     }

@@ -1,7 +1,4 @@
-"""Defects to plant in the order beside the log, in the audit's index, and in answers as of a moment of the past.
-
-With those of the other pages `DEFECTS` is complete.
-"""
+"""Defects to plant in the order beside the log, in the audit's index, and in answers as of a moment of the past."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace

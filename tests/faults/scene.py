@@ -15,12 +15,16 @@ from tests.real_servers import RunningNats, RunningPostgres, RunningSwitchboard,
 
 Setting = Literal["on its own", "behind proxies", "on small disks"]
 
+# Often, so that the audit is killed at work on many.
+CHECKPOINT_SECONDS: Final = "0.2"
+
 
 def started(stack: ExitStack, folder: Path, environment: Mapping[str, str] | None = None) -> RunningSwitchboard:
     """A Switchboard whose failpoints may be armed in `folder/points`."""
     points = folder / "points"
     points.mkdir()
-    made = RunningSwitchboard(folder, {"SWITCHBOARD_FAILPOINTS": str(points), **(environment or {})})
+    settings = {"SWITCHBOARD_FAILPOINTS": str(points), "SWITCHBOARD_CHECKPOINT_SECONDS": CHECKPOINT_SECONDS}
+    made = RunningSwitchboard(folder, {**settings, **(environment or {})})
     stack.callback(made.close)
     made.start()
     return made

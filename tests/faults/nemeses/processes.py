@@ -106,6 +106,11 @@ POINTS: Final = (
     ("history.written", "audit"),
     ("index.written", "audit"),
     ("index.committed", "audit"),
+    ("evidence.tiles", "audit"),
+    ("evidence.head", "audit"),
+    ("evidence.signed", "audit"),
+    ("evidence.written", "audit"),
+    ("evidence.published", "audit"),
 )
 
 

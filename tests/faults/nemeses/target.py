@@ -90,6 +90,11 @@ class Target:
     def nats_url(self) -> str:
         return self.running.nats_url
 
+    @property
+    def evidence(self) -> Path:
+        """The folder of the audit's trees and checkpoints."""
+        return self.running.data_dir / "data" / "evidence"
+
     def log(self, server: str) -> str:
         """What `postgres` or `nats` has written."""
         path = self.running.data_dir / "data" / "logs" / f"{server}.log"

@@ -14,13 +14,14 @@ import psutil
 import pytest
 
 from services.ops.local.children import Child
-from tests.faults import accounted, heard, history, verdict
+from tests.faults import accounted, heard, history, signed, verdict
 from tests.faults.campaign import client, follower
 from tests.faults.client import RACED
 from tests.faults.evidence import Evidence, gathered, judged
 from tests.faults.history import Command
 from tests.faults.planting import retold
-from tests.faults.planting_past import DEFECTS
+from tests.faults.planting_signed import DEFECTS
+from tests.faults.scene import CHECKPOINT_SECONDS
 from tests.faults.workload import PACE_SECONDS
 from tests.journeys import cast
 from tests.journeys.wire import Wire, connected
@@ -35,7 +36,7 @@ RACES = 30
 @pytest.fixture(scope="module")
 def evidence() -> Iterator[Evidence]:
     with new_folder() as folder:
-        running = RunningSwitchboard(folder)
+        running = RunningSwitchboard(folder, {"SWITCHBOARD_CHECKPOINT_SECONDS": CHECKPOINT_SECONDS})
         try:
             running.start()
             yield asyncio.run(recorded(running, folder))
@@ -44,7 +45,7 @@ def evidence() -> Iterator[Evidence]:
 
 
 async def recorded(running: RunningSwitchboard, folder: Path) -> Evidence:
-    async with connected(running.nats_url) as wire:
+    async with connected(running.nats_url) as wire, signed.collected(running.nats_url) as notes:
         accounts = [(await cast.furnished(wire)).name for _ in range(2)]
         after = verdict.stored_events(running.postgres_url)[-1].position
         listening = folder / "follower.heard"
@@ -61,7 +62,9 @@ async def recorded(running: RunningSwitchboard, folder: Path) -> Evidence:
         finally:
             for one in (*clients, ear):
                 one.kill()
-        found = await gathered(running.postgres_url, wire, histories, listening, after)
+        found = await gathered(
+            running.postgres_url, wire, histories, listening, after, (folder / "data" / "evidence", notes)
+        )
         await asking_again_changes_nothing(running, wire, found)
         return found
 
@@ -117,6 +120,7 @@ def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
     assert found.counts["questions as of a time"] > 50
     assert found.counts["commits"] > 50
     assert found.counts["unknown"] > 0
+    assert found.counts["checkpoints"] > 10
     assert min(found.counts[outcome] for outcome in history.OUTCOMES) > 100
 
 
