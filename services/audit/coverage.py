@@ -14,6 +14,7 @@ from shared.language.audit_answers import (
     LogReach,
     ProofReach,
     Reach,
+    Witnessed,
 )
 from shared.process import clock
 from shared.process.journal_reader import CommandJournal
@@ -30,12 +31,13 @@ CLOCK_RUNS: Final[LiteralString] = """
 SELECT position, until, events, milliseconds, latest FROM audit_index.clock_runs ORDER BY position DESC LIMIT %(limit)s
 """
 # They are made where the settings have a place for evidence.
-HEADS_EXIST: Final[LiteralString] = "SELECT to_regclass('evidence.heads') IS NOT NULL"
+HEADS_EXIST: Final[LiteralString] = "SELECT to_regclass('evidence.witnessed') IS NOT NULL"
 HEADS: Final[LiteralString] = """
 SELECT DISTINCT ON (tree) tree, origin, size, signed_at,
        greatest(round(extract(epoch FROM now() - signed_at), 1), 0)::float, error
 FROM evidence.heads ORDER BY tree, began DESC, origin DESC
 """
+WITNESSED: Final[LiteralString] = "SELECT tree, origin, name, size, witnessed_at FROM evidence.witnessed ORDER BY name"
 # An event whose account cannot be read belongs to none.
 DEAD_LETTERS: Final[LiteralString] = """
 SELECT type, count(*) FILTER (WHERE waits), count(*) FILTER (WHERE NOT waits), min(position), max(position)
@@ -84,6 +86,9 @@ async def _proof(snapshot: Snapshot, ends: Mapping[str, int]) -> tuple[ProofReac
     ((exist,),) = await snapshot.select(HEADS_EXIST)
     if not exist:
         return ()
+    witnessed: dict[tuple[str, str], list[Witnessed]] = {}
+    for tree, origin, name, size, at in await snapshot.select(WITNESSED):
+        witnessed.setdefault((tree, origin), []).append(Witnessed(name=name, size=size, time=clock.written(at)))
     return tuple(
         ProofReach(
             tree=tree,
@@ -93,6 +98,7 @@ async def _proof(snapshot: Snapshot, ends: Mapping[str, int]) -> tuple[ProofReac
             behind=max(ends[tree] - size, 0),
             seconds=seconds,
             error=error,
+            witnessed=tuple(witnessed.get((tree, origin), ())),
         )
         for tree, origin, size, signed_at, seconds, error in await snapshot.select(HEADS)
     )

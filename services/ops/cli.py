@@ -11,7 +11,7 @@ import typer
 from services.ops import config, demo, describe, send, streams
 from services.ops.audit import command as audit
 from services.ops.contract import command as contract
-from services.ops.evidence import export_command, import_command, proof_commands, verify_command
+from services.ops.evidence import export_command, import_command, proof_commands, verify_command, witness_command
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
 from services.ops.replay import command as replay
@@ -86,6 +86,7 @@ for _verb in (proof_commands.prove, proof_commands.check_proof, proof_commands.c
     audit.app.command(epilog=proof_commands.EXIT_CODES)(_verb)
 audit.app.command(epilog=export_command.EXIT_CODES)(export_command.export)
 audit.app.command("import", epilog=import_command.EXIT_CODES)(import_command.import_)
+audit.app.add_typer(witness_command.app, name="witness")
 audit.app.add_typer(replay.app, name="replay")
 app.add_typer(audit.app, name="audit")
 app.add_typer(views.app, name="views")

@@ -1,14 +1,16 @@
 """The folder of one tree, exactly as C2SP's tlog-tiles has it, and the head up to which the tree is there."""
 
 import shutil
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from services.audit.evidence.durable import flush_folder, make_folder, write_file, write_files
+from shared.evidence.witnesses import with_cosignatures
 from shared.process.tree_files import VERIFIER_KEYS
 from shared.transparency.checkpoints import Checkpoint, parse_checkpoint
-from shared.transparency.notes import VerifierKey
+from shared.transparency.notes import NoteSignature, VerifierKey, parse_note
 from shared.transparency.tiles import entries_of, entries_path
 
 CHECKPOINT: Final = "checkpoint"
@@ -28,6 +30,8 @@ class TreeFolder:
         self._evidence = evidence
         self._path = evidence / tree
         self._head = evidence / HEADS / tree
+        # The signer writes checkpoints, and what witnesses answer is added to them beside it.
+        self._writing = threading.Lock()
 
     # ---- head and checkpoint
 
@@ -45,8 +49,26 @@ class TreeFolder:
     def write_head(self, head: Checkpoint) -> None:
         write_file(self._head, head.text.encode())
 
+    def checkpoint(self) -> bytes | None:
+        """Return the signed checkpoint; None before the first."""
+        try:
+            return self.read(CHECKPOINT)
+        except FileNotFoundError:
+            return None
+
     def write_checkpoint(self, note: bytes) -> None:
-        write_file(self._path / CHECKPOINT, note)
+        with self._writing:
+            write_file(self._path / CHECKPOINT, note)
+
+    def add_cosignatures(self, text: str, signatures: Iterable[NoteSignature]) -> bytes | None:
+        """Add signatures to the checkpoint with this text, and return it; None where another one has replaced it."""
+        with self._writing:
+            note = self.checkpoint()
+            if note is None or parse_note(note).text != text:
+                return None
+            cosigned = with_cosignatures(note, signatures)
+            write_file(self._path / CHECKPOINT, cosigned)
+            return cosigned
 
     def write_verifier_keys(self, origin: str, keys: Iterable[VerifierKey]) -> None:
         """Show the public keys of an origin, a line each, beside those of the other tree."""

@@ -15,6 +15,7 @@ from services.audit.evidence.heads import StaleHolderError
 from services.audit.evidence.keys import KeyFolder
 from services.audit.evidence.leaves import EventLeaves, JournalLeaves
 from services.audit.evidence.signer import SigningContext, SigningLimits, TreeSigner
+from services.audit.evidence.witnesses import WitnessOffers
 from shared.process.cancellation import cancellation_requested
 from shared.process.journal_reader import JournalReader
 from shared.process.log_reader import LogReader
@@ -74,12 +75,15 @@ class EvidenceFollower(LogFollower):
         self._place = place
         self._publish = publish
         self._signing = signing
+        self._offers: WitnessOffers | None = None
 
     def fault(self) -> str | None:
         """Why this process, which holds the lease, does not sign every tree; None on standby, too."""
         if not self.follows:
             return None
         faults = [f"{one.tree}: {one.error}" for one in self.signers if one.error is not None]
+        if self._offers is not None:
+            faults += self._offers.contradictions.values()
         if self.last_error is not None and not faults:
             return self.last_error
         return "; ".join(faults) or None
@@ -109,11 +113,17 @@ class EvidenceFollower(LogFollower):
                 self._require_lease,
                 self._publish,
             )
-            self.signers = [
-                TreeSigner(leaves, TreeFolder(self._place.folder, leaves.tree), context)
+            trees = [
+                (leaves, TreeFolder(self._place.folder, leaves.tree))
                 for leaves in (EventLeaves(events), JournalLeaves(journal))
             ]
+            self.signers = [TreeSigner(leaves, folder, context) for leaves, folder in trees]
             stack.callback(self.signers.clear)
+            folders = [(leaves.tree, folder) for leaves, folder in trees]
+            self._offers = WitnessOffers(
+                self._url, self._place.folder, folders, self._require_lease, self._limits.look_seconds
+            )
+            stack.push_async_callback(_end, asyncio.create_task(self._offers.run()))
             while not cancellation_requested():
                 await self._step(events)
 
@@ -128,3 +138,11 @@ class EvidenceFollower(LogFollower):
         else:
             self._clear_error(await events.end())
             await asyncio.sleep(self._limits.look_seconds)
+
+
+async def _end(offering: "asyncio.Task[None]") -> None:
+    offering.cancel()
+    await asyncio.wait({offering})
+    if not offering.cancelled():
+        # The lease is over, as the signers have noticed, too.
+        offering.exception()

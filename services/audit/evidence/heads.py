@@ -5,6 +5,7 @@ the term under which it was taken, so a process whose lease is over moves none.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, LiteralString, NamedTuple, get_args
 
 from shared.process.postgres import PostgresSession
@@ -31,6 +32,16 @@ TABLES: Final[tuple[LiteralString, ...]] = (
         PRIMARY KEY (tree, origin)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS evidence.witnessed (
+        tree text COLLATE "C" NOT NULL,
+        origin text COLLATE "C" NOT NULL,
+        name text COLLATE "C" NOT NULL,
+        size bigint NOT NULL,
+        witnessed_at timestamptz NOT NULL,
+        PRIMARY KEY (tree, origin, name)
+    )
+    """,
 )
 EXISTS: Final[LiteralString] = "SELECT to_regclass('evidence.heads') IS NOT NULL"
 # The origin that began last is the one in use.
@@ -49,6 +60,10 @@ UPDATE evidence.heads SET signed_at = %s, error = NULL WHERE tree = %s AND origi
 """
 FAILED: Final[LiteralString] = """
 UPDATE evidence.heads SET error = %s WHERE tree = %s AND origin = %s AND term = %s
+"""
+WITNESSED: Final[LiteralString] = """
+INSERT INTO evidence.witnessed (tree, origin, name, size, witnessed_at) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (tree, origin, name) DO UPDATE SET size = excluded.size, witnessed_at = excluded.witnessed_at
 """
 NEW_ORIGIN: Final[LiteralString] = """
 SELECT id, to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS.MS"Z"') FROM connections.log
@@ -119,6 +134,11 @@ async def set_error(connection: PostgresSession, head: TakenHead, error: str) ->
         StaleHolderError: this process is not the holder any more.
     """
     await _require_changed(connection, FAILED, (error, head.tree, head.committed.origin, head.term))
+
+
+async def set_witnessed(connection: PostgresSession, tree: Tree, head: Checkpoint, name: str, at: datetime) -> None:
+    """Record that a witness has cosigned a head."""
+    await connection.execute(WITNESSED, (tree, head.origin, name, head.size, at))
 
 
 async def begin_origin(connection: PostgresSession, name: str, reason: str) -> list[str]:

@@ -7,11 +7,11 @@ from uuid import UUID
 from services.ops.evidence.heads import WrongInputError, opened_head, read_head, tree_of
 from services.ops.evidence.sources import EvidenceSource
 from services.ops.evidence.tree_process import NotReadError
+from shared.evidence.witnesses import add_checkpoint_body
 from shared.process.postgres import PostgresError, reason_of
 from shared.process.row_scan import row_scan
 from shared.transparency.checkpoints import Checkpoint, Tree
 from shared.transparency.errors import TransparencyError
-from shared.transparency.fields import to_base64
 from shared.transparency.merkle import consistency_proof, inclusion_proof, leaf_hash, verify_consistency
 from shared.transparency.notes import VerifierKey, parse_note
 from shared.transparency.proofs import TlogProof, VerifiedProof, parse_proof
@@ -149,10 +149,4 @@ def prove_consistency(source: EvidenceSource, old: str, new: str, keys: Sequence
         verify_consistency(before.size, before.root, after.size, after.root, path_up)
     except TransparencyError as error:
         raise NotProvenError(f"Not proven: {error}.") from error
-    return ConsistencyProof(tree, before, after, add_checkpoint_text(before.size, path_up, new_note))
-
-
-def add_checkpoint_text(old_size: int, proof: Sequence[bytes], note: bytes) -> bytes:
-    """Return the body of tlog-witness's `add-checkpoint`."""
-    lines = [f"old {old_size}", *map(to_base64, proof), "", ""]
-    return "\n".join(lines).encode() + note
+    return ConsistencyProof(tree, before, after, add_checkpoint_body(before.size, path_up, new_note))
