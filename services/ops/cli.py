@@ -11,7 +11,14 @@ import typer
 from services.ops import config, demo, describe, send, streams
 from services.ops.audit import command as audit
 from services.ops.contract import command as contract
-from services.ops.evidence import export_command, import_command, proof_commands, verify_command, witness_command
+from services.ops.evidence import (
+    export_command,
+    import_command,
+    proof_commands,
+    report_command,
+    verify_command,
+    witness_command,
+)
 from services.ops.loading import command as loading
 from services.ops.loading import directory_command
 from services.ops.replay import command as replay
@@ -87,6 +94,7 @@ for _verb in (proof_commands.prove, proof_commands.check_proof, proof_commands.c
 audit.app.command(epilog=export_command.EXIT_CODES)(export_command.export)
 audit.app.command("import", epilog=import_command.EXIT_CODES)(import_command.import_)
 audit.app.add_typer(witness_command.app, name="witness")
+audit.app.add_typer(report_command.app, name="report")
 audit.app.add_typer(replay.app, name="replay")
 app.add_typer(audit.app, name="audit")
 app.add_typer(views.app, name="views")

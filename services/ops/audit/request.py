@@ -18,7 +18,7 @@ from services.ops.question_errors import in_words_of_options
 from services.ops.send import token
 from services.ops.terminal import NO_ANSWER, REFUSED, done, err, fail, out, print_json, switchboard_at
 from shared.language import subjects
-from shared.language.questions import LARGEST_LIMIT, Question
+from shared.language.questions import LARGEST_LIMIT, ListQuestion, Question
 from shared.language.reasons import QuestionError
 from shared.language.text import AUDITOR
 
@@ -113,6 +113,28 @@ def ask_all(
             _print([Text(_end(answer, total), style="dim")])
 
     done(printed())
+
+
+async def fetch(
+    switchboard: "Switchboard", asker: Asker, question: type[Question], fields: Mapping[str, Any]
+) -> Answer:
+    """Return the answer to a question; of a list, with the items of all its pages.
+
+    Raises:
+        typer.Exit: the question was refused, or there is no answer; the reason is printed.
+    """
+    if not issubclass(question, ListQuestion):
+        return await _page(switchboard, asker, question, fields, 0)
+    items: list[Mapping[str, Any]] = []
+    after = None
+    while True:
+        answer = await _page(
+            switchboard, asker, question, {**fields, "limit": LARGEST_LIMIT, "after": after}, len(items)
+        )
+        items += answer["result"]
+        after = answer["next"]
+        if after is None:
+            return {**answer, "result": items}
 
 
 def default_actor() -> str:
