@@ -11,13 +11,13 @@ import logging
 import random
 import shutil
 import sys
+import textwrap
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -30,7 +30,7 @@ from shared.process.row_scan import RowScan
 from shared.process.tree_files import TREES, VERIFIER_KEYS
 from shared.transparency.checkpoints import Checkpoint
 from tests.faults.tampering import ATTACKS, UNPROTECTED, Attack, Copy, Found, Original
-from tests.ops.evidence.signed_log import SignedLog, signed_log
+from tests.ops.evidence.signed_log import signed_log
 from tests.real_servers import RunningPostgres, new_folder
 
 COUNT: Final = 1_000
@@ -38,6 +38,7 @@ COMMANDS: Final = 400
 # Rows of transactions that were rolled back stay until then.
 VACUUM_AFTER: Final = 50
 FEW: Final = 20
+WIDTH: Final = 80
 
 Verify = Callable[[Copy], set[Found]]
 
@@ -47,11 +48,13 @@ class Tried:
     """What became of the attacks, by what they are.
 
     `missed` are findings that an attack has and that were not there, `false` those that it does not have; each with
-    the seed of the attack.
+    the seed of the attack. `incremental` counts those that came after an early checkpoint, and were also looked for
+    from there on.
     """
 
     tries: Counter[str] = field(default_factory=Counter)
     found: Counter[str] = field(default_factory=Counter)
+    incremental: int = 0
     unseen: dict[str, str] = field(default_factory=dict)
     untouched: int = 0
     missed: list[str] = field(default_factory=list)
@@ -62,13 +65,16 @@ class Tried:
 
     def page(self) -> str:
         """A line for each kind of attack."""
-        lines = [
-            f"{self.found[what]:4} of {times:4}  {what}" + (f" ({self.unseen[what]})" if what in self.unseen else "")
-            for what, times in sorted(self.tries.items())
-        ]
-        total = f"{self.found.total()} of {self.tries.total()} attacks were named by exactly their findings"
-        sound = f"{self.untouched} untouched copies; {len(self.missed)} findings missed, {len(self.false)} false ones"
-        return "\n".join([*lines, f"{total}; {sound}."])
+        lines = [_line(self.found[what], self.tries[what], what, self.unseen.get(what)) for what in ATTACKS]
+        named = f"{self.found.total()} of {self.tries.total()} attacks were named by exactly their findings"
+        more = f"{self.incremental} of them from a checkpoint on too; untouched copies: {self.untouched};"
+        wrong = f"findings missed: {len(self.missed)}, false ones: {len(self.false)}."
+        return "\n".join([*lines, f"{named},", more, wrong])
+
+
+def _line(found: int, tries: int, what: str, note: str | None) -> str:
+    more = f" ({note})" if note else ""
+    return textwrap.fill(f"{found:4} of {tries:4}  {what}{more}", WIDTH, subsequent_indent=" " * 14)
 
 
 @asynccontextmanager
@@ -81,20 +87,10 @@ async def original(url: str) -> AsyncIterator[Original]:
         log.past.live(16, COMMANDS)
         await log.sign()
         vkeys = shutil.copy(log.evidence.folder / VERIFIER_KEYS, log.folder / "kept-keys")
-        yield _original(log, backup, early, log.keep("late"), early_heads, str(vkeys))
-
-
-def _original(
-    log: SignedLog,
-    backup: Path,
-    early: Sequence[str],
-    late: Sequence[str],
-    early_heads: Mapping[str, Checkpoint],
-    vkeys: str,
-) -> Original:
-    return Original(
-        log.url, log.evidence.folder, backup, log.evidence.keys, early, late, log.evidence.heads(), early_heads, vkeys
-    )  # fmt: skip
+        late, heads = log.keep("late"), log.evidence.heads()
+        yield Original(
+            log.url, log.evidence.folder, backup, log.evidence.keys, early, late, heads, early_heads, str(vkeys)
+        )  # fmt: skip
 
 
 def attack_all(log: Original, count: int, seed: int, verify: Verify | None = None) -> Tried:
@@ -125,6 +121,8 @@ def _try_untouched(log: Original, connection: psycopg.Connection[Any], tried: Tr
         tried.false += [f"an untouched copy: {one}" for one in sorted(verify(copy), key=str)]
         copy.checkpoints, copy.vkeys = [*log.early, *log.late], [log.vkeys]
         tried.false += [f"an untouched copy and what was kept: {one}" for one in sorted(verify(copy), key=str)]
+        copy.starts = log.early
+        tried.false += [f"an untouched copy from a checkpoint on: {one}" for one in sorted(verify(copy), key=str)]
     tried.untouched += 1
 
 
@@ -134,18 +132,28 @@ def _try(
 ) -> None:  # fmt: skip
     with a_copy(log, connection, name) as copy:
         expected = set(attack(copy))
-        found = verify(copy)
-        false = [f"{name}: {one}" for one in found - expected]
-        missed = [f"{name}: {one}" for one in expected - found]
-        if copy.unseen is not None:
-            tried.unseen[what] = copy.unseen
+        looks = [(name, expected, verify(copy))]
+        if _is_after(expected, log.early_heads):
+            tried.incremental += 1
+            copy.starts = log.early
+            looks.append((f"{name}, from a checkpoint on", expected, verify(copy)))
+            copy.starts = ()
         if copy.checkpoints or copy.vkeys:
             copy.checkpoints, copy.vkeys = (), ()
-            false += [f"{name}, without a copy from elsewhere: {one}" for one in verify(copy)]
+            looks.append((f"{name}, without a copy from elsewhere", set(), verify(copy)))
+    false = [f"{look}: {one}" for look, should, found in looks for one in found - should]
+    missed = [f"{look}: {one}" for look, should, found in looks for one in should - found]
+    if copy.unseen is not None:
+        tried.unseen[what] = copy.unseen
     tried.tries[what] += 1
     tried.found[what] += not false and not missed
     tried.missed += missed
     tried.false += false
+
+
+def _is_after(findings: Iterable[Found], heads: Mapping[str, Checkpoint]) -> bool:
+    """Whether an attack changed nothing before these checkpoints."""
+    return all(min(one.first or 0, one.to or one.first or 0) > heads[one.tree].size for one in findings)
 
 
 @contextmanager
@@ -158,7 +166,7 @@ def a_copy(log: Original, connection: psycopg.Connection[Any], name: str) -> Ite
 
 def verified(copy: Copy) -> set[Found]:
     """The findings of a verification of the copy, and rows that no checkpoint protects where nothing is found."""
-    log = LogToVerify("", str(copy.evidence), tuple(copy.vkeys), tuple(copy.checkpoints))
+    log = LogToVerify("", str(copy.evidence), tuple(copy.vkeys), tuple(copy.checkpoints), tuple(copy.starts))
     reports = verify_log(log, lambda *_: None, partial(_checked, copy.scan))
     return {one for report in reports for one in _said(report)}
 

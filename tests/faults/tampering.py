@@ -81,6 +81,7 @@ class Copy:
     evidence: Path
     checkpoints: Sequence[str] = ()
     vkeys: Sequence[str] = ()
+    starts: Sequence[str] = ()
     unseen: str | None = None
     scan: RowScan = field(init=False)
 
