@@ -7,6 +7,7 @@ follows from the row: `verify.py` of a bundle makes each line again, and compare
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -135,10 +136,15 @@ def _readable(event: StoredEvent) -> tuple[dict[str, str], bytes]:
         Undecodable: the stored bytes are not an event, or would not stay in one line.
     """
     _, headers, data = stored_to_wire(*event)
-    attributes = {name.removeprefix(_PREFIX): text for name, text in headers.items() if name not in _OF_THE_BUS}
-    if b"\n" in data or not all(isinstance(text, str) for text in attributes.values()):
+    attributes = {_attribute(name): text for name, text in headers.items() if name not in _OF_THE_BUS}
+    if b"\n" in data or set(map(type, attributes.values())) != {str}:
         raise Undecodable("not in one line of texts")
     return attributes, data
+
+
+@cache
+def _attribute(header: str) -> str:
+    return header.removeprefix(_PREFIX)
 
 
 def _unreadable(event: StoredEvent) -> dict[str, str]:

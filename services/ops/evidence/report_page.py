@@ -86,7 +86,7 @@ def _windows(unprotected: Item) -> list[str]:
         for one in unprotected["proof"] if one["behind"]
     ]  # fmt: skip
     found += [
-        f"The {value(one['tree'])} are not signed: {one['error']}." for one in unprotected["proof"] if one["error"]
+        f"No longer signed, the {value(one['tree'])}: {one['error']}." for one in unprotected["proof"] if one["error"]
     ]
     if not unprotected["proof"]:
         found.append("No checkpoints are made: nothing proves that the log does not change.")
@@ -105,7 +105,7 @@ def _windows(unprotected: Item) -> list[str]:
 
 
 def _population(population: Sequence[Item], kind: str) -> str:
-    columns: dict[str, Callable[[Item], str]] = {KINDS[kind]: lambda one: value(one["name"])}
+    columns: dict[str, Callable[[Item], str]] = {kind.capitalize(): lambda one: value(one["name"])}
     for field in SHOWN_FIELDS[kind]:
         columns[field.capitalize()] = lambda one, field=field: value(one["fields"].get(field))  # type: ignore[misc]
     found = [one for one in population if one["aggregate"] == kind]
