@@ -132,11 +132,13 @@ class EvidenceFollower(LogFollower):
         self._require_lease()
         began = time.monotonic()
         grew = [await signer.step() for signer in self.signers]
+        end = await events.end()
+        # A log that always grows is followed, too.
+        self._clear_error(end)
         if any(grew):
-            self._growth.observe(await events.end())
+            self._growth.observe(end)
             await self._back_off(events, time.monotonic() - began)
         else:
-            self._clear_error(await events.end())
             await asyncio.sleep(self._limits.look_seconds)
 
 

@@ -75,10 +75,10 @@ class IndexFollower(LogFollower):
 
     async def _step(self, sources: _Sources, writer: IndexWriter) -> None:
         """Write the next batch and rest, or wait for events and entries."""
-        if await self._work(sources, writer):
-            return
+        worked = await self._work(sources, writer)
         self._clear_error(writer.checkpoint.position)
-        await asyncio.sleep(self._limits.look_seconds)
+        if not worked:
+            await asyncio.sleep(self._limits.look_seconds)
 
     async def _work(self, sources: _Sources, writer: IndexWriter) -> bool:
         """Write the next batch and rest; return whether there was one."""

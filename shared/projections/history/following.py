@@ -87,7 +87,7 @@ class LogFollower(ABC):
 
     @abstractmethod
     def _log_followed(self, position: int) -> None:
-        """Log that it has come to the end of the log, after an error."""
+        """Log that it follows again, after an error or the start."""
 
     @property
     def follows(self) -> bool:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from services.audit.evidence.follower import EvidenceFollower
 from services.audit.evidence.signer import SigningLimits
+from shared.projections.history.following import running
+from shared.transparency.checkpoints import Tree
 from shared.transparency.tiles import entries_of, entries_path
 from tests.audit.evidence.making import FAST, Evidence, following, leaves_of, require_no_contradiction, signed, until
 from tests.audit.past import Past, past_in
@@ -60,6 +63,27 @@ async def test_an_empty_log_is_signed_too_and_grows_from_there(past: Past, evide
         heads = await signed(past.url, evidence)
         assert heads["events"].size > 0
     require_no_contradiction(evidence.published, evidence)
+
+
+async def test_a_log_that_always_grows_is_no_fault(past: Past, evidence: Evidence) -> None:
+    past.begin()
+    past.live(1, 300)
+    faults: list[str | None] = []
+
+    async def publish(tree: Tree, note: bytes) -> None:
+        faults.append(follower.fault())
+        await evidence.publish(tree, note)
+
+    signing = SigningLimits(batch=20, checkpoint_seconds=0.0, check_seconds=0.1)
+    follower = EvidenceFollower(past.url, evidence.place, publish, FAST, signing)
+    errors: list[BaseException] = []
+    async with running(follower, errors.append):
+        await signed(past.url, evidence)
+    assert not errors
+    # Both trees are signed for the first time in the first step.
+    assert faults[:2] == ["starting", "starting"]
+    assert len(faults) > 10
+    assert set(faults[2:]) == {None}
 
 
 async def test_full_tiles_take_the_place_of_partial_ones(past: Past, evidence: Evidence) -> None:
