@@ -56,6 +56,10 @@ class TreeFolder:
         except FileNotFoundError:
             return None
 
+    def has_checkpoint_of(self, head: Checkpoint) -> bool:
+        """Return whether the checkpoint here is that of a head; its signatures are not looked at."""
+        return (self.checkpoint() or b"").startswith(f"{head.text}\n".encode())
+
     def write_checkpoint(self, note: bytes) -> None:
         with self._writing:
             write_file(self._path / CHECKPOINT, note)

@@ -163,6 +163,9 @@ class TreeSigner:
         await heads.require_taken(self._context.connection, self._taken())
         if self.signed is not None and self.signed.size == growing.size:
             await self._require_same_row(growing.size, growing.size)
+            if not await asyncio.to_thread(self._folder.has_checkpoint_of, self.signed):
+                # Somebody removed it, or a former holder of the lease that was paused has put an older one there.
+                self.signed = None
 
     # ---- signing
 

@@ -165,6 +165,22 @@ async def test_a_lost_folder_is_filled_again(past: Past, evidence: Evidence) -> 
     require_no_contradiction(evidence.published, evidence)
 
 
+@pytest.mark.parametrize("lost", [True, False])
+async def test_an_idle_tree_gets_its_checkpoint_again(past: Past, evidence: Evidence, lost: bool) -> None:
+    async with following(past.url, evidence):
+        before = await signed(past.url, evidence)
+        old = (evidence.folder / "events" / "checkpoint").read_bytes()
+        past.live(5, 20)
+        heads = await signed(past.url, evidence)
+        assert heads["events"].size > before["events"].size
+        if lost:
+            (evidence.folder / "events" / "checkpoint").unlink()
+        else:
+            (evidence.folder / "events" / "checkpoint").write_bytes(old)
+        assert await signed(past.url, evidence) == heads
+    require_no_contradiction(evidence.published, evidence)
+
+
 async def test_an_old_copy_of_the_folder_comes_to_the_same_root(past: Past, evidence: Evidence) -> None:
     async with following(past.url, evidence):
         await signed(past.url, evidence)
