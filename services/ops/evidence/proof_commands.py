@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from services.ops.evidence.options import Evidence, Keys, PostgresUrl, postgres_url, where
 from services.ops.printable import printable
 from services.ops.terminal import NO_ANSWER, REFUSED, USAGE, Json, fail, out, print_json
+
+if TYPE_CHECKING:
+    from shared.transparency.checkpoints import Checkpoint
 
 EXIT_CODES: Final = "Exit code 0: proven; 1: not proven; 2: wrong usage; 3: something could not be read."
 SUFFIX: Final = ".tlog-proof"
@@ -56,9 +59,9 @@ def prove(
         )
         return
     counted = "event at position" if wanted.tree == "events" else "journal entry with ordinal"
-    out.print(f"{path} proves that the {counted} {wanted.number:,} is in the log", markup=False)
-    out.print(f"{made.checkpoint.origin}, which had {made.checkpoint.size:,} then. The leaf:", markup=False)
-    _print_leaf(made.leaf)
+    out.print(f"Proven: the {counted} {wanted.number:,} is in the log. The proof:", markup=False)
+    typer.echo(f"  {path}")
+    _print_leaf(_fields(made.leaf), made.checkpoint)
     out.print("Check it without the log, with a copy of the verifier keys:")
     out.print(f"  switchboard audit check-proof {path} --key verifier-keys", markup=False)
     out.print("Others' tools for C2SP's tlog-proof check it, too: the leaf is its extra data.")
@@ -83,8 +86,6 @@ def check_proof(
     """
     import hashlib
 
-    import orjson
-
     from services.ops.evidence.heads import trusted_keys
     from services.ops.evidence.proofs import NotProvenError
     from services.ops.evidence.proofs import check_proof as checked
@@ -94,7 +95,7 @@ def check_proof(
         source = EvidenceSource("", _nothing) if key else evidence_at(where(evidence))
         given = None if leaf is None else _read(leaf)
         entry, verified = checked(_read(proof), given, trusted_keys(key or (), source))
-        fields = orjson.loads(entry)
+        fields = _fields(entry)
         if event is not None and hashlib.sha256(_read(event)).hexdigest() != fields.get("sha256"):
             raise NotProvenError(f"Not proven: {event} does not have the hash of the leaf.")
     signers = [{"name": one.key.name, "time": one.time} for one in verified.signatures]
@@ -102,9 +103,8 @@ def check_proof(
         found = {"proven": True, "origin": verified.checkpoint.origin, "size": verified.checkpoint.size}
         print_json({**found, "leaf": fields, "signatures": signers})
         return
-    out.print(f"Proven: the leaf is in the log {verified.checkpoint.origin}", markup=False)
-    out.print(f"of size {verified.checkpoint.size:,}, signed by {len(signers)} trusted keys.", markup=False)
-    _print_leaf(entry)
+    out.print(f"Proven: this leaf is in the log, as {len(signers)} trusted keys have signed.")
+    _print_leaf(fields, verified.checkpoint)
 
 
 def consistency(
@@ -187,9 +187,32 @@ def _write(path: Path, content: bytes) -> None:
         fail(f"{path} cannot be written: {error.strerror}.", USAGE)
 
 
-def _print_leaf(leaf: bytes) -> None:
+def _fields(leaf: bytes) -> dict[str, Any]:
+    """
+    Raises:
+        NotProvenError: it is not a leaf of Switchboard.
+    """
     import orjson
 
-    fields: dict[str, Any] = orjson.loads(leaf)
+    from services.ops.evidence.proofs import NotProvenError
+
+    try:
+        fields = orjson.loads(leaf)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise NotProvenError("Not proven: the leaf is neither an event nor a command of Switchboard.")
+    return fields
+
+
+def _print_leaf(fields: dict[str, Any], checkpoint: "Checkpoint") -> None:
+    import orjson
+
+    out.print("Log:")
+    # A line as long as an origin is copied whole.
+    typer.echo(f"  {printable(checkpoint.origin)}")
+    out.print(f"  the checkpoint has its first {checkpoint.size:,} rows")
+    out.print("Leaf:")
     for name, value in fields.items():
-        out.print(f"  {name:12}  {printable(str(value))}", markup=False)
+        text = value if isinstance(value, str) else orjson.dumps(value).decode()
+        typer.echo(f"  {printable(name):12}  {printable(text)}")

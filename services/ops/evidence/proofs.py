@@ -77,8 +77,8 @@ def prove_row(source: EvidenceSource, row: Row, keys: Sequence[VerifierKey]) -> 
         checkpoint = opened_head("the checkpoint", data, keys, outside=False).checkpoint
         if row.number > checkpoint.size:
             raise NotProvenError(
-                f"The newest checkpoint of {row.tree} has {checkpoint.size:,}, so {row.number:,} is not protected yet. "
-                "The audit service makes the next checkpoint within seconds."
+                f"{row.number:,} is not protected yet: the newest checkpoint of {row.tree} ends at "
+                f"{checkpoint.size:,}. If there is such a row, the audit service makes the next one within seconds."
             )
         leaf = tree.entry(row.number - 1, checkpoint.size)
         path = inclusion_proof(row.number - 1, checkpoint.size, tree.tiles(checkpoint.size).node)

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.transparency.checkpoints import Checkpoint
 from shared.transparency.leaves import event_leaf
-from shared.transparency.merkle import verify_consistency
-from shared.transparency.proofs import parse_proof
+from shared.transparency.merkle import leaf_hash, verify_consistency
+from shared.transparency.notes import Ed25519Signer, Note
+from shared.transparency.proofs import TlogProof, parse_proof, render
 from tests import command_line
 from tests.audit.past import rows
 from tests.command_line import Ended
@@ -41,7 +44,7 @@ async def test_an_event_is_proven(log: SignedLog, position: int) -> None:
     made = await audit(log, "prove", str(position), "--to", str(path))
     assert (made.code, made.errors) == (0, "")
     assert f"position {position:,} is in the log" in " ".join(made.output.split())
-    assert max(map(len, made.output.splitlines())) <= 120
+    assert all(len(line) <= 80 for line in made.output.splitlines() if str(path) not in line)
     (row,) = rows(
         log.url,
         "SELECT originator_id, originator_version, topic, state, notification_id FROM connections.events "
@@ -78,6 +81,18 @@ async def test_a_command_is_proven_after_its_row_was_deleted_from_the_evidence_t
         attacks.delete(owner, "events", 8)
     # What was recorded is proven, whatever the database has now.
     assert (await audit(log, "prove", "8", "--to", str(path))).code == 0
+
+
+@pytest.mark.parametrize("leaf", [b"\x1b[31mred", b"7"])
+async def test_the_proof_of_another_kind_of_log_is_refused(folder: Path, leaf: bytes) -> None:
+    signer = Ed25519Signer("other.example", Ed25519PrivateKey.generate())
+    head = Checkpoint("other.example", 1, leaf_hash(leaf))
+    path = folder / "proof"
+    path.write_bytes(render(TlogProof(0, (), Note(head.text, (signer.sign(head.text),)), extra=leaf)))
+    arguments = ("audit", "check-proof", str(path), "--key", str(signer.key))
+    checked = await command_line.run(*arguments, environment={"COLUMNS": "80"})
+    assert (checked.code, checked.output) == (1, "")
+    assert checked.errors.startswith("Not proven: the leaf is neither")
 
 
 async def test_what_is_not_proven(log: SignedLog) -> None:
