@@ -49,7 +49,8 @@ CURRENT: Final[LiteralString] = """
 SELECT origin, size, root, term FROM evidence.heads WHERE tree = %s ORDER BY began DESC, origin DESC LIMIT 1
 """
 BEGIN: Final[LiteralString] = """
-INSERT INTO evidence.heads (tree, origin, size, root, term, began, reason) VALUES (%s, %s, 0, %s, 0, now(), %s)
+INSERT INTO evidence.heads (tree, origin, size, root, term, began, reason)
+VALUES (%s, %s, 0, %s, 0, coalesce(%s, now()), %s)
 """
 TAKE: Final[LiteralString] = "UPDATE evidence.heads SET term = term + 1 WHERE tree = %s AND origin = %s RETURNING term"
 MOVE: Final[LiteralString] = """
@@ -65,8 +66,10 @@ WITNESSED: Final[LiteralString] = """
 INSERT INTO evidence.witnessed (tree, origin, name, size, witnessed_at) VALUES (%s, %s, %s, %s, %s)
 ON CONFLICT (tree, origin, name) DO UPDATE SET size = excluded.size, witnessed_at = excluded.witnessed_at
 """
+# A millisecond after every other origin, where the clock has run back: the name and the order have its time.
 NEW_ORIGIN: Final[LiteralString] = """
-SELECT id, to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS.MS"Z"') FROM connections.log
+SELECT id, began, to_char(began AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISS.MS"Z"')
+FROM connections.log, (SELECT greatest(now(), max(began) + interval '1 ms') AS began FROM evidence.heads) AS moment
 """
 STALE: Final = "another process signs, or a new origin has begun"
 
@@ -89,7 +92,7 @@ async def take(connection: PostgresSession, tree: Tree, first_origin: str) -> Ta
         await make_tables(connection)
         current = await _current(connection, tree)
         if current is None:
-            await connection.execute(BEGIN, (tree, first_origin, EMPTY_ROOT, None))
+            await connection.execute(BEGIN, (tree, first_origin, EMPTY_ROOT, None, None))
             current = Checkpoint(first_origin, 0, EMPTY_ROOT)
         ((term,),) = await (await connection.execute(TAKE, (tree, current.origin))).fetchall()
     return TakenHead(tree, current, term)
@@ -147,10 +150,10 @@ async def begin_origin(connection: PostgresSession, name: str, reason: str) -> l
     async with connection.transaction():
         await make_tables(connection)
         rows = await (await connection.execute(NEW_ORIGIN)).fetchall()
-        for log_id, stamp, tree in [(*row, tree) for row in rows for tree in TREES]:
+        for log_id, began, stamp, tree in [(*row, tree) for row in rows for tree in TREES]:
             origin = f"{log_origin(name, str(log_id), tree)}-{stamp}"
             await connection.execute("UPDATE evidence.heads SET term = term + 1 WHERE tree = %s", (tree,))
-            await connection.execute(BEGIN, (tree, origin, EMPTY_ROOT, reason))
+            await connection.execute(BEGIN, (tree, origin, EMPTY_ROOT, began, reason))
             found.append(origin)
     return found
 

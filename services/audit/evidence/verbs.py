@@ -61,10 +61,10 @@ async def retire_keys(_: str, place: EvidencePlace, arguments: Arguments) -> Any
 
 async def new_origin(url: str, place: EvidencePlace, arguments: Arguments) -> Any:
     """Begin both trees again under new origins; the service puts the former ones aside."""
-    async with await _connected(url) as connection:
+    async with await _connected(url) as connection, LogReader(url) as events:
+        if await events.identity() is None:
+            raise NotPossibleError("There is no log yet, so there is nothing to begin again.")
         origins = await begin_origin(connection, place.name, arguments["reason"])
-    if not origins:
-        raise NotPossibleError("There is no log yet, so there is nothing to begin again.")
     return {"origins": origins, "reason": arguments["reason"]}
 
 

@@ -27,7 +27,7 @@ Url = Annotated[
     str | None,
     typer.Option(help="URL of PostgreSQL. Default: SWITCHBOARD_POSTGRES_URL, or `switchboard run`'s."),
 ]
-Pair = Annotated[int, typer.Argument(min=1, help="The number of the pair, as `keys` shows it.")]
+Pair = Annotated[int, typer.Argument(min=1, help="The number of the pair: `rotate-keys` says it, and `keys --json`.")]
 Reason = Annotated[str, typer.Option(help="Why, for the record: which backup was restored, and when.")]
 
 

@@ -302,6 +302,17 @@ async def test_a_new_origin_is_noticed_while_nothing_happens(past: Past, evidenc
         await require_right(past, evidence)
 
 
+async def test_a_new_origin_is_the_last_one_where_clocks_have_run_back(past: Past, evidence: Evidence) -> None:
+    async with following(past.url, evidence):
+        await signed(past.url, evidence)
+        run(past.url, "UPDATE evidence.heads SET began = began + interval '2 days'")
+        async with await DirectAsync.connect(past.url, autocommit=True) as connection:
+            await begin_origin(connection, NAME, "a backup was restored")
+            origins = await begin_origin(connection, NAME, "a backup was restored again")
+        await until(lambda: [head.origin for head in evidence.heads().values()] == origins)
+        await require_right(past, evidence)
+
+
 async def sign_under(origins: list[str], past: Past, evidence: Evidence) -> None:
     async with following(past.url, evidence):
         await until(lambda: [head.origin for head in evidence.heads().values()] == origins)

@@ -104,3 +104,8 @@ def test_one_folder_alone_is_a_wrong_setting(operator: Operator) -> None:
     ended = operator.run("keys")
     assert ended.code == USAGE
     assert "set both SWITCHBOARD_EVIDENCE_DIR and SWITCHBOARD_EVIDENCE_KEYS_DIR" in ended.errors
+
+
+def test_a_database_without_a_log_has_nothing_to_begin_again(database: str, folder: Path) -> None:
+    ended = Operator(database, Evidence(folder)).run("new-origin", "--yes", "--reason", "x")
+    assert ended == Ended(REFUSED, "", "There is no log yet, so there is nothing to begin again.\n")
