@@ -16,6 +16,7 @@ from services.ops.evidence import (
     import_command,
     proof_commands,
     report_command,
+    stamp_command,
     verify_command,
     witness_command,
 )
@@ -89,6 +90,7 @@ app.command()(loading.load)
 app.command()(directory_command.load_directory)
 app.command()(streams.streams)
 audit.app.command(epilog=verify_command.EXIT_CODES)(verify_command.verify)
+audit.app.command(epilog=stamp_command.EXIT_CODES)(stamp_command.stamp)
 for _verb in (proof_commands.prove, proof_commands.check_proof, proof_commands.consistency):
     audit.app.command(epilog=proof_commands.EXIT_CODES)(_verb)
 audit.app.command(epilog=export_command.EXIT_CODES)(export_command.export)

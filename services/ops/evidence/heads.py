@@ -1,11 +1,15 @@
 """Checkpoints that somebody gives, and the keys that are trusted to sign them."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import get_args
 
+from cryptography.x509 import Certificate
+
 from services.ops.evidence.sources import EvidenceSource
 from services.ops.evidence.tree_check import GivenHead
+from shared.evidence.stamps import StampError, roots_in, verify_stamp
 from shared.transparency.checkpoints import Checkpoint, InvalidCheckpointError, Tree, parse_checkpoint
 from shared.transparency.errors import TransparencyError
 from shared.transparency.notes import UntrustedNoteError, VerifierKey, open_note, parse_note
@@ -78,3 +82,32 @@ def opened_head(name: str, data: bytes, keys: Sequence[VerifierKey], *, outside:
         raise UntrustedNoteError(f"no trusted key of {checkpoint.origin} signed it")
     witnesses = {(one.key.name, one.time) for one in signatures if one.key.name != checkpoint.origin}
     return GivenHead(name, checkpoint, outside, tuple(sorted(witnesses, key=str)))
+
+
+def stamp_of(checkpoint: Path) -> Path:
+    """Return where the stamp of a checkpoint is kept: beside it."""
+    return checkpoint.with_name(f"{checkpoint.name}.tsr")
+
+
+def trusted_roots(path: Path | None) -> list[Certificate]:
+    """Return the root certificates of authorities that the user trusts; none without a file.
+
+    Raises:
+        WrongInputError: the file has none.
+    """
+    if path is None:
+        return []
+    try:
+        return roots_in(path.read_bytes())
+    except (OSError, StampError) as error:
+        raise WrongInputError(f"--stamp-roots {path}: {error}.") from error
+
+
+def stamped_at(path: Path, data: bytes, roots: Sequence[Certificate]) -> datetime | None:
+    """Return when an authority has stamped a checkpoint; None without roots, or without a stamp beside it.
+
+    Raises:
+        StampError: the stamp is not valid.
+    """
+    stamp = stamp_of(path)
+    return verify_stamp(stamp.read_bytes(), data, roots) if roots and stamp.is_file() else None

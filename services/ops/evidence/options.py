@@ -1,5 +1,6 @@
 """Options that the verbs about evidence share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,9 +28,17 @@ Checkpoints = Annotated[
     list[str] | None,
     typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that you kept elsewhere; may be repeated."),
 ]
+StampRoots = Annotated[
+    Path | None,
+    typer.Option("--stamp-roots", metavar="FILE", help="Root certificates in PEM of the authorities that you trust."),
+]
 PostgresUrl = Annotated[
     str | None,
-    typer.Option(help="URL of PostgreSQL. Default: SWITCHBOARD_POSTGRES_URL, or `switchboard run`'s."),
+    typer.Option(
+        "--postgres",
+        metavar="URL",
+        help="URL of PostgreSQL. Default: SWITCHBOARD_POSTGRES_URL, or `switchboard run`'s.",
+    ),
 ]
 
 

@@ -25,7 +25,7 @@ def prove(
     to: To = None,
     evidence: Evidence = None,
     key: Keys = None,
-    url: PostgresUrl = None,
+    postgres: PostgresUrl = None,
     as_json: Json = False,
 ) -> None:
     """Write a proof that an event, or a command with its outcome, is in the log of the newest checkpoint.
@@ -40,7 +40,7 @@ def prove(
     from shared.transparency.proofs import render
 
     with _errors():
-        wanted = row_of(row, postgres_url(url))
+        wanted = row_of(row, postgres_url(postgres))
         source = evidence_at(where(evidence))
         made = prove_row(source, wanted, trusted_keys(key or (), source))
         name = f"{'event' if wanted.tree == 'events' else 'entry'}-{wanted.number}{SUFFIX}"

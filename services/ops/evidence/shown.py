@@ -92,6 +92,11 @@ def _facts(report: TreeReport) -> RenderableType:
     for name, time, size in report.witnesses:
         at = "" if time is None else f" at {_time(time)}"
         lines.append(("witnessed", f"by {printable(name)}{at}, up to {counted} {size:,}"))
+    lines += [
+        ("stamped", f"at {one.stamped:%Y-%m-%d %H:%M:%SZ}, up to {counted} {one.checkpoint.size:,}")
+        for one in outcome.fitting
+        if one.stamped is not None
+    ]
     if (left := outcome.last - report.protected) > 0:
         since = f"since {counted} {report.protected + 1:,}: no checkpoint protects these {left:,} {rows}"
         lines.append(("unprotected", since))

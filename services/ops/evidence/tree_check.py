@@ -7,6 +7,7 @@ their own tree, which is recomputed here from the leaves up.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import orjson
 
@@ -30,12 +31,14 @@ class GivenHead:
         name: where it is from, for messages.
         outside: it was kept elsewhere, by somebody who does not have the log.
         witnesses: those of the trusted keys that cosigned it, with their times in POSIX seconds.
+        stamped: when a trusted authority has stamped it.
     """
 
     name: str
     checkpoint: Checkpoint
     outside: bool
     witnesses: tuple[tuple[str, int | None], ...] = ()
+    stamped: datetime | None = None
 
 
 class TreeCheck:

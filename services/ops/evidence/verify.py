@@ -2,13 +2,26 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from cryptography.x509 import Certificate
+
 from services.ops.evidence.findings import Finding, Kind, in_order
-from services.ops.evidence.heads import TREES, WrongInputError, opened_head, read_head, tree_of, trusted_keys
+from services.ops.evidence.heads import (
+    TREES,
+    WrongInputError,
+    opened_head,
+    read_head,
+    stamped_at,
+    tree_of,
+    trusted_keys,
+    trusted_roots,
+)
 from services.ops.evidence.sources import EvidenceSource, TreeSource, evidence_at
 from services.ops.evidence.tree_check import GivenHead
 from services.ops.evidence.tree_process import NotReadError, OnStep, TreeJob, TreeOutcome, check_trees
+from shared.evidence.stamps import StampError
 from shared.transparency.checkpoints import Checkpoint, Tree, parse_checkpoint
 from shared.transparency.errors import TransparencyError
 from shared.transparency.notes import UntrustedNoteError, VerifierKey, parse_note
@@ -22,6 +35,7 @@ class LogToVerify:
         keys: verifier keys or files of them; none for those beside the evidence.
         checkpoints: files from outside.
         starts: files of trusted checkpoints; rows up to there are not read.
+        stamp_roots: certificates of the authorities whose stamps beside checkpoints are verified.
     """
 
     postgres_url: str
@@ -29,6 +43,7 @@ class LogToVerify:
     keys: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
+    stamp_roots: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,12 @@ class TreeReport:
             "protected_from_outside": self.outside,
             "unprotected": max(self.outcome.last - self.protected, 0),
             "checkpoints": [
-                {"name": one.name, "size": one.checkpoint.size, "outside": one.outside}
+                {
+                    "name": one.name,
+                    "size": one.checkpoint.size,
+                    "outside": one.outside,
+                    "stamped": one.stamped.isoformat().replace("+00:00", "Z") if one.stamped else None,
+                }
                 for one in self.outcome.fitting
             ],
             "witnesses": [{"name": name, "time": time, "size": size} for name, time, size in self.witnesses],
@@ -120,8 +140,9 @@ def verify_log(
     trees = {name: _Tree(source.tree(name)) for name in TREES}
     for one in trees.values():
         _take_beside(one, keys)
+    roots = trusted_roots(log.stamp_roots)
     for path in log.checkpoints:
-        _take_outside(trees, path, keys)
+        _take_outside(trees, path, keys, roots)
     for path in log.starts:
         _take_start(trees, path, keys)
     _require_something(trees, source)
@@ -151,12 +172,15 @@ def _take_beside(tree: _Tree, keys: Sequence[VerifierKey]) -> None:
         tree.size = tree.beside.size if _leads_to(tree.source, tree.beside) else 0
 
 
-def _take_outside(trees: Mapping[Tree, _Tree], path: str, keys: Sequence[VerifierKey]) -> None:
+def _take_outside(
+    trees: Mapping[Tree, _Tree], path: str, keys: Sequence[VerifierKey], roots: Sequence[Certificate]
+) -> None:
     checkpoint, data = read_head(path)
     tree = trees[_tree_of(path, checkpoint)]
     try:
         tree.heads.append(opened_head(path, data, keys, outside=True))
-    except UntrustedNoteError as error:
+        tree.heads[-1] = replace(tree.heads[-1], stamped=stamped_at(Path(path), data, roots))
+    except (UntrustedNoteError, StampError) as error:
         tree.findings.append(Finding(Kind.UNTRUSTED, about=f"{path}: {error}"))
 
 

@@ -11,8 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from services.ops.audit.layout import WithoutPadding, block
-from services.ops.evidence.options import Checkpoints, Evidence, Keys, PostgresUrl, postgres_url, where
-from services.ops.terminal import DONE, NO_ANSWER, REFUSED, USAGE, Json, err, fail, out, print_json, settings
+from services.ops.evidence.options import Checkpoints, Evidence, Keys, PostgresUrl, StampRoots, postgres_url, where
+from services.ops.terminal import DONE, NO_ANSWER, REFUSED, USAGE, Json, Url, err, fail, out, print_json, settings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,9 +44,6 @@ Only = Annotated[
     list[Part] | None,
     typer.Option(help="Verify this part only; may be repeated. Default: all, and with --from the log."),
 ]
-NatsUrl = Annotated[
-    str | None, typer.Option(help="URL of NATS. Default: SWITCHBOARD_NATS_URL, or that of `switchboard run`.")
-]
 
 
 class Result:
@@ -65,8 +62,9 @@ def verify(
     only: Only = None,
     evidence: Evidence = None,
     key: Keys = None,
-    url: PostgresUrl = None,
-    nats_url: NatsUrl = None,
+    postgres: PostgresUrl = None,
+    url: Url = None,
+    stamp_roots: StampRoots = None,
     as_json: Json = False,
 ) -> None:
     """Verify that nobody changed the log: every stored event, and every command with its outcome.
@@ -84,9 +82,11 @@ def verify(
     from services.ops.evidence.verify import LogToVerify
 
     parts = set(only or ((Part.LOG,) if from_ else Part))
-    postgres = postgres_url(url)
-    nats = nats_url or settings().nats_url_to_ask()
-    log = LogToVerify(postgres, where(evidence), tuple(key or ()), tuple(checkpoint or ()), tuple(from_ or ()))
+    postgres = postgres_url(postgres)
+    nats = url or settings().nats_url_to_ask()
+    log = LogToVerify(
+        postgres, where(evidence), tuple(key or ()), tuple(checkpoint or ()), tuple(from_ or ()), stamp_roots
+    )
     work: dict[Part, Callable[[OnStep], Result]] = {
         Part.LOG: lambda on_step: _log(log, on_step),
         Part.STREAM: lambda on_step: _stream(nats, postgres, on_step),

@@ -54,13 +54,14 @@ async def test_each_checkpoint_is_cosigned(past: Past, evidence: Evidence, witne
         past.live(3, 200)
         heads = await signed(past.url, evidence)
         await until(lambda: all(cosigned(evidence, witness, tree) for tree in heads))
+        expected = [(tree, witness.signer.key.name, head.size) for tree, head in sorted(heads.items())]
+        recorded = "SELECT tree, name, size FROM evidence.witnessed ORDER BY tree"
+        await until(lambda: rows(past.url, recorded) == expected)
         assert follower.fault() is None
-    recorded = rows(past.url, "SELECT tree, name, size FROM evidence.witnessed ORDER BY tree")
-    assert recorded == [(tree, witness.signer.key.name, head.size) for tree, head in sorted(heads.items())]
     listed = run_blocking("audit", "witness", "list", "--evidence", str(evidence.folder))
     assert f"cosigned {heads['events'].size:,} at" in listed.output
     verified = run_blocking(
-        "audit", "verify", "--only", "log", "--url", past.url, "--evidence", str(evidence.folder),
+        "audit", "verify", "--only", "log", "--postgres", past.url, "--evidence", str(evidence.folder),
         "--key", str(evidence.folder / "verifier-keys"), "--key", str(witness.signer.key),
     )  # fmt: skip
     assert verified.code == 0

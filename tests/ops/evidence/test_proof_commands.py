@@ -28,7 +28,7 @@ async def log(database: str) -> AsyncIterator[SignedLog]:
 
 
 async def audit(log: SignedLog, verb: str, *arguments: str) -> Ended:
-    more = ("--url", log.url) if verb == "prove" else ()
+    more = ("--postgres", log.url) if verb == "prove" else ()
     place = ("--evidence", str(log.evidence.folder))
     return await command_line.run("audit", verb, *arguments, *place, *more, environment={"COLUMNS": "80"})
 

@@ -23,7 +23,7 @@ async def verify(log: SignedLog, *arguments: str, url: str | None = None) -> End
     place = () if "--evidence" in arguments else ("--evidence", str(log.evidence.folder))
     parts = () if "--from" in arguments else ("--only", "log")
     return await command_line.run(
-        "audit", "verify", *place, *parts, "--url", url or log.url, *arguments, environment={"COLUMNS": "80"}
+        "audit", "verify", *place, *parts, "--postgres", url or log.url, *arguments, environment={"COLUMNS": "80"}
     )
 
 

@@ -91,6 +91,6 @@ async def test_an_event_that_differs_from_that_in_the_stream(switchboard: Runnin
 
 
 async def test_a_stream_that_is_not_there_is_not_read(switchboard: RunningSwitchboard) -> None:
-    code, found = await verify(switchboard, "--only", "stream", "--nats-url", "nats://127.0.0.1:1")
+    code, found = await verify(switchboard, "--only", "stream", "--url", "nats://127.0.0.1:1")
     assert (code, found["verdict"]) == (3, "not_read")
     assert "127.0.0.1:1" in found["stream"]["not_read"]
