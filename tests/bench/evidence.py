@@ -59,7 +59,7 @@ def verified(url: str, evidence: Evidence, starts: tuple[str, ...] = ()) -> tupl
 
 def make_evidence(url: str, evidence: Evidence) -> Figures:
     """Make both trees and sign them; return the price of a tile's event without the reading."""
-    pairs, made = KeyFolder(evidence.keys, evidence.folder / "verifier-keys").pairs(), Figures()
+    pairs, made = KeyFolder(evidence.keys, evidence.folder / "verifier-keys").pairs_or_first(), Figures()
     with row_scan(url) as scan:
         for tree in TREES:
             folder = TreeFolder(evidence.folder, tree)

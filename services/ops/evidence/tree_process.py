@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ from shared.transparency.errors import TransparencyError
 from shared.transparency.leaves import event_leaves, journal_leaves
 
 STEP_SECONDS: Final = 0.2
+# They are compared in the time in which processes start.
+FEW: Final = 100_000
 # No row has it as its leaf: the one of a row that no leaf can be written of, such as one without a state.
 UNREADABLE: Final = b""
 
@@ -72,12 +75,14 @@ class NotReadError(Exception):
 OnStep = Callable[[Tree, int, int], None]
 
 
-def check_trees(jobs: Sequence[TreeJob], on_step: OnStep) -> list[TreeOutcome]:
-    """Check all trees at once.
+def check_trees(jobs: Sequence[TreeJob], on_step: OnStep, few: int = FEW) -> list[TreeOutcome]:
+    """Check all trees: at once, or where the tiles have only a few rows to compare, one after the other.
 
     Raises:
         NotReadError: one could not be read.
     """
+    if sum(job.size - (job.start.size if job.start else 0) for job in jobs) < few:
+        return [check_tree(job, partial(on_step, job.tree)) for job in jobs]
     context = multiprocessing.get_context("spawn")
     outcomes: dict[Tree, TreeOutcome] = {}
     with ExitStack() as stack:

@@ -2,12 +2,16 @@
 
 import shutil
 from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from services.ops.evidence.findings import Kind
 from services.ops.evidence.heads import WrongInputError
+from services.ops.evidence.tree_process import check_trees
+from services.ops.evidence.verify import LogToVerify, verify_log
 from tests.audit.evidence.making import Evidence
 from tests.audit.past import run
 from tests.ops.evidence import attacks
@@ -45,6 +49,22 @@ async def test_a_log_that_nobody_changed_is_sound(log: SignedLog) -> None:
     for tree, report in log.verify(kept).items():
         assert not report.findings
         assert report.protected == log.size(tree) == report.outcome.last > report.outside > 0
+
+
+async def test_processes_of_their_own_find_the_same(log: SignedLog) -> None:
+    with as_owner(log.url) as owner:
+        attacks.change_byte(owner, 9)
+        attacks.delete(owner, "journal", 9)
+    to_verify = LogToVerify(log.url, str(log.evidence.folder))
+    steps: list[tuple[str, int, int]] = []
+
+    def on_step(*step: Any) -> None:
+        steps.append(step)
+
+    reports = verify_log(to_verify, on_step, partial(check_trees, few=0))
+    assert [one.findings for one in reports] == [one.findings for one in log.verify().values()]
+    assert [one.outcome.rows for one in reports] == [log.size("events"), log.size("journal") - 1]
+    assert {step[0] for step in steps} == {"events", "journal"}
 
 
 async def test_only_rows_after_a_trusted_checkpoint_are_read(log: SignedLog) -> None:
