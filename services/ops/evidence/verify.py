@@ -181,7 +181,18 @@ def _take_outside(
         tree.heads.append(opened_head(path, data, keys, outside=True))
         tree.heads[-1] = replace(tree.heads[-1], stamped=stamped_at(Path(path), data, roots))
     except (UntrustedNoteError, StampError) as error:
-        tree.findings.append(Finding(Kind.UNTRUSTED, about=f"{path}: {error}"))
+        why = f"{path}: {error}{_of_other_origin(tree, checkpoint)}"
+        tree.findings.append(Finding(Kind.UNTRUSTED, about=why))
+
+
+def _of_other_origin(tree: _Tree, checkpoint: Checkpoint) -> str:
+    """Return what to do with a checkpoint of an origin that a new one has replaced; nothing for one of this origin."""
+    if tree.beside is None or checkpoint.origin == tree.beside.origin:
+        return ""
+    return (
+        f". The evidence is of another origin, {tree.beside.origin}: for one that was replaced give its verifier keys "
+        "with --key, and as --evidence the folder `former`"
+    )
 
 
 def _take_start(trees: Mapping[Tree, _Tree], path: str, keys: Sequence[VerifierKey]) -> None:

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.audit.evidence.heads import TREES, begin_origin
+from shared.process.postgres import DirectAsync
 from tests import command_line
+from tests.audit.evidence.making import NAME, following, until
 from tests.command_line import Ended
 from tests.ops.evidence import attacks
 from tests.ops.evidence.attacks import as_owner
@@ -50,6 +53,22 @@ async def test_what_nobody_from_outside_attests_is_said(log: SignedLog) -> None:
     assert "Keep a copy of each checkpoint elsewhere" in words
     assert "A copy of the keys that you keep elsewhere is better" in words
     assert f"since position {log.size('events') + 1:,}" in words
+
+
+async def test_a_checkpoint_of_a_former_origin_says_how_it_is_verified(log: SignedLog) -> None:
+    kept, _ = log.keep("kept")
+    async with await DirectAsync.connect(log.url, autocommit=True) as connection:
+        origins = await begin_origin(connection, NAME, "a backup was restored")
+    async with following(log.url, log.evidence):
+        await until(lambda: [head.origin for head in log.evidence.heads().values()] == origins)
+    ended = await verify(log, "--checkpoint", kept)
+    assert ended.code == 1
+    words = " ".join(ended.output.split())
+    assert "The evidence is of another origin" in words
+    former = log.evidence.folder / "former"
+    keys = [part for tree in TREES for part in ("--key", str(former / tree / "verifier-keys"))]
+    ended = await verify(log, "--checkpoint", kept, "--evidence", str(former), *keys)
+    assert (ended.code, "by a checkpoint from outside" in ended.output) == (0, True)
 
 
 async def test_findings(log: SignedLog) -> None:
