@@ -31,9 +31,10 @@ SELECT ordinal, entry, account, command_id, kept, command, actor, outcome, reaso
        reply, CASE WHEN recorded_at > '0001-01-02' AND recorded_at < '9999-12-31' THEN recorded_at END
 FROM connections.journal WHERE ordinal > %(after)s ORDER BY ordinal
 """
+# An entry of a former release has no ordinal until the next commit.
 UNNUMBERED: Final[LiteralString] = """
 SELECT (SELECT count(*) FROM connections.events WHERE notification_id IS NULL OR notification_id <= 0),
-       (SELECT count(*) FROM connections.journal WHERE ordinal IS NULL OR ordinal <= 0)
+       (SELECT count(*) FROM connections.journal WHERE ordinal <= 0)
 """
 ENDS: Final[LiteralString] = """
 SELECT (SELECT coalesce(max(notification_id), 0) FROM connections.events),
@@ -70,7 +71,7 @@ class RowScan:
         return position, ordinal
 
     def unnumbered(self) -> tuple[int, int]:
-        """Return how many events and entries have no number from 1 on."""
+        """Return how many events have no position from 1 on, and how many entries an ordinal below 1."""
         ((events, entries),) = self._connection.execute(UNNUMBERED).fetchall()
         return events, entries
 

@@ -50,9 +50,10 @@ def test_a_scan_sees_one_snapshot(past: Past) -> None:
 
 def test_rows_without_a_number_are_counted(past: Past) -> None:
     run(past.url, "UPDATE connections.journal SET ordinal = NULL WHERE ordinal IN (3, 4)")
+    run(past.url, "UPDATE connections.journal SET ordinal = -ordinal WHERE ordinal = 5")
     run(past.url, "UPDATE connections.events SET notification_id = -3 WHERE notification_id = 3")
     with row_scan(past.url) as scan:
-        assert scan.unnumbered() == (1, 2)
+        assert scan.unnumbered() == (1, 1)
 
 
 def test_a_database_without_an_event_store_is_an_error(database: str) -> None:

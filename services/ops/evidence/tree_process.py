@@ -157,9 +157,11 @@ def check_rows(job: TreeJob, scan: RowScan, on_step: Callable[[int, int], None])
 def _add_rows(check: TreeCheck, scan: RowScan, job: TreeJob, on_step: Callable[[int, int], None]) -> None:
     after = job.start.size if job.start else 0
     end = max(_end(scan, job.tree) - after, 0)
-    unnumbered = scan.unnumbered()[0] if job.tree == "events" else 0
-    if unnumbered:
-        check.findings.add(Finding(Kind.INSERTED, about=f"{unnumbered:,} events without a position"))
+    events, entries = scan.unnumbered()
+    if job.tree == "events" and events:
+        check.findings.add(Finding(Kind.INSERTED, about=f"{events:,} events without a position"))
+    if job.tree == "journal" and entries:
+        check.findings.add(Finding(Kind.INSERTED, about=f"{entries:,} journal entries with an ordinal below 1"))
     said = time.monotonic()
     for numbers, leaves in leaves_of(scan, job.tree, after):
         check.add(numbers, leaves)

@@ -225,6 +225,19 @@ async def test_a_gap_after_the_last_checkpoint(log: SignedLog) -> None:
     assert named(log.verify()["events"]) == [(MISSING, size + 3, size + 3, None)]
 
 
+async def test_rows_below_the_first_number_are_found(log: SignedLog) -> None:
+    with as_owner(log.url) as owner:
+        owner.execute("UPDATE connections.events SET notification_id = -1 WHERE notification_id = 1")
+        owner.execute("UPDATE connections.journal SET ordinal = -1 WHERE ordinal = 1")
+    found = log.verify()
+    assert [one.about for one in found["events"].findings if one.kind is Kind.INSERTED] == [
+        "1 events without a position"
+    ]
+    assert [one.about for one in found["journal"].findings if one.kind is Kind.INSERTED] == [
+        "1 journal entries with an ordinal below 1"
+    ]
+
+
 async def test_a_rewritten_history_is_found_by_a_checkpoint_from_outside_alone(log: SignedLog) -> None:
     early = log.keep("early")
     log.past.live(16, 200)
