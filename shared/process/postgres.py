@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 # Names of the library, for services that read the log or hold locks and use it in no other way.
 PostgresError = psycopg.Error
 PostgresUnavailable = psycopg.OperationalError
+PostgresDataError = psycopg.DataError
 PostgresSession = psycopg.AsyncConnection[Any]
 
 SETTINGS_NOT_APPLIED: Final = (

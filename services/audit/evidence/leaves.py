@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 
 from shared.process.journal_reader import JournalReader
 from shared.process.log_reader import LogReader
+from shared.process.postgres import PostgresDataError
 from shared.transparency.checkpoints import Tree
 from shared.transparency.leaves import event_leaves, journal_leaves
 
@@ -33,7 +34,7 @@ class Leaves(ABC):
         """Return the leaves after the first `size` ones: `limit` of them, fewer only at the end of the log.
 
         Raises:
-            LogChangedError: one of them is missing.
+            LogChangedError: one of them is missing, or has a value that no release wrote.
         """
         found: list[bytes] = []
         while (wanted := min(limit - len(found), ROWS_AT_ONCE)) > 0:
@@ -44,7 +45,12 @@ class Leaves(ABC):
         return found
 
     async def _part(self, size: int, limit: int) -> list[bytes]:
-        numbers, leaves = await self._read(size, limit)
+        try:
+            numbers, leaves = await self._read(size, limit)
+        except (PostgresDataError, AttributeError, TypeError, ValueError) as error:
+            # A time beyond the year 9999, a NULL: the owner of the database can store what no writer does.
+            why = f"one of the next rows after {self.number} {size} has a value that nobody records: {error}"
+            raise LogChangedError(why) from error
         if numbers and numbers[-1] != size + len(numbers):
             missing = next(at for at, number in enumerate(numbers, size + 1) if at != number)
             raise LogChangedError(f"the log has no {self.row} at {self.number} {missing}, and has later ones")

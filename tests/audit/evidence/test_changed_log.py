@@ -154,6 +154,15 @@ async def test_a_missing_row_is_found(past: Past, evidence: Evidence) -> None:
 # ---- the folder
 
 
+async def test_a_value_that_nobody_records_keeps_its_own_tree_only(past: Past, evidence: Evidence) -> None:
+    async with following(past.url, evidence) as follower:
+        before = await signed(past.url, evidence)
+        last = before["journal"].size
+        run(past.url, f"UPDATE connections.journal SET recorded_at = 'infinity' WHERE ordinal = {last}")
+        fault = await refused(follower, "journal: ", "has a value that nobody records")
+        assert "events: " not in fault
+
+
 async def test_a_lost_folder_is_filled_again(past: Past, evidence: Evidence) -> None:
     async with following(past.url, evidence):
         before = await signed(past.url, evidence)
