@@ -302,6 +302,14 @@ def _(copy: Copy) -> Sequence[Found]:
     return [changed(tree, number), Found(tree, Kind.CONTRADICTION, 1, size), damaged]
 
 
+@attack("a byte of a tile above the leaves is changed")
+def _(copy: Copy) -> Sequence[Found]:
+    tree = copy.tree()
+    width = copy.size(tree) // TILE_WIDTH
+    flip(copy.with_files() / tree / tile_path(1, 0, width), copy.chance.randrange(width * 32))
+    return [Found(tree, Kind.DAMAGED_EVIDENCE)]
+
+
 @attack("a byte of a bundle of entries is changed")
 def _(copy: Copy) -> Sequence[Found]:
     tree = copy.tree()

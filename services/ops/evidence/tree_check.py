@@ -259,12 +259,12 @@ class TreeCheck:
         self._check_heads()
 
     def _check_tile(self, tile: Tile, content: bytes) -> None:
-        """Compare a full tile above level 0 with that of the evidence."""
-        is_there = (tile.index + 1) << (TILE_HEIGHT * (tile.level + 1)) <= self._size
-        if tile.level and tile.width == TILE_WIDTH and is_there:
+        """Compare a tile above level 0 with that of the evidence; those of smaller trees are not needed any more."""
+        width = (self._size >> (TILE_HEIGHT * tile.level)) - tile.index * TILE_WIDTH
+        if tile.level and tile.width == min(width, TILE_WIDTH):
             try:
-                fits = self._source.read(tile.path) == content
-            except FileNotFoundError:
+                fits = b"".join(self._tiles.tile_hashes(tile.level, tile.index)) == content
+            except TransparencyError:
                 fits = False
             if not fits:
                 self._damaged(f"{tile.path} is missing, or is not that of the tiles below it")
