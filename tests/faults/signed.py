@@ -2,7 +2,7 @@
 
 No two checkpoints may contradict each other, whatever was killed between hashing and signing. The last one must be that
 of the log, by a tree that is made in the plainest way. Events that a nemesis has changed after they may have been
-signed stand in the trees as they were signed: a verification names them, and the audit may refuse to sign any more.
+signed are in the trees as they were signed: a verification names them, and the audit may refuse to sign any more.
 """
 
 import asyncio
