@@ -21,7 +21,7 @@ from shared.process.journal_reader import JournalReader
 from shared.process.log_reader import LogReader
 from shared.process.postgres import DirectAsync, PostgresError
 from shared.process.tree_files import VERIFIER_KEYS
-from shared.projections.history.following import FollowerLimits, LogFollower
+from shared.projections.history.following import STARTING, FollowerLimits, LogFollower
 from shared.transparency.checkpoints import Tree
 
 NAME: Final = "evidence"
@@ -87,6 +87,11 @@ class EvidenceFollower(LogFollower):
         if self.last_error is not None and not faults:
             return self.last_error
         return "; ".join(faults) or None
+
+    @property
+    def fails(self) -> bool:
+        """Whether an error keeps this process, which holds the lease, from signing any tree, such as a full disk."""
+        return self.follows and self.last_error not in {None, STARTING}
 
     def _log_error(self, error: str) -> None:
         log.warning("evidence.not_followed", error=error)

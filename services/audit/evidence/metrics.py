@@ -32,7 +32,9 @@ async def of_evidence(follower: EvidenceFollower, postgres_url: str) -> AsyncIte
         return [
             metric
             for tree, size, seconds, signs in await reading.rows(HEADS)
-            for metric in _of_tree(tree, size, ends[tree], seconds, signs=signs and tree not in failed)
+            for metric in _of_tree(
+                tree, size, ends[tree], seconds, signs=signs and tree not in failed and not follower.fails
+            )
         ]
 
     try:

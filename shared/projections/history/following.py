@@ -28,6 +28,9 @@ LEASE_SECONDS = 6.0
 BEAT_SECONDS = 1.5
 STOP_SECONDS = 5.0
 
+# The error of a follower that has not come to its first step.
+STARTING = "starting"
+
 
 @dataclass(frozen=True)
 class FollowerLimits:
@@ -75,7 +78,7 @@ class LogFollower(ABC):
         self._growth = LogGrowth(limits.fast_growth)
         self._backoff = Backoff(0.05, 2.0)
         self._checked_at = 0.0
-        self.last_error: str | None = "starting"
+        self.last_error: str | None = STARTING
 
     @abstractmethod
     async def _follow(self) -> None:
@@ -106,7 +109,7 @@ class LogFollower(ABC):
             try:
                 await self._follow()
             except LeaseLostError:
-                self.last_error = "starting"
+                self.last_error = STARTING
             except self.expected as error:
                 self._set_error(error)
                 await asyncio.sleep(self._pause_after(error))

@@ -14,6 +14,7 @@ from services.audit.app import wire
 from shared.messaging.service import Service
 from shared.process.health import serve_http
 from shared.process.settings import Settings
+from shared.process.tree_files import TREES
 from shared.transparency.checkpoints import parse_checkpoint
 from shared.transparency.merkle import leaf_hash
 from shared.transparency.notes import parse_note
@@ -139,6 +140,27 @@ async def test_a_tree_that_is_not_signed_leaves_questions_alone(past: Past, nats
         assert page.value("switchboard_evidence_signing", tree="events") == 0
         assert page.value("switchboard_evidence_signing", tree="journal") == 1
         assert (await bus.ask("Timeline", actor=AUDITOR)).error is None
+
+
+async def test_a_folder_that_cannot_be_written_shows_in_the_metrics(
+    past: Past, nats: RunningNats, folder: Path
+) -> None:
+    evidence = Evidence(folder)
+    async with audited(past, nats.url, evidence) as (service,):
+        await signed(past.url, evidence)
+        heads = evidence.folder / "heads"
+        heads.rename(evidence.folder / "heads-before")
+        heads.write_text("")
+        past.live(5, 20)
+
+        async def says() -> bool:
+            page = Page((await service.metrics_page()).decode())
+            return all(page.value("switchboard_evidence_signing", tree=tree) == 0 for tree in TREES)
+
+        await eventually(says)
+        heads.unlink()
+        (evidence.folder / "heads-before").rename(heads)
+        await signed(past.url, evidence)
 
 
 async def test_of_two_services_one_signs(past: Past, nats: RunningNats, folder: Path) -> None:
