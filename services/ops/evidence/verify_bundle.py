@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
@@ -29,6 +30,8 @@ TREES = {"events": ("event", "position"), "journal": ("entry", "ordinal")}
 # Of each file, so many findings are printed.
 MOST_SHOWN = 20
 LONGEST_TEXT = 1000
+# Of the lines on the terminal.
+WIDTH = 79
 
 SOUND, FINDINGS, USAGE, NOT_CHECKED = 0, 1, 2, 3
 
@@ -615,8 +618,10 @@ def explain(report: Report, outside: bool) -> Iterator[str]:
     yield "  The part `made` of the manifest, on who wanted this bundle and when: nobody signed that."
     if outside:
         return
-    yield "  The owner of the keys. Compare these lines with the verifier keys that you got another way, or give"
-    yield "  those with --keys. Take this program from another place, too, if you do not trust the bundle."
+    yield (
+        "  The owner of the keys. Compare these lines with the verifier keys that you got another way, or give "
+        "those with --keys. Take this program from another place, too, if you do not trust the bundle."
+    )
     for tree in report.trees:
         for signer in tree.head.signers if tree.head else ():
             yield f"    {plain(signer)}"
@@ -625,11 +630,11 @@ def explain(report: Report, outside: bool) -> Iterator[str]:
 def _proven(tree: Tree, head: Head) -> Iterator[str]:
     entry, number = TREES[tree.name]
     words = f"{tree.lines:,} {entry if tree.lines == 1 else 'entries' if entry == 'entry' else 'events'}"
+    unchanged = f"unchanged since the log {plain(head.origin)} signed it."
     if tree.complete:
-        yield f"  {words}, {number} 1 to {head.size}: these are all up to the checkpoint, in their order, unchanged"
+        yield f"  {words}, {number} 1 to {head.size:,}: these are all up to the checkpoint, in their order, {unchanged}"
     else:
-        yield f"  {words} of the {head.size:,} up to the checkpoint: each is in the log at its {number}, unchanged"
-    yield f"  since the log {plain(head.origin)} signed it."
+        yield f"  {words} of the {head.size:,} up to the checkpoint: each is in the log at its {number}, {unchanged}"
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
@@ -650,7 +655,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         return FINDINGS
     print("SOUND")
     for line in explain(report, trusted is not None):
-        print(line)
+        indent = line[: len(line) - len(line.lstrip())]
+        print(textwrap.fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False))
     return SOUND
 
 

@@ -35,8 +35,10 @@ async def test_a_complete_bundle_is_sound_elsewhere_without_switchboard(log: Log
     code, said = verify_elsewhere(moved)
     assert (code, said.splitlines()[0]) == (0, "SOUND"), said
     events, journal = len(lines_of(moved, EVENTS)), len(lines_of(moved, JOURNAL))
-    assert f"{events} events, position 1 to {events}: these are all up to the checkpoint" in said
-    assert f"{journal} entries, ordinal 1 to {journal}: these are all" in said
+    words = " ".join(said.split())
+    assert f"{events:,} events, position 1 to {events:,}: these are all up to the checkpoint" in words
+    assert f"{journal:,} entries, ordinal 1 to {journal:,}: these are all" in words
+    assert all(len(line) < 80 for line in said.splitlines() if "+" not in line)
     assert "The owner of the keys" in said
     keys = folder / "keys"
     keys.write_text("".join(f"{key}\n" for key in log.evidence.verifier_keys()))
