@@ -115,7 +115,7 @@ def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
     assert found.passed(), found.wrong
     assert found.counts["judged by the model"] > 100
     assert found.counts["races at the same time"] > RACES // 4
-    assert found.counts["heard"] == found.counts["stored"]
+    assert found.counts["heard"] - found.counts["heard again"] == found.counts["stored"]
     assert found.counts["questions"] > 5
     assert found.counts["questions as of a position"] > 100
     assert found.counts["questions as of a time"] > 50
