@@ -41,7 +41,7 @@ class SigningLimits:
         check_seconds: how often an idle tree is compared with the log, and one that is not signed is tried again.
     """
 
-    batch: int = 1_024
+    batch: int = 4_096
     checkpoint_seconds: float = 10.0
     check_seconds: float = 5.0
 
