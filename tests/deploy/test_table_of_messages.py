@@ -58,6 +58,7 @@ NEVER_SAID: Final = {
     "MessageTooLargeError": "of a verb of the command line",
     "ReplayStreamFullError": "of a verb of the command line",
     "SilentProcessError": "of a verb of the command line",
+    "ImportRefusedError": "of a verb of the command line",
 }
 # They answer with text or None, and it is no trouble of the process.
 NO_PROBES: Final = {"log_id_of"}

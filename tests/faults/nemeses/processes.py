@@ -142,7 +142,7 @@ class KilledAt(Nemesis):
         running, service = target.running, self._service
         before, told = await asyncio.to_thread(part, running, service), len(deaths(running, service))
         # A history and the index write seldom while the log grows fast.
-        rests = self._point.startswith(("history.", "index."))
+        rests = self._point.startswith(("history.", "index.", "evidence."))
         times = 1 if rests else target.chance.randint(1, 8)
         with armed(target, self._point, service, f"kill {times}") as whom:
             await until(lambda: not still_run([before]), 120 if rests else 30, f"{service} to get to {self._point}")
