@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from services.ops.local.evidence import evidence_environment
+from services.ops.postgres_url import postgres_url
 from services.ops.terminal import NO_ANSWER, REFUSED, Json, Yes, fail, out, print_json, settings
 
 app = typer.Typer(
@@ -91,7 +92,7 @@ def new_origin(reason: Reason, url: Url = None, yes: Yes = False, as_json: Json 
 def _do(verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bool) -> Any:
     """Run the verb in a process of the audit, and return its result, printed as JSON if wanted."""
     held = settings()
-    environment = {**os.environ, **evidence_environment(held), "SWITCHBOARD_POSTGRES_URL": url or _postgres_url()}
+    environment = {**os.environ, **evidence_environment(held), "SWITCHBOARD_POSTGRES_URL": postgres_url(url)}
     run = subprocess.run(  # noqa: S603  our own program
         (*PROGRAM, verb, json.dumps(dict(arguments))), env=environment, stdout=subprocess.PIPE, check=False
     )
@@ -105,10 +106,3 @@ def _do(verb: str, arguments: Mapping[str, Any], url: str | None, *, as_json: bo
     if "refused" in outcome:
         fail(outcome["refused"], REFUSED)
     return outcome["done"]
-
-
-def _postgres_url() -> str:
-    from services.ops.local.postgres_server import Postgres
-
-    held = settings()
-    return held.postgres_url or Postgres(held.data_dir).url()

@@ -14,8 +14,9 @@ from rich.text import Text
 from services.ops.audit.options import Actor
 from services.ops.audit.request import default_actor
 from services.ops.evidence.bundle_entries import ExportQuery
-from services.ops.evidence.options import Evidence, Keys, PostgresUrl, postgres_url, where
+from services.ops.evidence.options import Evidence, Keys, PostgresUrl, where
 from services.ops.moments import moment
+from services.ops.postgres_url import postgres_url
 from services.ops.printable import printable
 from services.ops.replay.options import OneAccount, Types, account_of, actor_of, types_of
 from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, Json, err, fail, out, print_json, settings

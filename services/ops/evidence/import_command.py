@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from services.ops.evidence import verify_bundle
-from services.ops.evidence.options import PostgresUrl, postgres_url
+from services.ops.evidence.options import PostgresUrl
+from services.ops.postgres_url import postgres_url
 from services.ops.printable import printable
 from services.ops.terminal import INTERRUPTED, NO_ANSWER, REFUSED, USAGE, Json, err, fail, out, print_json
 

@@ -45,11 +45,3 @@ PostgresUrl = Annotated[
 def where(evidence: str | None) -> str:
     """Return the place of the evidence."""
     return evidence or str(evidence_dir(settings()))
-
-
-def postgres_url(url: str | None) -> str:
-    """Return the URL of PostgreSQL: as given, of the settings, or of the server of `switchboard run`."""
-    from services.ops.local.postgres_server import Postgres
-
-    held = settings()
-    return url or held.postgres_url or Postgres(held.data_dir).url()

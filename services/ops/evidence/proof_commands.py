@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from services.ops.evidence.options import Evidence, Keys, PostgresUrl, postgres_url, where
+from services.ops.evidence.options import Evidence, Keys, PostgresUrl, where
+from services.ops.postgres_url import postgres_url
 from services.ops.printable import printable
 from services.ops.terminal import NO_ANSWER, REFUSED, USAGE, Json, fail, out, print_json
 

@@ -11,7 +11,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from services.ops.audit.layout import WithoutPadding, block
-from services.ops.evidence.options import Checkpoints, Evidence, Keys, PostgresUrl, StampRoots, postgres_url, where
+from services.ops.evidence.options import Checkpoints, Evidence, Keys, PostgresUrl, StampRoots, where
+from services.ops.postgres_url import postgres_url
 from services.ops.terminal import DONE, NO_ANSWER, REFUSED, USAGE, Json, Url, err, fail, out, print_json, settings
 
 if TYPE_CHECKING:

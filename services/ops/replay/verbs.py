@@ -157,7 +157,7 @@ def _publish(
 ) -> NoReturn:
     """Publish a replay in this process, print where it is then, and exit accordingly."""
     failpoints.arm(settings().failpoints, PROCESS)
-    where = postgres or postgres_url()
+    where = postgres_url(postgres)
 
     async def published() -> Replay:
         async with _stream(url, as_json=as_json) as stream, LogReader(where) as log:

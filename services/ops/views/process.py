@@ -109,7 +109,7 @@ def _running(
     argv: Sequence[str], url: str | None, lines: IO[bytes] | None
 ) -> "Iterator[tuple[subprocess.Popen[bytes], list[int]]]":
     """The process, and the signals this one received; they are passed on, and the process is awaited to clean up."""
-    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": url or postgres_url()}
+    environment = {**os.environ, "SWITCHBOARD_POSTGRES_URL": postgres_url(url)}
     process = subprocess.Popen(  # noqa: S603  our own program
         argv, stdout=subprocess.PIPE, stderr=lines, env=environment, start_new_session=True
     )
