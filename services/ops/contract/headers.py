@@ -30,15 +30,14 @@ def cloud_event(event: type[Event]) -> Schema:
     a_uuid = {"pattern": f"^{UUID}$"}
     return _headers(
         f"{event.__name__}Headers",
-        {
-            Ce.SPECVERSION: constant("CeSpecVersion", "1.0"),
-            Ce.ID: a_uuid,
-            Ce.SOURCE: constant("CeSource", subjects.EVENT_SOURCE),
-            Ce.TYPE: constant(f"{event.__name__}CeType", event.stored_name()),
-            Ce.CONTENT_TYPE: constant("CeDataContentType", subjects.JSON),
-            Ce.SCHEMA: constant(f"{event.__name__}CeDataSchema", subjects.event_schema(event.stored_name())),
-            Ce.SUBJECT: {"pattern": subject_pattern(event)},
-            Ce.TIME: {"format": "date-time"},
+        _of_cloud_event(
+            event.__name__,
+            constant("CeSource", subjects.EVENT_SOURCE),
+            event.stored_name(),
+            subjects.event_schema(event.stored_name()),
+            subject_pattern(event),
+        )
+        | {
             Ce.ACCOUNT: {"pattern": pattern_of(AccountName)},
             Ce.POSITION: {"pattern": COUNTED},
             Ce.STREAM_VERSION: {"pattern": COUNTED},
@@ -63,20 +62,16 @@ def subject_pattern(event: type[Event]) -> str:
 
 def replay_frame(frame: type[ReplayMessage]) -> Schema:
     """The headers of a message that frames a replay."""
-    a_uuid = {"pattern": f"^{UUID}$"}
     return _headers(
         f"{frame.__name__}Headers",
-        {
-            Ce.SPECVERSION: constant("CeSpecVersion", "1.0"),
-            Ce.ID: a_uuid,
-            Ce.SOURCE: constant("CeReplaySource", subjects.REPLAY_SOURCE),
-            Ce.TYPE: constant(f"{frame.__name__}CeType", frame.stored_name()),
-            Ce.CONTENT_TYPE: constant("CeDataContentType", subjects.JSON),
-            Ce.SCHEMA: constant(f"{frame.__name__}CeDataSchema", subjects.replay_schema(frame.stored_name())),
-            Ce.SUBJECT: {"pattern": f"^replay/{REPLAY_NAME.strip('^$')}$"},
-            Ce.TIME: {"format": "date-time"},
-            Ce.ACTOR: {"pattern": pattern_of(Actor)},
-        }
+        _of_cloud_event(
+            frame.__name__,
+            constant("CeReplaySource", subjects.REPLAY_SOURCE),
+            frame.stored_name(),
+            subjects.replay_schema(frame.stored_name()),
+            f"^replay/{REPLAY_NAME.strip('^$')}$",
+        )
+        | {Ce.ACTOR: {"pattern": pattern_of(Actor)}}
         | _of_replay(),
         {Ce.ACCOUNT: {"pattern": pattern_of(AccountName)}, Ce.REPLAY_REASON: {"pattern": ESCAPED}},
     )
@@ -95,6 +90,20 @@ def replayed() -> Schema:
             Ce.REPLAY_UNREADABLE: {"pattern": COUNTED},
         },
     )
+
+
+def _of_cloud_event(name: str, source: Schema, stored_name: str, schema: str, subject: str) -> dict[str, Schema]:
+    """The headers that events and frames have; `subject` is the pattern of `ce-subject`."""
+    return {
+        Ce.SPECVERSION: constant("CeSpecVersion", "1.0"),
+        Ce.ID: {"pattern": f"^{UUID}$"},
+        Ce.SOURCE: source,
+        Ce.TYPE: constant(f"{name}CeType", stored_name),
+        Ce.CONTENT_TYPE: constant("CeDataContentType", subjects.JSON),
+        Ce.SCHEMA: constant(f"{name}CeDataSchema", schema),
+        Ce.SUBJECT: {"pattern": subject},
+        Ce.TIME: {"format": "date-time"},
+    }
 
 
 def _of_replay() -> dict[str, Schema]:
