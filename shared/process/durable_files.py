@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 # The name while it is written, before the id of the process.
 UNFINISHED: Final = ".unfinished"
@@ -36,6 +36,12 @@ def write_files(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
         flush_folder(folder)
 
 
+def flush_file(file: IO[bytes]) -> None:
+    """Flush what was written to the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def flush_folder(folder: Path) -> None:
     """Flush the names in a folder to the disk."""
     number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -48,5 +54,4 @@ def flush_folder(folder: Path) -> None:
 def _write(path: Path, content: bytes, mode: int) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        flush_file(file)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from services.audit.evidence.durable import flush_folder, make_folder, write_file, write_files
 from shared.evidence.witnesses import with_cosignatures
+from shared.process.durable_files import flush_folder, make_folder, write_file, write_files
 from shared.process.tree_files import VERIFIER_KEYS
 from shared.transparency.checkpoints import Checkpoint, parse_checkpoint
 from shared.transparency.notes import NoteSignature, VerifierKey, parse_note

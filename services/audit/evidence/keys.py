@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from services.audit.evidence.durable import flush_folder, make_folder, write_files
 from shared.process import failpoints
+from shared.process.durable_files import flush_folder, make_folder, write_files
 from shared.transparency.checkpoints import Checkpoint
 from shared.transparency.notes import Ed25519Signer, MlDsaSigner, Note, VerifierKey, render
 

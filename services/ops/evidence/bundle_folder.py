@@ -8,15 +8,15 @@ import base64
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 from services.ops.evidence import verify_bundle
 from shared.process import failpoints
+from shared.process.durable_files import flush_file, flush_folder
 from shared.transparency.checkpoints import Tree
 from shared.transparency.merkle import Frontier
 
@@ -105,7 +105,7 @@ class HashedFile:
         self.size += len(content)
 
     def flush(self) -> None:
-        flush(self._file)
+        flush_file(self._file)
 
     def digest(self) -> str:
         return self._hash.hexdigest()
@@ -205,22 +205,9 @@ def write_file(path: Path, content: bytes) -> None:
     new = path.with_name(f"{path.name}.new")
     with new.open("wb") as file:
         file.write(content)
-        flush(file)
+        flush_file(file)
     new.rename(path)
     flush_folder(path.parent)
-
-
-def flush(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def flush_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
 
 
 def _progress_of(path: Path, query: Any) -> Mapping[str, Any] | None:
