@@ -9,12 +9,18 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 
-from shared.client.errors import ConnectionClosed, InvalidRequest, ReplayIncomplete
-from shared.client.subscription import PAUSE_SECONDS, SUBJECTS_OF_READERS, ReceivedEvent, event_of, read
+from shared.client.errors import InvalidRequest, ReplayIncomplete
+from shared.client.subscription import (
+    PAUSE_SECONDS,
+    READ_ERRORS,
+    SUBJECTS_OF_READERS,
+    ReceivedEvent,
+    event_of,
+    raise_if_final,
+    read,
+)
 from shared.language import subjects
 from shared.language.replays import NO_DIGEST, ReplayEnded, ReplayStarted, digest_after
 from shared.language.subjects import Ce
@@ -98,10 +104,7 @@ async def replay(
                     return
                 if (event := event_of(message)) is not None:
                     yield event
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-            if client.is_closed:
-                raise ConnectionClosed from error
-            if denied := permissions.since(denials, *SUBJECTS_OF_READERS):
-                raise denied from error
+        except READ_ERRORS as error:
+            raise_if_final(client, permissions.since(denials, *SUBJECTS_OF_READERS), error)
             log.info("replay.again", extra={"replay": name, "error": type(error).__name__})
         await asyncio.sleep(PAUSE_SECONDS)

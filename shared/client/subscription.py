@@ -29,7 +29,7 @@ from shared.language.subjects import Ce
 from shared.wire.cloud_events import PUBLISHED_BY_RELAY, from_wire, stream_of_subject
 from shared.wire.event_body import Undecodable
 from shared.wire.frames import breaking
-from shared.wire.permissions import Permissions
+from shared.wire.permissions import PermissionDenied, Permissions
 
 BATCH: Final = 256
 POLL_SECONDS: Final = 1.0
@@ -40,6 +40,7 @@ INACTIVE_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 0.25
 # Subjects that a reader of the stream uses, in lower case.
 SUBJECTS_OF_READERS: Final = ("$js.", "_inbox.")
+READ_ERRORS: Final = (nats.errors.Error, nats.js.errors.Error, TimeoutError)
 
 log = logging.getLogger(__name__)
 
@@ -156,13 +157,18 @@ async def subscribe(
                     break
                 recent.add(event)
                 yield event
-        except (nats.errors.Error, nats.js.errors.Error, TimeoutError) as error:
-            if client.is_closed:
-                raise ConnectionClosed from error
-            if denied := permissions.since(denials, *SUBJECTS_OF_READERS):
-                raise denied from error
+        except READ_ERRORS as error:
+            raise_if_final(client, permissions.since(denials, *SUBJECTS_OF_READERS), error)
             log.info("watch.again", extra={"position": recent.position, "error": type(error).__name__})
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+def raise_if_final(client: Client, denied: PermissionDenied | None, error: Exception) -> None:
+    """Raise what another attempt to read would not mend."""
+    if client.is_closed:
+        raise ConnectionClosed from error
+    if denied is not None:
+        raise denied from error
 
 
 async def read(
