@@ -4,11 +4,11 @@ Its responses have one certificate: openssl does not sort several, and rfc3161-c
 """
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from tests.evidence.small_server import answering
 
 CONFIGURATION = """
 [req]
@@ -75,25 +75,6 @@ class SmallAuthority:
 def stamping(folder: Path) -> Iterator[SmallAuthority]:
     """Serve an authority on a free port until the block ends."""
     authority = SmallAuthority(folder)
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            answer = authority.reply(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/timestamp-reply")
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        authority.url = f"http://127.0.0.1:{server.server_address[1]}/"
-        try:
-            yield authority
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(lambda _path, query: (200, authority.reply(query)), "application/timestamp-reply") as url:
+        authority.url = f"{url}/"
+        yield authority

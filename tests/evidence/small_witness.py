@@ -1,10 +1,8 @@
 """A witness over HTTP, written from C2SP's tlog-witness: it knows some logs, and remembers one checkpoint of each."""
 
 import base64
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from shared.evidence.witnesses import Witness
 from shared.process import clock
@@ -12,6 +10,7 @@ from shared.transparency.checkpoints import Checkpoint, parse_checkpoint
 from shared.transparency.errors import TransparencyError
 from shared.transparency.merkle import EMPTY_ROOT, verify_consistency
 from shared.transparency.notes import VerifierKey, open_note, parse_note
+from tests.evidence.small_server import answering
 from tests.transparency.stored_tree import WitnessSigner
 
 
@@ -67,25 +66,11 @@ class SmallWitness:
 def serving(witness: SmallWitness) -> Iterator[SmallWitness]:
     """Serve it on a free port until the block ends."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = witness.add_checkpoint(body) if self.path == "/w/add-checkpoint" else (404, b"")
-            witness.statuses.append(status)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
+    def answer(path: str, body: bytes) -> tuple[int, bytes]:
+        status, found = witness.add_checkpoint(body) if path == "/w/add-checkpoint" else (404, b"")
+        witness.statuses.append(status)
+        return status, found
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        witness.url = f"http://127.0.0.1:{server.server_address[1]}/w"
-        try:
-            yield witness
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(answer) as url:
+        witness.url = f"{url}/w"
+        yield witness
