@@ -93,18 +93,25 @@ class _Link:
         self._swallow = False
 
     def pump_requests(self) -> None:
-        request = b""
+        request, left = b"", 0
         try:
             while data := self._client.recv(1 << 20):
+                if left:
+                    # The middle of a message, such as rows of a COPY: its bytes mean nothing here.
+                    self._server.sendall(data[:left])
+                    data, left = data[left:], max(0, left - len(data))
                 request += data
                 # Before the session is set up there are other messages; nothing bears a marker then.
                 if request[:1] in (b"P", b"B", b"C", b"D", b"E") and not request.endswith(SYNC):
                     continue
-                moment, whole, request = self._proxy.fires(request), request, b""
+                end = end_of_messages(request)
+                whole, request = request[:end], request[end:]
+                moment = self._proxy.fires(whole)
                 if moment == "before it is sent":
                     break
                 self._swallow = moment == "after it is committed"
                 self._server.sendall(whole)
+                left = end - len(whole)
                 if moment == "after it is sent":
                     break
         except OSError:
@@ -129,6 +136,19 @@ class _Link:
     def _end(self) -> None:
         _close(self._client)
         _close(self._server)
+
+
+def end_of_messages(request: bytes) -> int:
+    """Where the last message ends whose length is known, beyond the bytes that came or before a part of a head.
+
+    The messages that start a session have no kind, and come whole.
+    """
+    if request[:1] == b"\x00":
+        return len(request)
+    at = 0
+    while at + 5 <= len(request):
+        at += 1 + int.from_bytes(request[at + 1 : at + 5])
+    return at
 
 
 def is_append(request: bytes) -> bool:

@@ -93,7 +93,7 @@ async def gathered(
     checkpoints: tuple[Path, Notes],
     strangers: Iterable[str] = (),
     tampered: Iterable[int] = (),
-    seconds: float = 300.0,
+    seconds: float = 60.0,
 ) -> Evidence:
     """Waits until stream, views and checkpoints have come to the log's end.
 
